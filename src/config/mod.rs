@@ -1,0 +1,1 @@
+//! Command line, configuration file and the one validated [Config].

@@ -1,0 +1,130 @@
+//! What the gateway wants done: the one narrow way out of the heart.
+
+use std::rc::Rc;
+
+/// The caller's key of a connection: an index that the caller reuses only after
+/// `Gateway::client_closed`. It must be small (slab-like), since it indexes a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey(pub u32);
+
+/// JSON text for one or many WebSocket clients.
+#[derive(Debug)]
+pub struct Message {
+    text: Box<[u8]>,
+}
+
+impl Message {
+    /// Makes a message of a JSON text.
+    pub fn new(text: &[u8]) -> Rc<Self> {
+        Rc::new(Self { text: text.into() })
+    }
+
+    /// The JSON text, valid UTF-8.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// The answer to a web request.
+#[derive(Debug)]
+pub struct WebResponse {
+    /// HTTP status code.
+    pub status: u16,
+    /// JSON body; `None` for none, and then no content type either.
+    pub body: Option<Vec<u8>>,
+    /// Value of the `Location` header.
+    pub location: Option<String>,
+}
+
+/// Why the gateway closes a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Events waited for a service longer than the queue of a subscription can hold.
+    Overflow,
+}
+
+/// Something for one connection, in the order in which it must leave.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A message to a WebSocket client.
+    Message(Rc<Message>),
+    /// The answer to the connection's web request. The key is free for the next one.
+    Web(Box<WebResponse>),
+    /// The client takes requests again (see `Gateway::takes_requests`).
+    Resume,
+    /// Close the connection; the caller answers with `Gateway::client_closed`.
+    Close(CloseReason),
+}
+
+/// A range of [`Outbox::bytes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Something for the broker, in the order in which it must leave.
+#[derive(Clone, Copy, Debug)]
+pub enum BrokerOp {
+    /// Publish a request.
+    Publish {
+        /// Subject, checked to hold neither white space nor wildcards.
+        subject: Span,
+        /// Reply subject.
+        reply: Span,
+        /// Payload, checked against the broker's maximum.
+        payload: Span,
+    },
+    /// Subscribe to a subject; messages for it carry the `sid`.
+    Subscribe {
+        /// Subscription ID, unique for the connection's life.
+        sid: u64,
+        /// Subject, its last token a wildcard at most.
+        subject: Span,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// Subscription ID.
+        sid: u64,
+    },
+}
+
+/// Everything that the inputs since the last [`Outbox::clear`] ask for.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    clients: Vec<(ClientKey, Delivery)>,
+    broker: Vec<BrokerOp>,
+    bytes: Vec<u8>,
+}
+
+impl Outbox {
+    /// Takes what is for connections, oldest first.
+    pub fn drain_clients(&mut self) -> std::vec::Drain<'_, (ClientKey, Delivery)> {
+        self.clients.drain(..)
+    }
+
+    /// What is for the broker, oldest first.
+    pub fn broker(&self) -> &[BrokerOp] {
+        &self.broker
+    }
+
+    /// The bytes that a span of a [`BrokerOp`] names.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start as usize..span.end as usize]
+    }
+
+    /// Forgets everything, keeping the memory for the next input.
+    pub fn clear(&mut self) {
+        self.clients.clear();
+        self.broker.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn send(&mut self, client: ClientKey, message: Rc<Message>) {
+        self.clients.push((client, Delivery::Message(message)));
+    }
+
+    pub(super) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
+        self.clients.push((client, delivery));
+    }
+}

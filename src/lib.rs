@@ -1,0 +1,16 @@
+//! Tidegate: a realtime and REST API gateway for the RES protocol.
+//!
+//! The gateway is one thread and one poll loop. Everything below [`reactor`] is
+//! sans-I/O: bytes and time go in, bytes and state come out. `docs/ARCHITECTURE.md`
+//! has the map.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod gateway;
+pub mod http;
+pub mod nats;
+pub mod reactor;
+pub mod res;
+pub mod ws;

@@ -1,0 +1,3 @@
+//! The binary: arguments, configuration, logging, run, exit codes.
+
+fn main() {}

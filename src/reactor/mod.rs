@@ -1,0 +1,1 @@
+//! The poll loop: the only part that touches sockets, the clock and signals.

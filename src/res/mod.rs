@@ -1,0 +1,1 @@
+//! The RES vocabulary, without I/O.
