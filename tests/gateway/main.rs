@@ -3,4 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
+mod events;
+mod reference_defects;
+mod references;
 mod subscribe;
+mod values;
