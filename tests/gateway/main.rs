@@ -4,8 +4,11 @@
 mod common;
 
 mod access;
+mod call_auth;
 mod events;
+mod protocol;
 mod reference_defects;
 mod references;
 mod subscribe;
+mod tokens;
 mod values;
