@@ -209,6 +209,15 @@ impl Http {
         );
     }
 
+    /// Fails unless the gateway sends something with this text in it and closes the
+    /// connection.
+    #[track_caller]
+    pub fn expect_some_then_closed(&mut self, text: &str) {
+        while self.fill() > 0 {}
+        let got = String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned();
+        assert!(got.contains(text), "expected {text:?} in {got:?}");
+    }
+
     /// Reads more; 0 at the end of the connection.
     #[track_caller]
     fn fill(&mut self) -> usize {
