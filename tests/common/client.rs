@@ -221,6 +221,25 @@ impl Client {
         );
     }
 
+    /// Fails unless the gateway cuts the connection off; reads what it sent before.
+    #[track_caller]
+    pub fn expect_cut_off(&mut self) {
+        loop {
+            match self.ws.read() {
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(e))
+                    if matches!(
+                        e.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    panic!("the gateway does not close the connection")
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Closes the TCP connection without a close frame.
     pub fn drop_connection(self) {
         let _ = self.ws.get_ref().shutdown(std::net::Shutdown::Both);

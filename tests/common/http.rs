@@ -105,6 +105,17 @@ impl Http {
     #[track_caller]
     pub fn response(&mut self) -> Response {
         let head_only = std::mem::take(&mut self.head_only);
+        let mut response = self.response_head();
+        let status = response.status;
+        if !head_only && status >= 200 && status != 204 && status != 304 {
+            response.body = self.body(&response);
+        }
+        response
+    }
+
+    /// Reads the head of the next response, and leaves what follows.
+    #[track_caller]
+    pub fn response_head(&mut self) -> Response {
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at;
@@ -134,16 +145,18 @@ impl Http {
                 (name.to_ascii_lowercase(), value.trim().to_owned())
             })
             .collect();
-        let mut response = Response {
+        Response {
             status,
             reason,
             headers,
             body: String::new(),
-        };
-        if !head_only && status >= 200 && status != 204 && status != 304 {
-            response.body = self.body(&response);
         }
-        response
+    }
+
+    /// The next bytes as they are.
+    #[track_caller]
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        self.exactly(count)
     }
 
     #[track_caller]

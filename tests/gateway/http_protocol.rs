@@ -158,10 +158,7 @@ fn an_unknown_version_of_http_is_refused() {
 }
 
 #[test]
-fn a_half_closed_client_still_gets_its_answer_unlike_resgate() {
-    if is_peer() {
-        return;
-    }
+fn a_half_closed_client_still_gets_its_answer() {
     let stack = Stack::shared();
     let svc = stack.service("half");
     let mut h = stack.http();

@@ -4,15 +4,20 @@
 mod common;
 
 mod access;
+mod burst;
 mod call_auth;
 mod events;
 mod http_api;
 mod http_protocol;
+mod lifecycle;
+mod lingering;
 mod protocol;
 mod query;
 mod reference_defects;
 mod references;
 mod reset;
 mod subscribe;
+mod timeouts;
 mod tokens;
 mod values;
+mod websocket;

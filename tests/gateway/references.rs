@@ -399,3 +399,30 @@ fn a_deep_chain_is_followed_to_its_end() {
     }
     c.expect_result(id, &format!(r#"{{"models":{{{}}}}}"#, models.join(",")));
 }
+
+#[test]
+fn a_cycle_whose_holder_lets_it_go_is_dropped() {
+    let (svc, mut c) = pair("ref_cut");
+    let id = c.ask("subscribe.ref_cut.p");
+    svc.serve("ref_cut.p", r#"{"model":{"x":{"rid":"ref_cut.a"}}}"#);
+    svc.serve_get("ref_cut.a", r#"{"model":{"b":{"rid":"ref_cut.b"}}}"#);
+    svc.serve_get("ref_cut.b", r#"{"model":{"a":{"rid":"ref_cut.a"}}}"#);
+    c.expect_result(
+        id,
+        r#"{"models":{"ref_cut.p":{"x":{"rid":"ref_cut.a"}},"ref_cut.a":{"b":{"rid":"ref_cut.b"}},"ref_cut.b":{"a":{"rid":"ref_cut.a"}}}}"#,
+    );
+    svc.event("ref_cut.p.change", r#"{"values":{"x":null}}"#);
+    c.expect_event("ref_cut.p.change", r#"{"values":{"x":null}}"#);
+    for name in ["ref_cut.a", "ref_cut.b"] {
+        svc.event(&format!("{name}.custom"), "1");
+        c.fence(&svc, name);
+    }
+    svc.event(
+        "ref_cut.p.change",
+        r#"{"values":{"x":{"rid":"ref_cut.b"}}}"#,
+    );
+    c.expect_event(
+        "ref_cut.p.change",
+        r#"{"values":{"x":{"rid":"ref_cut.b"}},"models":{"ref_cut.a":{"b":{"rid":"ref_cut.b"}},"ref_cut.b":{"a":{"rid":"ref_cut.a"}}}}"#,
+    );
+}
