@@ -35,6 +35,15 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
+/// Whether a text that a service chose can be published to: parts of visible characters,
+/// none of them a wildcard.
+pub fn is_subject(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !matches!(part, "" | "*" | ">") && part.bytes().all(|byte| (33..=126).contains(&byte))
+    };
+    text.split('.').all(is_part)
+}
+
 fn is_token_byte(byte: u8) -> bool {
     (33..=126).contains(&byte) && !matches!(byte, b'?' | b'*' | b'>' | b'.')
 }
@@ -77,6 +86,16 @@ mod tests {
             "", ".", "a.", ".a", "a..b", "a b", "a.*", "a.>", "a.b\n", "å", "?x", "a.\u{7f}", "a\0",
         ] {
             assert_eq!(Rid::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn subjects_cannot_break_out_of_their_line() {
+        for text in ["a", "_INBOX.a?b", "a*.b"] {
+            assert!(is_subject(text), "{text:?}");
+        }
+        for text in ["", "a.", "a b", "a\r\nPUB x", "a.*", ">", "a.\u{e9}", "a\t"] {
+            assert!(!is_subject(text), "{text:?}");
         }
     }
 

@@ -30,7 +30,7 @@ impl Access {
 }
 
 /// The data of a resource, in the order in which it is kept.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
     /// Properties sorted by name, each name once.
     Model(Vec<(Rc<str>, Value)>),
