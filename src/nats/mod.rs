@@ -10,7 +10,13 @@
 //! [NATS documentation](https://docs.nats.io/reference/reference-protocols/nats-protocol),
 //! with headers as far as they are needed to see the status of a message.
 
+mod credentials;
+mod info;
 mod parser;
+pub mod subject;
 mod text;
+pub mod writer;
 
+pub use credentials::Credentials;
+pub use info::ServerInfo;
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
