@@ -15,8 +15,10 @@ mod info;
 mod parser;
 pub mod subject;
 mod text;
+mod url;
 pub mod writer;
 
 pub use credentials::Credentials;
 pub use info::ServerInfo;
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
+pub use url::{ServerUrl, UrlError, UrlErrorKind};
