@@ -10,6 +10,7 @@
 //! [NATS documentation](https://docs.nats.io/reference/reference-protocols/nats-protocol),
 //! with headers as far as they are needed to see the status of a message.
 
+mod client;
 mod credentials;
 mod info;
 mod parser;
@@ -18,6 +19,7 @@ mod text;
 mod url;
 pub mod writer;
 
+pub use client::{Client, ClientError, Event, Options, Phase};
 pub use credentials::Credentials;
 pub use info::ServerInfo;
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
