@@ -9,6 +9,12 @@ use serde::Serialize;
 use super::subject;
 use super::{Credentials, ServerInfo};
 
+/// Most that may follow the verb on a control line, in bytes without the line end.
+///
+/// It is what a server takes unless it is configured otherwise, which `INFO` does not tell;
+/// it answers more by closing the connection.
+pub const MAX_ARGUMENTS: usize = 4096;
+
 #[derive(Serialize)]
 struct Connect<'a> {
     verbose: bool,
@@ -95,6 +101,19 @@ pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, payload:
     out.extend_from_slice(b"\r\n");
 }
 
+/// Whether the arguments of [`publish`] are within [`MAX_ARGUMENTS`]. The digits of the
+/// payload's size count too.
+pub fn publish_fits(subject: &[u8], reply: Option<&[u8]>, payload_len: usize) -> bool {
+    let reply_len = reply.map_or(0, |reply| reply.len() + 1);
+    subject.len() + 1 + reply_len + digit_count(payload_len as u64) <= MAX_ARGUMENTS
+}
+
+/// Whether the arguments of [`subscribe`] are within [`MAX_ARGUMENTS`]. The digits of the
+/// number count too.
+pub fn subscribe_fits(subject: &[u8], sid: u64) -> bool {
+    subject.len() + 1 + digit_count(sid) <= MAX_ARGUMENTS
+}
+
 /// Appends `SUB`. `sid` is the caller's number of the subscription, which comes back in
 /// each of its messages.
 pub fn subscribe(out: &mut Vec<u8>, sid: u64, subject: &[u8]) {
@@ -126,6 +145,10 @@ pub fn ping(out: &mut Vec<u8>) {
 /// Appends `PONG`.
 pub fn pong(out: &mut Vec<u8>) {
     out.extend_from_slice(b"PONG\r\n");
+}
+
+fn digit_count(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// Decimal digits of a number, without the formatting machinery.
@@ -200,7 +223,38 @@ mod tests {
             numbers.extend([ten - 1, ten, ten + 1]);
         }
         for number in numbers {
-            assert_eq!(Digits::new().write(number), number.to_string().as_bytes());
+            let digits = number.to_string();
+            assert_eq!(Digits::new().write(number), digits.as_bytes());
+            assert_eq!(digit_count(number), digits.len());
+        }
+    }
+
+    /// The limit is for all that stands between the verb and the line end.
+    #[test]
+    fn fitting_is_counted_as_written() {
+        let arguments = |line: Vec<u8>| line.iter().position(|&b| b == b'\r').unwrap() - 4;
+        for (reply, payload_len) in [
+            (None, 0),
+            (None, 10),
+            (Some(&b"_INBOX.1"[..]), 9),
+            (Some(b"r"), 1_000_000),
+        ] {
+            for len in MAX_ARGUMENTS - 30..MAX_ARGUMENTS + 2 {
+                let subject = vec![b'a'; len];
+                let mut line = Vec::new();
+                publish(&mut line, &subject, reply, &vec![b'x'; payload_len]);
+                let fits = arguments(line) <= MAX_ARGUMENTS;
+                assert_eq!(publish_fits(&subject, reply, payload_len), fits, "{len}");
+            }
+        }
+        for sid in [0, 9, 10, 99_999, u64::MAX] {
+            for len in MAX_ARGUMENTS - 30..MAX_ARGUMENTS + 2 {
+                let subject = vec![b'a'; len];
+                let mut line = Vec::new();
+                subscribe(&mut line, sid, &subject);
+                let fits = arguments(line) <= MAX_ARGUMENTS;
+                assert_eq!(subscribe_fits(&subject, sid), fits, "{len}");
+            }
         }
     }
 
