@@ -45,10 +45,20 @@ fn run<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
         };
         buffer.drain(..at);
         if error.is_some() {
-            return Outcome { steps, out, error, unused: Vec::new() };
+            return Outcome {
+                steps,
+                out,
+                error,
+                unused: Vec::new(),
+            };
         }
     }
-    Outcome { steps, out, error: None, unused: buffer }
+    Outcome {
+        steps,
+        out,
+        error: None,
+        unused: buffer,
+    }
 }
 
 /// Cuts the stream to the sizes, over and over; a size of 0 counts as 1.
