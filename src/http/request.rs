@@ -365,9 +365,11 @@ fn validate(bytes: &[u8]) -> Result<Head<'_>, RequestError> {
     let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     match httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, &mut table) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        Ok(_) | Err(httparse::Error::Token) => return Err(RequestError::RequestLine),
+        // Line ends are known to be right, so one is missed only where a version is longer.
+        Ok(_) | Err(httparse::Error::Token | httparse::Error::NewLine) => {
+            return Err(RequestError::RequestLine);
+        }
         Err(httparse::Error::Version) => return Err(version_error(bytes)),
-        Err(httparse::Error::NewLine) => return Err(RequestError::LineEnd),
         Err(_) => return Err(RequestError::Field),
     }
     let head = Head::parse(bytes).ok_or(RequestError::RequestLine)?;
@@ -382,9 +384,10 @@ fn version_error(bytes: &[u8]) -> RequestError {
         .split(|&byte| byte == b'\r')
         .next()
         .unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit() => {
+    match line.splitn(3, |&byte| byte == b' ').nth(2) {
+        Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b])
+            if a.is_ascii_digit() && b.is_ascii_digit() =>
+        {
             RequestError::Version
         }
         _ => RequestError::RequestLine,
