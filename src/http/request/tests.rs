@@ -469,12 +469,36 @@ fn framing_of_chunks_does_not_pile_up() {
 
 #[test]
 fn says_whether_the_connection_goes_on() {
-    let mut input = *b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
-    match RequestReader::default().read(&mut input, &Limits::default()) {
-        Ok(Step::Request { request, .. }) => {
-            assert_eq!(request.persistence, Persistence::KeepStated);
+    let table = [
+        ("HTTP/1.1", "X: close", Persistence::Keep),
+        ("HTTP/1.1", "Connection: keep-alive", Persistence::Keep),
+        ("HTTP/1.1", "Connection: x,\tClose", Persistence::Close),
+        (
+            "HTTP/1.1",
+            "connection: x\r\nCONNECTION: close ",
+            Persistence::Close,
+        ),
+        ("HTTP/1.1", "Connection: closed", Persistence::Keep),
+        ("HTTP/1.0", "X: keep-alive", Persistence::Close),
+        (
+            "HTTP/1.0",
+            "Connection: Keep-Alive",
+            Persistence::KeepStated,
+        ),
+        (
+            "HTTP/1.0",
+            "Connection: keep-alive, close",
+            Persistence::Close,
+        ),
+    ];
+    for (version, field, expected) in table {
+        let mut input = format!("GET / {version}\r\nHost: h\r\n{field}\r\n\r\n").into_bytes();
+        match RequestReader::default().read(&mut input, &Limits::default()) {
+            Ok(Step::Request { request, .. }) => {
+                assert_eq!(request.persistence, expected, "{version} {field}");
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 
