@@ -331,7 +331,12 @@ fn keeps_to_the_limits() {
     let chunks = |body: &str| {
         format!("POST / HTTP/1.1\r\nHost:\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
     };
-    let extension = |length: usize| chunks(&format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(length)));
+    let extension = |length: usize| {
+        chunks(&format!(
+            "1\r\na\r\n1;{}\r\nb\r\n0\r\n\r\n",
+            "x".repeat(length)
+        ))
+    };
     let trailers = |length: usize| chunks(&format!("0\r\nx:{}\r\n\r\n", "y".repeat(length)));
     let table = [
         (head_of(64), None),
