@@ -75,7 +75,7 @@ impl Content {
         matches!(self.data, Data::Model(_))
     }
 
-    /// The resources that it references, each once, in order of appearance.
+    /// The resources that it references, each once.
     pub fn references(&self) -> Rc<[Rc<str>]> {
         self.distinct
             .get_or_init(|| self.distinct_references())
@@ -331,8 +331,9 @@ mod tests {
             payload: "".into(),
         };
         assert_eq!(content.apply(&remove(0), 2).1.len(), 0);
-        assert_eq!(rids(&content.references()), ["y", "x"]);
+        assert_eq!(rids(&content.references()), ["x", "y"]);
         assert_eq!(rids(&content.apply(&remove(1), 3).1), ["x"]);
+        assert_eq!(rids(&content.references()), ["y"]);
         assert_eq!(text(&content), r#"[{"rid":"y"}]"#);
     }
 
