@@ -5,6 +5,8 @@
 //! calls back or re-enters.
 
 mod outbox;
+mod stub;
+pub use stub::Gateway;
 
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 

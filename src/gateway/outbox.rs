@@ -127,4 +127,20 @@ impl Outbox {
     pub(super) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
         self.clients.push((client, delivery));
     }
+
+    pub(super) fn subscribe(&mut self, sid: u64, subject: &[u8]) {
+        let subject = self.span(subject);
+        self.broker.push(BrokerOp::Subscribe { sid, subject });
+    }
+
+    pub(super) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
+        let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
+        self.broker.push(BrokerOp::Publish { subject, reply, payload });
+    }
+
+    fn span(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        Span { start, end: self.bytes.len() as u32 }
+    }
 }
