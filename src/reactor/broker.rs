@@ -248,12 +248,16 @@ impl Broker {
                     subject,
                     reply,
                     payload,
-                } => writer::publish(
-                    &mut self.output,
-                    outbox.bytes(subject),
-                    Some(outbox.bytes(reply)),
-                    outbox.bytes(payload),
-                ),
+                } => {
+                    let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
+                    log::trace!(
+                        "==> {}: {}",
+                        String::from_utf8_lossy(subject),
+                        String::from_utf8_lossy(payload)
+                    );
+                    let reply = Some(outbox.bytes(reply));
+                    writer::publish(&mut self.output, subject, reply, payload);
+                }
                 BrokerOp::Subscribe { sid, subject } => {
                     writer::subscribe(&mut self.output, sid, outbox.bytes(subject));
                 }

@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use slab::Slab;
+use socket2::SockRef;
 
 use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, Phase, key_of, token};
@@ -139,9 +141,9 @@ impl Clients {
         self.fresh
     }
 
-    /// Whether there is something to write or to free.
+    /// Whether there is something to write.
     pub(super) fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.dead.is_empty()
+        !self.dirty.is_empty()
     }
 
     /// When something is to be done next.
@@ -292,6 +294,9 @@ impl Clients {
         connection.stash = Vec::new();
         if let Some(output) = connection.output.take() {
             self.fresh -= output.fresh;
+            // The kernel would hold what it has of it until the client reads, which may
+            // be never. With this it forgets it and tells the client by a reset.
+            let _ = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
         }
         if std::mem::take(&mut connection.known) {
             self.doomed.push(ClientKey(key));
@@ -414,8 +419,16 @@ impl Clients {
                 }
                 self.written(key, now);
             }
-            Ok(Written::Some) => self.mark_dirty(key),
-            Ok(Written::Blocked) => connection.writable = false,
+            // In both cases it may have been left unread because of its output, and
+            // may have got rid of enough of it.
+            Ok(Written::Some) => {
+                self.mark_dirty(key);
+                self.wake(key);
+            }
+            Ok(Written::Blocked) => {
+                connection.writable = false;
+                self.wake(key);
+            }
             Err(error) => {
                 log::debug!("client {} is gone: {error}", connection.remote);
                 self.kill(key);

@@ -18,6 +18,9 @@ pub(super) const READ_MAX: usize = 64 << 10;
 /// Clients that are served in one turn.
 const CLIENTS_MAX: usize = 1_000;
 
+/// Bytes that are read from all clients in one turn.
+const CLIENTS_BUDGET: usize = 1 << 20;
+
 /// Unwritten answers above which the next pipelined request waits.
 const PIPELINE_MAX: usize = 64 << 10;
 
@@ -30,14 +33,15 @@ pub(super) const OUTPUT_BUDGET: usize = 32 << 20;
 impl Reactor {
     /// Serves the clients that have input, each once.
     pub(super) fn serve_clients(&mut self) {
+        let mut budget = CLIENTS_BUDGET;
         for _ in 0..self.clients.ready_len().min(CLIENTS_MAX) {
-            if !self.takes_clients_input() {
+            if budget == 0 || !self.takes_clients_input() {
                 return;
             }
             let Some(key) = self.clients.next_ready() else {
                 return;
             };
-            self.serve(key);
+            budget = budget.saturating_sub(self.serve(key));
         }
     }
 
@@ -46,18 +50,21 @@ impl Reactor {
         self.clients.fresh() < OUTPUT_BUDGET && !self.broker.is_congested()
     }
 
-    fn serve(&mut self, key: u32) {
+    /// Serves one client; the bytes that were read from it.
+    fn serve(&mut self, key: u32) -> usize {
         if self.is_blocked(key) {
-            return;
+            return 0;
         }
         self.parse_stash(key);
-        if !self.is_blocked(key) {
-            self.read(key);
-        }
+        let len = match self.is_blocked(key) {
+            true => 0,
+            false => self.read(key),
+        };
         // A blocked connection is woken by what blocks it.
         if !self.is_blocked(key) {
             self.clients.wake(key);
         }
+        len
     }
 
     /// Whether input of the connection must wait. An answer of the gateway, or output
@@ -88,13 +95,13 @@ impl Reactor {
         }
     }
 
-    /// Reads once and parses.
-    fn read(&mut self, key: u32) {
+    /// Reads once and parses; the bytes that were read.
+    fn read(&mut self, key: u32) -> usize {
         let Some(connection) = self.clients.get_mut(key) else {
-            return;
+            return 0;
         };
         if !connection.readable {
-            return;
+            return 0;
         }
         let len = loop {
             match connection.socket.read(&mut self.buffer) {
@@ -102,13 +109,13 @@ impl Reactor {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     connection.readable = false;
-                    return;
+                    return 0;
                 }
                 Err(error) => {
                     log::debug!("client {} is gone: {error}", connection.remote);
                     self.clients.kill(key);
                     self.settle();
-                    return;
+                    return 0;
                 }
             }
         };
@@ -116,7 +123,7 @@ impl Reactor {
             connection.readable = false;
             connection.ended = true;
             self.client_ended(key);
-            return;
+            return 0;
         }
         // Less than asked for is all there was; more will be an event. A client that
         // has hung up sends no further event, so that the end must be read.
@@ -124,7 +131,7 @@ impl Reactor {
             connection.readable = false;
         }
         if matches!(connection.phase, Phase::Closing) {
-            return;
+            return len;
         }
         if connection.stash.is_empty() {
             let mut buffer = std::mem::take(&mut self.buffer);
@@ -140,6 +147,7 @@ impl Reactor {
             stash.extend_from_slice(&self.buffer[..len]);
             self.parse_owned(key, stash);
         }
+        len
     }
 
     /// The client has ended its side.
@@ -254,6 +262,10 @@ impl Reactor {
         self.clients.disarm(key);
         let (head, persistence) = (&request.head, request.persistence);
         match route(head, &self.site.ws_path, &self.site.api_path) {
+            Route::WebSocket if self.site.is_closing => {
+                let work = self.site.work(head, persistence);
+                self.site.unavailable(&mut self.clients, key, &work, now);
+            }
             Route::WebSocket => self.upgrade(key, request),
             Route::Api { rest } => {
                 if !self

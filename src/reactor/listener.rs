@@ -20,6 +20,9 @@ const BURST: usize = 256;
 /// Milliseconds without accepting after the descriptors ran out.
 const RETRY: u64 = 100;
 
+/// Milliseconds between two log lines about failed accepts.
+const LOG_STEP: u64 = 10_000;
+
 /// After how long without traffic the kernel asks whether a client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -31,6 +34,8 @@ pub(super) struct Listener {
     ready: bool,
     /// When to try again after the descriptors ran out.
     retry: Option<Time>,
+    /// When the next failure is logged.
+    next_log: Time,
 }
 
 impl Listener {
@@ -54,6 +59,7 @@ impl Listener {
             socket: TcpListener::from_std(socket.into()),
             ready: false,
             retry: None,
+            next_log: Time(0),
         })
     }
 
@@ -120,11 +126,14 @@ impl Listener {
                     // Out of descriptors or memory. No event will tell when there are
                     // some again, so that the timer must.
                     _ => {
-                        log::warn!(
-                            "cannot accept clients, next try in {RETRY} ms: {error}; \
-                             raise the limit of open files (ulimit -n) if this repeats"
-                        );
                         self.retry = Some(Time(now.0 + RETRY));
+                        if self.next_log <= now {
+                            self.next_log = Time(now.0 + LOG_STEP);
+                            log::warn!(
+                                "cannot accept clients for now: {error}; \
+                                 raise the limit of open files (ulimit -n) if this repeats"
+                            );
+                        }
                         return;
                     }
                 },

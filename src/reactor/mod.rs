@@ -198,6 +198,7 @@ impl Reactor {
         self.poll(events, limit)?;
         let now = self.clock.tick();
         self.site.tick(now);
+        let mut is_signalled = false;
         for event in events.iter() {
             match event.token() {
                 LISTENER => {
@@ -206,13 +207,13 @@ impl Reactor {
                     }
                 }
                 BROKER => self.broker.set_ready(event),
-                SIGNALS => {
-                    if self.signals.take() > 0 {
-                        return Err(End::Signal);
-                    }
-                }
+                SIGNALS => is_signalled = self.signals.take() > 0,
                 _ => self.clients.set_ready(event),
             }
+        }
+        // Not before all events are noted: they do not come again.
+        if is_signalled {
+            return Err(End::Signal);
         }
         if let Some(listener) = &mut self.listener {
             let registry = self.poll.registry();
