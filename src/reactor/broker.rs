@@ -275,7 +275,11 @@ impl Broker {
         while self.writable && self.written < self.output.len() {
             match self.socket.write(&self.output[self.written..]) {
                 Ok(0) => return Err(BrokerError::Socket(ErrorKind::WriteZero.into())),
-                Ok(len) => self.written += len,
+                Ok(len) => {
+                    self.written += len;
+                    // Less than offered is all it takes; more room will be an event.
+                    self.writable = self.written == self.output.len();
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => return Err(BrokerError::Socket(error)),

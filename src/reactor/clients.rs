@@ -486,3 +486,6 @@ impl Clients {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
