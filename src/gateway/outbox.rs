@@ -135,19 +135,12 @@ impl Outbox {
 
     pub(super) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
         let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
-        self.broker.push(BrokerOp::Publish {
-            subject,
-            reply,
-            payload,
-        });
+        self.broker.push(BrokerOp::Publish { subject, reply, payload });
     }
 
     fn span(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(bytes);
-        Span {
-            start,
-            end: self.bytes.len() as u32,
-        }
+        Span { start, end: self.bytes.len() as u32 }
     }
 }
