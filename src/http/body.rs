@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::fields;
-use super::head::{Head, Version};
+use super::fields::{self, Lines};
+use super::head::Version;
 use super::request::{Limits, RequestError};
 
 /// Bytes of a line with a chunk's size, extensions included. They are ignored, so there
@@ -22,20 +22,19 @@ pub(super) enum Framing {
 impl Framing {
     /// Reads the two fields that frame a body. What recipients could understand
     /// differently is refused, since that is how requests are smuggled.
-    pub(super) fn of(head: &Head<'_>) -> Result<Self, RequestError> {
-        let mut codings = head.field_lines("transfer-encoding");
-        let mut lengths = head.field_lines("content-length");
-        match (codings.next(), lengths.next()) {
-            (None, None) => Ok(Self::Length(0)),
-            (None, Some(length)) => match lengths.next() {
-                None => parse_length(length).map(Self::Length),
-                Some(_) => Err(RequestError::ContentLength),
-            },
-            (Some(_), Some(_)) => Err(RequestError::TransferEncoding),
-            (Some(_), None) if codings.next().is_some() || head.version() == Version::Http10 => {
-                Err(RequestError::TransferEncoding)
+    pub(super) fn of(
+        coding: Lines<'_>,
+        length: Lines<'_>,
+        version: Version,
+    ) -> Result<Self, RequestError> {
+        match (coding, length) {
+            (Lines::Missing, Lines::Missing) => Ok(Self::Length(0)),
+            (Lines::Missing, Lines::One(length)) => parse_length(length).map(Self::Length),
+            (Lines::Missing, Lines::Many) => Err(RequestError::ContentLength),
+            (Lines::One(coding), Lines::Missing) if version == Version::Http11 => {
+                check_coding(coding).map(|()| Self::Chunked)
             }
-            (Some(value), None) => check_coding(value).map(|()| Self::Chunked),
+            _ => Err(RequestError::TransferEncoding),
         }
     }
 }

@@ -1,4 +1,23 @@
-//! The rules for single header fields that every other file needs.
+//! The rules for single header fields that several files need.
+
+/// The value of a field that may have one line only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Lines<'a> {
+    #[default]
+    Missing,
+    One(&'a [u8]),
+    Many,
+}
+
+impl<'a> Lines<'a> {
+    /// Takes a line of the field.
+    pub(super) fn note(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Self::Missing => Self::One(value),
+            Self::One(_) | Self::Many => Self::Many,
+        };
+    }
+}
 
 /// Takes optional white space (RFC 9110, 5.6.3) from both ends.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use super::body::{Body, Framing};
-use super::fields;
+use super::fields::{self, Lines};
 use super::head::{Head, Version, split_absolute};
 use super::response::Persistence;
 
@@ -259,7 +259,8 @@ struct HeadScan {
     start: usize,
     /// Where the line begins that is being scanned.
     line: usize,
-    /// Bytes before this one have been looked at.
+    /// Bytes before this one have been looked at, and are no control characters but line
+    /// ends.
     position: usize,
     /// Complete lines: the request line and the fields.
     lines: usize,
@@ -268,30 +269,31 @@ struct HeadScan {
 impl HeadScan {
     /// Looks at the new bytes; gives the end of the head, behind its empty line.
     fn advance(&mut self, buffer: &[u8], limits: &Limits) -> Result<Option<usize>, RequestError> {
-        while let Some(&byte) = buffer.get(self.position) {
-            let after_cr = self.position > self.line && buffer[self.position - 1] == b'\r';
-            self.position += 1;
-            if self.position - self.start > limits.head {
-                return Err(match self.lines {
-                    0 => RequestError::TargetTooLong,
-                    _ => RequestError::HeadTooLarge,
-                });
-            }
-            if byte == b'\n' && after_cr {
-                if self.end_line(limits)? {
-                    return Ok(Some(self.position));
-                }
-                continue;
-            }
-            match byte {
-                b'\n' => return Err(RequestError::LineEnd),
-                _ if after_cr => return Err(RequestError::LineEnd),
-                b'\r' => {}
-                _ if !fields::is_value_byte(byte) => return Err(RequestError::ControlCharacter),
-                _ => {}
+        loop {
+            let limit = self.start.saturating_add(limits.head);
+            let unseen = buffer.get(self.position..buffer.len().min(limit));
+            let unseen = unseen.unwrap_or_default();
+            let is_plain = |byte: &&u8| fields::is_value_byte(**byte);
+            let plain = unseen.iter().take_while(is_plain).count();
+            self.position += plain;
+            match unseen.get(plain..).unwrap_or_default() {
+                [b'\r', ..] if self.position + 2 <= limit => match buffer.get(self.position + 1) {
+                    None => return Ok(None),
+                    Some(b'\n') => {
+                        self.position += 2;
+                        if self.end_line(limits)? {
+                            return Ok(Some(self.position));
+                        }
+                    }
+                    Some(_) => return Err(RequestError::LineEnd),
+                },
+                [b'\n', ..] => return Err(RequestError::LineEnd),
+                [] if buffer.len() <= limit => return Ok(None),
+                [] | [b'\r', ..] if self.lines == 0 => return Err(RequestError::TargetTooLong),
+                [] | [b'\r', ..] => return Err(RequestError::HeadTooLarge),
+                _ => return Err(RequestError::ControlCharacter),
             }
         }
-        Ok(None)
     }
 
     /// Counts the line that ends here; `true` if it is the empty one behind the fields.
@@ -340,42 +342,84 @@ impl Entity {
         head_end: usize,
         limits: &Limits,
     ) -> Result<Self, RequestError> {
-        let head = validate(&buffer[head_start..head_end])?;
-        let framing = Framing::of(&head)?;
-        let mut expects_continue = false;
-        for value in head.field_lines("expect") {
-            if !value.eq_ignore_ascii_case(b"100-continue") {
-                return Err(RequestError::Expectation);
+        let bytes = &buffer[head_start..head_end];
+        let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(bytes, &mut table) {
+            Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
+            // Line ends are known to be right, so one is missed only where a version is
+            // longer.
+            Ok(_) | Err(httparse::Error::Token | httparse::Error::NewLine) => {
+                return Err(RequestError::RequestLine);
             }
-            // HTTP/1.0 clients know no 100 (RFC 9110, 10.1.1).
-            expects_continue = head.version() == Version::Http11;
+            Err(httparse::Error::Version) => return Err(version_error(bytes)),
+            Err(_) => return Err(RequestError::Field),
         }
+        let head = Head::parse(bytes).ok_or(RequestError::RequestLine)?;
+        check_target(&head)?;
+
+        let mut noted = Noted::default();
+        for field in parsed.headers {
+            noted.note(field.name, fields::trim(field.value))?;
+        }
+        noted.check_host(head.version())?;
+        let framing = Framing::of(noted.coding, noted.length, head.version())?;
         Ok(Self {
             head_start,
             head_end,
-            persistence: Persistence::of(&head),
-            expects_continue,
+            persistence: Persistence::new(head.version(), noted.closes, noted.keeps),
+            // HTTP/1.0 clients know no 100 (RFC 9110, 10.1.1).
+            expects_continue: noted.expects_continue && head.version() == Version::Http11,
             body: Body::new(framing, limits)?,
         })
     }
 }
 
-/// Checks everything of a head but what frames the body.
-fn validate(bytes: &[u8]) -> Result<Head<'_>, RequestError> {
-    let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-    match httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, &mut table) {
-        Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        // Line ends are known to be right, so one is missed only where a version is longer.
-        Ok(_) | Err(httparse::Error::Token | httparse::Error::NewLine) => {
-            return Err(RequestError::RequestLine);
+/// The fields that matter here, gathered in one walk.
+#[derive(Default)]
+struct Noted<'a> {
+    host: Lines<'a>,
+    coding: Lines<'a>,
+    length: Lines<'a>,
+    closes: bool,
+    keeps: bool,
+    expects_continue: bool,
+}
+
+impl<'a> Noted<'a> {
+    fn note(&mut self, name: &str, value: &'a [u8]) -> Result<(), RequestError> {
+        if name.eq_ignore_ascii_case("host") {
+            self.host.note(value);
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            self.coding.note(value);
+        } else if name.eq_ignore_ascii_case("content-length") {
+            self.length.note(value);
+        } else if name.eq_ignore_ascii_case("connection") {
+            for option in fields::list(value) {
+                self.closes |= option.eq_ignore_ascii_case(b"close");
+                self.keeps |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if name.eq_ignore_ascii_case("expect") {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(RequestError::Expectation);
+            }
+            self.expects_continue = true;
         }
-        Err(httparse::Error::Version) => return Err(version_error(bytes)),
-        Err(_) => return Err(RequestError::Field),
+        Ok(())
     }
-    let head = Head::parse(bytes).ok_or(RequestError::RequestLine)?;
-    check_target(&head)?;
-    check_host(&head)?;
-    Ok(head)
+
+    /// RFC 9112, 3.2: exactly one valid `Host` in HTTP/1.1, at most one before.
+    fn check_host(&self, version: Version) -> Result<(), RequestError> {
+        let is_valid = match self.host {
+            Lines::Missing => version == Version::Http10,
+            Lines::One(host) => fields::is_authority_valid(host),
+            Lines::Many => false,
+        };
+        match is_valid {
+            true => Ok(()),
+            false => Err(RequestError::Host),
+        }
+    }
 }
 
 /// Tells an unknown version (505) from something that is no version (400).
@@ -407,20 +451,6 @@ fn check_target(head: &Head<'_>) -> Result<(), RequestError> {
     match is_valid && fields::is_percent_encoding_valid(head.path().as_bytes()) {
         true => Ok(()),
         false => Err(RequestError::Target),
-    }
-}
-
-/// RFC 9112, 3.2: exactly one valid `Host` in HTTP/1.1, at most one before.
-fn check_host(head: &Head<'_>) -> Result<(), RequestError> {
-    let mut lines = head.field_lines("host");
-    let is_valid = match (lines.next(), lines.next()) {
-        (None, _) => head.version() == Version::Http10,
-        (Some(host), None) => fields::is_authority_valid(host),
-        (Some(_), Some(_)) => false,
-    };
-    match is_valid {
-        true => Ok(()),
-        false => Err(RequestError::Host),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::date::Date;
 use super::fields;
-use super::head::{Head, Version};
+use super::head::Version;
 
 /// Whether a connection goes on after an answer, and how the answer says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,12 @@ pub enum Persistence {
 }
 
 impl Persistence {
-    /// What a request asks for (RFC 9112, 9.3).
-    pub fn of(head: &Head<'_>) -> Self {
-        if head.has_token("connection", "close") {
-            return Self::Close;
-        }
-        match head.version() {
+    /// What a request asks for (RFC 9112, 9.3) that says `close`, or `keep-alive`.
+    pub(super) fn new(version: Version, closes: bool, keeps: bool) -> Self {
+        match version {
+            _ if closes => Self::Close,
             Version::Http11 => Self::Keep,
-            Version::Http10 if head.has_token("connection", "keep-alive") => Self::KeepStated,
+            Version::Http10 if keeps => Self::KeepStated,
             Version::Http10 => Self::Close,
         }
     }
@@ -288,24 +286,6 @@ mod tests {
         response.empty();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.matches("\r\n").count(), 5, "{text}");
-    }
-
-    #[test]
-    fn connections_go_on_as_asked() {
-        let table = [
-            ("HTTP/1.1", "", Persistence::Keep),
-            ("HTTP/1.1", "keep-alive", Persistence::Keep),
-            ("HTTP/1.1", "x, Close", Persistence::Close),
-            ("HTTP/1.1", "closed", Persistence::Keep),
-            ("HTTP/1.0", "", Persistence::Close),
-            ("HTTP/1.0", "Keep-Alive", Persistence::KeepStated),
-            ("HTTP/1.0", "keep-alive, close", Persistence::Close),
-        ];
-        for (version, value, expected) in table {
-            let text = format!("GET / {version}\r\nConnection: {value}\r\n\r\n");
-            let head = Head::parse(text.as_bytes()).unwrap();
-            assert_eq!(Persistence::of(&head), expected, "{version} {value}");
-        }
     }
 
     #[test]

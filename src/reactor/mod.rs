@@ -85,7 +85,6 @@ pub fn run(config: &Config) -> Result<(), Error> {
 }
 
 /// Everything that the loop owns.
-#[derive(Debug)]
 struct Reactor {
     poll: Poll,
     clock: Clock,

@@ -331,7 +331,12 @@ fn keeps_to_the_limits() {
     let chunks = |body: &str| {
         format!("POST / HTTP/1.1\r\nHost:\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
     };
-    let extension = |length: usize| chunks(&format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(length)));
+    let extension = |length: usize| {
+        chunks(&format!(
+            "1\r\na\r\n1;{}\r\nb\r\n0\r\n\r\n",
+            "x".repeat(length)
+        ))
+    };
     let trailers = |length: usize| chunks(&format!("0\r\nx:{}\r\n\r\n", "y".repeat(length)));
     let table = [
         (head_of(64), None),
@@ -469,12 +474,36 @@ fn framing_of_chunks_does_not_pile_up() {
 
 #[test]
 fn says_whether_the_connection_goes_on() {
-    let mut input = *b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n";
-    match RequestReader::default().read(&mut input, &Limits::default()) {
-        Ok(Step::Request { request, .. }) => {
-            assert_eq!(request.persistence, Persistence::KeepStated);
+    let table = [
+        ("HTTP/1.1", "X: close", Persistence::Keep),
+        ("HTTP/1.1", "Connection: keep-alive", Persistence::Keep),
+        ("HTTP/1.1", "Connection: x,\tClose", Persistence::Close),
+        (
+            "HTTP/1.1",
+            "connection: x\r\nCONNECTION: close ",
+            Persistence::Close,
+        ),
+        ("HTTP/1.1", "Connection: closed", Persistence::Keep),
+        ("HTTP/1.0", "X: keep-alive", Persistence::Close),
+        (
+            "HTTP/1.0",
+            "Connection: Keep-Alive",
+            Persistence::KeepStated,
+        ),
+        (
+            "HTTP/1.0",
+            "Connection: keep-alive, close",
+            Persistence::Close,
+        ),
+    ];
+    for (version, field, expected) in table {
+        let mut input = format!("GET / {version}\r\nHost: h\r\n{field}\r\n\r\n").into_bytes();
+        match RequestReader::default().read(&mut input, &Limits::default()) {
+            Ok(Step::Request { request, .. }) => {
+                assert_eq!(request.persistence, expected, "{version} {field}");
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 

@@ -339,21 +339,6 @@ fn statuses() {
 }
 
 #[test]
-fn the_first_line_feed_is_found() {
-    // Neighbours that differ from a line feed by one bit or by a borrow.
-    for fill in [0, b'\n' - 1, b'\n' + 1, b'\n' | 0x80, 0xff] {
-        for len in 0..40 {
-            let mut bytes = vec![fill; len];
-            assert_eq!(find_line_feed(&bytes), None);
-            for at in (0..len).rev() {
-                bytes[at] = b'\n';
-                assert_eq!(find_line_feed(&bytes), Some(at), "fill {fill} length {len}");
-            }
-        }
-    }
-}
-
-#[test]
 fn messages_say_what_is_wrong() {
     let error = |bytes: &[u8]| {
         Parser::with_max_payload(5)
