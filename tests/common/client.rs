@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use tungstenite::{Message, WebSocket};
 
-use super::{PATIENCE, Service, assert_json, member};
+use super::{Gateway, PATIENCE, Service, assert_json, member};
 
 /// A connected RES client. Everything it is sent is seen in order; nothing is skipped.
 pub struct Client {
@@ -15,13 +15,13 @@ pub struct Client {
 impl Client {
     /// Connects to the gateway's WebSocket path `/`.
     #[track_caller]
-    pub fn connect(addr: &str) -> Client {
-        let stream = TcpStream::connect(addr).expect("the gateway takes connections");
+    pub fn connect(gateway: &Gateway) -> Client {
+        let stream = gateway.connect();
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");
         stream.set_nodelay(true).expect("a live socket");
-        let (ws, _) = tungstenite::client(format!("ws://{addr}/"), stream)
+        let (ws, _) = tungstenite::client(format!("ws://{}/", gateway.addr), stream)
             .expect("the gateway accepts the WebSocket handshake");
         Client { ws, last_id: 0 }
     }

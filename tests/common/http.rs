@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::PATIENCE;
+use super::{Gateway, PATIENCE};
 
 /// A connection to the gateway.
 pub struct Http {
@@ -47,8 +47,9 @@ impl Response {
 
 impl Http {
     /// Connects.
-    pub fn connect(addr: &str) -> Http {
-        let stream = TcpStream::connect(addr).expect("the gateway takes connections");
+    #[track_caller]
+    pub fn connect(gateway: &Gateway) -> Http {
+        let stream = gateway.connect();
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");

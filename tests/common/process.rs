@@ -219,6 +219,18 @@ impl Gateway {
         (code, process.log())
     }
 
+    /// A TCP connection to the gateway.
+    #[track_caller]
+    pub fn connect(&self) -> TcpStream {
+        match TcpStream::connect(&self.addr) {
+            Ok(stream) => stream,
+            Err(e) => panic!(
+                "the gateway takes no connections ({e}); it said:\n{}",
+                self.log()
+            ),
+        }
+    }
+
     /// Sends a signal to the gateway.
     pub fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(
@@ -314,16 +326,16 @@ impl Stack {
     /// A client without version handshake.
     #[track_caller]
     pub fn fresh_client(&self) -> Client {
-        Client::connect(&self.gateway.addr)
+        Client::connect(&self.gateway)
     }
 
     /// An HTTP connection.
     pub fn http(&self) -> Http {
-        Http::connect(&self.gateway.addr)
+        Http::connect(&self.gateway)
     }
 
     /// A WebSocket connection whose frames the test writes.
     pub fn raw(&self) -> RawWs {
-        RawWs::open(&self.gateway.addr)
+        RawWs::open(&self.gateway)
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{PATIENCE, assert_json};
+use super::{Gateway, PATIENCE, assert_json};
 
 /// A connection after a valid handshake.
 pub struct RawWs {
@@ -31,8 +31,9 @@ impl Frame {
 
 impl RawWs {
     /// Connects and makes the handshake.
-    pub fn open(addr: &str) -> RawWs {
-        let mut stream = TcpStream::connect(addr).expect("the gateway takes connections");
+    #[track_caller]
+    pub fn open(gateway: &Gateway) -> RawWs {
+        let mut stream = gateway.connect();
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");

@@ -127,7 +127,7 @@ fn a_port_in_use_is_said_and_ends_with_1_unlike_resgate() {
 fn user_and_password_in_the_broker_url_are_used() {
     let broker = Broker::start_with(&["--user", "gate", "--pass", "s3cret"]);
     let gateway = Gateway::start(&format!("nats://gate:s3cret@{}", broker.addr), &[]);
-    let mut c = Client::connect(&gateway.addr);
+    let mut c = Client::connect(&gateway);
     c.handshake("1.2.3");
     let id = c.ask("subscribe.nobody_serves.a");
     c.expect_error(id, "system.notFound", "Not found");
@@ -143,7 +143,7 @@ fn user_and_password_in_the_broker_url_are_used() {
 fn a_token_in_the_broker_url_is_used() {
     let broker = Broker::start_with(&["--auth", "t0ken"]);
     let gateway = Gateway::start(&format!("nats://t0ken@{}", broker.addr), &[]);
-    let mut c = Client::connect(&gateway.addr);
+    let mut c = Client::connect(&gateway);
     c.handshake("1.2.3");
     let id = c.ask("subscribe.nobody_serves.a");
     c.expect_error(id, "system.notFound", "Not found");

@@ -316,7 +316,8 @@ fn no_subject_however_long_makes_the_broker_drop_the_gateway_unlike_resgate() {
     }
     // The broker's limit is on the whole protocol line, 4096 bytes: Resgate's limit on
     // the subject lets lines through that end its connection.
-    let mut c = Stack::shared().client();
+    let stack = Stack::start(&[]);
+    let mut c = stack.client();
     let params = format!("\"{}\"", "y".repeat(100_000));
     for length in 4030..4110 {
         let name = format!("nobody_serves.{}", "x".repeat(length - 14));
