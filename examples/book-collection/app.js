@@ -76,6 +76,10 @@ composer.addEventListener("submit", async (event) => {
   }
 });
 
+composer.addEventListener("input", () => {
+  problem.hidden = true;
+});
+
 async function deleteBook({ book }) {
   const { id, title, author } = book;
   try {

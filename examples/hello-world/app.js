@@ -5,18 +5,16 @@ const form = document.getElementById("form");
 const input = document.getElementById("input");
 const send = document.getElementById("send");
 const note = document.getElementById("note");
-const hint = note.textContent;
 
-function tell(text, kind = "hint") {
+function tell(text) {
   note.textContent = text;
-  note.dataset.kind = kind;
 }
 
 const client = await openClient(document.getElementById("badge"), (state) => {
   send.disabled = state !== "live";
 });
 const model = await getResource(client, "example.model", tell);
-tell(hint);
+tell("");
 
 function show() {
   message.textContent = model.message;
@@ -39,8 +37,8 @@ form.addEventListener("submit", async (event) => {
   try {
     await model.set({ message: text });
     input.value = "";
-    tell(hint);
+    tell("");
   } catch (error) {
-    tell(error.message, "error");
+    tell(error.message);
   }
 });
