@@ -36,6 +36,9 @@ export function nextEvent(source, name) {
 /**
  * Follows a collection of models as an application does: listens to it and to each of
  * its models, and can wait until they look as expected.
+ *
+ * ResClient changes its resources at once and calls listeners a little later. Who looks
+ * at the log after waiting must wait for the log.
  */
 export class Replica {
   constructor(collection) {
