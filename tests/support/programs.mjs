@@ -4,11 +4,11 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const TARGET = join(ROOT, process.env.CARGO_TARGET_DIR ?? "target", "debug");
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target", "debug");
 
 /** Milliseconds that a program may take to start or to stop. */
 const PATIENCE = 15_000;
