@@ -162,12 +162,15 @@ impl Gateway {
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        if sub.direct == 0 || !sub.sent || sub.state != State::Ready {
-            if sub.open > 0 {
-                sub.lag().reaccess = true;
-            }
+        let is_open = sub.open > 0;
+        let holds = sub.direct > 0 && sub.sent && sub.state == State::Ready;
+        if is_open {
+            self.question_requests(key);
+        }
+        if !holds {
             return;
         }
+        let sub = &mut self.subs.arena[key];
         if sub.lag.as_ref().is_some_and(|lag| lag.held) {
             sub.lag().reaccess = true;
             return;

@@ -206,7 +206,7 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
-            if lag.queue.is_empty() && !lag.held && !lag.reaccess && lag.waiters.is_empty() {
+            if lag.queue.is_empty() && !lag.held && lag.waiters.is_empty() {
                 sub.lag = None;
             } else {
                 self.work.push_back(Work::Pump(key));
@@ -469,7 +469,7 @@ impl Gateway {
     }
 
     /// The last subscription of an alias is gone.
-    fn alias_unused(&mut self, key: AliasKey) {
+    pub(super) fn alias_unused(&mut self, key: AliasKey) {
         let alias = &self.cache.aliases[key];
         let Some(resource) = alias.resource else {
             if !alias.loading {

@@ -88,7 +88,7 @@ pub struct Lag {
     pub held: bool,
     /// A deletion is in the queue or done: the resource's later events are another's.
     pub ended: bool,
-    /// Access is to be asked again after the open answer or request.
+    /// While events wait: access was put in question once more.
     pub reaccess: bool,
     /// Why loading failed.
     pub error: Option<Rc<Error>>,
