@@ -47,7 +47,10 @@ impl Failure {
 impl Library {
     /// Three books to begin with.
     pub fn new() -> Library {
-        let mut library = Library { books: Vec::new(), next_id: 1 };
+        let mut library = Library {
+            books: Vec::new(),
+            next_id: 1,
+        };
         for (title, author) in [
             ("Animal Farm", "George Orwell"),
             ("Brave New World", "Aldous Huxley"),
@@ -87,14 +90,24 @@ impl Library {
     }
 
     fn add(&mut self, params: &Value) -> Result<Event, Failure> {
-        let text = |field: &str| params[field].as_str().filter(|text| !text.trim().is_empty());
+        let text = |field: &str| {
+            params[field]
+                .as_str()
+                .filter(|text| !text.trim().is_empty())
+        };
         let (Some(title), Some(author)) = (text("title"), text("author")) else {
-            return Err(Failure::InvalidParams("Must provide both title and author".into()));
+            return Err(Failure::InvalidParams(
+                "Must provide both title and author".into(),
+            ));
         };
         let idx = self.books.len();
         let book = self.push(title, author);
         let payload = json!({ "value": book.reference(), "idx": idx });
-        Ok(Event { resource: "library.books".into(), kind: "add", payload })
+        Ok(Event {
+            resource: "library.books".into(),
+            kind: "add",
+            payload,
+        })
     }
 
     fn remove(&mut self, params: &Value) -> Result<Option<Event>, Failure> {
@@ -108,7 +121,11 @@ impl Library {
         };
         self.books.remove(idx);
         let payload = json!({ "idx": idx });
-        Ok(Some(Event { resource: "library.books".into(), kind: "remove", payload }))
+        Ok(Some(Event {
+            resource: "library.books".into(),
+            kind: "remove",
+            payload,
+        }))
     }
 
     fn set(&mut self, resource: &str, params: &Value) -> Result<Option<Event>, Failure> {
@@ -130,12 +147,20 @@ impl Library {
             return Ok(None);
         }
         let payload = json!({ "values": values });
-        Ok(Some(Event { resource: resource.into(), kind: "change", payload }))
+        Ok(Some(Event {
+            resource: resource.into(),
+            kind: "change",
+            payload,
+        }))
     }
 
     fn push(&mut self, title: &str, author: &str) -> &Book {
         let index = self.books.len();
-        let book = Book { id: self.next_id, title: title.into(), author: author.into() };
+        let book = Book {
+            id: self.next_id,
+            title: title.into(),
+            author: author.into(),
+        };
         self.next_id += 1;
         self.books.push(book);
         &self.books[index]

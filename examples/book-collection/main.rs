@@ -56,23 +56,31 @@ fn serve_library(nats: &Connection) -> io::Result<()> {
     });
 
     let shared = Arc::clone(&library);
-    nats.subscribe("get.library.>")?.with_handler(move |request| {
-        let resource = request.subject.strip_prefix("get.").unwrap_or_default();
-        // The answer leaves under the lock: an event that is sent after it is about
-        // a change that the answer does not contain, and the other way round.
-        let library = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        respond(&request, library.get(resource).map_err(|failure| failure.to_json()))
-    });
+    nats.subscribe("get.library.>")?
+        .with_handler(move |request| {
+            let resource = request.subject.strip_prefix("get.").unwrap_or_default();
+            // The answer leaves under the lock: an event that is sent after it is about
+            // a change that the answer does not contain, and the other way round.
+            let library = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            respond(
+                &request,
+                library.get(resource).map_err(|failure| failure.to_json()),
+            )
+        });
 
     let events = nats.clone();
-    nats.subscribe("call.library.>")?.with_handler(move |request| {
-        let mut library = library.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = call(&mut library, &events, &request)?;
-        respond(&request, result)
-    });
+    nats.subscribe("call.library.>")?
+        .with_handler(move |request| {
+            let mut library = library.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = call(&mut library, &events, &request)?;
+            respond(&request, result)
+        });
 
     // Gateways that cached the library of an earlier run fetch it again.
-    nats.publish("system.reset", json!({ "resources": ["library.>"] }).to_string())?;
+    nats.publish(
+        "system.reset",
+        json!({ "resources": ["library.>"] }).to_string(),
+    )?;
     nats.flush()
 }
 
@@ -89,7 +97,9 @@ fn call(
         Ok(mut body) => body.get_mut("params").map(Value::take).unwrap_or_default(),
         Err(error) => {
             let message = format!("Error decoding request: {error}");
-            return Ok(Err(json!({ "code": "system.internalError", "message": message })));
+            return Ok(Err(
+                json!({ "code": "system.internalError", "message": message }),
+            ));
         }
     };
     Ok(match library.call(resource, method, &params) {

@@ -47,35 +47,41 @@ fn serve_model(nats: &Connection) -> io::Result<()> {
     let message: &'static Mutex<String> =
         Box::leak(Box::new(Mutex::new("Hello, World!".to_owned())));
 
-    nats.subscribe("access.example.model")?.with_handler(|request| {
-        request.respond(json!({ "result": { "get": true, "call": "set" } }).to_string())
-    });
+    nats.subscribe("access.example.model")?
+        .with_handler(|request| {
+            request.respond(json!({ "result": { "get": true, "call": "set" } }).to_string())
+        });
 
-    nats.subscribe("get.example.model")?.with_handler(|request| {
-        let message = message.lock().unwrap_or_else(PoisonError::into_inner);
-        request.respond(json!({ "result": { "model": { "message": *message } } }).to_string())
-    });
+    nats.subscribe("get.example.model")?
+        .with_handler(|request| {
+            let message = message.lock().unwrap_or_else(PoisonError::into_inner);
+            request.respond(json!({ "result": { "model": { "message": *message } } }).to_string())
+        });
 
     let events = nats.clone();
-    nats.subscribe("call.example.model.set")?.with_handler(move |request| {
-        let call: Value = serde_json::from_slice(&request.data).unwrap_or_default();
-        let Some(new) = call["params"]["message"].as_str() else {
-            let error = json!({
-                "code": "system.invalidParams",
-                "message": "Message must be a string",
-            });
-            return request.respond(json!({ "error": error }).to_string());
-        };
-        let mut message = message.lock().unwrap_or_else(PoisonError::into_inner);
-        if *message != new {
-            new.clone_into(&mut message);
-            let change = json!({ "values": { "message": new } });
-            events.publish("event.example.model.change", change.to_string())?;
-        }
-        request.respond(json!({ "result": null }).to_string())
-    });
+    nats.subscribe("call.example.model.set")?
+        .with_handler(move |request| {
+            let call: Value = serde_json::from_slice(&request.data).unwrap_or_default();
+            let Some(new) = call["params"]["message"].as_str() else {
+                let error = json!({
+                    "code": "system.invalidParams",
+                    "message": "Message must be a string",
+                });
+                return request.respond(json!({ "error": error }).to_string());
+            };
+            let mut message = message.lock().unwrap_or_else(PoisonError::into_inner);
+            if *message != new {
+                new.clone_into(&mut message);
+                let change = json!({ "values": { "message": new } });
+                events.publish("event.example.model.change", change.to_string())?;
+            }
+            request.respond(json!({ "result": null }).to_string())
+        });
 
     // Gateways that cached the model of an earlier run fetch it again.
-    nats.publish("system.reset", json!({ "resources": ["example.>"] }).to_string())?;
+    nats.publish(
+        "system.reset",
+        json!({ "resources": ["example.>"] }).to_string(),
+    )?;
     nats.flush()
 }

@@ -40,14 +40,16 @@ pub fn start(
 /// # Errors
 /// There is no NATS server at that address; the text says what to do.
 pub fn connect(name: &str, options: &Options) -> Result<nats::Connection, String> {
-    nats::Options::new().with_name(name).max_reconnects(None).connect(&options.nats).map_err(
-        |error| {
+    nats::Options::new()
+        .with_name(name)
+        .max_reconnects(None)
+        .connect(&options.nats)
+        .map_err(|error| {
             format!(
                 "no NATS server at {}: {error}; start nats-server, or name another with --nats",
                 options.nats
             )
-        },
-    )
+        })
 }
 
 /// Serves the page and returns its address.

@@ -49,14 +49,20 @@ impl Options {
         }
 
         let port = port.parse().map_err(|_| {
-            Stop::Usage(format!("--port: {port:?} is not a port, expected 0 to 65535"))
+            Stop::Usage(format!(
+                "--port: {port:?} is not a port, expected 0 to 65535"
+            ))
         })?;
         if !gateway.starts_with("ws://") && !gateway.starts_with("wss://") {
             return Err(Stop::Usage(format!(
                 "--gateway: {gateway:?} is not a WebSocket address, expected ws://host:port/"
             )));
         }
-        Ok(Options { nats, port, gateway })
+        Ok(Options {
+            nats,
+            port,
+            gateway,
+        })
     }
 }
 

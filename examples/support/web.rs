@@ -41,11 +41,13 @@ impl Site {
             ));
         }
         let config = serde_json::json!({ "gateway": gateway }).to_string();
-        Ok(Site { pages: vec![("/resclient.js", Body::File(resclient))] }
-            .text("/config.json", "application/json", config)
-            .file("/theme.css", "examples/support/theme.css")
-            .file("/connection.js", "examples/support/connection.js")
-            .file("/favicon.svg", "examples/support/favicon.svg"))
+        Ok(Site {
+            pages: vec![("/resclient.js", Body::File(resclient))],
+        }
+        .text("/config.json", "application/json", config)
+        .file("/theme.css", "examples/support/theme.css")
+        .file("/connection.js", "examples/support/connection.js")
+        .file("/favicon.svg", "examples/support/favicon.svg"))
     }
 
     /// Adds a file, named from the root of the repository. It is read anew for each
@@ -96,7 +98,11 @@ impl Site {
         let path = target.split('?').next().unwrap_or_default();
         let (status, kind, body) = match method {
             "GET" | "HEAD" => self.find(path),
-            _ => ("405 Method Not Allowed", "text/plain", b"Only GET and HEAD\n".to_vec()),
+            _ => (
+                "405 Method Not Allowed",
+                "text/plain",
+                b"Only GET and HEAD\n".to_vec(),
+            ),
         };
         write!(
             stream,
