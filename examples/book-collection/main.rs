@@ -37,9 +37,10 @@ fn run(options: &Options) -> Result<(), String> {
         .file("/style.css", "examples/book-collection/style.css")
         .file("/app.js", "examples/book-collection/app.js")
         .file("/book.js", "examples/book-collection/book.js");
-    let page = support::serve_page(site, options)?;
     let nats = support::connect("book-collection", options)?;
     serve_library(&nats).map_err(|error| format!("NATS: {error}"))?;
+    // Last, so that whoever finds the page finds the service too.
+    let page = support::serve_page(site, options)?;
     println!("book-collection: open {page}");
     loop {
         thread::park();

@@ -31,9 +31,10 @@ fn run(options: &Options) -> Result<(), String> {
         .file("/", "examples/hello-world/index.html")
         .file("/style.css", "examples/hello-world/style.css")
         .file("/app.js", "examples/hello-world/app.js");
-    let page = support::serve_page(site, options)?;
     let nats = support::connect("hello-world", options)?;
     serve_model(&nats).map_err(|error| format!("NATS: {error}"))?;
+    // Last, so that whoever finds the page finds the service too.
+    let page = support::serve_page(site, options)?;
     println!("hello-world: open {page}");
     loop {
         thread::park();

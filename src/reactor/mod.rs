@@ -353,6 +353,7 @@ impl Reactor {
             self.dismiss(key, now);
             self.settle();
         }
+        self.clients.reap();
         while self.clients.len() > 0 && self.clock.now() < end {
             let now = self.clock.now();
             if last_answer.is_some_and(|time| time <= now) {

@@ -92,6 +92,7 @@ ended() {
     local index
     for index in "${!pids[@]}"; do
         if ! kill -0 "${pids[index]}" 2>/dev/null; then
+            [ "${names[index]}" != terminal ] || exit 0
             say "${names[index]} ended; the end of $LOGS/${names[index]}.log:"
             tail -n 15 "$LOGS/${names[index]}.log" >&2
         fi
@@ -120,6 +121,13 @@ cat <<END
   Ctrl-C stops everything.
 
 END
+
+# A terminal that is closed tells make, which tells nobody; its input ends, though.
+if [ -t 0 ]; then
+    cat <&0 >/dev/null &
+    names+=(terminal)
+    pids+=($!)
+fi
 
 wait -n "${pids[@]}" || true
 ended
