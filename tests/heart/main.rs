@@ -2,6 +2,7 @@
 //! threads: each test is a transcript of what clients, services and the gateway say.
 
 mod broker;
+mod clients;
 mod defects;
 mod harness;
 mod races;
