@@ -5,5 +5,7 @@ mod access;
 mod broker;
 mod clients;
 mod defects;
+mod events;
 mod harness;
+mod loading;
 mod races;
