@@ -10,6 +10,9 @@ use super::world::World;
 use serde_json::{Value, json};
 use tidegate::gateway::ClientKey;
 
+/// Requests of a burst, more than the gateway keeps open for one client.
+const BURST: usize = 300;
+
 /// Patterns of system resets.
 const PATTERNS: [&str; 10] = [
     ">", "m.>", "c.*", "m.0", "c.1", "q.>", "*.0", "q.0", "u.>", "*.1",
@@ -74,6 +77,11 @@ impl World {
                     self.web_get(web, RIDS[rid]);
                 }
             }
+            Action::WebCall(web, rid, method) => {
+                if !self.web[web].pending {
+                    self.web_call(web, RIDS[rid], method);
+                }
+            }
             Action::WebClose(web) => self.web_close(web),
             Action::Mutate {
                 name: choice,
@@ -116,7 +124,8 @@ impl World {
                 self.reset(PATTERNS[pattern % PATTERNS.len()], resources, access);
             }
             Action::Token(slot, kind) => {
-                if let Some(client) = &self.clients[slot] {
+                let known = self.clients[slot].as_ref();
+                if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
                     let event = token_event(&client.cid, kind);
                     self.emit(vec![event]);
                 }
@@ -156,6 +165,7 @@ impl World {
             _ => (Some("1.2.1"), Generation::V1_2_1),
         };
         self.clients[slot] = Some(Client::new(generation));
+        self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
         self.input(|gateway, now, out| {
             let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -163,14 +173,6 @@ impl World {
                 .into_boxed_slice();
             gateway.client_connected(now, ClientKey(slot as u32), head, remote, out);
         });
-        let cid = self.clients[slot]
-            .as_ref()
-            .map(|client| client.cid.clone())
-            .unwrap_or_default();
-        self.log(|| format!("client {slot} is {cid}"));
-        if cid.len() != 20 {
-            self.fail(format!("client {slot} has the connection ID {cid:?}"));
-        }
         if let Some(version) = version {
             self.ask(
                 slot,
@@ -249,6 +251,13 @@ impl World {
             Ask::Login(kind) => {
                 let params = json!({"user": kind});
                 self.ask(slot, "auth.m.0.login", &params, Pending::Auth);
+            }
+            Ask::Burst(rid) => {
+                for _ in 0..BURST {
+                    let rid = RIDS[rid].to_owned();
+                    client.enqueue(&format!("get.{rid}"), &Value::Null, Pending::Get(rid));
+                }
+                self.flush_clients();
             }
             Ask::Junk(choice) => match JUNK[choice % JUNK.len()] {
                 (method, Some(code)) => {

@@ -38,7 +38,8 @@ pub struct Client {
     /// The token that the gateway was last told for it.
     pub token: Value,
     pub tid: Option<String>,
-    pub pending: BTreeMap<u64, Pending>,
+    /// Open requests by ID, with the time when they were sent.
+    pub pending: BTreeMap<u64, (Pending, u64)>,
     pub backlog: VecDeque<Stored>,
     next_id: u64,
     /// Answers that an at-rest check asked for: resource and whether it succeeded.
@@ -117,8 +118,8 @@ impl World {
                 .and_then(|id| client.pending.remove(&id));
             match pending {
                 None => Err("an answer to no open request".to_owned()),
-                Some(pending) => self
-                    .answered(slot, &pending, message)
+                Some((pending, since)) => self
+                    .answered(slot, &pending, since, message)
                     .map(|fresh| (fresh, None)),
             }
         };
@@ -137,6 +138,7 @@ impl World {
         &mut self,
         slot: usize,
         pending: &Pending,
+        since: u64,
         message: &Value,
     ) -> Result<Vec<String>, String> {
         let Some(client) = &mut self.clients[slot] else {
@@ -168,23 +170,23 @@ impl World {
                 match error {
                     Some(code) => self.check_error(slot, Some(rid), code)?,
                     None => {
-                        self.check_granted(slot, rid)?;
+                        self.check_granted(slot, rid, since)?;
                         return self.subscribe_answered(slot, rid, result);
                     }
                 }
             }
             (Pending::Get(rid), None) => {
                 let got = client.replica.got(rid, result)?;
-                self.check_granted(slot, rid)?;
+                self.check_granted(slot, rid, since)?;
                 for (rid, item) in got {
                     self.check_history(slot, &rid, &item)?;
                 }
             }
             (Pending::Get(rid), Some(code)) => self.check_error(slot, Some(rid), code)?,
             (Pending::Call(method, params), None) => {
-                return self.call_answered(slot, method, params, result);
+                return self.call_answered(slot, method, params, result, since);
             }
-            (Pending::New, None) => return self.resource_answered(slot, result),
+            (Pending::New, None) => return self.resource_answered(slot, result, since),
             (Pending::Call(..) | Pending::New | Pending::Auth, Some(code)) => {
                 self.check_error(slot, None, code)?;
             }
@@ -216,13 +218,14 @@ impl World {
         method: &str,
         params: &Value,
         result: &Value,
+        since: u64,
     ) -> Result<Vec<String>, String> {
         let Some(client) = &self.clients[slot] else {
             return Ok(Vec::new());
         };
         let bare = client.replica.generation == Generation::V1_1;
         if !bare && result.get("rid").is_some() {
-            return self.resource_answered(slot, result);
+            return self.resource_answered(slot, result, since);
         }
         let payload = if bare {
             Some(result)
@@ -237,7 +240,12 @@ impl World {
     }
 
     /// A resource response came: the resource is subscribed, or failed.
-    fn resource_answered(&mut self, slot: usize, result: &Value) -> Result<Vec<String>, String> {
+    fn resource_answered(
+        &mut self,
+        slot: usize,
+        result: &Value,
+        since: u64,
+    ) -> Result<Vec<String>, String> {
         let Some(client) = &mut self.clients[slot] else {
             return Ok(Vec::new());
         };
@@ -260,20 +268,26 @@ impl World {
             }
             return Ok(Vec::new());
         }
-        self.check_granted(slot, &rid)?;
+        self.check_granted(slot, &rid, since)?;
         self.subscribe_answered(slot, &rid, result)
     }
 
-    /// The last access answer on a resource must have been a yes.
-    fn check_granted(&self, slot: usize, rid: &str) -> Result<(), String> {
+    /// A request succeeds by an access answer that granted it: one that came since the
+    /// request, or the last one if nothing made it stale before the request.
+    fn check_granted(&self, slot: usize, rid: &str, since: u64) -> Result<(), String> {
         let Some(client) = &self.clients[slot] else {
             return Ok(());
         };
         let (name, query) = client.target(rid);
-        match self.outcomes.get(&(client.cid.clone(), name, query)) {
-            Some(outcome) if outcome.get => Ok(()),
-            outcome => Err(format!("access to {rid} was not granted: {outcome:?}")),
+        let outcome = self.outcomes.get(&(client.cid.clone(), name, query));
+        let granted = outcome.is_some_and(|outcome| {
+            let kept = outcome.get && outcome.spoiled.is_none_or(|at| at >= since);
+            kept || outcome.granted.is_some_and(|at| at >= since)
+        });
+        if granted {
+            return Ok(());
         }
+        Err(format!("access to {rid} was not granted: {outcome:?}"))
     }
 
     /// In runs without faults only what is forbidden or missing fails.
@@ -376,22 +390,40 @@ impl World {
         }
     }
 
-    /// Sends a web request on a free connection.
+    /// Sends a GET on a free web connection.
     pub fn web_get(&mut self, web: usize, rid: &str) {
-        self.web[web].pending = true;
-        self.web[web].answer = None;
         self.log(|| format!("web {web} gets {rid}"));
-        let (path, query) = match rid.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (name, query) = match rid.split_once('?') {
+            Some((name, query)) => (name, Some(query)),
             None => (rid, None),
         };
-        let path = path.replace('.', "/");
+        self.web_request(web, WebAction::Get, &name.replace('.', "/"), query);
+    }
+
+    /// Sends a POST on a free web connection.
+    pub fn web_call(&mut self, web: usize, rid: &str, method: &str) {
+        self.log(|| format!("web {web} calls {rid} {method}"));
+        let (name, query) = match rid.split_once('?') {
+            Some((name, query)) => (name, Some(query)),
+            None => (rid, None),
+        };
+        let path = format!("{}/{method}", name.replace('.', "/"));
+        self.web_request(web, WebAction::Post, &path, query);
+    }
+
+    fn web_request(&mut self, web: usize, action: WebAction, path: &str, query: Option<&str>) {
+        self.web[web].pending = true;
+        self.web[web].answer = None;
         self.input(|gateway, now, out| {
             let request = WebRequest {
-                action: WebAction::Get,
-                path: &path,
+                action,
+                path,
                 query,
-                body: b"",
+                body: if action == WebAction::Post {
+                    br#"{"n":1}"#
+                } else {
+                    b""
+                },
                 head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
                 remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
             };

@@ -20,8 +20,10 @@ pub struct Open {
 pub struct Outcome {
     pub get: bool,
     pub call: String,
-    /// The answer is no longer good for calls: the token or the rules changed.
-    pub stale: bool,
+    /// When an answer last granted reading.
+    pub granted: Option<u64>,
+    /// The answer is no longer good, since then: the token or the rules changed.
+    pub spoiled: Option<u64>,
 }
 
 /// Connection, resource name and query.
@@ -62,7 +64,8 @@ impl World {
             let key = (cid.unwrap_or_default(), request.name.clone(), query);
             let allowed = self.outcomes.get(&key).is_some_and(|outcome| {
                 let mut methods = outcome.call.split(',');
-                !outcome.stale && (outcome.call == "*" || methods.any(|one| one == method))
+                outcome.spoiled.is_none()
+                    && (outcome.call == "*" || methods.any(|one| one == method))
             });
             if !allowed {
                 self.fail(format!("{} goes out without permission", request.subject));
@@ -86,16 +89,7 @@ impl World {
                 let body: Value = serde_json::from_slice(payload).unwrap_or_default();
                 let query = open.request.query().map(str::to_owned);
                 let cid = open.request.cid().unwrap_or_default().to_owned();
-                let outcome = Outcome {
-                    get: body["result"]["get"] == true,
-                    call: body["result"]["call"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned(),
-                    stale: false,
-                };
-                self.outcomes
-                    .insert((cid, open.request.name.clone(), query), outcome);
+                self.access_answered((cid, open.request.name.clone(), query), &body);
             }
             return;
         }
@@ -126,9 +120,34 @@ impl World {
         }
     }
 
+    /// Takes an access answer that the gateway can use; errors but a denial say nothing
+    /// that lasts.
+    fn access_answered(&mut self, key: AccessKey, body: &Value) {
+        let result = &body["result"];
+        let valid = result.is_object()
+            && result.get("get").is_none_or(Value::is_boolean)
+            && result.get("call").is_none_or(Value::is_string);
+        let error = body.get("error").is_some();
+        if (error || !valid) && body["error"]["code"] != "system.accessDenied" {
+            return;
+        }
+        let earlier = self.outcomes.get(&key).and_then(|outcome| outcome.granted);
+        let get = !error && result["get"] == true;
+        let call = result["call"].as_str().filter(|_| !error);
+        let outcome = Outcome {
+            get,
+            call: call.unwrap_or_default().to_owned(),
+            granted: if get { Some(self.now) } else { earlier },
+            spoiled: None,
+        };
+        self.outcomes.insert(key, outcome);
+    }
+
     fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
         for (key, outcome) in &mut self.outcomes {
-            outcome.stale |= affected(key);
+            if affected(key) {
+                outcome.spoiled = Some(self.now);
+            }
         }
     }
 

@@ -10,6 +10,9 @@ pub const SLOTS: usize = 5;
 /// Web requests that may be open at the same time.
 pub const WEB_SLOTS: usize = 3;
 
+/// Methods that are called.
+const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
+
 /// What a client asks for. Resources are numbers in [`RIDS`].
 #[derive(Clone, Debug)]
 pub enum Ask {
@@ -28,6 +31,8 @@ pub enum Ask {
     Login(usize),
     /// Something that is no valid request.
     Junk(usize),
+    /// More requests at once than the gateway takes.
+    Burst(usize),
 }
 
 /// How a change of access is made known.
@@ -45,6 +50,7 @@ pub enum Action {
     Disconnect(usize),
     Ask(usize, Ask),
     Web(usize, usize),
+    WebCall(usize, usize, &'static str),
     WebClose(usize),
     /// The services change one of their resources, chosen by number.
     Mutate {
@@ -180,6 +186,9 @@ impl Profile {
             }
             2 => Action::Connect(slot, rng.below(4)),
             3 => Action::Disconnect(slot),
+            4 if rng.chance(30) => {
+                Action::WebCall(rng.below(WEB_SLOTS), rid(rng), *rng.pick(&METHODS))
+            }
             4 => Action::Web(rng.below(WEB_SLOTS), rid(rng)),
             5 => Action::WebClose(rng.below(WEB_SLOTS)),
             6 => Action::Custom(name),
@@ -214,8 +223,8 @@ impl Profile {
 }
 
 fn ask(rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Ask {
-    let method = *rng.pick(&["set", "set", "ok", "res", "res", "new", "err"]);
-    match rng.weighted(&[36, 26, 3, 8, 14, 3, 5, 2]) {
+    let method = *rng.pick(&METHODS);
+    match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1]) {
         0 => Ask::Subscribe(rid(rng)),
         1 => Ask::Unsubscribe {
             choice: rng.below(64),
@@ -226,7 +235,8 @@ fn ask(rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Ask {
         4 => Ask::Call(rid(rng), method),
         5 => Ask::New(rid(rng)),
         6 => Ask::Login(rng.below(TOKENS)),
-        _ => Ask::Junk(rng.below(64)),
+        7 => Ask::Junk(rng.below(64)),
+        _ => Ask::Burst(rid(rng)),
     }
 }
 

@@ -290,13 +290,19 @@ impl Service {
         }
     }
 
-    /// Creates a deleted resource anew.
+    /// Creates a deleted resource anew, perhaps as another type.
     pub fn create(&mut self, name: &str, rng: &mut Rng) -> Vec<Sent> {
         let Some(entry) = self.entry(name) else {
             return Vec::new();
         };
         if entry.is_query() || entry.content.is_some() {
             return Vec::new();
+        }
+        if rng.chance(30) {
+            entry.shape = match entry.shape {
+                Shape::Model => Shape::Collection,
+                _ => Shape::Model,
+            };
         }
         entry.content = Entry::new(entry.shape, rng).content;
         entry.history.extend(entry.content.clone());

@@ -71,6 +71,8 @@ pub struct World {
     counts: BTreeMap<String, u64>,
     pub profile: Profile,
     seed: u64,
+    /// The client whose request is the present input.
+    pub acting: Option<usize>,
     /// Faults happen at present.
     pub faults: bool,
     /// Subjects of the requests that the current input caused.
@@ -107,6 +109,7 @@ impl World {
             counts: BTreeMap::new(),
             profile,
             seed,
+            acting: None,
             faults: profile.faults,
             published: Vec::new(),
             trace: trace.then(Vec::new),
@@ -159,6 +162,7 @@ impl World {
         let deliveries: Vec<_> = outbox.drain_clients().collect();
         outbox.clear();
         self.outbox = outbox;
+        self.acting = None;
         for (key, delivery) in deliveries {
             self.delivery(key, delivery);
         }
@@ -190,10 +194,12 @@ impl World {
                 if let Some(cid) = subject
                     .strip_prefix("conn.")
                     .and_then(|s| s.strip_suffix(".*"))
-                    && let Some(client) =
-                        self.clients.iter_mut().flatten().find(|c| c.cid.is_empty())
+                    && let Some(client) = self.acting.and_then(|slot| self.clients[slot].as_mut())
                 {
                     cid.clone_into(&mut client.cid);
+                    if cid.len() != 20 {
+                        self.fail(format!("{cid:?} is no connection ID"));
+                    }
                 }
                 Operation::Subscribe(sid, subject)
             }
@@ -392,9 +398,14 @@ impl World {
     fn act(&mut self, request: &Rc<Request>, style: &Style) {
         let mut rng = self.roll(&request.reply);
         let mut sent = match style {
+            // Missing is what a query request says of a resource that is gone.
+            Style::Error if request.kind == Kind::Query && rng.chance(30) => {
+                let payload = br#"{"error":{"code":"system.notFound","message":"Gone"}}"#;
+                vec![self.reply(request, payload.to_vec())]
+            }
             Style::Error => {
-                let payload = br#"{"error":{"code":"test.fault","message":"Fault"}}"#.to_vec();
-                vec![self.reply(request, payload)]
+                let payload = br#"{"error":{"code":"test.fault","message":"Fault"}}"#;
+                vec![self.reply(request, payload.to_vec())]
             }
             Style::Garbage(choice) => vec![self.reply(request, request::garbage(*choice))],
             Style::PreResponse => {
@@ -489,11 +500,12 @@ impl World {
                     break;
                 };
                 if let Some((id, pending)) = pending {
-                    client.pending.insert(id, pending);
+                    client.pending.insert(id, (pending, self.now));
                 }
                 self.log(|| format!("client {slot} sends {text}"));
+                self.acting = Some(slot);
                 self.input(|gateway, now, out| {
-                    gateway.client_message(now, key, text.as_bytes(), out)
+                    gateway.client_message(now, key, text.as_bytes(), out);
                 });
             }
         }
