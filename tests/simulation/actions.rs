@@ -4,7 +4,7 @@ use super::client::{Client, Pending};
 use super::content::Generation;
 use super::request::token_event;
 use super::rng::Rng;
-use super::script::{Action, Ask, SLOTS, Script, Tell};
+use super::script::{Action, Ask, Pattern, SLOTS, Script, Tell};
 use super::service::{RIDS, Sent};
 use super::world::World;
 use serde_json::{Value, json};
@@ -63,7 +63,11 @@ pub fn run(script: &Script, trace: bool) -> World {
 impl World {
     fn perform(&mut self, action: &Action) {
         let names = self.service.names();
-        let name = |choice: usize| names[choice % names.len()].as_str();
+        let name = |choice: usize| {
+            let of_rid = RIDS.get(choice).and_then(|rid| rid.split('?').next());
+            let known = of_rid.filter(|name| names.iter().any(|other| other == name));
+            known.unwrap_or(&names[choice % names.len()])
+        };
         match *action {
             Action::Connect(slot, generation) => self.connect(slot, generation),
             Action::Disconnect(slot) => self.disconnect(slot),
@@ -121,7 +125,11 @@ impl World {
                 resources,
                 access,
             } => {
-                self.reset(PATTERNS[pattern % PATTERNS.len()], resources, access);
+                let pattern = match pattern {
+                    Pattern::Name(choice) => name(choice),
+                    Pattern::Wild(choice) => PATTERNS[choice % PATTERNS.len()],
+                };
+                self.reset(pattern, resources, access);
             }
             Action::Token(slot, kind) => {
                 let known = self.clients[slot].as_ref();

@@ -43,6 +43,13 @@ pub enum Tell {
     Nothing,
 }
 
+/// What a system reset is about: one name chosen by number, or one of some patterns.
+#[derive(Clone, Copy, Debug)]
+pub enum Pattern {
+    Name(usize),
+    Wild(usize),
+}
+
 /// One step of a script.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -72,7 +79,7 @@ pub enum Action {
     },
     /// A system reset with a pattern, of resources, access, or both.
     Reset {
-        pattern: usize,
+        pattern: Pattern,
         resources: bool,
         access: bool,
     },
@@ -142,7 +149,12 @@ impl Script {
                 _ => rng.between(4900, 5200),
             };
             let mut rid = |rng: &mut Rng| (offset + rng.below(focus)) % RIDS.len();
-            steps.push((gap, profile.action(&mut rng, &mut rid)));
+            let action = profile.action(&mut rng, &mut rid);
+            let sequel = action.sequel(&mut rng);
+            steps.push((gap, action));
+            if let Some(sequel) = sequel {
+                steps.push((rng.between(0, pace), sequel));
+            }
         }
         Self {
             seed,
@@ -152,11 +164,47 @@ impl Script {
     }
 }
 
+impl Action {
+    /// What follows some actions in many cases: a change without event is made good by
+    /// a reset, and whose access changed once has it changed again.
+    fn sequel(&self, rng: &mut Rng) -> Option<Self> {
+        match *self {
+            Self::Mutate {
+                name, silent: true, ..
+            }
+            | Self::Delete { name, silent: true }
+                if rng.chance(75) =>
+            {
+                Some(Self::Reset {
+                    pattern: Pattern::Name(name),
+                    resources: true,
+                    access: false,
+                })
+            }
+            Self::Regulate {
+                name, token, tell, ..
+            } if rng.chance(50) => Some(Self::Regulate {
+                name,
+                token,
+                tell,
+                roll: rng.next(),
+            }),
+            Self::Token(slot, _) if rng.chance(40) => Some(Self::Token(slot, rng.below(TOKENS))),
+            _ => None,
+        }
+    }
+}
+
 impl Profile {
     fn action(&self, rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Action {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         let slot = rng.below(SLOTS);
-        let name = rng.below(64);
+        // Numbers beyond the resource IDs stand for any name.
+        let name = if rng.chance(70) {
+            rid(rng)
+        } else {
+            RIDS.len() + rng.below(64)
+        };
         let weights = [
             60,
             34,
@@ -207,7 +255,7 @@ impl Profile {
                 }
             }
             10 => {
-                let (pattern, what) = (rng.below(64), rng.below(3));
+                let (pattern, what) = (Pattern::Wild(rng.below(64)), rng.below(3));
                 Action::Reset {
                     pattern,
                     resources: what != 0,
