@@ -10,6 +10,7 @@
 pub mod config;
 pub mod gateway;
 pub mod http;
+pub mod logging;
 pub mod nats;
 pub mod reactor;
 pub mod res;

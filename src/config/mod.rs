@@ -1,1 +1,216 @@
-//! Command line, configuration file and the one validated [Config].
+//! Command line, configuration file and the one validated [`Config`].
+//!
+//! Values are merged in layers, each over the one before: defaults, the file, the
+//! command line. The environment will come between the last two. Only then the
+//! checks run, once, so that a wrong value in the file does no harm if a flag replaces
+//! it.
+
+mod args;
+mod error;
+mod file;
+mod options;
+mod validate;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::{Error, Place};
+use options::Settings;
+
+/// The text of `--help`.
+pub const HELP: &str = args::HELP;
+
+/// The text of `--version`.
+pub const VERSION: &str = concat!(
+    "tidegate  v",
+    env!("CARGO_PKG_VERSION"),
+    "\nprotocol v1.2.3\n"
+);
+
+/// Everything that can be configured, checked. Nothing of it changes while the gateway
+/// runs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The NATS server, as given: it may hold a password. Its parser is in
+    /// [`crate::nats`].
+    pub nats_url: String,
+    /// NATS user credentials file.
+    pub nats_creds: Option<PathBuf>,
+    /// Certificate to show to the NATS server.
+    pub nats_cert: Option<PathBuf>,
+    /// Setting of [`Config::nats_cert`].
+    pub nats_key: Option<PathBuf>,
+    /// Root certificates to check the NATS server by.
+    pub nats_root_cas: Vec<PathBuf>,
+    /// Time for a service to answer a request; at least 11 ms.
+    pub request_timeout: Duration,
+    /// Log what happens inside.
+    pub debug: bool,
+    /// Log the messages between gateway and services.
+    pub trace: bool,
+    /// Address to listen on; `None` is all of both IP versions.
+    pub addr: Option<IpAddr>,
+    /// Port to listen on, never 0.
+    pub port: u16,
+    /// Path of the WebSocket.
+    pub ws_path: String,
+    /// Path prefix of the HTTP API, with its trailing slash.
+    pub api_path: String,
+    /// Port of the metrics, never that of the clients.
+    pub metrics_port: Option<u16>,
+    /// Encoding of resources in the HTTP API.
+    pub api_encoding: ApiEncoding,
+    /// Method called before each HTTP request.
+    pub header_auth: Option<AuthMethod>,
+    /// Method called before each WebSocket upgrade.
+    pub ws_header_auth: Option<AuthMethod>,
+    /// Origins that may use the gateway from a browser.
+    pub allow_origin: AllowOrigin,
+    /// Method that PUT calls.
+    pub put_method: Option<String>,
+    /// Method that DELETE calls.
+    pub delete_method: Option<String>,
+    /// Method that PATCH calls.
+    pub patch_method: Option<String>,
+    /// Serve TLS to clients.
+    pub tls: bool,
+    /// Certificate to show to clients.
+    pub tls_cert: Option<PathBuf>,
+    /// Setting of [`Config::tls_cert`].
+    pub tls_key: Option<PathBuf>,
+    /// Offer permessage-deflate (RFC 7692) on WebSockets.
+    pub ws_compression: bool,
+    /// Most requests that one system reset has open at once; 0 is no limit.
+    pub reset_throttle: u32,
+    /// Most requests open at once while following references; 0 is no limit.
+    pub reference_throttle: u32,
+    /// Share the port with other processes (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// The CPU to run on, counted from 0.
+    pub cpu: Option<usize>,
+}
+
+/// Leaves out most, above all what may hold secrets.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("addr", &self.addr)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How resources are written in answers of the HTTP API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiEncoding {
+    /// References are objects with `href` and the content.
+    Json,
+    /// References are replaced by the content alone.
+    JsonFlat,
+}
+
+/// A method of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthMethod {
+    /// The resource name.
+    pub resource: String,
+    /// The method name.
+    pub method: String,
+}
+
+/// Origins that may use the gateway from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowOrigin {
+    /// Every origin.
+    Any,
+    /// These: in lower case, sorted, at least one.
+    List(Vec<String>),
+}
+
+/// What the command line asks the process to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Print [`HELP`].
+    Help,
+    /// Print [`VERSION`].
+    Version,
+    /// Run the gateway.
+    Run {
+        /// What to run with.
+        config: Box<Config>,
+        /// Lines to log as warnings.
+        warnings: Vec<String>,
+    },
+}
+
+/// Reads the arguments that follow the program's name, and the file that they name. If
+/// there is no such file, it is created with the values in force, once they have passed
+/// the checks; if that fails, a warning says so.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, the file or a value.
+pub fn load(arguments: Vec<OsString>) -> Result<Command, Error> {
+    let arguments = args::parse(arguments)?;
+    if arguments.help {
+        return Ok(Command::Help);
+    }
+    if arguments.version {
+        return Ok(Command::Version);
+    }
+    let path = arguments.config.as_deref();
+    let mut settings = Settings::new(path.unwrap_or(Path::new("")));
+    let mut missing = None;
+    if let Some(path) = path {
+        match file::read(path)? {
+            Some(bytes) => file::apply(path, bytes, &mut settings)?,
+            None => missing = Some(path),
+        }
+    }
+    arguments.apply(&mut settings);
+    let mut warnings = Vec::new();
+    let config = Box::new(validate::validate(&settings, &mut warnings)?);
+    if let Some(path) = missing
+        && let Err(error) = file::create(path, &settings)
+    {
+        warnings.push(format!(
+            "cannot create the configuration file {}: {error}; running without it",
+            path.display()
+        ));
+    }
+    Ok(Command::Run { config, warnings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manual's table has a row for each option with its flags and members.
+    #[test]
+    fn the_manual_has_every_option() {
+        let manual = include_str!("../../docs/CONFIGURATION.md");
+        for spec in &options::OPTIONS {
+            let row = manual
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&format!("`{}`", spec.member)))
+                .unwrap_or_else(|| panic!("no row for {}", spec.member));
+            for name in [spec.flag, spec.short, spec.alias.unwrap_or_default()] {
+                assert!(
+                    name.is_empty() || row.contains(&format!("`{name}")),
+                    "{name} is not in: {row}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug_output() {
+        let arguments = ["-n", "nats://user:hush@h"].map(OsString::from);
+        let command = load(arguments.into()).expect("valid");
+        let shown = format!("{command:?}");
+        assert!(shown.contains("port: 8080"), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

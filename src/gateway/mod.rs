@@ -4,11 +4,47 @@
 //! done into an [`Outbox`] that the caller drains after every call. Nothing blocks,
 //! calls back or re-enters.
 
+mod access;
+mod arena;
+mod cache;
+mod calls;
+mod content;
+mod delay;
+mod diff;
+mod encode;
+mod events;
+mod graph;
+mod loading;
 mod outbox;
+mod query;
+mod random;
+mod ready;
+mod requests;
+mod reset;
+mod session;
+mod subscription;
+mod tokens;
+mod update;
+mod web;
+mod work;
 
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 
+use arena::Arena;
+use cache::{Cache, NameKey, ResourceKey};
+use delay::DelayQueue;
+use encode::Bundle;
+use random::Random;
+use ready::Waiter;
+use requests::{INBOX_LENGTH, Job, Pending, PendingKey};
+use session::{Client, Sid};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use subscription::{SubKey, Subs};
+use work::Work;
+
+/// How long a name stays cached after its last use, in milliseconds.
+const LINGER: u64 = 5_000;
 
 /// Milliseconds of a monotonic clock that the caller reads; zero is arbitrary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,4 +109,179 @@ pub struct WebRequest<'a> {
     pub head: &'a [u8],
     /// The network address of the client.
     pub remote: SocketAddr,
+}
+
+/// How much a gateway holds, for metrics and for tests that look for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// WebSocket clients and open web requests.
+    pub clients: usize,
+    /// Subscriptions of clients, direct and indirect.
+    pub subscriptions: usize,
+    /// Resource IDs as clients write them.
+    pub aliases: usize,
+    /// Cached resources.
+    pub resources: usize,
+    /// Resource names that are in use or linger.
+    pub names: usize,
+    /// Requests to services without answer.
+    pub pending: usize,
+    /// Requests of clients and events that wait for resources.
+    pub waiting: usize,
+    /// Requests that wait until fewer are open.
+    pub queued: usize,
+}
+
+/// The heart.
+///
+/// Each input writes into the outbox that it is given. The caller drains the outbox
+/// before the next input, carries out what it says, and calls [`Gateway::timeout`] when
+/// the time of [`Gateway::next_timeout`] has come.
+pub struct Gateway {
+    now: Time,
+    out: Outbox,
+    clients: Vec<Option<Box<Client>>>,
+    client_count: usize,
+    serials: u32,
+    cache: Cache,
+    subs: Subs,
+    waiters: Arena<Waiter>,
+    pending: Arena<Pending>,
+    /// Content versions made so far.
+    versions: u64,
+    work: VecDeque<Work>,
+    /// Subscriptions that may have lost their last holder.
+    suspects: Vec<SubKey>,
+    jobs: VecDeque<Job>,
+    background_open: usize,
+    request_timers: DelayQueue<PendingKey>,
+    set_timers: BTreeSet<(Time, PendingKey)>,
+    lingering: DelayQueue<NameKey>,
+    pauses: BTreeSet<(Time, ResourceKey)>,
+    last_bundle: Option<Bundle>,
+    inbox: [u8; INBOX_LENGTH],
+    random: Random,
+    max_payload: usize,
+    api_path: String,
+    write_head: fn(&[u8], &mut Vec<u8>),
+    scratch: Vec<u8>,
+}
+
+impl Gateway {
+    /// A gateway without clients, not yet connected to a broker.
+    pub fn new(options: Options) -> Self {
+        let mut random = Random::new(options.seed);
+        let mut inbox = *b"_INBOX.0123456789.";
+        inbox[7..17].copy_from_slice(&random.text::<10>());
+        Self {
+            now: Time(0),
+            out: Outbox::default(),
+            clients: Vec::new(),
+            client_count: 0,
+            serials: 0,
+            cache: Cache::new(random.next()),
+            subs: Subs::new(random.next()),
+            waiters: Arena::default(),
+            pending: Arena::default(),
+            versions: 0,
+            work: VecDeque::new(),
+            suspects: Vec::new(),
+            jobs: VecDeque::new(),
+            background_open: 0,
+            request_timers: DelayQueue::new(options.request_timeout),
+            set_timers: BTreeSet::new(),
+            lingering: DelayQueue::new(LINGER),
+            pauses: BTreeSet::new(),
+            last_bundle: None,
+            inbox,
+            random,
+            max_payload: 1 << 20,
+            api_path: options.api_path,
+            write_head: options.write_head,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The broker is there: subscribes to answers and system events.
+    pub fn broker_connected(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            gateway.max_payload = limits.max_payload;
+            let inbox = gateway.inbox;
+            let inbox = std::str::from_utf8(&inbox).unwrap_or_default();
+            gateway.out.subscribe(Sid::Inbox.number(), &[inbox, "*"]);
+            gateway.out.subscribe(Sid::System.number(), &["system.*"]);
+        });
+    }
+
+    /// A message came from the broker.
+    pub fn broker_message(&mut self, now: Time, message: BrokerMessage<'_>, out: &mut Outbox) {
+        self.input(now, out, |gateway| gateway.take_broker_message(message));
+    }
+
+    fn take_broker_message(&mut self, message: BrokerMessage<'_>) {
+        let last = message.subject.rsplit(|byte| *byte == b'.').next();
+        let Some(last) = last.and_then(|last| std::str::from_utf8(last).ok()) else {
+            return;
+        };
+        match (Sid::of(message.sid), last) {
+            (Some(Sid::Inbox), _) => self.reply(message),
+            (Some(Sid::Name(name)), event) if self.cache.names.contains(name) => {
+                self.event(name, event, message.payload);
+            }
+            (Some(Sid::Client(client)), "token") if self.present(client).is_some() => {
+                self.token_event(client.key, message.payload);
+            }
+            (Some(Sid::System), "reset") => self.system_reset(message.payload),
+            (Some(Sid::System), "tokenReset") => self.token_reset(message.payload),
+            _ => {}
+        }
+    }
+
+    /// When [`Gateway::timeout`] is to be called next, if nothing else happens before.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let set = self.set_timers.first().map(|(due, _)| *due);
+        let pause = self.pauses.first().map(|(due, _)| *due);
+        [
+            self.request_timers.next(),
+            set,
+            self.lingering.next(),
+            pause,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has passed. Calling it early does no harm.
+    pub fn timeout(&mut self, now: Time, out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            gateway.time_out_requests();
+            gateway.end_pauses();
+            gateway.settle();
+            gateway.forget_lingering();
+        });
+    }
+
+    /// What the gateway holds now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            clients: self.client_count,
+            subscriptions: self.subs.arena.len(),
+            aliases: self.cache.aliases.len(),
+            resources: self.cache.resources.len(),
+            names: self.cache.names.len(),
+            pending: self.pending.len(),
+            waiting: self.waiters.len(),
+            queued: self.jobs.len(),
+        }
+    }
+
+    /// Takes an input, and does all that follows from it.
+    fn input(&mut self, now: Time, out: &mut Outbox, take: impl FnOnce(&mut Self)) {
+        self.now = self.now.max(now);
+        std::mem::swap(&mut self.out, out);
+        take(self);
+        self.settle();
+        std::mem::swap(&mut self.out, out);
+    }
 }

@@ -59,8 +59,8 @@ pub enum Delivery {
 /// A range of [`Outbox::bytes`].
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
 }
 
 /// Something for the broker, in the order in which it must leave.
@@ -110,7 +110,7 @@ impl Outbox {
 
     /// The bytes that a span of a [`BrokerOp`] names.
     pub fn bytes(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..span.end as usize]
+        &self.bytes[span.start..span.end]
     }
 
     /// Forgets everything, keeping the memory for the next input.
@@ -122,6 +122,40 @@ impl Outbox {
 
     pub(super) fn send(&mut self, client: ClientKey, message: Rc<Message>) {
         self.clients.push((client, Delivery::Message(message)));
+    }
+
+    pub(super) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
+        let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
+        self.broker.push(BrokerOp::Publish {
+            subject,
+            reply,
+            payload,
+        });
+    }
+
+    pub(super) fn subscribe(&mut self, sid: u64, subject: &[&str]) {
+        let start = self.bytes.len();
+        for part in subject {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        let subject = Span {
+            start,
+            end: self.bytes.len(),
+        };
+        self.broker.push(BrokerOp::Subscribe { sid, subject });
+    }
+
+    pub(super) fn unsubscribe(&mut self, sid: u64) {
+        self.broker.push(BrokerOp::Unsubscribe { sid });
+    }
+
+    fn span(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Span {
+            start,
+            end: self.bytes.len(),
+        }
     }
 
     pub(super) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {

@@ -1,1 +1,26 @@
 //! The NATS client protocol, sans-I/O.
+//!
+//! Bytes and time go in, operations, events and bytes come out; no socket or clock is
+//! touched here, and nothing is known of what the messages mean. The caller reads into
+//! one buffer, takes operations off its front with [`Parser::next`], gives each to
+//! [`Client::handle`], and writes to the socket what the client and the [`writer`]
+//! functions appended to its output buffer.
+//!
+//! The protocol is the text one of the
+//! [NATS documentation](https://docs.nats.io/reference/reference-protocols/nats-protocol),
+//! with headers as far as they are needed to see the status of a message.
+
+mod client;
+mod credentials;
+mod info;
+mod parser;
+pub mod subject;
+mod text;
+mod url;
+pub mod writer;
+
+pub use client::{Client, ClientError, Event, Options, Phase};
+pub use credentials::Credentials;
+pub use info::ServerInfo;
+pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
+pub use url::{ServerUrl, UrlError, UrlErrorKind};

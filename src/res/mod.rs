@@ -1,1 +1,16 @@
-//! The RES vocabulary, without I/O.
+//! The RES vocabulary, without I/O: resource IDs, patterns, values, errors, protocol
+//! versions, and the messages of services and clients.
+
+pub mod client;
+pub mod error;
+pub mod json;
+pub mod pattern;
+pub mod rid;
+pub mod service;
+pub mod value;
+pub mod version;
+
+pub use error::Error;
+pub use pattern::Pattern;
+pub use value::Value;
+pub use version::Version;

@@ -1,0 +1,556 @@
+//! The command line, in the spellings of Go's `flag` package that Resgate users write:
+//! one or two dashes for every name, `-f value` or `-f=value`, switches with an optional
+//! `=false`, and of several occurrences the last.
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::error::{Error, Place};
+use super::options::{Kind, OPTIONS, Setting, Settings, Spec, Value};
+
+/// The text of `--help`: one screen.
+pub(super) const HELP: &str = "\
+Usage: tidegate [flags]
+
+A realtime and REST API gateway for the RES protocol, in front of a NATS server.
+
+  -n, --nats <url>            NATS server (default nats://127.0.0.1:4222)
+  -i, --addr <ip>             address to listen on, empty for all (default 0.0.0.0)
+  -p, --port <port>           port to listen on (default 8080)
+  -w, --wspath <path>         path of the WebSocket (default /)
+  -a, --apipath <path>        path prefix of the HTTP API (default /api/)
+  -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
+      --reuseport             let several processes listen on one port
+      --cpu <n>               run on CPU n only
+  -c, --config <file>         JSON configuration file; created if missing
+  -D, --debug                 log what happens inside
+  -V, --trace                 log every message between gateway and services
+      -DV                     both
+  -h, --help                  show this text
+  -v, --version               show the version
+
+A flag wins over the same option in the file. A switch is turned off with =false.
+
+Known from Resgate, and refused by this version if set to anything but the default:
+  -u, --headauth <method>     -t, --wsheadauth <method>   -m, --metricsport <port>
+      --apiencoding <type>        --alloworigin <origin>      --wscompression
+      --putmethod <name>          --deletemethod <name>       --patchmethod <name>
+      --resetthrottle <n>         --referencethrottle <n>     --tls
+      --tlscert <file>            --tlskey <file>             --creds <file>
+      --natscert <file>           --natskey <file>            --natsrootca <file>
+";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    pub(super) help: bool,
+    pub(super) version: bool,
+    /// The configuration file.
+    pub(super) config: Option<PathBuf>,
+    values: Vec<(Setting, Value)>,
+}
+
+impl Arguments {
+    /// Puts the flags over what `settings` holds.
+    pub(super) fn apply(&self, settings: &mut Settings) {
+        for (key, value) in &self.values {
+            settings.set_from_flag(*key, value.clone());
+        }
+    }
+}
+
+/// Reads the arguments that follow the program's name.
+///
+/// # Errors
+/// The usage errors, and [`Error::Invalid`] for a value that is not of its kind. With
+/// `--help` or `--version` values are not looked at.
+pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
+    let mut pico = pico_args::Arguments::from_vec(normalise(arguments)?);
+    let help = switch(&mut pico, HELP_FLAG)?.unwrap_or(false);
+    let version = switch(&mut pico, VERSION_FLAG)?.unwrap_or(false);
+    let config = take(&mut pico, CONFIG_FLAG)?.pop();
+    let mut parsed = Arguments {
+        help,
+        version,
+        config: config.filter(|path| !path.is_empty()).map(PathBuf::from),
+        values: Vec::new(),
+    };
+    if help || version {
+        return Ok(parsed);
+    }
+    for spec in OPTIONS.iter().filter(|spec| !spec.flag.is_empty()) {
+        let given = take(&mut pico, spec.flag)?;
+        if !given.is_empty() {
+            parsed.values.push((spec.key, value(spec, given)?));
+        }
+    }
+    Ok(parsed)
+}
+
+const HELP_FLAG: &str = "--help";
+const VERSION_FLAG: &str = "--version";
+const CONFIG_FLAG: &str = "--config";
+
+/// A name found on the command line.
+enum Name {
+    /// A flag that takes a value.
+    Valued(&'static str),
+    Switch(&'static str),
+    /// `-DV`, two switches in one name.
+    DebugTrace,
+}
+
+fn lookup(name: &[u8]) -> Option<Name> {
+    let is = |flag: &str| !flag.is_empty() && flag.trim_start_matches('-').as_bytes() == name;
+    if is(HELP_FLAG) || is("-h") {
+        return Some(Name::Switch(HELP_FLAG));
+    }
+    if is(VERSION_FLAG) || is("-v") {
+        return Some(Name::Switch(VERSION_FLAG));
+    }
+    if is(CONFIG_FLAG) || is("-c") {
+        return Some(Name::Valued(CONFIG_FLAG));
+    }
+    if is("-DV") {
+        return Some(Name::DebugTrace);
+    }
+    let spec = OPTIONS
+        .iter()
+        .find(|spec| is(spec.flag) || is(spec.short))?;
+    Some(match spec.kind {
+        Kind::Switch => Name::Switch(spec.flag),
+        _ => Name::Valued(spec.flag),
+    })
+}
+
+/// Writes every flag as two arguments, `--long` and `=value`.
+///
+/// pico-args looks for a key anywhere among the arguments, knows a short name with one
+/// dash and a long one with two, and no switches with values. It cannot tell from
+/// `-c -D` that `-D` is a file name here, nor that `-port=1` and `--p 1` are one flag.
+/// With long names only, and a `=` before each value so that no value looks like a key,
+/// what is left is what it does well.
+fn normalise(arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
+    let mut normal = Vec::with_capacity(arguments.len() * 2);
+    let mut push = |flag: &'static str, value: &[u8]| {
+        normal.push(OsString::from(flag));
+        normal.push(OsString::from_vec([b"=", value].concat()));
+    };
+    let mut last_switch = None;
+    let mut rest = arguments.into_iter();
+    while let Some(argument) = rest.next() {
+        let bytes = argument.as_bytes();
+        if bytes == b"--" {
+            // Nothing takes free arguments, so nothing may follow.
+            match rest.next() {
+                Some(argument) => return Err(unexpected(&argument, None)),
+                None => break,
+            }
+        }
+        let name = match bytes {
+            [b'-', b'-', name @ ..] | [b'-', name @ ..] if !name.is_empty() => name,
+            _ => return Err(unexpected(&argument, last_switch)),
+        };
+        let (name, inline) = match name.iter().position(|&b| b == b'=') {
+            Some(at) => (&name[..at], Some(&name[at + 1..])),
+            None => (name, None),
+        };
+        if name.is_empty() || name[0] == b'-' {
+            return Err(Error::MalformedFlag {
+                argument: shown(&argument),
+            });
+        }
+        last_switch = None;
+        match lookup(name) {
+            Some(Name::Valued(flag)) => match inline {
+                Some(value) => push(flag, value),
+                None => match rest.next() {
+                    Some(value) => push(flag, value.as_bytes()),
+                    None => return Err(Error::MissingValue { flag }),
+                },
+            },
+            Some(Name::Switch(flag)) => {
+                push(flag, inline.unwrap_or(b"true"));
+                if inline.is_none() {
+                    last_switch = Some(flag);
+                }
+            }
+            Some(Name::DebugTrace) => {
+                for key in [Setting::Debug, Setting::Trace] {
+                    push(key.spec().flag, inline.unwrap_or(b"true"));
+                }
+            }
+            None => {
+                // Only the name: a value may be a secret.
+                let dashes = bytes.len() - bytes.iter().skip_while(|&&b| b == b'-').count();
+                return Err(Error::UnknownFlag {
+                    argument: shown(OsStr::from_bytes(&bytes[..dashes + name.len()])),
+                });
+            }
+        }
+    }
+    Ok(normal)
+}
+
+fn shown(argument: &OsStr) -> String {
+    argument.to_string_lossy().into_owned()
+}
+
+fn unexpected(argument: &OsStr, switch: Option<&'static str>) -> Error {
+    let argument = shown(argument);
+    Error::UnexpectedArgument {
+        switch: switch.filter(|_| truth(&argument).is_some()),
+        argument,
+    }
+}
+
+/// Every value of a flag, in order.
+fn take(pico: &mut pico_args::Arguments, flag: &'static str) -> Result<Vec<OsString>, Error> {
+    let without_sign = |value: &OsStr| {
+        let bytes = value.as_bytes();
+        Ok::<_, Infallible>(OsStr::from_bytes(bytes.get(1..).unwrap_or_default()).to_owned())
+    };
+    pico.values_from_os_str(flag, without_sign)
+        .map_err(|_| Error::MissingValue { flag })
+}
+
+fn switch(pico: &mut pico_args::Arguments, flag: &'static str) -> Result<Option<bool>, Error> {
+    let Some(last) = take(pico, flag)?.pop() else {
+        return Ok(None);
+    };
+    match last.to_str().and_then(truth) {
+        Some(value) => Ok(Some(value)),
+        None => Err(not_a_switch(flag, &last)),
+    }
+}
+
+fn not_a_switch(flag: &'static str, value: &OsStr) -> Error {
+    Error::Invalid {
+        place: Place::Flag(flag),
+        reason: format!("{value:?} is not a truth value; write {flag} or {flag}=false"),
+    }
+}
+
+/// The value of an option from all its occurrences, of which there is at least one.
+fn value(spec: &'static Spec, given: Vec<OsString>) -> Result<Value, Error> {
+    let invalid = |reason: String| Error::Invalid {
+        place: Place::Flag(spec.flag),
+        reason,
+    };
+    let mut texts = Vec::with_capacity(given.len());
+    for text in given {
+        texts.push(text.into_string().map_err(|text| {
+            invalid(format!(
+                "{text:?} is not valid UTF-8; use UTF-8 characters only"
+            ))
+        })?);
+    }
+    let last = texts.last().map(String::as_str).unwrap_or_default();
+    Ok(match spec.kind {
+        Kind::Text if spec.key == Setting::AllowOrigin => Value::Text(texts.join(";").into()),
+        Kind::Text => Value::Text(last.to_owned().into()),
+        Kind::List => Value::List(texts),
+        Kind::Switch => match truth(last) {
+            Some(value) => Value::Switch(value),
+            None => return Err(not_a_switch(spec.flag, OsStr::new(last))),
+        },
+        Kind::Number(min, max) => match integer(last) {
+            Some(number) if (min..=max).contains(&number) => Value::Number(number),
+            _ => {
+                return Err(invalid(format!(
+                    "{last:?} is not a whole number from {min} to {max}; give one"
+                )));
+            }
+        },
+    })
+}
+
+/// The truth values of Go's `strconv.ParseBool`.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// A number as Go's flags take it: decimal, or with the prefix `0x`, `0b`, `0o` or `0`.
+fn integer(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (digits, radix) = if let Some(hex) = lower.strip_prefix("0x") {
+        (hex, 16)
+    } else if let Some(binary) = lower.strip_prefix("0b") {
+        (binary, 2)
+    } else if let Some(octal) = lower.strip_prefix("0o") {
+        (octal, 8)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (&lower[1..], 8)
+    } else {
+        (lower.as_str(), 10)
+    };
+    if !digits.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let number = i64::from_str_radix(digits, radix).ok()?;
+    Some(if negative { -number } else { number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn parse_line(line: &[&str]) -> Result<Arguments, Error> {
+        parse(line.iter().map(OsString::from).collect())
+    }
+
+    fn settings(line: &[&str]) -> Settings {
+        let arguments = parse_line(line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+        let mut settings = Settings::new(Path::new(""));
+        arguments.apply(&mut settings);
+        settings
+    }
+
+    #[test]
+    fn spellings_of_a_value() {
+        for line in [
+            &["-n", "x"][..],
+            &["--n", "x"],
+            &["-nats", "x"],
+            &["--nats", "x"],
+            &["-n=x"],
+            &["--n=x"],
+            &["-nats=x"],
+            &["--nats=x"],
+            &["-n", "a", "--nats=b", "-n", "x"],
+            &["-n", "x", "--"],
+        ] {
+            assert_eq!(settings(line).text(Setting::NatsUrl), Some("x"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_a_switch() {
+        for (line, expected) in [
+            (&["-tls"][..], true),
+            (&["--tls"], true),
+            (&["--tls=true"], true),
+            (&["--tls=T"], true),
+            (&["--tls=1"], true),
+            (&["--tls=false"], false),
+            (&["--tls=F"], false),
+            (&["-tls=0"], false),
+            (&["--tls", "--tls=false"], false),
+            (&["--tls=false", "--tls"], true),
+        ] {
+            assert_eq!(settings(line).switch(Setting::Tls), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn debug_and_trace() {
+        for (line, debug, trace) in [
+            (&[][..], false, false),
+            (&["-D"], true, false),
+            (&["-V"], false, true),
+            (&["-DV"], true, true),
+            (&["--debug", "--trace"], true, true),
+            (&["-DV", "-D=false"], false, true),
+            (&["-D", "-DV=false"], false, false),
+        ] {
+            let settings = settings(line);
+            assert_eq!(settings.switch(Setting::Debug), debug, "{line:?}");
+            assert_eq!(settings.switch(Setting::Trace), trace, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn values_that_look_like_flags_or_hold_signs() {
+        let arguments = parse_line(&["-c", "--debug", "-n", "--config", "-w==/x=", "-i="]);
+        let arguments = arguments.expect("all are values");
+        assert_eq!(arguments.config, Some(PathBuf::from("--debug")));
+        let mut settings = Settings::new(Path::new(""));
+        arguments.apply(&mut settings);
+        assert_eq!(settings.text(Setting::NatsUrl), Some("--config"));
+        assert_eq!(settings.text(Setting::WsPath), Some("=/x="));
+        assert_eq!(settings.text(Setting::Addr), Some(""));
+        assert!(!settings.switch(Setting::Debug));
+    }
+
+    #[test]
+    fn repeated_flags_collect() {
+        let settings = settings(&[
+            "--natsrootca",
+            "a",
+            "-natsrootca=b",
+            "--alloworigin",
+            "http://a",
+            "-alloworigin",
+            "http://b",
+        ]);
+        assert_eq!(settings.list(Setting::NatsRootCas), ["a", "b"]);
+        assert_eq!(
+            settings.text(Setting::AllowOrigin),
+            Some("http://a;http://b")
+        );
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [
+            ("9000", Some(9000)),
+            ("+9000", Some(9000)),
+            ("0x1F90", Some(8080)),
+            ("0b101", Some(5)),
+            ("0o17", Some(15)),
+            ("017", Some(15)),
+            ("0", Some(0)),
+            ("-5", Some(-5)),
+            ("08", None),
+            ("", None),
+            ("-", None),
+            ("0x", None),
+            ("0x-1", None),
+            ("--1", None),
+            ("1.5", None),
+            ("1e3", None),
+            (" 1", None),
+            ("1 ", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(integer(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn usage_errors() {
+        for (line, message) in [
+            (&["--nope"][..], "unknown flag --nope; see tidegate --help"),
+            (&["-nope=secret"], "unknown flag -nope; see tidegate --help"),
+            (&["-p8080"], "unknown flag -p8080; see tidegate --help"),
+            (&["--NATS", "x"], "unknown flag --NATS; see tidegate --help"),
+            (
+                &["-h", "--nope"],
+                "unknown flag --nope; see tidegate --help",
+            ),
+            (
+                &["-p"],
+                "--port needs a value: --port <value>; see tidegate --help",
+            ),
+            (
+                &["-D", "--config"],
+                "--config needs a value: --config <value>; see tidegate --help",
+            ),
+            (
+                &["---x"],
+                "---x is not a flag, no name follows the dashes; see tidegate --help",
+            ),
+            (
+                &["--=x"],
+                "--=x is not a flag, no name follows the dashes; see tidegate --help",
+            ),
+            (
+                &["-=x"],
+                "-=x is not a flag, no name follows the dashes; see tidegate --help",
+            ),
+            (&["run"], "unexpected argument run; see tidegate --help"),
+            (&["-"], "unexpected argument -; see tidegate --help"),
+            (&[""], "unexpected argument ; see tidegate --help"),
+            (&["--", "-D"], "unexpected argument -D; see tidegate --help"),
+            (
+                &["--tls", "x"],
+                "unexpected argument x; see tidegate --help",
+            ),
+            (
+                &["--tls", "false"],
+                "unexpected argument false; write --tls=false to give --tls a value",
+            ),
+        ] {
+            let error = parse_line(line).expect_err("a usage error");
+            assert_eq!(error.to_string(), message, "{line:?}");
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bad_values() {
+        for (line, message) in [
+            (
+                &["-p", "abc"][..],
+                "--port: \"abc\" is not a whole number from 0 to 65535; give one",
+            ),
+            (
+                &["-p="],
+                "--port: \"\" is not a whole number from 0 to 65535; give one",
+            ),
+            (
+                &["-p", "65536"],
+                "--port: \"65536\" is not a whole number from 0 to 65535; give one",
+            ),
+            (
+                &["-r", "-5"],
+                "--reqtimeout: \"-5\" is not a whole number from 0 to 2147483647; give one",
+            ),
+            (
+                &["--cpu", "-1"],
+                "--cpu: \"-1\" is not a whole number from 0 to 1023; give one",
+            ),
+            (
+                &["--tls=maybe"],
+                "--tls: \"maybe\" is not a truth value; write --tls or --tls=false",
+            ),
+            (
+                &["-h=maybe"],
+                "--help: \"maybe\" is not a truth value; write --help or --help=false",
+            ),
+        ] {
+            let error = parse_line(line).expect_err("a bad value");
+            assert_eq!(error.to_string(), message, "{line:?}");
+            assert_eq!(error.exit_code(), 1, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_path_may_be_other_than_utf8() {
+        let bytes = OsString::from_vec(b"-c=\xff".to_vec());
+        let path = parse(vec![bytes]).expect("a path").config;
+        assert_eq!(
+            path,
+            Some(PathBuf::from(OsString::from_vec(b"\xff".to_vec())))
+        );
+
+        let error = parse(vec!["-n".into(), OsString::from_vec(b"\xff".to_vec())]);
+        assert_eq!(
+            error.expect_err("not text").to_string(),
+            "--nats: \"\\xFF\" is not valid UTF-8; use UTF-8 characters only"
+        );
+    }
+
+    #[test]
+    fn help_and_version_do_not_look_at_values() {
+        assert!(parse_line(&["-p", "abc", "-h"]).expect("help").help);
+        assert!(parse_line(&["--version", "-p=x"]).expect("version").version);
+        assert!(!parse_line(&["-h=false"]).expect("no help").help);
+    }
+
+    #[test]
+    fn help_names_every_flag_on_one_screen() {
+        let names: Vec<&str> = HELP
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .collect();
+        for spec in OPTIONS.iter() {
+            for flag in [spec.flag, spec.short] {
+                assert!(flag.is_empty() || names.contains(&flag), "{flag}");
+            }
+        }
+        assert!(HELP.lines().count() <= 40);
+        assert!(HELP.lines().all(|line| line.len() <= 84), "lines fit");
+    }
+}

@@ -1,0 +1,315 @@
+//! From merged values to the typed [`Config`]: the checks, and what is refused for now.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::Error;
+use super::options::{Setting, Settings, Value};
+use super::{AllowOrigin, ApiEncoding, AuthMethod, Config};
+
+/// Options that are known and not acted on yet: any value but the default is refused.
+/// Whoever implements one deletes its row.
+const UNSUPPORTED: &[Setting] = &[
+    Setting::NatsCreds,
+    Setting::NatsCert,
+    Setting::NatsKey,
+    Setting::NatsRootCas,
+    Setting::MetricsPort,
+    Setting::ApiEncoding,
+    Setting::HeaderAuth,
+    Setting::WsHeaderAuth,
+    Setting::AllowOrigin,
+    Setting::PutMethod,
+    Setting::DeleteMethod,
+    Setting::PatchMethod,
+    Setting::Tls,
+    Setting::TlsCert,
+    Setting::TlsKey,
+    Setting::WsCompression,
+    Setting::ResetThrottle,
+    Setting::ReferenceThrottle,
+];
+
+/// Checks the values. What deserves a word and is no error goes to `warnings`.
+///
+/// # Errors
+/// [`Error::Invalid`] for the first wrong value, then [`Error::Unsupported`].
+pub(super) fn validate(settings: &Settings, warnings: &mut Vec<String>) -> Result<Config, Error> {
+    let config = Checker { settings, warnings }.config()?;
+    for &key in UNSUPPORTED {
+        if !is_default(settings.value(key), &key.spec().default) {
+            return Err(Error::Unsupported {
+                place: settings.place(key),
+                default: written(&key.spec().default),
+            });
+        }
+    }
+    Ok(config)
+}
+
+/// `apiEncoding` is the one text among them whose letter case does not matter.
+fn is_default(value: &Value, default: &Value) -> bool {
+    match (value, default) {
+        (Value::Text(value), Value::Text(default)) => value.eq_ignore_ascii_case(default),
+        _ => value == default,
+    }
+}
+
+/// A default as a user would write it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Unset => "unset".to_owned(),
+        Value::Text(text) if text.is_empty() => "empty".to_owned(),
+        Value::Text(text) => text.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Switch(switch) => switch.to_string(),
+        Value::List(_) => "an empty list".to_owned(),
+    }
+}
+
+struct Checker<'a> {
+    settings: &'a Settings,
+    warnings: &'a mut Vec<String>,
+}
+
+impl Checker<'_> {
+    fn config(&mut self) -> Result<Config, Error> {
+        let settings = self.settings;
+        let port = self.port(Setting::Port);
+        Ok(Config {
+            nats_url: self.text(Setting::NatsUrl),
+            nats_creds: self.path(Setting::NatsCreds),
+            nats_cert: self.path(Setting::NatsCert),
+            nats_key: self.path(Setting::NatsKey),
+            nats_root_cas: settings
+                .list(Setting::NatsRootCas)
+                .iter()
+                .map(PathBuf::from)
+                .collect(),
+            request_timeout: self.request_timeout(),
+            debug: settings.switch(Setting::Debug),
+            trace: settings.switch(Setting::Trace),
+            addr: self.addr()?,
+            port,
+            ws_path: self.url_path(Setting::WsPath),
+            api_path: {
+                let mut path = self.url_path(Setting::ApiPath);
+                if !path.ends_with('/') {
+                    path.push('/');
+                }
+                path
+            },
+            metrics_port: self.metrics_port(port)?,
+            api_encoding: self.api_encoding()?,
+            header_auth: self.auth_method(Setting::HeaderAuth)?,
+            ws_header_auth: self.auth_method(Setting::WsHeaderAuth)?,
+            allow_origin: self.allow_origin()?,
+            put_method: self.method(Setting::PutMethod)?,
+            delete_method: self.method(Setting::DeleteMethod)?,
+            patch_method: self.method(Setting::PatchMethod)?,
+            tls: settings.switch(Setting::Tls),
+            tls_cert: self.path(Setting::TlsCert),
+            tls_key: self.path(Setting::TlsKey),
+            ws_compression: settings.switch(Setting::WsCompression),
+            reset_throttle: self.count(Setting::ResetThrottle),
+            reference_throttle: self.count(Setting::ReferenceThrottle),
+            reuse_port: settings.switch(Setting::ReusePort),
+            cpu: settings
+                .number(Setting::Cpu)
+                .and_then(|cpu| usize::try_from(cpu).ok()),
+        })
+    }
+
+    fn invalid<T>(&self, key: Setting, reason: String) -> Result<T, Error> {
+        Err(Error::Invalid {
+            place: self.settings.place(key),
+            reason,
+        })
+    }
+
+    fn text(&self, key: Setting) -> String {
+        self.settings.text(key).unwrap_or_default().to_owned()
+    }
+
+    fn path(&self, key: Setting) -> Option<PathBuf> {
+        let text = self.settings.text(key)?;
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+
+    // The table bounds both kinds of number, so no conversion fails.
+    fn port(&self, key: Setting) -> u16 {
+        let number = self.settings.number(key).unwrap_or_default();
+        u16::try_from(number).unwrap_or_default()
+    }
+
+    fn count(&self, key: Setting) -> u32 {
+        let number = self.settings.number(key).unwrap_or_default();
+        u32::try_from(number).unwrap_or_default()
+    }
+
+    /// Resgate once took seconds; up to 10 is still understood so.
+    fn request_timeout(&mut self) -> Duration {
+        let given = self.count(Setting::RequestTimeout);
+        let place = self.settings.place(Setting::RequestTimeout);
+        if given <= 10 {
+            self.warnings.push(format!(
+                "{place}: {given} is taken as seconds; this is deprecated, write {} milliseconds",
+                given * 1_000
+            ));
+            return Duration::from_secs(given.into());
+        }
+        if given < 100 {
+            self.warnings.push(format!(
+                "{place}: {given} is taken as milliseconds, a short time for services; if seconds \
+                 were meant, write {}",
+                given * 1_000
+            ));
+        }
+        Duration::from_millis(given.into())
+    }
+
+    fn addr(&self) -> Result<Option<IpAddr>, Error> {
+        match self.settings.text(Setting::Addr) {
+            None | Some("") => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(addr) => Ok(Some(addr)),
+                Err(_) => self.invalid(
+                    Setting::Addr,
+                    format!(
+                        "{text:?} is not an IP address; give an IPv4 or IPv6 address, or an \
+                         empty text for all"
+                    ),
+                ),
+            },
+        }
+    }
+
+    /// A path that does not begin with a slash is accepted, as by Resgate.
+    fn url_path(&mut self, key: Setting) -> String {
+        let path = self.text(key);
+        if !path.starts_with('/') {
+            self.warnings.push(format!(
+                "{}: {path:?} matches no request; begin it with a slash",
+                self.settings.place(key)
+            ));
+        }
+        path
+    }
+
+    fn metrics_port(&self, port: u16) -> Result<Option<u16>, Error> {
+        match self.port(Setting::MetricsPort) {
+            0 => Ok(None),
+            metrics if metrics == port => self.invalid(
+                Setting::MetricsPort,
+                format!("{metrics} is the port for clients; give another one"),
+            ),
+            metrics => Ok(Some(metrics)),
+        }
+    }
+
+    fn api_encoding(&self) -> Result<ApiEncoding, Error> {
+        let text = self.text(Setting::ApiEncoding);
+        match text.to_ascii_lowercase().as_str() {
+            "json" => Ok(ApiEncoding::Json),
+            "jsonflat" => Ok(ApiEncoding::JsonFlat),
+            _ => self.invalid(
+                Setting::ApiEncoding,
+                format!("{text:?} is not an encoding; give json or jsonflat"),
+            ),
+        }
+    }
+
+    fn auth_method(&self, key: Setting) -> Result<Option<AuthMethod>, Error> {
+        let Some(text) = self.settings.text(key) else {
+            return Ok(None);
+        };
+        match text.rsplit_once('.') {
+            Some((resource, method)) if text.split('.').all(is_name_part) => Ok(Some(AuthMethod {
+                resource: resource.to_owned(),
+                method: method.to_owned(),
+            })),
+            _ => self.invalid(
+                key,
+                format!("{text:?} is not a resource method; give one like auth.headerLogin"),
+            ),
+        }
+    }
+
+    fn method(&self, key: Setting) -> Result<Option<String>, Error> {
+        match self.settings.text(key) {
+            None => Ok(None),
+            Some(text) if is_name_part(text) => Ok(Some(text.to_owned())),
+            Some(text) => self.invalid(
+                key,
+                format!("{text:?} is not a method name; give one like set, without dots"),
+            ),
+        }
+    }
+
+    fn allow_origin(&self) -> Result<AllowOrigin, Error> {
+        let text = self.text(Setting::AllowOrigin);
+        if text == "*" {
+            return Ok(AllowOrigin::Any);
+        }
+        let mut origins = Vec::new();
+        for origin in text.split(';') {
+            let problem = if origin == "*" {
+                "* stands for all origins and cannot be one of several"
+            } else if !is_origin(origin) {
+                "it must be * or a list of scheme://host or scheme://host:port, divided by ;"
+            } else {
+                origins.push(origin.to_ascii_lowercase());
+                continue;
+            };
+            return self.invalid(
+                Setting::AllowOrigin,
+                format!("{origin:?} is not an allowed origin; {problem}"),
+            );
+        }
+        origins.sort();
+        Ok(AllowOrigin::List(origins))
+    }
+}
+
+/// A part of a resource name, or a method name (RES protocol, "Resources").
+fn is_name_part(part: &str) -> bool {
+    !part.is_empty()
+        && part
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'.' | b'?' | b'*' | b'>'))
+}
+
+/// An origin as a browser sends it (RFC 6454, section 6.2), in any letter case.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let (host_fits, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) => (host.parse::<std::net::Ipv6Addr>().is_ok(), port),
+            None => return false,
+        },
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            let (host, port) = authority.split_at(end);
+            let fits = !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+            (fits, port)
+        }
+    };
+    let port_fits = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        });
+    scheme_fits && host_fits && port_fits
+}
+
+#[cfg(test)]
+mod tests;

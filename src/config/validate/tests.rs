@@ -1,0 +1,329 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::options::OPTIONS;
+
+fn check(key: Setting, value: Value) -> (Result<Config, Error>, Vec<String>) {
+    let mut settings = Settings::new(Path::new("x.json"));
+    settings.set_from_file(key, key.spec().member, value);
+    let mut warnings = Vec::new();
+    let checked = validate(&settings, &mut warnings);
+    (checked, warnings)
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned().into())
+}
+
+/// The message of the refusal; empty if there is none.
+fn refusal(key: Setting, value: Value) -> String {
+    match check(key, value).0 {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn defaults_pass_without_a_warning() {
+    let mut warnings = Vec::new();
+    let config = validate(&Settings::new(Path::new("")), &mut warnings).expect("defaults");
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(config.nats_url, "nats://127.0.0.1:4222");
+    assert_eq!(config.addr, Some("0.0.0.0".parse().expect("an address")));
+    assert_eq!(config.port, 8_080);
+    assert_eq!(config.ws_path, "/");
+    assert_eq!(config.api_path, "/api/");
+    assert_eq!(config.request_timeout, Duration::from_millis(3_000));
+    assert_eq!(config.allow_origin, AllowOrigin::Any);
+    assert_eq!(config.cpu, None);
+}
+
+#[test]
+fn request_timeouts() {
+    for (given, milliseconds, warning) in [
+        (0, 3_000, ""),
+        (
+            1,
+            1_000,
+            "\"requestTimeout\" in x.json: 1 is taken as seconds; this is deprecated, write 1000 milliseconds",
+        ),
+        (
+            10,
+            10_000,
+            "\"requestTimeout\" in x.json: 10 is taken as seconds; this is deprecated, write 10000 milliseconds",
+        ),
+        (
+            11,
+            11,
+            "\"requestTimeout\" in x.json: 11 is taken as milliseconds, a short time for services; if seconds were meant, write 11000",
+        ),
+        (
+            99,
+            99,
+            "\"requestTimeout\" in x.json: 99 is taken as milliseconds, a short time for services; if seconds were meant, write 99000",
+        ),
+        (100, 100, ""),
+        (5_000, 5_000, ""),
+    ] {
+        let (config, warnings) = check(Setting::RequestTimeout, Value::Number(given));
+        let config = config.expect("any timeout");
+        assert_eq!(config.request_timeout, Duration::from_millis(milliseconds));
+        assert_eq!(warnings.concat(), warning);
+    }
+}
+
+#[test]
+fn addresses() {
+    for (given, expected) in [
+        ("", None),
+        ("127.0.0.1", Some("127.0.0.1")),
+        ("::", Some("::")),
+        ("::1", Some("::1")),
+    ] {
+        let config = check(Setting::Addr, text(given)).0.expect(given);
+        let expected = expected.map(|addr| addr.parse().expect("an address"));
+        assert_eq!(config.addr, expected, "{given:?}");
+    }
+    for given in ["localhost", "[::1]", "127.0.0.1:80", "1.2.3", " "] {
+        assert_eq!(
+            refusal(Setting::Addr, text(given)),
+            format!(
+                "\"addr\" in x.json: {given:?} is not an IP address; give an IPv4 or IPv6 \
+                 address, or an empty text for all"
+            )
+        );
+    }
+}
+
+#[test]
+fn paths() {
+    for (given, api, warned) in [
+        ("/api", "/api/", false),
+        ("/api/", "/api/", false),
+        ("/", "/", false),
+        ("", "/api/", false),
+        ("api", "api/", true),
+    ] {
+        let (config, warnings) = check(Setting::ApiPath, text(given));
+        assert_eq!(config.expect(given).api_path, api);
+        assert_eq!(warnings.len(), usize::from(warned), "{given:?}");
+    }
+    let (config, warnings) = check(Setting::WsPath, text("ws"));
+    assert_eq!(config.expect("ws").ws_path, "ws");
+    assert_eq!(
+        warnings,
+        ["\"wsPath\" in x.json: \"ws\" matches no request; begin it with a slash"]
+    );
+}
+
+#[test]
+fn encodings() {
+    for given in ["json", "JSON", ""] {
+        let config = check(Setting::ApiEncoding, text(given)).0.expect(given);
+        assert_eq!(config.api_encoding, ApiEncoding::Json);
+    }
+    assert_eq!(
+        refusal(Setting::ApiEncoding, text("xml")),
+        "\"apiEncoding\" in x.json: \"xml\" is not an encoding; give json or jsonflat"
+    );
+}
+
+/// Values that pass their check are refused as unsupported, others as invalid.
+#[test]
+fn auth_and_mapped_methods() {
+    for (key, given, valid) in [
+        (Setting::HeaderAuth, "auth.login", true),
+        (Setting::WsHeaderAuth, "a.b.c", true),
+        (Setting::HeaderAuth, "login", false),
+        (Setting::HeaderAuth, "", false),
+        (Setting::HeaderAuth, "a..b", false),
+        (Setting::HeaderAuth, "a.", false),
+        (Setting::HeaderAuth, ".a", false),
+        (Setting::HeaderAuth, "a.b?c", false),
+        (Setting::WsHeaderAuth, "a.*", false),
+        (Setting::WsHeaderAuth, "a.>", false),
+        (Setting::WsHeaderAuth, "a b.c", false),
+        (Setting::WsHeaderAuth, "a.\u{e9}", false),
+        (Setting::PutMethod, "set", true),
+        (Setting::DeleteMethod, "delete", true),
+        (Setting::PatchMethod, "$x/y", true),
+        (Setting::PutMethod, "", false),
+        (Setting::PutMethod, "a.b", false),
+        (Setting::DeleteMethod, "a?", false),
+        (Setting::PatchMethod, "a b", false),
+    ] {
+        let error = check(key, text(given)).0.err();
+        match error {
+            Some(Error::Unsupported { .. }) => assert!(valid, "{key:?} {given:?}"),
+            Some(Error::Invalid { .. }) => assert!(!valid, "{key:?} {given:?}"),
+            other => panic!("{key:?} {given:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn origins() {
+    for (given, valid) in [
+        ("http://localhost", true),
+        ("https://example.com:8443", true),
+        ("https://a.example;http://b.example", true),
+        ("HTTP://Example.COM", true),
+        ("http://[::1]:80", true),
+        ("capacitor://localhost", true),
+        ("", false),
+        ("null", false),
+        ("*;http://a", false),
+        ("http://a;", false),
+        ("http://a/", false),
+        ("http://a/b", false),
+        ("http://a?b", false),
+        ("http://u@a", false),
+        ("http://", false),
+        ("http://:80", false),
+        ("http://a:", false),
+        ("http://a:65536", false),
+        ("http://a:+1", false),
+        ("http://[::1", false),
+        ("http://[x]", false),
+        ("http://[::1]x", false),
+        ("://a", false),
+        ("1http://a", false),
+        ("a.example", false),
+        ("http://a, http://b", false),
+    ] {
+        match check(Setting::AllowOrigin, text(given)).0.err() {
+            Some(Error::Unsupported { .. }) => assert!(valid, "{given:?}"),
+            Some(Error::Invalid { .. }) => assert!(!valid, "{given:?}"),
+            other => panic!("{given:?}: {other:?}"),
+        }
+    }
+
+    let mut settings = Settings::new(Path::new(""));
+    settings.set_from_flag(
+        Setting::AllowOrigin,
+        text("https://B.example;http://a.example"),
+    );
+    let checked = Checker {
+        settings: &settings,
+        warnings: &mut Vec::new(),
+    }
+    .allow_origin();
+    let sorted = ["http://a.example", "https://b.example"].map(str::to_owned);
+    assert_eq!(checked.expect("valid"), AllowOrigin::List(sorted.into()));
+}
+
+#[test]
+fn metrics_port_is_another_port() {
+    assert_eq!(
+        refusal(Setting::MetricsPort, Value::Number(8_080)),
+        "\"metricsPort\" in x.json: 8080 is the port for clients; give another one"
+    );
+}
+
+#[test]
+fn unsupported_options_are_refused() {
+    let table = [
+        (Setting::NatsCreds, text("f"), "\"natsCreds\"", "empty"),
+        (Setting::NatsCert, text("f"), "\"natsCert\"", "empty"),
+        (Setting::NatsKey, text("f"), "\"natsKey\"", "empty"),
+        (
+            Setting::NatsRootCas,
+            Value::List(vec!["f".into()]),
+            "\"natsRootCAs\"",
+            "an empty list",
+        ),
+        (
+            Setting::MetricsPort,
+            Value::Number(8_090),
+            "\"metricsPort\"",
+            "0",
+        ),
+        (
+            Setting::ApiEncoding,
+            text("JsonFlat"),
+            "\"apiEncoding\"",
+            "json",
+        ),
+        (Setting::HeaderAuth, text("a.b"), "\"headerAuth\"", "unset"),
+        (
+            Setting::WsHeaderAuth,
+            text("a.b"),
+            "\"wsHeaderAuth\"",
+            "unset",
+        ),
+        (
+            Setting::AllowOrigin,
+            text("http://a"),
+            "\"allowOrigin\"",
+            "*",
+        ),
+        (Setting::PutMethod, text("set"), "\"putMethod\"", "unset"),
+        (
+            Setting::DeleteMethod,
+            text("delete"),
+            "\"deleteMethod\"",
+            "unset",
+        ),
+        (
+            Setting::PatchMethod,
+            text("patch"),
+            "\"patchMethod\"",
+            "unset",
+        ),
+        (Setting::Tls, Value::Switch(true), "\"tls\"", "false"),
+        (Setting::TlsCert, text("f"), "\"certFile\"", "empty"),
+        (Setting::TlsKey, text("f"), "\"keyFile\"", "empty"),
+        (
+            Setting::WsCompression,
+            Value::Switch(true),
+            "\"wsCompression\"",
+            "false",
+        ),
+        (
+            Setting::ResetThrottle,
+            Value::Number(32),
+            "\"resetThrottle\"",
+            "0",
+        ),
+        (
+            Setting::ReferenceThrottle,
+            Value::Number(32),
+            "\"referenceThrottle\"",
+            "0",
+        ),
+    ];
+    assert_eq!(table.len(), UNSUPPORTED.len());
+    for (key, value, name, default) in table {
+        assert_eq!(
+            refusal(key, value),
+            format!(
+                "option {name} in x.json is not supported by this version of tidegate; remove \
+                 it or set it to its default ({default})"
+            )
+        );
+    }
+}
+
+#[test]
+fn every_default_passes_when_written_out() {
+    for spec in &OPTIONS {
+        assert_eq!(
+            refusal(spec.key, spec.default.clone()),
+            "",
+            "{}",
+            spec.member
+        );
+    }
+}
+
+#[test]
+fn flags_are_named_as_flags() {
+    let mut settings = Settings::new(Path::new("x.json"));
+    settings.set_from_flag(Setting::Tls, Value::Switch(true));
+    let error = validate(&settings, &mut Vec::new()).expect_err("unsupported");
+    assert_eq!(
+        error.to_string(),
+        "option --tls is not supported by this version of tidegate; remove it or set it to its \
+         default (false)"
+    );
+}

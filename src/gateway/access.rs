@@ -1,0 +1,237 @@
+//! Access: who may read and call what, asked once and kept while a subscription lives.
+
+use super::Gateway;
+use super::cache::NameKey;
+use super::calls::CallRequest;
+use super::outbox::ClientKey;
+use super::ready::WaiterKey;
+use super::requests::{Answer, ClientRef, Job, PendingKey, Subject, Then};
+use super::subscription::{AccessState, State, SubKey};
+use super::work::Work;
+use crate::res::Error;
+use crate::res::service::{self, Access};
+use std::rc::Rc;
+
+/// An open access request.
+pub struct AccessRequest {
+    client: ClientRef,
+    /// The subscription that keeps the answer, if the client has one.
+    sub: Option<SubKey>,
+    /// Which of the client's tokens it was asked with.
+    token: u32,
+    waiting: Vec<Use>,
+}
+
+/// What an access answer is needed for.
+pub enum Use {
+    /// A request for a resource.
+    Request(WaiterKey),
+    /// A call.
+    Call(CallRequest),
+    /// The subscription itself, whose access was put in question.
+    Reaccess,
+}
+
+/// An access answer, or why there is none.
+pub type Verdict = Result<Access, Error>;
+
+impl Gateway {
+    /// Gets the access that a client has to what it holds, for some use.
+    pub(super) fn require_access(&mut self, sub: SubKey, purpose: Use) {
+        match &self.subs.arena[sub].access {
+            AccessState::Known(verdict) => {
+                let verdict = verdict.clone();
+                self.use_access(Some(sub), purpose, &verdict);
+            }
+            AccessState::Asking(key) => {
+                if let Then::Access(request) = &mut self.pending[*key].then {
+                    request.waiting.push(purpose);
+                }
+            }
+            AccessState::Unknown => {
+                self.ask_access_of(sub, purpose);
+            }
+        }
+    }
+
+    fn ask_access_of(&mut self, key: SubKey, purpose: Use) -> Option<PendingKey> {
+        let sub = &self.subs.arena[key];
+        let alias = &self.cache.aliases[sub.alias];
+        let (client, name, query) = (sub.client, alias.name, alias.query.clone());
+        self.ask_access(client, name, &query, Some(key), purpose)
+    }
+
+    /// Asks a service for a client's access to a resource.
+    pub(super) fn ask_access(
+        &mut self,
+        client: ClientKey,
+        name: NameKey,
+        query: &str,
+        sub: Option<SubKey>,
+        purpose: Use,
+    ) -> Option<PendingKey> {
+        self.listen_to_connection(client);
+        let there = self.client(client)?;
+        let request = AccessRequest {
+            client: ClientRef {
+                key: client,
+                serial: there.serial,
+            },
+            sub,
+            token: there.token_serial,
+            waiting: vec![purpose],
+        };
+        let subject = Subject::Name("access", name, "");
+        let sent = self.request(subject, Then::Access(request), |gateway, out| {
+            out.push(b'{');
+            gateway.write_identity(client, query, out);
+            out.push(b'}');
+        });
+        match sent {
+            Ok(key) => {
+                if let Some(sub) = sub {
+                    self.subs.arena[sub].access = AccessState::Asking(key);
+                }
+                Some(key)
+            }
+            Err((error, then)) => {
+                if let Then::Access(request) = then {
+                    let verdict = Err(error);
+                    for purpose in request.waiting {
+                        self.use_access(sub, purpose, &verdict);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    pub(super) fn access_answered(
+        &mut self,
+        key: PendingKey,
+        request: AccessRequest,
+        answer: Answer<'_>,
+    ) {
+        let Some(client) = self.present(request.client) else {
+            return;
+        };
+        let same_token = client.token_serial == request.token;
+        let verdict = answer.and_then(|payload| service::access(&payload));
+        let lasting = match &verdict {
+            Ok(_) => same_token,
+            Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
+        };
+        let verdict = Rc::new(verdict);
+        if let Some(sub) = request.sub.and_then(|sub| self.subs.arena.get_mut(sub))
+            && matches!(sub.access, AccessState::Asking(asked) if asked == key)
+        {
+            sub.access = if lasting {
+                AccessState::Known(verdict.clone())
+            } else {
+                AccessState::Unknown
+            };
+        }
+        for purpose in request.waiting {
+            self.use_access(request.sub, purpose, &verdict);
+        }
+    }
+
+    fn use_access(&mut self, sub: Option<SubKey>, purpose: Use, verdict: &Verdict) {
+        match purpose {
+            Use::Request(waiter) => match readable(verdict) {
+                Ok(()) => self.admit(waiter),
+                Err(error) => self.refuse(waiter, &error),
+            },
+            Use::Call(call) => match verdict {
+                Ok(access) if access.allows(&call.method) => self.send_call(call),
+                Ok(_) => self.reply_error(call.client, call.reply, &Error::ACCESS_DENIED),
+                Err(error) => self.reply_error(call.client, call.reply, error),
+            },
+            Use::Reaccess => {
+                if let Some(sub) = sub {
+                    self.reaccessed(sub, verdict);
+                }
+            }
+        }
+    }
+
+    /// A client's access to a subscription was put in question.
+    pub(super) fn reaccess(&mut self, key: SubKey) {
+        let Some(sub) = self.subs.arena.get_mut(key) else {
+            return;
+        };
+        // An answer to what was asked before is used, but not kept.
+        sub.access = AccessState::Unknown;
+        if sub.direct == 0 || !sub.sent || sub.state != State::Ready {
+            if sub.open > 0 {
+                sub.lag().reaccess = true;
+            }
+            return;
+        }
+        if sub.lag.as_ref().is_some_and(|lag| lag.held) {
+            sub.lag().reaccess = true;
+            return;
+        }
+        self.freeze(key);
+        self.subs.arena[key].lag().held = true;
+        self.queue_job(Job::Reaccess(key));
+    }
+
+    pub(super) fn send_reaccess(&mut self, key: SubKey) {
+        let Some(sub) = self.subs.arena.get(key) else {
+            return;
+        };
+        if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
+            return;
+        }
+        if !matches!(sub.access, AccessState::Unknown) {
+            return self.require_access(key, Use::Reaccess);
+        }
+        if let Some(pending) = self.ask_access_of(key, Use::Reaccess) {
+            self.mark_background(pending);
+        }
+    }
+
+    fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
+        let Some(sub) = self.subs.arena.get_mut(key) else {
+            return;
+        };
+        let held = sub.lag.as_ref().is_some_and(|lag| lag.held);
+        if sub.direct == 0 || !held {
+            return;
+        }
+        if let Err(error) = readable(verdict) {
+            return self.revoke(key, &error);
+        }
+        let lag = sub.lag();
+        if std::mem::take(&mut lag.reaccess) {
+            sub.access = AccessState::Unknown;
+            self.queue_job(Job::Reaccess(key));
+        } else {
+            lag.held = false;
+            self.work.push_back(Work::Pump(key));
+        }
+    }
+
+    /// Ends a client's direct subscriptions of a resource.
+    fn revoke(&mut self, key: SubKey, reason: &Error) {
+        let sub = &mut self.subs.arena[key];
+        sub.direct = 0;
+        let lag = sub.lag();
+        (lag.held, lag.reaccess) = (false, false);
+        self.send_unsubscribe(key, reason);
+        // What waited is for the client only if it still holds the resource indirectly.
+        self.suspects.push(key);
+        self.collect();
+        self.work.push_back(Work::Pump(key));
+    }
+}
+
+/// Whether an answer lets a resource be read.
+fn readable(verdict: &Verdict) -> Result<(), Error> {
+    match verdict {
+        Ok(access) if access.get => Ok(()),
+        Ok(_) => Err(Error::ACCESS_DENIED),
+        Err(error) => Err(error.clone()),
+    }
+}

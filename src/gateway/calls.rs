@@ -1,0 +1,177 @@
+//! Calls of methods: call, auth and new requests, for both kinds of client.
+
+use super::Gateway;
+use super::cache::NameKey;
+use super::outbox::ClientKey;
+use super::ready::Want;
+use super::requests::{Answer, ClientRef, Subject, Then};
+use super::session::Target;
+use crate::res::service::{self, CallResult};
+use crate::res::version::Dialect;
+use crate::res::{Error, json};
+
+/// A call, on its way to a service or back.
+pub struct CallRequest {
+    pub client: ClientRef,
+    pub reply: Reply,
+    pub kind: CallKind,
+    pub name: NameKey,
+    pub query: Box<str>,
+    pub method: Box<str>,
+    /// The parameters as sent; `None` for none.
+    pub params: Option<Box<str>>,
+}
+
+/// The kinds of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    Call,
+    /// Needs no access, and tells the service about the connection.
+    Auth,
+    /// The deprecated request: a call of `new` that must be answered with a resource.
+    New,
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The request of a WebSocket client with this ID.
+    Client(u64),
+    /// The one open web request of the connection.
+    Web,
+}
+
+impl Gateway {
+    /// Begins a call: asks access first, unless it is known or not needed.
+    pub(super) fn call(&mut self, call: CallRequest, target: &Target<'_>) {
+        if call.kind == CallKind::Auth {
+            return self.send_call(call);
+        }
+        let client = call.client.key;
+        let held = self.cache.alias(target.text, target.owner);
+        let (name, query) = (call.name, call.query.clone());
+        match held.and_then(|alias| self.subs.find(client, alias)) {
+            Some(sub) => self.require_access(sub, super::access::Use::Call(call)),
+            None => {
+                self.ask_access(client, name, &query, None, super::access::Use::Call(call));
+            }
+        }
+    }
+
+    /// Sends a call that is allowed.
+    pub(super) fn send_call(&mut self, mut call: CallRequest) {
+        let Some(_) = self.present(call.client) else {
+            return;
+        };
+        self.listen_to_connection(call.client.key);
+        let (client, name, kind) = (call.client.key, call.name, call.kind);
+        let (query, params) = (std::mem::take(&mut call.query), call.params.take());
+        let method = call.method.clone();
+        let verb = if kind == CallKind::Auth {
+            "auth"
+        } else {
+            "call"
+        };
+        let subject = Subject::Name(verb, name, &method);
+        let sent = self.request(subject, Then::Call(call), |gateway, out| {
+            out.extend_from_slice(b"{\"params\":");
+            match &params {
+                Some(params) => out.extend_from_slice(json::compact(params).as_bytes()),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.push(b',');
+            gateway.write_identity(client, &query, out);
+            if kind == CallKind::Auth {
+                gateway.write_connection(client, out);
+            }
+            out.push(b'}');
+        });
+        if let Err((error, Then::Call(call))) = sent {
+            self.reply_error(call.client, call.reply, &error);
+        }
+    }
+
+    pub(super) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
+        let Some(client) = self.present(call.client) else {
+            return;
+        };
+        let dialect = client.dialect;
+        let result = match &answer {
+            Ok(payload) => service::call(payload, &call.method),
+            Err(error) => Err(error.clone()),
+        };
+        let result = match result {
+            Ok(CallResult::Payload(_)) if call.kind == CallKind::New => {
+                Err(Error::internal("non-resource response on new request"))
+            }
+            result => result,
+        };
+        match (result, call.reply) {
+            (Err(error), reply) => self.reply_error(call.client, reply, &error),
+            (Ok(CallResult::Payload(payload)), Reply::Client(id)) => {
+                self.reply_payload(call.client.key, id, payload, dialect);
+            }
+            (Ok(CallResult::Payload(payload)), Reply::Web) => {
+                self.reply_web_payload(call.client.key, payload);
+            }
+            (Ok(CallResult::Resource(rid)), Reply::Client(id)) => {
+                if dialect == Dialect::V1_1 && call.kind != CallKind::New {
+                    self.reply_rid(call.client.key, id, &rid);
+                } else {
+                    self.want(call.client.key, &rid, Want::Resource(id));
+                }
+            }
+            (Ok(CallResult::Resource(rid)), Reply::Web) => {
+                self.reply_web_location(call.client.key, &rid);
+            }
+        }
+    }
+
+    /// Answers a call with an error.
+    pub(super) fn reply_error(&mut self, client: ClientRef, reply: Reply, error: &Error) {
+        if self.present(client).is_none() {
+            return;
+        }
+        match reply {
+            Reply::Client(id) => self.respond_error(client.key, id, error),
+            Reply::Web => self.reply_web_error(client.key, error),
+        }
+    }
+
+    fn reply_payload(&mut self, client: ClientKey, id: u64, payload: &str, dialect: Dialect) {
+        self.respond(client, id, |out| {
+            let payload = json::compact(payload);
+            if dialect == Dialect::V1_1 {
+                out.extend_from_slice(b"\"result\":");
+                json::write_escaped(&payload, out);
+            } else {
+                out.extend_from_slice(b"\"result\":{\"payload\":");
+                json::write_escaped(&payload, out);
+                out.push(b'}');
+            }
+        });
+    }
+
+    fn reply_rid(&mut self, client: ClientKey, id: u64, rid: &str) {
+        self.respond(client, id, |out| {
+            out.extend_from_slice(b"\"result\":{\"rid\":");
+            json::write_string(rid, out);
+            out.push(b'}');
+        });
+    }
+
+    /// Appends what services are told of a connection.
+    pub(super) fn write_connection(&self, client: ClientKey, out: &mut Vec<u8>) {
+        let Some(client) = self.client(client) else {
+            return;
+        };
+        let before = out.len();
+        out.push(b',');
+        (self.write_head)(&client.head, out);
+        if out.len() == before + 1 {
+            out.truncate(before);
+        }
+        out.extend_from_slice(b",\"remoteAddr\":");
+        json::write_string(&client.remote.to_string(), out);
+    }
+}

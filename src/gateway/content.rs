@@ -1,0 +1,396 @@
+//! The content of a resource: one version of a model or collection, shared by all who
+//! hold it and changed in place only while nobody else does.
+
+use super::update::{Step, StepKind};
+use crate::res::json;
+use crate::res::service::Data;
+use crate::res::value::{Change, Value};
+use hashbrown::HashMap;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+/// One version of a resource.
+///
+/// What is derived from it is computed at most once per version.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Changes whenever the content does; unique in the process.
+    pub version: u64,
+    data: Data,
+    references: References,
+    distinct: OnceCell<Rc<[Rc<str>]>>,
+    text: OnceCell<Rc<[u8]>>,
+}
+
+/// How often each resource is referenced.
+#[derive(Clone, Debug, Default)]
+struct References(HashMap<Rc<str>, u32, foldhash::fast::RandomState>);
+
+impl References {
+    /// Counts a value's reference; returns it when it is the first of its kind.
+    fn add(&mut self, value: &Value) -> Option<Rc<str>> {
+        let rid = value.reference()?;
+        let count = self.0.entry(rid.clone()).or_insert(0);
+        *count += 1;
+        (*count == 1).then(|| rid.clone())
+    }
+
+    /// Uncounts a value's reference; returns it when it was the last of its kind.
+    fn remove(&mut self, value: &Value) -> Option<Rc<str>> {
+        let rid = value.reference()?;
+        let count = self.0.get_mut(rid)?;
+        *count -= 1;
+        if *count > 0 {
+            return None;
+        }
+        self.0.remove_entry(rid).map(|(rid, _)| rid)
+    }
+}
+
+impl Content {
+    pub fn new(data: Data, version: u64) -> Self {
+        let mut references = References::default();
+        match &data {
+            Data::Model(model) => model.iter().for_each(|(_, value)| {
+                references.add(value);
+            }),
+            Data::Collection(values) => values.iter().for_each(|value| {
+                references.add(value);
+            }),
+        }
+        Self {
+            version,
+            data,
+            references,
+            distinct: OnceCell::new(),
+            text: OnceCell::new(),
+        }
+    }
+
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    pub fn is_model(&self) -> bool {
+        matches!(self.data, Data::Model(_))
+    }
+
+    /// The resources that it references, each once.
+    pub fn references(&self) -> Rc<[Rc<str>]> {
+        self.distinct
+            .get_or_init(|| self.distinct_references())
+            .clone()
+    }
+
+    fn distinct_references(&self) -> Rc<[Rc<str>]> {
+        if self.references.0.is_empty() {
+            return Rc::new([]);
+        }
+        let mut left = self.references.clone();
+        let mut first = |value: &Value| {
+            let rid = value.reference()?;
+            left.0.remove_entry(rid).map(|(rid, _)| rid)
+        };
+        match &self.data {
+            Data::Model(model) => model.iter().filter_map(|(_, value)| first(value)).collect(),
+            Data::Collection(values) => values.iter().filter_map(first).collect(),
+        }
+    }
+
+    pub fn has_references(&self) -> bool {
+        !self.references.0.is_empty()
+    }
+
+    /// Appends the JSON that clients are sent; `plain` as [`Value::write`] has it.
+    pub fn write(&self, plain: bool, out: &mut Vec<u8>) {
+        if plain {
+            return self.encode(true, out);
+        }
+        let text = self.text.get_or_init(|| {
+            let mut text = Vec::new();
+            self.encode(false, &mut text);
+            text.into()
+        });
+        out.extend_from_slice(text);
+    }
+
+    fn encode(&self, plain: bool, out: &mut Vec<u8>) {
+        match &self.data {
+            Data::Model(model) => {
+                out.push(b'{');
+                for (i, (name, value)) in model.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    json::write_string(name, out);
+                    out.push(b':');
+                    value.write(plain, out);
+                }
+                out.push(b'}');
+            }
+            Data::Collection(values) => {
+                out.push(b'[');
+                for (i, value) in values.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    value.write(plain, out);
+                }
+                out.push(b']');
+            }
+        }
+    }
+
+    /// Leaves out of a change what changes nothing.
+    pub fn effective(&self, mut changes: Vec<(Rc<str>, Change)>) -> Vec<(Rc<str>, Change)> {
+        let Data::Model(model) = &self.data else {
+            return Vec::new();
+        };
+        changes.retain(|(name, change)| {
+            let old = model
+                .binary_search_by(|(other, _)| other.cmp(name))
+                .ok()
+                .map(|i| &model[i].1);
+            match change {
+                Change::Set(new) => old != Some(new),
+                Change::Delete => old.is_some(),
+            }
+        });
+        changes
+    }
+
+    /// The number of values of a collection; `None` for a model.
+    pub fn length(&self) -> Option<usize> {
+        match &self.data {
+            Data::Model(_) => None,
+            Data::Collection(values) => Some(values.len()),
+        }
+    }
+
+    /// Applies an event that fits the content, and says what it does to the references:
+    /// those that appear, and those that are gone.
+    pub fn apply(&mut self, kind: &StepKind, version: u64) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        match (kind, &mut self.data) {
+            (StepKind::Change(changes), Data::Model(model)) => {
+                // All additions come first, so that a reference that moves stays.
+                for (_, change) in changes {
+                    if let Change::Set(value) = change {
+                        added.extend(self.references.add(value));
+                    }
+                }
+                for (name, change) in changes {
+                    let place = model.binary_search_by(|(other, _)| other.cmp(name));
+                    let old = match (place, change) {
+                        (Ok(i), Change::Set(value)) => {
+                            Some(std::mem::replace(&mut model[i].1, value.clone()))
+                        }
+                        (Ok(i), Change::Delete) => Some(model.remove(i).1),
+                        (Err(i), Change::Set(value)) => {
+                            model.insert(i, (name.clone(), value.clone()));
+                            None
+                        }
+                        (Err(_), Change::Delete) => None,
+                    };
+                    removed.extend(old.and_then(|old| self.references.remove(&old)));
+                }
+            }
+            (StepKind::Add { idx, value }, Data::Collection(values)) if *idx <= values.len() => {
+                added.extend(self.references.add(value));
+                values.insert(*idx, value.clone());
+            }
+            (StepKind::Remove { idx, .. }, Data::Collection(values)) if *idx < values.len() => {
+                let old = values.remove(*idx);
+                removed.extend(self.references.remove(&old));
+            }
+            _ => return (added, removed),
+        }
+        self.version = version;
+        self.text.take();
+        if !(added.is_empty() && removed.is_empty()) {
+            self.distinct.take();
+        }
+        (added, removed)
+    }
+
+    /// Replaces the content, and returns the events that lead from the old to the new one.
+    /// `None` when the new one is of the other kind.
+    pub fn replace(&mut self, new: Data, version: u64) -> Option<Vec<Step>> {
+        match (&self.data, new) {
+            (Data::Model(old), Data::Model(new)) => {
+                let changes = model_changes(old, &new);
+                if changes.is_empty() {
+                    return Some(Vec::new());
+                }
+                let kind = StepKind::Change(changes);
+                let (added, removed) = self.apply(&kind, version);
+                Some(vec![Step {
+                    kind,
+                    added,
+                    removed,
+                }])
+            }
+            (Data::Collection(old), Data::Collection(new)) => {
+                let difference = super::diff::diff(old, &new);
+                let mut references = self.references.clone();
+                let mut steps = Vec::new();
+                for idx in difference.removed.into_iter().rev() {
+                    let removed = references.remove(&old[idx]).into_iter().collect();
+                    let payload = format!("{{\"idx\":{idx}}}").into();
+                    let kind = StepKind::Remove { idx, payload };
+                    steps.push(Step {
+                        kind,
+                        added: Vec::new(),
+                        removed,
+                    });
+                }
+                for idx in difference.added {
+                    let added = references.add(&new[idx]).into_iter().collect();
+                    let kind = StepKind::Add {
+                        idx,
+                        value: new[idx].clone(),
+                    };
+                    steps.push(Step {
+                        kind,
+                        added,
+                        removed: Vec::new(),
+                    });
+                }
+                if !steps.is_empty() {
+                    // Put in place at once: one by one would cost a move each.
+                    self.data = Data::Collection(new);
+                    self.references = references;
+                    self.version = version;
+                    self.distinct.take();
+                    self.text.take();
+                }
+                Some(steps)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The properties that differ, with delete actions for those that are gone.
+fn model_changes(old: &[(Rc<str>, Value)], new: &[(Rc<str>, Value)]) -> Vec<(Rc<str>, Change)> {
+    let mut changes = Vec::new();
+    let mut old = old.iter().peekable();
+    for (name, value) in new {
+        while let Some((gone, _)) = old.next_if(|(other, _)| other < name) {
+            changes.push((gone.clone(), Change::Delete));
+        }
+        match old.next_if(|(other, _)| other == name) {
+            Some((_, same)) if same == value => {}
+            _ => changes.push((name.clone(), Change::Set(value.clone()))),
+        }
+    }
+    changes.extend(old.map(|(gone, _)| (gone.clone(), Change::Delete)));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::res::service;
+
+    fn content(result: &str) -> Content {
+        let payload = format!(r#"{{"result":{result}}}"#);
+        Content::new(service::resource(payload.as_bytes()).unwrap().data, 1)
+    }
+
+    fn text(content: &Content) -> String {
+        let mut out = Vec::new();
+        content.write(false, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn rids(rids: &[Rc<str>]) -> Vec<&str> {
+        rids.iter().map(|rid| &**rid).collect()
+    }
+
+    fn change(content: &mut Content, payload: &str) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
+        let changes = content.effective(service::change(payload).unwrap());
+        content.apply(&StepKind::Change(changes), 2)
+    }
+
+    #[test]
+    fn a_reference_that_moves_between_properties_stays() {
+        let mut content = content(r#"{"model":{"a":{"rid":"x"},"b":1}}"#);
+        let (added, removed) = change(&mut content, r#"{"values":{"a":1,"b":{"rid":"x"}}}"#);
+        assert_eq!((added.len(), removed.len()), (0, 0));
+        assert_eq!(rids(&content.references()), ["x"]);
+        assert_eq!(text(&content), r#"{"a":1,"b":{"rid":"x"}}"#);
+    }
+
+    #[test]
+    fn a_reference_that_stands_twice_goes_with_the_last() {
+        let mut content = content(r#"{"collection":[{"rid":"x"},{"rid":"y"},{"rid":"x"}]}"#);
+        assert_eq!(rids(&content.references()), ["x", "y"]);
+        let remove = |idx| StepKind::Remove {
+            idx,
+            payload: "".into(),
+        };
+        assert_eq!(content.apply(&remove(0), 2).1.len(), 0);
+        assert_eq!(rids(&content.references()), ["x", "y"]);
+        assert_eq!(rids(&content.apply(&remove(1), 3).1), ["x"]);
+        assert_eq!(rids(&content.references()), ["y"]);
+        assert_eq!(text(&content), r#"[{"rid":"y"}]"#);
+    }
+
+    #[test]
+    fn only_what_changes_is_effective() {
+        let content = content(r#"{"model":{"a":1,"b":"x"}}"#);
+        let changes =
+            service::change(r#"{"values":{"a":1,"b":"y","c":{"action":"delete"},"d":null}}"#);
+        let effective = content.effective(changes.unwrap());
+        let names: Vec<_> = effective.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["b", "d"]);
+    }
+
+    #[test]
+    fn replacing_tells_the_way_and_the_references_on_it() {
+        let mut old = content(r#"{"collection":[{"rid":"x"},1,2]}"#);
+        let new = content(r#"{"collection":[1,{"rid":"x"},{"rid":"y"},2]}"#);
+        let steps = old.replace(new.data, 5).unwrap();
+        let walked: Vec<_> = steps
+            .iter()
+            .map(|step| match &step.kind {
+                StepKind::Add { idx, .. } => ('+', *idx, rids(&step.added).join(",")),
+                StepKind::Remove { idx, .. } => ('-', *idx, rids(&step.removed).join(",")),
+                _ => panic!("only adds and removes"),
+            })
+            .collect();
+        assert_eq!(
+            walked,
+            [
+                ('-', 0, "x".to_owned()),
+                ('+', 1, "x".into()),
+                ('+', 2, "y".into())
+            ]
+        );
+        assert_eq!(old.version, 5);
+        assert_eq!(rids(&old.references()), ["x", "y"]);
+    }
+
+    #[test]
+    fn replacing_a_model_deletes_what_is_gone() {
+        let mut old = content(r#"{"model":{"a":1,"b":2,"c":{"rid":"x"}}}"#);
+        let new = content(r#"{"model":{"b":3,"bb":4}}"#);
+        let steps = old.replace(new.data, 2).unwrap();
+        let [
+            Step {
+                kind: StepKind::Change(changes),
+                removed,
+                ..
+            },
+        ] = &*steps
+        else {
+            panic!("one change event")
+        };
+        let names: Vec<_> = changes.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["a", "b", "bb", "c"]);
+        assert_eq!(rids(removed), ["x"]);
+        assert_eq!(text(&old), r#"{"b":3,"bb":4}"#);
+        assert!(old.replace(Data::Collection(Vec::new()), 3).is_none());
+    }
+}

@@ -1,0 +1,260 @@
+//! The difference of two collections, as the events that lead from one to the other.
+
+use crate::res::Value;
+use hashbrown::HashMap;
+
+/// Largest product of the lengths that is compared in full. Beyond it memory stays linear
+/// and the result may be longer than necessary.
+const FULL_CELLS: usize = 1 << 20;
+
+/// Places to remove from the old collection and to fill in the new one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Places in the old collection, ascending; they are to be removed from the last on.
+    pub removed: Vec<usize>,
+    /// Places in the new collection, ascending; they are to be added from the first on,
+    /// after all removals.
+    pub added: Vec<usize>,
+}
+
+/// Compares two collections.
+pub fn diff(old: &[Value], new: &[Value]) -> Difference {
+    let mut difference = Difference::default();
+    compare(old, new, 0, 0, &mut difference);
+    difference
+}
+
+/// Compares parts of two collections that begin at the given places.
+fn compare(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out: &mut Difference) {
+    let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let (old, new) = (&old[start..], &new[start..]);
+    let end = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (old, new) = (&old[..old.len() - end], &new[..new.len() - end]);
+    let (old_at, new_at) = (old_at + start, new_at + start);
+    if old.len().saturating_mul(new.len()) <= FULL_CELLS {
+        compare_fully(old, new, old_at, new_at, out);
+        return;
+    }
+    let mut from = (0, 0);
+    for anchor in anchors(old, new) {
+        between_anchors(old, new, from, anchor, (old_at, new_at), out);
+        from = (anchor.0 + 1, anchor.1 + 1);
+    }
+    between_anchors(
+        old,
+        new,
+        from,
+        (old.len(), new.len()),
+        (old_at, new_at),
+        out,
+    );
+}
+
+/// Compares what lies between two anchors; what is still too large is replaced.
+fn between_anchors(
+    old: &[Value],
+    new: &[Value],
+    from: (usize, usize),
+    to: (usize, usize),
+    at: (usize, usize),
+    out: &mut Difference,
+) {
+    let (old, new) = (&old[from.0..to.0], &new[from.1..to.1]);
+    let (old_at, new_at) = (at.0 + from.0, at.1 + from.1);
+    if old.len().saturating_mul(new.len()) <= FULL_CELLS {
+        compare_fully(old, new, old_at, new_at, out);
+    } else {
+        out.removed.extend(old_at..old_at + old.len());
+        out.added.extend(new_at..new_at + new.len());
+    }
+}
+
+/// Keeps a longest common subsequence. Of equally long ones it takes the one that the
+/// walk back from the ends meets when a new value is preferred over an old one.
+fn compare_fully(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out: &mut Difference) {
+    if old.is_empty() || new.is_empty() {
+        out.removed.extend(old_at..old_at + old.len());
+        out.added.extend(new_at..new_at + new.len());
+        return;
+    }
+    // Lengths fit: the product is bounded, so the shorter side is below 1025.
+    let width = new.len() + 1;
+    let mut lengths = vec![0u16; (old.len() + 1) * width];
+    for (i, a) in old.iter().enumerate() {
+        for (j, b) in new.iter().enumerate() {
+            lengths[(i + 1) * width + j + 1] = if a == b {
+                lengths[i * width + j] + 1
+            } else {
+                lengths[i * width + j + 1].max(lengths[(i + 1) * width + j])
+            };
+        }
+    }
+    let (removed_before, added_before) = (out.removed.len(), out.added.len());
+    let (mut i, mut j) = (old.len(), new.len());
+    while i > 0 || j > 0 {
+        if i > 0 && j > 0 && old[i - 1] == new[j - 1] {
+            (i, j) = (i - 1, j - 1);
+        } else if j > 0 && (i == 0 || lengths[i * width + j - 1] >= lengths[(i - 1) * width + j]) {
+            j -= 1;
+            out.added.push(new_at + j);
+        } else {
+            i -= 1;
+            out.removed.push(old_at + i);
+        }
+    }
+    out.removed[removed_before..].reverse();
+    out.added[added_before..].reverse();
+}
+
+/// Values that occur once in each collection, in a longest run that ascends in both.
+fn anchors(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+    #[derive(Default)]
+    struct Seen {
+        old: Option<usize>,
+        new: Option<usize>,
+        repeated: bool,
+    }
+    let mut seen: HashMap<(u8, &str), Seen, foldhash::fast::RandomState> = HashMap::default();
+    for (i, value) in old.iter().enumerate() {
+        let entry = seen.entry(identity(value)).or_default();
+        entry.repeated |= entry.old.replace(i).is_some();
+    }
+    for (j, value) in new.iter().enumerate() {
+        let entry = seen.entry(identity(value)).or_default();
+        entry.repeated |= entry.new.replace(j).is_some();
+    }
+    let pairs = new.iter().enumerate().filter_map(|(j, value)| {
+        let entry = &seen[&identity(value)];
+        entry.old.filter(|_| !entry.repeated).map(|i| (i, j))
+    });
+    // Patience sorting: `piles[n]` ends the best run of length n + 1.
+    let pairs: Vec<(usize, usize)> = pairs.collect();
+    let mut piles: Vec<usize> = Vec::new();
+    let mut previous = vec![usize::MAX; pairs.len()];
+    for (at, (i, _)) in pairs.iter().enumerate() {
+        let pile = piles.partition_point(|end| pairs[*end].0 < *i);
+        if pile > 0 {
+            previous[at] = piles[pile - 1];
+        }
+        if pile == piles.len() {
+            piles.push(at);
+        } else {
+            piles[pile] = at;
+        }
+    }
+    let mut run = Vec::with_capacity(piles.len());
+    let mut at = piles.last().copied().unwrap_or(usize::MAX);
+    while let Some(pair) = pairs.get(at) {
+        run.push(*pair);
+        at = previous[at];
+    }
+    run.reverse();
+    run
+}
+
+/// What makes two values equal.
+fn identity(value: &Value) -> (u8, &str) {
+    match value {
+        Value::Primitive(text) => (0, text.as_str()),
+        Value::Data(text) => (1, text.as_str()),
+        Value::Reference(reference) => (2, &reference.rid),
+        Value::SoftReference(reference) => (3, &reference.rid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::random::Random;
+    use crate::res::value;
+
+    fn values(texts: &[&str]) -> Vec<Value> {
+        texts
+            .iter()
+            .map(|text| value::parse(&format!("\"{text}\"")).unwrap().unwrap())
+            .collect()
+    }
+
+    fn numbers(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
+        let numbers = numbers.into_iter();
+        numbers
+            .map(|n| value::parse(&n.to_string()).unwrap().unwrap())
+            .collect()
+    }
+
+    fn apply(old: &[Value], new: &[Value], difference: &Difference) -> Vec<Value> {
+        let mut result = old.to_vec();
+        for place in difference.removed.iter().rev() {
+            result.remove(*place);
+        }
+        for place in &difference.added {
+            result.insert(*place, new[*place].clone());
+        }
+        result
+    }
+
+    #[test]
+    fn yields_the_sequence_that_clients_know() {
+        for (old, new, removed, added) in [
+            (&["a", "b"][..], &["b", "a"][..], &[0][..], &[1][..]),
+            (
+                &["a", "b", "c", "d"],
+                &["d", "c", "b", "a"],
+                &[0, 1, 2],
+                &[1, 2, 3],
+            ),
+            (
+                &["a", "b", "c", "d"],
+                &["a", "x", "y", "d"],
+                &[1, 2],
+                &[1, 2],
+            ),
+            (&["a"], &["a"], &[], &[]),
+            (&[], &["a", "b"], &[], &[0, 1]),
+            (&["a", "b"], &[], &[0, 1], &[]),
+        ] {
+            let difference = diff(&values(old), &values(new));
+            assert_eq!(
+                (&*difference.removed, &*difference.added),
+                (removed, added),
+                "{old:?} {new:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn leads_from_the_old_to_the_new_collection() {
+        let mut random = Random::new([1, 2, 3, 4]);
+        let mut pick = |n: usize| (random.next() % n as u64) as usize;
+        for _ in 0..500 {
+            let old: Vec<usize> = (0..pick(12)).map(|_| pick(5)).collect();
+            let new: Vec<usize> = (0..pick(12)).map(|_| pick(5)).collect();
+            let (old, new) = (numbers(old), numbers(new));
+            assert_eq!(apply(&old, &new, &diff(&old, &new)), new);
+        }
+    }
+
+    #[test]
+    fn stays_small_for_a_large_collection_with_few_changes() {
+        let old = numbers(0..10_000);
+        let mut new = numbers(1..9_000);
+        new.extend(numbers([20_000, 20_001]));
+        new.extend(numbers(9_000..9_990));
+        let difference = diff(&old, &new);
+        assert_eq!(apply(&old, &new, &difference), new);
+        assert_eq!((difference.removed.len(), difference.added.len()), (11, 2));
+    }
+
+    #[test]
+    fn replaces_large_collections_without_common_order() {
+        let old = numbers((0..3_000).map(|n| n % 7));
+        let new = numbers((0..3_000).map(|n| n % 5 + 1));
+        let difference = diff(&old, &new);
+        assert_eq!(apply(&old, &new, &difference), new);
+    }
+}

@@ -1,0 +1,246 @@
+//! Loading: from a subscription without content to one with a version of its own.
+
+use super::Gateway;
+use super::cache::{AliasKey, Held, NameKey, ResourceKey};
+use super::content::Content;
+use super::requests::{Answer, Subject, Then};
+use super::session::Sid;
+use super::subscription::{State, SubKey};
+use super::work::Work;
+use crate::res::{Error, json, service};
+use std::rc::Rc;
+
+/// Longest subject of an event subscription, in bytes, without its last token.
+const MAX_EVENT_SUBJECT: usize = 4094;
+
+impl Gateway {
+    /// A subscription needs content: from the cache, from a request that is open, or from
+    /// a new one.
+    pub(super) fn load(&mut self, key: SubKey) {
+        let Some(sub) = self.subs.arena.get(key) else {
+            return;
+        };
+        if sub.state != State::Loading {
+            return;
+        }
+        let (alias_key, alias) = (sub.alias, &self.cache.aliases[sub.alias]);
+        let (name, query) = (alias.name, &alias.query);
+        if alias.loading {
+            return;
+        }
+        if alias.resource.is_none()
+            && let Some(resource) = self.cache.resource(name, query)
+        {
+            // The query is a normalised one that is known.
+            self.cache.link_alias(alias_key, resource);
+        }
+        let loaded = self.cache.aliases[alias_key].resource.is_some();
+        match (loaded, self.is_waiting(name)) {
+            (true, true) => self.hold_input(name, Held::Take(key)),
+            (true, false) => self.take_content(key),
+            (false, true) => {
+                self.cache.aliases[alias_key].loading = true;
+                self.hold_input(name, Held::Load(alias_key));
+            }
+            (false, false) => self.send_get(alias_key),
+        }
+    }
+
+    /// Sends the get request of an alias.
+    pub(super) fn send_get(&mut self, key: AliasKey) {
+        let Some(alias) = self.cache.aliases.get_mut(key) else {
+            return;
+        };
+        alias.loading = true;
+        let (name, query) = (alias.name, alias.query.clone());
+        if !self.listen_to_events(name) {
+            return self.load_failed(key, Error::SUBJECT_TOO_LONG);
+        }
+        let then = Then::Load(key);
+        let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
+            write_query(&query, out);
+        });
+        if let Err((error, _)) = sent {
+            self.load_failed(key, error);
+        }
+    }
+
+    /// Subscribes to a name's events. `false` when its subject is too long.
+    fn listen_to_events(&mut self, key: NameKey) -> bool {
+        let name = &mut self.cache.names[key];
+        if name.subscribed {
+            return true;
+        }
+        if "event.".len() + name.text.len() > MAX_EVENT_SUBJECT {
+            return false;
+        }
+        name.subscribed = true;
+        self.out
+            .subscribe(Sid::Name(key).number(), &["event.", &name.text, ".*"]);
+        true
+    }
+
+    /// A get request of an alias was answered.
+    pub(super) fn loaded(&mut self, key: AliasKey, answer: Answer<'_>) {
+        let resource = match answer.and_then(|payload| service::resource(&payload)) {
+            Ok(resource) => resource,
+            Err(error) => return self.load_failed(key, error),
+        };
+        let Some(alias) = self.cache.aliases.get_mut(key) else {
+            return;
+        };
+        alias.loading = false;
+        let (name, stale) = (alias.name, std::mem::take(&mut alias.stale));
+        // What is cached has seen every event since, and is as good as the answer.
+        let cached = self.cache.resource(name, &resource.query);
+        let resource = cached.unwrap_or_else(|| {
+            self.versions += 1;
+            let content = Content::new(resource.data, self.versions);
+            self.cache.insert_resource(name, &resource.query, content)
+        });
+        self.cache.link_alias(key, resource);
+        let waiting = self.cache.aliases[key].subs.iter().copied();
+        let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
+        self.work.extend(waiting.map(Work::Load));
+        if self.cache.aliases[key].subs.is_empty() {
+            self.forget_if_unused(resource);
+        } else if stale {
+            self.refresh(resource);
+        }
+    }
+
+    fn load_failed(&mut self, key: AliasKey, error: Error) {
+        let Some(alias) = self.cache.aliases.get_mut(key) else {
+            return;
+        };
+        (alias.loading, alias.stale) = (false, false);
+        let error = Rc::new(error);
+        for sub in alias.subs.clone() {
+            if self.subs.arena[sub].state == State::Loading {
+                let failed = &mut self.subs.arena[sub];
+                failed.state = State::Failed;
+                failed.lag().error = Some(error.clone());
+                self.notify_waiters(sub, &[]);
+            }
+        }
+        if self.cache.aliases[key].subs.is_empty() {
+            self.cache.remove_alias(key);
+        }
+    }
+
+    /// Hands the resource's content to a subscription. It keeps this version until it is
+    /// sent; what happens meanwhile waits in its queue.
+    pub(super) fn take_content(&mut self, key: SubKey) {
+        let Some(sub) = self.subs.arena.get(key) else {
+            return;
+        };
+        let (client, alias) = (sub.client, &self.cache.aliases[sub.alias]);
+        let Some(resource) = alias.resource else {
+            // Deleted while it waited for its turn.
+            self.work.push_back(Work::Load(key));
+            return;
+        };
+        if sub.state != State::Loading {
+            return;
+        }
+        let content = self.cache.resources[resource].content.clone();
+        let references = content.references();
+        let sub = &mut self.subs.arena[key];
+        sub.state = State::Ready;
+        sub.lag().version = Some(content);
+        let mut children = Vec::with_capacity(references.len());
+        for rid in references.iter() {
+            if let Some(child) = self.subscribe(client, rid) {
+                self.subs.arena[child].unsent_refs += 1;
+                children.push(child);
+            }
+        }
+        self.notify_waiters(key, &children);
+    }
+
+    /// Forgets a query resource without subscriptions; others linger with their name.
+    ///
+    /// Returns whether it is forgotten.
+    pub(super) fn forget_if_unused(&mut self, key: ResourceKey) -> bool {
+        let resource = &self.cache.resources[key];
+        let forgotten = !resource.query.is_empty() && !self.cache.is_used(resource);
+        if forgotten {
+            self.remove_resource(key);
+        }
+        forgotten
+    }
+
+    /// Forgets a resource.
+    pub(super) fn remove_resource(&mut self, key: ResourceKey) {
+        self.stop_refresh(key);
+        self.cache.remove_resource(key);
+    }
+
+    /// Something begins to use a name.
+    pub(super) fn hold_name(&mut self, key: NameKey) {
+        let name = &mut self.cache.names[key];
+        name.uses += 1;
+        if let Some(timer) = name.linger.take() {
+            self.lingering.remove(timer);
+        }
+    }
+
+    /// Something ends its use of a name. The last one leaves it cached for a while.
+    pub(super) fn release_name(&mut self, key: NameKey) {
+        let Some(name) = self.cache.names.get_mut(key) else {
+            return;
+        };
+        name.uses -= 1;
+        if name.uses > 0 {
+            return;
+        }
+        if name.subscribed {
+            name.linger = Some(self.lingering.insert(self.now, key));
+        } else {
+            self.forget_name(key);
+        }
+    }
+
+    /// Forgets names whose time without use is over.
+    pub(super) fn forget_lingering(&mut self) {
+        while let Some(key) = self.lingering.pop(self.now) {
+            self.cache.names[key].linger = None;
+            self.forget_name(key);
+        }
+    }
+
+    /// Forgets a name that nothing uses, with its resources.
+    pub(super) fn forget_name(&mut self, key: NameKey) {
+        let Some(name) = self.cache.names.get(key) else {
+            return;
+        };
+        if name.uses > 0 {
+            return;
+        }
+        if name.subscribed {
+            self.out.unsubscribe(Sid::Name(key).number());
+        }
+        let resources: Vec<ResourceKey> = name
+            .plain
+            .into_iter()
+            .chain(name.queries.values().copied())
+            .collect();
+        for resource in resources {
+            self.remove_resource(resource);
+        }
+        for alias in self.cache.names[key].aliases.clone() {
+            self.cache.remove_alias(alias);
+        }
+        self.cache.remove_name(key);
+    }
+}
+
+/// Appends the payload of a get or query request.
+pub(super) fn write_query(query: &str, out: &mut Vec<u8>) {
+    if query.is_empty() {
+        return out.extend_from_slice(b"{}");
+    }
+    out.extend_from_slice(b"{\"query\":");
+    json::write_string(query, out);
+    out.push(b'}');
+}

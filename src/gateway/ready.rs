@@ -1,0 +1,322 @@
+//! Waiting for whole trees: requests and events that can be sent only when everything
+//! that they bring is loaded.
+
+use super::Gateway;
+use super::access::Use;
+use super::arena::Key;
+use super::outbox::ClientKey;
+use super::subscription::{State, SubKey};
+use super::work::Work;
+use crate::res::Error;
+use hashbrown::HashSet;
+
+pub type WaiterKey = Key<Waiter>;
+
+/// Direct subscriptions of one resource ID that a client may have.
+const MAX_DIRECT: u16 = 256;
+
+/// A request or an event that waits.
+pub struct Waiter {
+    pub client: ClientKey,
+    pub cause: Cause,
+    /// Subscriptions below it that are being loaded.
+    missing: u32,
+    /// Whether access has been granted.
+    admitted: bool,
+    /// Subscriptions that were looked at.
+    seen: HashSet<SubKey, foldhash::fast::RandomState>,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A request for the resource of a subscription.
+    Request { root: SubKey, want: Want },
+    /// The first event in a subscription's queue.
+    Event(SubKey),
+}
+
+/// What a request wants with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// A direct subscription; the ID of the client's request.
+    Subscribe(u64),
+    /// The resource once. Also a subscribe request whose subscription was ended before it
+    /// could be answered.
+    Get(u64),
+    /// A direct subscription of what a call brought.
+    Resource(u64),
+    /// The same, ended before it could be answered.
+    Fetch(u64),
+    /// The encoded resource, for the connection's web request.
+    Web,
+}
+
+impl Want {
+    fn subscribes(self) -> bool {
+        matches!(self, Self::Subscribe(_) | Self::Resource(_))
+    }
+}
+
+impl Gateway {
+    /// A client asks for a resource.
+    pub(super) fn want(&mut self, client: ClientKey, rid: &str, want: Want) {
+        let Some(root) = self.subscribe(client, rid) else {
+            return self.refuse_want(client, rid, want, &Error::INVALID_REQUEST);
+        };
+        let sub = &mut self.subs.arena[root];
+        if sub.direct + sub.open >= MAX_DIRECT {
+            return self.refuse_want(client, rid, want, &Error::SUBSCRIPTION_LIMIT);
+        }
+        sub.open += 1;
+        let unheld = sub.sent_refs == 0 && sub.unsent_refs == 0 && sub.open == 1;
+        if sub.state == State::Deleted || (sub.state == State::Failed && unheld) {
+            self.revive(root);
+        }
+        let waiter = self.waiters.insert(Waiter {
+            client,
+            cause: Cause::Request { root, want },
+            missing: 0,
+            admitted: false,
+            seen: HashSet::default(),
+        });
+        if let Some(client) = self.client_mut(client) {
+            client.waiters.push(waiter);
+        }
+        // The get request goes out beside the access request, whatever comes of that.
+        self.visit(waiter, vec![root]);
+        self.require_access(root, Use::Request(waiter));
+    }
+
+    /// The first event of a subscription's queue needs these children.
+    ///
+    /// Returns whether all below them is loaded; if so, nothing waits.
+    pub(super) fn await_children(&mut self, sub: SubKey, children: &[SubKey]) -> Option<WaiterKey> {
+        let client = self.subs.arena[sub].client;
+        let waiter = self.waiters.insert(Waiter {
+            client,
+            cause: Cause::Event(sub),
+            missing: 0,
+            admitted: true,
+            seen: HashSet::default(),
+        });
+        self.visit(waiter, children.to_vec());
+        if self.waiters[waiter].missing > 0 {
+            return Some(waiter);
+        }
+        self.waiters.remove(waiter);
+        None
+    }
+
+    /// Follows references from some subscriptions, and waits for those being loaded.
+    fn visit(&mut self, key: WaiterKey, mut stack: Vec<SubKey>) {
+        let mut seen = std::mem::take(&mut self.waiters[key].seen);
+        while let Some(next) = stack.pop() {
+            let sub = &mut self.subs.arena[next];
+            if sub.sent {
+                continue;
+            }
+            match sub.state {
+                State::Loading => {
+                    if seen.insert(next) {
+                        sub.lag().waiters.push(key);
+                        self.waiters[key].missing += 1;
+                    }
+                }
+                State::Ready => {
+                    if seen.insert(next) {
+                        stack.extend(self.children(next));
+                    }
+                }
+                State::Failed | State::Deleted => {}
+            }
+        }
+        self.waiters[key].seen = seen;
+    }
+
+    /// A subscription has been loaded, or has failed to.
+    pub(super) fn notify_waiters(&mut self, key: SubKey, children: &[SubKey]) {
+        let Some(lag) = &mut self.subs.arena[key].lag else {
+            return;
+        };
+        for waiter in std::mem::take(&mut lag.waiters) {
+            let Some(waiting) = self.waiters.get_mut(waiter) else {
+                continue;
+            };
+            waiting.missing -= 1;
+            self.visit(waiter, children.to_vec());
+            if self.waiters[waiter].missing == 0 {
+                self.work.push_back(Work::Ready(waiter));
+            }
+        }
+    }
+
+    /// Access for a request has been granted.
+    pub(super) fn admit(&mut self, key: WaiterKey) {
+        if let Some(waiter) = self.waiters.get_mut(key) {
+            waiter.admitted = true;
+            self.work.push_back(Work::Ready(key));
+        }
+    }
+
+    /// Access for a request has been denied. The answer does not wait for the data.
+    pub(super) fn refuse(&mut self, key: WaiterKey, error: &Error) {
+        let Some(waiter) = self.waiters.get(key) else {
+            return;
+        };
+        let Cause::Request { root, want } = waiter.cause else {
+            return;
+        };
+        let client = waiter.client;
+        let alias = self.subs.arena[root].alias;
+        let rid = self.cache.aliases[alias].text.clone();
+        self.refuse_want(client, &rid, want, error);
+        self.end_request(key);
+    }
+
+    fn refuse_want(&mut self, client: ClientKey, rid: &str, want: Want, error: &Error) {
+        match want {
+            Want::Subscribe(id) | Want::Get(id) => self.respond_error(client, id, error),
+            Want::Resource(id) | Want::Fetch(id) => {
+                self.respond_resource_error(client, id, rid, error);
+            }
+            Want::Web => self.reply_web_error(client, error),
+        }
+    }
+
+    /// Something that waited may have all that it needs.
+    pub(super) fn ready(&mut self, key: WaiterKey) {
+        let Some(waiter) = self.waiters.get(key) else {
+            return;
+        };
+        if waiter.missing > 0 || !waiter.admitted {
+            return;
+        }
+        match waiter.cause {
+            Cause::Event(sub) => self.event_ready(sub, key),
+            Cause::Request { root, want } => self.request_ready(key, root, want),
+        }
+    }
+
+    fn request_ready(&mut self, key: WaiterKey, root: SubKey, want: Want) {
+        let sub = &self.subs.arena[root];
+        let client = sub.client;
+        if sub.state == State::Deleted && sub.sent {
+            // Deleted while access was asked: what the client holds is no answer.
+            self.revive(root);
+            return self.visit(key, vec![root]);
+        }
+        if let (State::Failed, Some(error)) = (sub.state, sub.error().cloned())
+            && !matches!(want, Want::Resource(_) | Want::Fetch(_))
+        {
+            let rid = self.cache.aliases[sub.alias].text.clone();
+            self.refuse_want(client, &rid, want, &error);
+            return self.end_request(key);
+        }
+        if want == Want::Web {
+            self.reply_web_resource(client, root);
+            return self.end_request(key);
+        }
+        let set = match self.unsent_below(&[root]) {
+            Ok(set) => set,
+            Err(loading) => return self.wait_again(key, &loading),
+        };
+        let rid = matches!(want, Want::Resource(_) | Want::Fetch(_));
+        let (Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) | Want::Fetch(id)) = want
+        else {
+            return;
+        };
+        self.respond_set(client, id, rid.then_some(root), &set);
+        if want.subscribes() {
+            for sub in &set {
+                self.mark_sent(*sub);
+            }
+            let sub = &mut self.subs.arena[root];
+            sub.direct += 1;
+            if sub
+                .lag
+                .as_mut()
+                .is_some_and(|lag| std::mem::take(&mut lag.reaccess))
+            {
+                self.work.push_back(Work::Reaccess(root));
+                self.work.push_back(Work::Pump(root));
+            }
+        }
+        self.end_request(key);
+    }
+
+    /// Something below was found to be loading again.
+    pub(super) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
+        for sub in loading {
+            self.waiters[key].seen.remove(sub);
+        }
+        self.visit(key, loading.to_vec());
+    }
+
+    /// A request has been answered.
+    fn end_request(&mut self, key: WaiterKey) {
+        let Some(waiter) = self.waiters.remove(key) else {
+            return;
+        };
+        if let Some(client) = self.client_mut(waiter.client) {
+            client.waiters.retain(|other| *other != key);
+        }
+        let Cause::Request { root, .. } = waiter.cause else {
+            return;
+        };
+        let Some(sub) = self.subs.arena.get_mut(root) else {
+            return;
+        };
+        sub.open -= 1;
+        self.give_up_revival(root);
+        self.suspects.push(root);
+        self.collect();
+    }
+
+    /// Ends direct subscriptions of a client: those it was told of first, then those it
+    /// has asked for. The latter's requests are still answered.
+    ///
+    /// Returns whether there were as many.
+    pub(super) fn unsubscribe(&mut self, key: SubKey, count: u64) -> bool {
+        let sub = &self.subs.arena[key];
+        let (client, direct) = (sub.client, u64::from(sub.direct));
+        let asked: Vec<WaiterKey> = match self.client(client) {
+            Some(client) if sub.open > 0 => {
+                let waiters = client.waiters.iter().copied();
+                waiters
+                    .filter(|waiter| match self.waiters[*waiter].cause {
+                        Cause::Request { root, want } => root == key && want.subscribes(),
+                        Cause::Event(_) => false,
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        if count > direct + asked.len() as u64 {
+            return false;
+        }
+        let told = count.min(direct);
+        self.subs.arena[key].direct -= told as u16;
+        for waiter in asked.into_iter().take((count - told) as usize) {
+            if let Cause::Request { want, .. } = &mut self.waiters[waiter].cause {
+                *want = match *want {
+                    Want::Subscribe(id) => Want::Get(id),
+                    Want::Resource(id) => Want::Fetch(id),
+                    other => other,
+                };
+            }
+        }
+        let sub = &mut self.subs.arena[key];
+        if sub.direct == 0
+            && let Some(lag) = &mut sub.lag
+            && lag.held
+        {
+            // Access mattered to the direct subscription only.
+            (lag.held, lag.reaccess) = (false, false);
+            self.work.push_back(Work::Pump(key));
+        }
+        self.suspects.push(key);
+        self.collect();
+        true
+    }
+}

@@ -1,0 +1,323 @@
+//! Requests to services: sent, timed, and resumed with their answers.
+
+use super::access::AccessRequest;
+use super::arena::Key;
+use super::cache::{AliasKey, Held, NameKey, ResourceKey};
+use super::calls::CallRequest;
+use super::delay::TimerKey;
+use super::outbox::ClientKey;
+use super::subscription::SubKey;
+use super::{BrokerMessage, Gateway, Time};
+use crate::res::{Error, json, service};
+use std::borrow::Cow;
+
+pub type PendingKey = Key<Pending>;
+
+/// `_INBOX.` and ten characters of the process; a dot and eleven of the request follow.
+pub const INBOX_LENGTH: usize = 18;
+const REPLY_LENGTH: usize = INBOX_LENGTH + 11;
+
+/// Longest request subject, in bytes: with the reply subject it fills the control line
+/// that a broker takes by default.
+const MAX_SUBJECT: usize = 4096 - REPLY_LENGTH;
+
+/// Requests caused by resets, token changes and the like that are open at once.
+const MAX_BACKGROUND: usize = 1024;
+
+/// A client as it was when something was asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRef {
+    pub key: ClientKey,
+    pub serial: u32,
+}
+
+/// A request without answer, and what goes on with it.
+pub struct Pending {
+    /// The name whose order it keeps, and which it uses.
+    pub name: Option<NameKey>,
+    pub then: Then,
+    timer: Timer,
+    background: bool,
+}
+
+/// What an answer is for.
+pub enum Then {
+    /// Get request: content for an alias.
+    Load(AliasKey),
+    /// Get request: is the content still true?
+    Refresh(ResourceKey),
+    /// Access request.
+    Access(AccessRequest),
+    /// Call or auth request.
+    Call(CallRequest),
+    /// Query request.
+    Query(ResourceKey),
+    /// The answer does not matter.
+    Ignore,
+}
+
+/// An answer's payload, or why there is none.
+pub type Answer<'a> = Result<Cow<'a, [u8]>, Error>;
+
+enum Timer {
+    /// The answer is here and waits for its turn.
+    Stopped,
+    Usual(TimerKey),
+    Set(Time),
+}
+
+/// A request that waits until fewer of its kind are open.
+pub enum Job {
+    /// Fetch a resource again.
+    Refresh(ResourceKey),
+    /// Ask a subscription's access again.
+    Reaccess(SubKey),
+    /// Let a service renew a client's token.
+    TokenReset(ClientRef),
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub enum Subject<'a> {
+    /// `<type>.<name>`, and `.<method>` unless that is empty.
+    Name(&'static str, NameKey, &'a str),
+    /// A subject that a service chose, on behalf of a name if there is one.
+    Chosen(&'a str, Option<NameKey>),
+}
+
+impl Gateway {
+    /// Sends a request whose payload `payload` writes.
+    ///
+    /// # Errors
+    /// When the broker would not take it; nothing was sent then, and what was to go on
+    /// is handed back.
+    pub(super) fn request(
+        &mut self,
+        subject: Subject<'_>,
+        then: Then,
+        payload: impl FnOnce(&Self, &mut Vec<u8>),
+    ) -> Result<PendingKey, (Error, Then)> {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let name = self.write_subject(subject, &mut text);
+        let length = text.len();
+        payload(self, &mut text);
+        let refused = if length > MAX_SUBJECT {
+            Some(Error::SUBJECT_TOO_LONG)
+        } else if text.len() - length > self.max_payload {
+            Some(Error::internal("request is larger than the broker takes"))
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            self.scratch = text;
+            return Err((error, then));
+        }
+        let timer = Timer::Stopped;
+        let key = self.pending.insert(Pending {
+            name,
+            then,
+            timer,
+            background: false,
+        });
+        let timer = self.request_timers.insert(self.now, key);
+        self.pending[key].timer = Timer::Usual(timer);
+        if let Some(name) = name {
+            self.hold_name(name);
+        }
+        let reply = self.reply_subject(key);
+        self.out.publish(&text[..length], &reply, &text[length..]);
+        self.scratch = text;
+        Ok(key)
+    }
+
+    fn write_subject(&self, subject: Subject<'_>, out: &mut Vec<u8>) -> Option<NameKey> {
+        match subject {
+            Subject::Name(kind, name, method) => {
+                out.extend_from_slice(kind.as_bytes());
+                out.push(b'.');
+                out.extend_from_slice(self.cache.names[name].text.as_bytes());
+                if !method.is_empty() {
+                    out.push(b'.');
+                    out.extend_from_slice(method.as_bytes());
+                }
+                Some(name)
+            }
+            Subject::Chosen(subject, name) => {
+                out.extend_from_slice(subject.as_bytes());
+                name
+            }
+        }
+    }
+
+    /// Counts a request as one of the background.
+    pub(super) fn mark_background(&mut self, key: PendingKey) {
+        self.pending[key].background = true;
+        self.background_open += 1;
+    }
+
+    fn reply_subject(&self, key: PendingKey) -> [u8; REPLY_LENGTH] {
+        let mut subject = [0; REPLY_LENGTH];
+        subject[..INBOX_LENGTH].copy_from_slice(&self.inbox);
+        let mut number = u64::from(key.generation()) << 32 | u64::from(key.index());
+        for byte in subject[INBOX_LENGTH..].iter_mut().rev() {
+            *byte = DIGITS[(number % 62) as usize];
+            number /= 62;
+        }
+        subject
+    }
+
+    fn pending_of_reply(&self, subject: &[u8]) -> Option<PendingKey> {
+        let digits = subject.strip_prefix(&self.inbox)?;
+        let mut number = 0u64;
+        for byte in digits {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'A'..=b'Z' => byte - b'A' + 10,
+                b'a'..=b'z' => byte - b'a' + 36,
+                _ => return None,
+            };
+            number = number.checked_mul(62)?.checked_add(u64::from(digit))?;
+        }
+        let key = PendingKey::from_parts(number as u32, (number >> 32) as u32);
+        self.pending.contains(key).then_some(key)
+    }
+
+    /// A message came on the inbox.
+    pub(super) fn reply(&mut self, message: BrokerMessage<'_>) {
+        let Some(key) = self.pending_of_reply(message.subject) else {
+            return;
+        };
+        if matches!(self.pending[key].timer, Timer::Stopped) {
+            return; // A second answer.
+        }
+        if message.status == Some(503) && message.payload.is_empty() {
+            return self.answer(key, Err(Error::NOT_FOUND));
+        }
+        match service::pre_response(message.payload) {
+            Some(Some(timeout)) => {
+                self.stop_timer(key);
+                let due = Time(self.now.0.saturating_add(timeout));
+                self.set_timers.insert((due, key));
+                self.pending[key].timer = Timer::Set(due);
+            }
+            Some(None) => {}
+            None => self.answer(key, Ok(Cow::Borrowed(message.payload))),
+        }
+    }
+
+    fn stop_timer(&mut self, key: PendingKey) {
+        match std::mem::replace(&mut self.pending[key].timer, Timer::Stopped) {
+            Timer::Stopped => {}
+            Timer::Usual(timer) => self.request_timers.remove(timer),
+            Timer::Set(due) => {
+                self.set_timers.remove(&(due, key));
+            }
+        }
+    }
+
+    /// Requests whose time is over get that as their answer.
+    pub(super) fn time_out_requests(&mut self) {
+        loop {
+            let set = self
+                .set_timers
+                .first()
+                .copied()
+                .filter(|(due, _)| *due <= self.now);
+            let key = if let Some((due, key)) = set {
+                self.set_timers.remove(&(due, key));
+                key
+            } else if let Some(key) = self.request_timers.pop(self.now) {
+                key
+            } else {
+                return;
+            };
+            self.pending[key].timer = Timer::Stopped;
+            self.answer(key, Err(Error::TIMEOUT));
+            self.settle();
+        }
+    }
+
+    /// An answer, or word that none will come.
+    fn answer(&mut self, key: PendingKey, answer: Answer<'_>) {
+        self.stop_timer(key);
+        let pending = &self.pending[key];
+        match pending.name {
+            Some(name) if !matches!(pending.then, Then::Query(_)) && self.is_waiting(name) => {
+                let answer = answer.map(|payload| Cow::Owned(payload.into_owned()));
+                self.hold_input(name, Held::Answer(key, answer));
+            }
+            _ => self.resume(key, answer),
+        }
+    }
+
+    /// Goes on with what a request was for.
+    pub(super) fn resume(&mut self, key: PendingKey, answer: Answer<'_>) {
+        let Some(pending) = self.forget_request(key) else {
+            return;
+        };
+        match pending.then {
+            Then::Load(alias) => self.loaded(alias, answer),
+            Then::Refresh(resource) => self.refreshed(resource, answer),
+            Then::Access(request) => self.access_answered(key, request, answer),
+            Then::Call(request) => self.call_answered(request, answer),
+            Then::Query(resource) => self.query_answered(resource, pending.name, answer),
+            Then::Ignore => {}
+        }
+        if let Some(name) = pending.name {
+            self.release_name(name);
+        }
+    }
+
+    /// Takes a request out of the books; its name is still in use.
+    pub(super) fn forget_request(&mut self, key: PendingKey) -> Option<Pending> {
+        if self.pending.contains(key) {
+            self.stop_timer(key);
+        }
+        let pending = self.pending.remove(key)?;
+        if pending.background {
+            self.background_open -= 1;
+        }
+        Some(pending)
+    }
+
+    /// Queues a request of the background.
+    pub(super) fn queue_job(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    /// Sends what waits in the background, as far as few enough are open.
+    pub(super) fn start_jobs(&mut self) {
+        while self.background_open < MAX_BACKGROUND {
+            let Some(job) = self.jobs.pop_front() else {
+                break;
+            };
+            match job {
+                Job::Refresh(resource) => self.send_refresh(resource),
+                Job::Reaccess(sub) => self.send_reaccess(sub),
+                Job::TokenReset(client) => self.send_token_reset(client),
+            }
+        }
+    }
+
+    /// Appends the members that name a client to services.
+    pub(super) fn write_identity(&self, client: ClientKey, query: &str, out: &mut Vec<u8>) {
+        let Some(client) = self.client(client) else {
+            return;
+        };
+        out.extend_from_slice(b"\"token\":");
+        out.extend_from_slice(client.token.as_deref().unwrap_or("null").as_bytes());
+        if !query.is_empty() {
+            out.extend_from_slice(b",\"query\":");
+            json::write_string(query, out);
+        }
+        out.extend_from_slice(b",\"cid\":\"");
+        out.extend_from_slice(&client.cid);
+        out.push(b'"');
+        if client.is_web() {
+            out.extend_from_slice(b",\"isHttp\":true");
+        }
+    }
+}
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

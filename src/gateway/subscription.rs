@@ -1,0 +1,164 @@
+//! Subscriptions: what one client holds of one alias, directly or by reference.
+
+use super::ClientKey;
+use super::arena::{Arena, Key};
+use super::cache::AliasKey;
+use super::content::Content;
+use super::ready::WaiterKey;
+use super::requests::Pending;
+use super::update::Update;
+use crate::res::Error;
+use crate::res::service::Access;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+pub type SubKey = Key<Sub>;
+
+/// A subscription. It lives while anything below holds it.
+pub struct Sub {
+    pub client: ClientKey,
+    pub alias: AliasKey,
+    /// Its place among the alias's subscriptions.
+    pub slot: u32,
+    /// Its neighbours among the client's subscriptions.
+    pub next: Option<SubKey>,
+    pub previous: Option<SubKey>,
+    /// Direct subscriptions that the client was told of.
+    pub direct: u16,
+    /// Open requests for it.
+    pub open: u16,
+    /// Parents that the client holds, and that reference it as the client knows them.
+    pub sent_refs: u32,
+    /// Parents that the client does not hold yet, and events that wait for it.
+    pub unsent_refs: u32,
+    pub state: State,
+    /// Whether the client holds it: its data or its error.
+    pub sent: bool,
+    pub access: AccessState,
+    /// Only while it is not simply in step with its resource.
+    pub lag: Option<Box<Lag>>,
+}
+
+/// How far a subscription is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its alias is being loaded.
+    Loading,
+    /// It has content: the resource's own, or the older version of its lag.
+    Ready,
+    /// The resource could not be loaded.
+    Failed,
+    /// The resource was deleted. Nothing more comes; what the client holds stays.
+    Deleted,
+}
+
+/// What is known of the client's access.
+#[derive(Debug)]
+pub enum AccessState {
+    /// Nothing: it must be asked before use.
+    Unknown,
+    /// The service's answer, or its denial.
+    Known(Rc<Result<Access, Error>>),
+    /// A request is open.
+    Asking(Key<Pending>),
+}
+
+/// The state of a subscription that is not in step.
+#[derive(Default)]
+pub struct Lag {
+    /// What the client holds, or will be sent first. Always there in the states `Ready`
+    /// and `Deleted`.
+    pub version: Option<Rc<Content>>,
+    /// What happened since, in order.
+    pub queue: VecDeque<Rc<Update>>,
+    /// Steps of the first update that the client has been sent.
+    pub step: usize,
+    /// Steps of it that the version has in it.
+    pub applied: usize,
+    /// Memory that the queue refers to, in bytes.
+    pub queue_size: usize,
+    /// Waits for references of the first event in the queue.
+    pub waiting: Option<WaiterKey>,
+    /// Requests and events that wait for this subscription to be loaded.
+    pub waiters: Vec<WaiterKey>,
+    /// Events wait, since access is being asked again.
+    pub held: bool,
+    /// A deletion is in the queue or done: the resource's later events are another's.
+    pub ended: bool,
+    /// Access is to be asked again after the open answer or request.
+    pub reaccess: bool,
+    /// Why loading failed.
+    pub error: Option<Rc<Error>>,
+}
+
+impl Sub {
+    /// Whether the resource's events can be sent on at once.
+    pub fn is_live(&self) -> bool {
+        self.lag.is_none() && self.sent
+    }
+
+    pub fn is_referenced(&self) -> bool {
+        self.direct > 0 || self.open > 0 || self.sent_refs > 0 || self.unsent_refs > 0
+    }
+
+    pub fn lag(&mut self) -> &mut Lag {
+        self.lag.get_or_insert_default()
+    }
+
+    /// Why it failed, if it did.
+    pub fn error(&self) -> Option<&Rc<Error>> {
+        self.lag.as_ref().and_then(|lag| lag.error.as_ref())
+    }
+}
+
+/// All subscriptions, to be found by client and alias.
+pub struct Subs {
+    pub arena: Arena<Sub>,
+    table: HashTable<u32>,
+    hasher: FixedState,
+}
+
+impl Subs {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            arena: Arena::default(),
+            table: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    pub fn find(&self, client: ClientKey, alias: AliasKey) -> Option<SubKey> {
+        let index = self.table.find(hash(&self.hasher, client, alias), |i| {
+            let sub = self.arena.at(*i).1;
+            sub.client == client && sub.alias == alias
+        })?;
+        Some(self.arena.at(*index).0)
+    }
+
+    pub fn insert(&mut self, sub: Sub) -> SubKey {
+        let hash_of = hash(&self.hasher, sub.client, sub.alias);
+        let key = self.arena.insert(sub);
+        let (arena, hasher) = (&self.arena, &self.hasher);
+        self.table.insert_unique(hash_of, key.index(), |i| {
+            let sub = arena.at(*i).1;
+            hash(hasher, sub.client, sub.alias)
+        });
+        key
+    }
+
+    pub fn remove(&mut self, key: SubKey) -> Option<Sub> {
+        let sub = self.arena.get(key)?;
+        let hash = hash(&self.hasher, sub.client, sub.alias);
+        if let Ok(entry) = self.table.find_entry(hash, |i| *i == key.index()) {
+            entry.remove();
+        }
+        self.arena.remove(key)
+    }
+}
+
+fn hash(hasher: &FixedState, client: ClientKey, alias: AliasKey) -> u64 {
+    hasher.hash_one(u64::from(client.0) << 32 | u64::from(alias.index()))
+}

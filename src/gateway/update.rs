@@ -1,0 +1,107 @@
+//! Updates: what one input does to a resource, as the events that clients are sent.
+
+use super::outbox::Message;
+use crate::res::Value;
+use crate::res::value::Change;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Events of one resource that came with one input; shared by all whom it concerns.
+#[derive(Debug)]
+pub struct Update {
+    pub steps: Vec<Step>,
+    /// Roughly the memory that a waiting update costs, in bytes.
+    pub size: usize,
+    /// Texts already made for subscribers, by what they depend on.
+    texts: RefCell<Vec<(TextKey, Rc<Message>)>>,
+}
+
+/// One event, and what it does to the references of the resource.
+#[derive(Debug)]
+pub struct Step {
+    pub kind: StepKind,
+    /// Resources that it references and did not before.
+    pub added: Vec<Rc<str>>,
+    /// Resources that it references no longer.
+    pub removed: Vec<Rc<str>>,
+}
+
+/// The kinds of events.
+#[derive(Debug)]
+pub enum StepKind {
+    /// Properties of a model, sorted by name.
+    Change(Vec<(Rc<str>, Change)>),
+    /// A value of a collection; its members beside these are dropped.
+    Add { idx: usize, value: Value },
+    /// Removal from a collection; the payload is passed on as it came.
+    Remove { idx: usize, payload: Box<str> },
+    /// Anything else, with its payload or `null`.
+    Custom { event: Box<str>, payload: Box<str> },
+    /// The resource is gone. Always the last step.
+    Delete { payload: Box<str> },
+}
+
+/// What a step's text depends on: alias, step and dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextKey {
+    pub alias: u32,
+    pub step: u32,
+    pub plain: bool,
+}
+
+impl Update {
+    pub fn new(steps: Vec<Step>, size: usize) -> Rc<Self> {
+        Rc::new(Self {
+            steps,
+            size,
+            texts: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// An update of one event that concerns no references.
+    pub fn of(kind: StepKind, size: usize) -> Rc<Self> {
+        Self::new(
+            vec![Step {
+                kind,
+                added: Vec::new(),
+                removed: Vec::new(),
+            }],
+            size,
+        )
+    }
+
+    /// Whether subscribers can be sent it without a look at what they hold.
+    pub fn is_simple(&self) -> bool {
+        self.steps.iter().all(|step| {
+            step.added.is_empty()
+                && step.removed.is_empty()
+                && !matches!(step.kind, StepKind::Delete { .. })
+        })
+    }
+
+    pub fn ends_resource(&self) -> bool {
+        matches!(
+            self.steps.last(),
+            Some(Step {
+                kind: StepKind::Delete { .. },
+                ..
+            })
+        )
+    }
+
+    /// The text for a key, made at most once while few are in use.
+    pub fn text(&self, key: TextKey, make: impl FnOnce() -> Rc<Message>) -> Rc<Message> {
+        /// More aliases than this per update are rare enough to be encoded anew.
+        const KEPT: usize = 8;
+        let mut texts = self.texts.borrow_mut();
+        if let Some((_, text)) = texts.iter().find(|(other, _)| *other == key) {
+            return text.clone();
+        }
+        let text = make();
+        if texts.len() == KEPT {
+            texts.remove(0);
+        }
+        texts.push((key, text.clone()));
+        text
+    }
+}

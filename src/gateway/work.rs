@@ -1,0 +1,41 @@
+//! The worklist: consequences of an input, one after the other, none within another.
+
+use super::Gateway;
+use super::cache::NameKey;
+use super::ready::WaiterKey;
+use super::subscription::SubKey;
+
+/// Something that follows from what was done.
+pub enum Work {
+    /// A subscription needs content.
+    Load(SubKey),
+    /// A request or event may have all that it waited for.
+    Ready(WaiterKey),
+    /// A subscription may go on with the events that wait.
+    Pump(SubKey),
+    /// A subscription's access was put in question.
+    Reaccess(SubKey),
+    /// A name's inputs may go on.
+    Inbox(NameKey),
+}
+
+impl Gateway {
+    /// Does all that follows from an input, and then what the background has room for.
+    pub(super) fn settle(&mut self) {
+        loop {
+            while let Some(work) = self.work.pop_front() {
+                match work {
+                    Work::Load(sub) => self.load(sub),
+                    Work::Ready(waiter) => self.ready(waiter),
+                    Work::Pump(sub) => self.pump(sub),
+                    Work::Reaccess(sub) => self.reaccess(sub),
+                    Work::Inbox(name) => self.next_input(name),
+                }
+            }
+            self.start_jobs();
+            if self.work.is_empty() {
+                return;
+            }
+        }
+    }
+}

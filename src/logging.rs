@@ -1,0 +1,340 @@
+//! Log lines on standard error, in Resgate's format:
+//! `2026/01/02 15:04:05.000000 [INF] text`.
+//!
+//! The time is UTC: local time would need the system's time zone tables, which neither
+//! the standard library nor any dependency reads.
+//!
+//! **A line never blocks the caller.** Standard error may be a pipe that nobody reads or
+//! a stopped terminal, and whoever waits for it stops the whole loop. `O_NONBLOCK` cannot
+//! just be set on it, because the flag would belong to everyone who shares the terminal
+//! or pipe. So:
+//! - a pipe or terminal is opened anew through `/proc/self/fd/2`, which gives a
+//!   description of its own that can be non-blocking;
+//! - where that fails, and for sockets, `poll` is asked before each write, and no write
+//!   is larger than 4096 bytes, which a pipe that is ready takes without waiting (unless
+//!   another process fills it in between);
+//! - a regular file is written as it is.
+//!
+//! A line for which there is no room, or only in part, waits for the next line or flush.
+//! Until then further lines are dropped and counted; the count is logged as soon as there
+//! is room.
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+
+/// Bytes per write: `PIPE_BUF` of Linux, up to which a write to a pipe is atomic.
+const CHUNK: usize = 4096;
+
+/// Longest line, in bytes; the rest is replaced by a mark. Trace lines hold messages of
+/// any size, and an unwritten line is kept.
+const LINE: usize = 64 * 1024;
+
+/// Starts logging to standard error. Errors, warnings and the few lines of start and stop
+/// are always logged, `Debug` with `debug` and `Trace` with `trace`; neither contains
+/// the other. Records of other crates are left out. A second call changes nothing.
+pub fn init(debug: bool, trace: bool) {
+    let most = match (trace, debug) {
+        (true, _) => LevelFilter::Trace,
+        (false, true) => LevelFilter::Debug,
+        (false, false) => LevelFilter::Info,
+    };
+    let Some(sink) = Stderr::open() else {
+        // Standard error is closed: there is nowhere to log to.
+        return;
+    };
+    let logger = Logger {
+        debug,
+        trace,
+        lines: Mutex::new(Lines::new(sink)),
+    };
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+        log::set_max_level(most);
+    }
+}
+
+/// Text with its control characters escaped, so that it stays on one line and cannot
+/// drive a terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<T>(
+    /// What is shown.
+    pub T,
+);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaper(f), "{}", self.0)
+    }
+}
+
+/// Passes text on with control characters escaped as in Rust literals.
+struct Escaper<W>(W);
+
+impl<W: fmt::Write> fmt::Write for Escaper<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = 0;
+        for (at, control) in text.char_indices().filter(|(_, c)| c.is_control()) {
+            self.0.write_str(&text[plain..at])?;
+            write!(self.0, "{}", control.escape_default())?;
+            plain = at + control.len_utf8();
+        }
+        self.0.write_str(&text[plain..])
+    }
+}
+
+/// The process's logger.
+struct Logger {
+    debug: bool,
+    trace: bool,
+    lines: Mutex<Lines<Stderr>>,
+}
+
+impl Logger {
+    /// `None` if the text of a record logs in turn: that inner line is left out.
+    fn lines(&self) -> Option<MutexGuard<'_, Lines<Stderr>>> {
+        match self.lines.try_lock() {
+            Ok(lines) => Some(lines),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+        ours && match metadata.level() {
+            Level::Error | Level::Warn | Level::Info => true,
+            Level::Debug => self.debug,
+            Level::Trace => self.trace,
+        }
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if let Some(mut lines) = self.lines() {
+            lines.log(now(), record.level(), record.args());
+        }
+    }
+
+    /// Writes what can be written without waiting.
+    fn flush(&self) {
+        if let Some(mut lines) = self.lines() {
+            lines.settle(now());
+        }
+    }
+}
+
+/// Time since 1970-01-01 UTC; zero with a clock before that.
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Where lines go.
+trait Sink {
+    /// Writes some bytes without waiting; `WouldBlock` if there is no room.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// The lines on their way into a sink.
+struct Lines<S> {
+    sink: S,
+    /// The line in work, and how much of it is written.
+    line: String,
+    written: usize,
+    /// Lines for which there was no room.
+    dropped: u64,
+}
+
+impl<S: Sink> Lines<S> {
+    fn new(sink: S) -> Lines<S> {
+        Lines {
+            sink,
+            line: String::new(),
+            written: 0,
+            dropped: 0,
+        }
+    }
+
+    fn log(&mut self, now: Duration, level: Level, text: &fmt::Arguments<'_>) {
+        if self.settle(now) {
+            format_line(&mut self.line, now, level, text);
+            self.drain();
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Writes what waits, then how many lines were dropped; `true` if nothing is left.
+    fn settle(&mut self, now: Duration) -> bool {
+        if self.drain() && self.dropped > 0 {
+            let dropped = std::mem::take(&mut self.dropped);
+            let text = format_args!("{dropped} log lines dropped");
+            format_line(&mut self.line, now, Level::Warn, &text);
+        }
+        self.drain()
+    }
+
+    /// Writes on; `true` if nothing is left.
+    fn drain(&mut self) -> bool {
+        while self.written < self.line.len() {
+            let rest = &self.line.as_bytes()[self.written..];
+            match self.sink.write(&rest[..rest.len().min(CHUNK)]) {
+                Ok(0) => return false,
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.line.clear();
+        self.written = 0;
+        true
+    }
+}
+
+/// Writes a line with its newline over what `line` holds.
+fn format_line(line: &mut String, now: Duration, level: Level, text: &fmt::Arguments<'_>) {
+    line.clear();
+    let seconds = now.as_secs();
+    let (year, month, day) = date(seconds / 86_400);
+    let tag = match level {
+        Level::Error => "ERR",
+        Level::Warn => "WRN",
+        Level::Info => "INF",
+        Level::Debug => "DBG",
+        Level::Trace => "TRC",
+    };
+    let mut capped = Capped { line, cut: 0 };
+    // Writing to a string fails only if a Display does: then the line ends there.
+    let _ = write!(
+        capped,
+        "{year:04}/{month:02}/{day:02} {:02}:{:02}:{:02}.{:06} [{tag}] ",
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+        now.subsec_micros(),
+    );
+    let _ = Escaper(&mut capped).write_fmt(*text);
+    let cut = capped.cut;
+    if cut > 0 {
+        let _ = write!(line, " [{cut} more bytes]");
+    }
+    line.push('\n');
+}
+
+/// A line that takes up to [`LINE`] bytes and counts the rest.
+struct Capped<'a> {
+    line: &'a mut String,
+    cut: usize,
+}
+
+impl fmt::Write for Capped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = if self.cut == 0 {
+            LINE.saturating_sub(self.line.len())
+        } else {
+            0
+        };
+        let mut taken = room.min(text.len());
+        while !text.is_char_boundary(taken) {
+            taken -= 1;
+        }
+        self.line.push_str(&text[..taken]);
+        self.cut += text.len() - taken;
+        Ok(())
+    }
+}
+
+/// Year, month and day in the Gregorian calendar of a day counted from 1970-01-01.
+///
+/// Counted from a first of March instead, the leap day is the last day of its year and of
+/// its era of 400 years, and the lengths of the months repeat every five (153 days).
+fn date(day: u64) -> (u64, u64, u64) {
+    const ERA: u64 = 146_097;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let day = day + 719_468;
+    let (era, day) = (day / ERA, day % ERA);
+    let year = (day - day / 1_460 + day / 36_524 - day / (ERA - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year;
+    if month < 10 {
+        (year, month + 3, day)
+    } else {
+        (year + 1, month - 9, day)
+    }
+}
+
+/// Standard error, written without waiting.
+struct Stderr {
+    file: File,
+    /// Whether `poll` must say that there is room before each write.
+    ask: bool,
+}
+
+impl Stderr {
+    /// `None` if the descriptor is closed.
+    fn open() -> Option<Stderr> {
+        let file = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?);
+        Some(Stderr::new(file))
+    }
+
+    fn new(shared: File) -> Stderr {
+        let Ok(kind) = shared.metadata().map(|data| data.file_type()) else {
+            return Stderr {
+                file: shared,
+                ask: true,
+            };
+        };
+        if (kind.is_fifo() || kind.is_char_device())
+            && let Ok(own) = reopen(&shared)
+        {
+            return Stderr {
+                file: own,
+                ask: false,
+            };
+        }
+        Stderr {
+            file: shared,
+            ask: !kind.is_file(),
+        }
+    }
+}
+
+/// Opens a pipe or terminal again as a non-blocking description.
+fn reopen(file: &File) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(flags.bits() as i32)
+        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+impl Sink for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.ask {
+            let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
+            poll(&mut fds, Some(&Timespec::default()))?;
+            if !fds[0].revents().contains(PollFlags::OUT) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        self.file.write(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

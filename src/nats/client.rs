@@ -1,0 +1,411 @@
+//! The states of a connection, from the first `INFO` to its end.
+
+use std::fmt;
+
+use super::text::printable;
+use super::{Credentials, Message, Op, ProtocolError, ServerInfo, writer};
+
+#[cfg(test)]
+mod tests;
+
+/// What a client is made from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the program, for the server's monitoring.
+    pub name: String,
+    /// Version of the program, for the same.
+    pub version: String,
+    /// What to show to be let in.
+    pub credentials: Credentials,
+    /// Time from the making of the client until the connection must be ready, in
+    /// milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Time between two `PING`s, in milliseconds; 0 for none.
+    pub ping_interval_ms: u64,
+    /// Unanswered `PING`s after which, when the next is due, the connection is given up.
+    pub max_pings_out: u32,
+}
+
+impl Default for Options {
+    /// No name, version or credentials; 2 s to connect, a `PING` every 2 minutes, 2 of
+    /// them unanswered.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            version: String::new(),
+            credentials: Credentials::None,
+            connect_timeout_ms: 2_000,
+            ping_interval_ms: 120_000,
+            max_pings_out: 2,
+        }
+    }
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was sent; the server speaks first.
+    AwaitingInfo,
+    /// `CONNECT` and `PING` were sent, whose `PONG` will say that the server agrees.
+    AwaitingPong,
+    /// Operations may be sent.
+    Ready,
+    /// An error ended the connection.
+    Closed,
+}
+
+/// What the caller has to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The connection is ready; [`Client::info`] tells with whom.
+    Connected,
+    /// The server has sent a new `INFO`, for instance because it is about to shut down.
+    InfoChanged,
+    /// A message for a subscription.
+    Message(Message<'a>),
+    /// The server refused to publish or to subscribe for want of permission; these are its
+    /// words. The connection lives on.
+    PermissionViolation(String),
+    /// The server refused an operation for another reason, such as too many
+    /// subscriptions; these are its words. The connection lives on.
+    Refused(String),
+}
+
+/// Why a connection ended, or could not be made. It must be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// What the server sent is no NATS protocol.
+    Protocol(ProtocolError),
+    /// `INFO` cannot be read; with the JSON parser's words.
+    BadInfo(String),
+    /// The server accepts TLS only.
+    TlsRequired,
+    /// An operation that has no place at this point.
+    Unexpected {
+        /// The operation.
+        op: &'static str,
+        /// When it came.
+        phase: Phase,
+    },
+    /// The server did not accept the credentials, or no longer does.
+    Authorization {
+        /// The server's words.
+        text: String,
+        /// Whether any credentials were sent.
+        had_credentials: bool,
+    },
+    /// The server ended the connection for another reason.
+    Server {
+        /// The server's words.
+        text: String,
+        /// When it did so.
+        phase: Phase,
+    },
+    /// The connection was not ready in time.
+    ConnectTimeout {
+        /// The time it had, in milliseconds.
+        ms: u64,
+        /// How far it came.
+        phase: Phase,
+    },
+    /// The server no longer answers.
+    Stale {
+        /// The number of unanswered `PING`s.
+        pings: u32,
+    },
+    /// The server closed the connection without a word.
+    Disconnected {
+        /// How far it had come.
+        phase: Phase,
+    },
+    /// The client was used after it had ended.
+    Closed,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(error) => error.fmt(f),
+            Self::BadInfo(words) => {
+                write!(f, "NATS server sent an INFO that is not valid: {words}")
+            }
+            Self::TlsRequired => f.write_str(
+                "NATS server requires TLS, which is not available towards NATS in this version; \
+                 use a server or listener without TLS",
+            ),
+            Self::Unexpected { op, phase } => write!(
+                f,
+                "NATS server sent {op} {}: is this the client port of a NATS server?",
+                match phase {
+                    Phase::AwaitingInfo => "before INFO",
+                    Phase::AwaitingPong => "before answering CONNECT",
+                    Phase::Ready | Phase::Closed => "out of place",
+                }
+            ),
+            Self::Authorization {
+                text,
+                had_credentials: true,
+            } => write!(
+                f,
+                "NATS server refused the credentials (\"{text}\"); \
+                 check user name and password, or token, in the NATS URL"
+            ),
+            Self::Authorization {
+                text,
+                had_credentials: false,
+            } => write!(
+                f,
+                "NATS server requires credentials (\"{text}\"); \
+                 put them in the NATS URL, as in nats://user:password@host:4222"
+            ),
+            Self::Server {
+                text,
+                phase: Phase::Ready,
+            } => {
+                write!(f, "NATS server ended the connection (\"{text}\")")
+            }
+            Self::Server { text, .. } => {
+                write!(f, "NATS server refused the connection (\"{text}\")")
+            }
+            Self::ConnectTimeout { ms, phase } => write!(
+                f,
+                "NATS server did not {} within {ms} ms",
+                match phase {
+                    Phase::AwaitingInfo => "send INFO",
+                    _ => "answer CONNECT",
+                }
+            ),
+            Self::Stale { pings } => {
+                write!(
+                    f,
+                    "NATS server no longer answers ({pings} PINGs without PONG)"
+                )
+            }
+            Self::Disconnected {
+                phase: Phase::Ready,
+            } => f.write_str("NATS server closed the connection"),
+            Self::Disconnected { .. } => f.write_str(
+                "NATS server closed the connection before it was ready: \
+                 is this the client port of a NATS server?",
+            ),
+            Self::Closed => f.write_str("NATS connection has ended before"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ProtocolError> for ClientError {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// The client's side of one connection.
+///
+/// Times are milliseconds of a monotonic clock; zero is arbitrary.
+#[derive(Debug)]
+pub struct Client {
+    options: Options,
+    phase: Phase,
+    info: ServerInfo,
+    /// When [`Client::timeout`] has something to do: give up connecting, or send `PING`.
+    deadline: Option<u64>,
+    pings_out: u32,
+}
+
+impl Client {
+    /// A client for a connection that is being made. The connect time-out begins now.
+    pub fn new(options: Options, now_ms: u64) -> Self {
+        Self {
+            deadline: Some(now_ms.saturating_add(options.connect_timeout_ms)),
+            options,
+            phase: Phase::AwaitingInfo,
+            info: ServerInfo::default(),
+            pings_out: 0,
+        }
+    }
+
+    /// How far the connection has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What the server last said of itself; the default until the first `INFO`.
+    pub fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Takes an operation from the server. What is to be sent is appended to `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] if the connection has ended; it must be closed.
+    pub fn handle<'a>(
+        &mut self,
+        op: Op<'a>,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, ClientError> {
+        match (op, self.phase) {
+            (_, Phase::Closed) => Err(ClientError::Closed),
+            (Op::Message(message), Phase::Ready) => Ok(Some(Event::Message(message))),
+            (Op::Info(json), _) => self.server_info(json, out),
+            (Op::Err(text), _) => self.server_error(text).map(Some),
+            (_, Phase::AwaitingInfo) | (Op::Message(_), _) => {
+                let error = ClientError::Unexpected {
+                    op: op.name(),
+                    phase: self.phase,
+                };
+                Err(self.end(error))
+            }
+            (Op::Ping, _) => {
+                writer::pong(out);
+                Ok(None)
+            }
+            (Op::Pong, Phase::AwaitingPong) => {
+                self.phase = Phase::Ready;
+                self.pings_out = 0;
+                self.deadline = self.next_ping(now_ms);
+                Ok(Some(Event::Connected))
+            }
+            (Op::Pong, Phase::Ready) => {
+                self.pings_out = 0;
+                Ok(None)
+            }
+            (Op::Ok, _) => Ok(None),
+        }
+    }
+
+    /// When [`Client::timeout`] must be called, if ever; the same clock as everywhere.
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Does what is due: sends a `PING`, or gives up. Does nothing when called early.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::ConnectTimeout`] and [`ClientError::Stale`]; the connection must be
+    /// closed.
+    pub fn timeout(&mut self, now_ms: u64, out: &mut Vec<u8>) -> Result<(), ClientError> {
+        if self.deadline.is_none_or(|deadline| now_ms < deadline) {
+            return Ok(());
+        }
+        if self.phase != Phase::Ready {
+            let ms = self.options.connect_timeout_ms;
+            let error = ClientError::ConnectTimeout {
+                ms,
+                phase: self.phase,
+            };
+            return Err(self.end(error));
+        }
+        if self.pings_out >= self.options.max_pings_out {
+            let error = ClientError::Stale {
+                pings: self.pings_out,
+            };
+            return Err(self.end(error));
+        }
+        writer::ping(out);
+        self.pings_out += 1;
+        self.deadline = self.next_ping(now_ms);
+        Ok(())
+    }
+
+    /// Takes the news that the server has closed the connection, and says what that
+    /// means.
+    pub fn disconnected(&mut self) -> ClientError {
+        match self.phase {
+            Phase::Closed => ClientError::Closed,
+            phase => self.end(ClientError::Disconnected { phase }),
+        }
+    }
+
+    fn next_ping(&self, now_ms: u64) -> Option<u64> {
+        match self.options.ping_interval_ms {
+            0 => None,
+            interval => Some(now_ms.saturating_add(interval)),
+        }
+    }
+
+    fn end(&mut self, error: ClientError) -> ClientError {
+        self.phase = Phase::Closed;
+        self.deadline = None;
+        error
+    }
+
+    fn server_info<'a>(
+        &mut self,
+        json: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'a>>, ClientError> {
+        let info = match ServerInfo::from_json(json) {
+            Ok(info) => info,
+            Err(error) => return Err(self.end(ClientError::BadInfo(error.to_string()))),
+        };
+        if self.phase != Phase::AwaitingInfo {
+            let changed = info != self.info;
+            self.info = info;
+            // Whoever is not told yet of the first one needs no news of the second.
+            return Ok((changed && self.phase == Phase::Ready).then_some(Event::InfoChanged));
+        }
+        if info.tls_required {
+            return Err(self.end(ClientError::TlsRequired));
+        }
+        let Options {
+            name,
+            version,
+            credentials,
+            ..
+        } = &self.options;
+        writer::connect(out, name, version, credentials, &info);
+        writer::ping(out);
+        self.info = info;
+        self.phase = Phase::AwaitingPong;
+        Ok(None)
+    }
+
+    fn server_error<'a>(&mut self, text: &[u8]) -> Result<Event<'a>, ClientError> {
+        let lower = text.to_ascii_lowercase();
+        let begins = |words: &[&str]| words.iter().any(|w| lower.starts_with(w.as_bytes()));
+        let text = printable(text);
+        if self.phase == Phase::Ready {
+            if begins(&["permissions violation"]) {
+                return Ok(Event::PermissionViolation(text));
+            }
+            // After these the server keeps the connection.
+            if begins(&[
+                "maximum subscriptions exceeded",
+                "invalid subject",
+                "invalid publish",
+            ]) {
+                return Ok(Event::Refused(text));
+            }
+        }
+        let error = if begins(&[
+            "authorization",
+            "authentication",
+            "user authentication",
+            "account authentication",
+        ]) {
+            let had_credentials = self.options.credentials != Credentials::None;
+            ClientError::Authorization {
+                text,
+                had_credentials,
+            }
+        } else {
+            ClientError::Server {
+                text,
+                phase: self.phase,
+            }
+        };
+        Err(self.end(error))
+    }
+}

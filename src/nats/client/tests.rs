@@ -1,0 +1,456 @@
+use super::*;
+use crate::nats::Parser;
+
+const INFO: &[u8] =
+    b"INFO {\"server_id\":\"S\",\"version\":\"2.10.4\",\"headers\":true,\"max_payload\":1000}\r\n";
+
+fn options() -> Options {
+    Options {
+        name: "test".into(),
+        version: "0.1".into(),
+        ..Options::default()
+    }
+}
+
+/// A client with its parser and what they did.
+struct Driver {
+    client: Client,
+    parser: Parser,
+    buffer: Vec<u8>,
+    out: Vec<u8>,
+    events: Vec<String>,
+}
+
+impl Driver {
+    fn new(options: Options) -> Self {
+        Self {
+            client: Client::new(options, 1000),
+            parser: Parser::default(),
+            buffer: Vec::new(),
+            out: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn ready() -> Self {
+        let mut driver = Self::new(options());
+        driver.feed(INFO, 1000).unwrap();
+        driver.feed(b"PONG\r\n", 1000).unwrap();
+        assert_eq!(driver.client.phase(), Phase::Ready);
+        driver.events.clear();
+        driver.out.clear();
+        driver
+    }
+
+    fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Result<(), ClientError> {
+        self.buffer.extend_from_slice(bytes);
+        let mut at = 0;
+        let result = loop {
+            match self.parser.next(&self.buffer[at..]) {
+                Ok(Some((taken, op))) => {
+                    at += taken;
+                    match self.client.handle(op, now_ms, &mut self.out) {
+                        Ok(Some(event)) => self.events.push(format!("{event:?}")),
+                        Ok(None) => {}
+                        Err(error) => break Err(error),
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        self.buffer.drain(..at);
+        result
+    }
+
+    fn out(&self) -> &str {
+        std::str::from_utf8(&self.out).unwrap()
+    }
+}
+
+#[test]
+fn a_session_cut_at_every_byte() {
+    let stream = [
+        INFO,
+        b"PONG\r\n",
+        b"PING\r\n+OK\r\n",
+        b"MSG a.b 3 r 2\r\nhi\r\n",
+        b"INFO {\"headers\":true,\"ldm\":true}\r\n",
+        b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n",
+        b"HMSG in.1 4 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
+        b"-ERR 'Slow Consumer'\r\n",
+        b"PING\r\n",
+    ]
+    .concat();
+    let run = |chunks: &[&[u8]]| {
+        let mut driver = Driver::new(options());
+        let error = chunks
+            .iter()
+            .find_map(|chunk| driver.feed(chunk, 1000).err());
+        (driver.events, driver.out, error, driver.client.phase())
+    };
+    let whole = run(&[&stream]);
+    for cut in 0..=stream.len() {
+        let (a, b) = stream.split_at(cut);
+        assert_eq!(run(&[a, b]), whole, "cut at {cut}");
+    }
+    assert_eq!(run(&stream.chunks(1).collect::<Vec<_>>()), whole);
+
+    let (events, out, error, phase) = whole;
+    let message = |m: Message<'_>| format!("{:?}", Event::Message(m));
+    assert_eq!(
+        events,
+        [
+            "Connected".to_owned(),
+            message(Message {
+                sid: 3,
+                subject: b"a.b",
+                reply: Some(b"r"),
+                status: None,
+                headers: b"",
+                payload: b"hi",
+            }),
+            "InfoChanged".to_owned(),
+            r#"PermissionViolation("Permissions Violation for Publish to \"x\"")"#.to_owned(),
+            message(Message {
+                sid: 4,
+                subject: b"in.1",
+                reply: None,
+                status: Some(503),
+                headers: b"NATS/1.0 503\r\n\r\n",
+                payload: b"",
+            }),
+        ]
+    );
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\"name\":\"test\",\
+         \"lang\":\"rust\",\"version\":\"0.1\",\"protocol\":1,\"echo\":true,\"headers\":true,\
+         \"no_responders\":true}\r\nPING\r\nPONG\r\n"
+    );
+    assert_eq!(
+        error,
+        Some(ClientError::Server {
+            text: "Slow Consumer".into(),
+            phase: Phase::Ready
+        })
+    );
+    assert_eq!(phase, Phase::Closed);
+}
+
+#[test]
+fn phases_of_connecting() {
+    let mut driver = Driver::new(options());
+    assert_eq!(driver.client.phase(), Phase::AwaitingInfo);
+    assert_eq!(driver.client.next_timeout(), Some(3000));
+    driver.feed(INFO, 1500).unwrap();
+    assert_eq!(driver.client.phase(), Phase::AwaitingPong);
+    assert_eq!(driver.client.next_timeout(), Some(3000));
+    assert_eq!(driver.client.info().version, "2.10.4");
+    // A server may answer CONNECT with a further INFO.
+    driver
+        .feed(
+            b"INFO {\"version\":\"2.11.0\",\"max_payload\":5}\r\nPING\r\n",
+            1500,
+        )
+        .unwrap();
+    assert_eq!(driver.events, [""; 0]);
+    assert!(
+        driver.out().ends_with("PING\r\nPONG\r\n"),
+        "{}",
+        driver.out()
+    );
+    driver.feed(b"PONG\r\n", 2999).unwrap();
+    assert_eq!(driver.events, ["Connected"]);
+    assert_eq!(driver.client.info().max_payload(), 5);
+    assert_eq!(driver.client.next_timeout(), Some(122_999));
+}
+
+#[test]
+fn an_unchanged_info_is_no_news() {
+    let mut driver = Driver::ready();
+    driver.feed(INFO, 2000).unwrap();
+    assert_eq!(driver.events, [""; 0]);
+    driver.feed(b"INFO {}\r\n", 2000).unwrap();
+    assert_eq!(driver.events, ["InfoChanged"]);
+}
+
+#[test]
+fn errors_while_connecting() {
+    let unexpected = |op, phase| ClientError::Unexpected { op, phase };
+    let server = |text: &str, phase| ClientError::Server {
+        text: text.into(),
+        phase,
+    };
+    let authorization = |text: &str| ClientError::Authorization {
+        text: text.into(),
+        had_credentials: false,
+    };
+    let info = Phase::AwaitingInfo;
+    let pong = Phase::AwaitingPong;
+    let table: &[(bool, &[u8], ClientError)] = &[
+        (false, b"PING\r\n", unexpected("PING", info)),
+        (false, b"PONG\r\n", unexpected("PONG", info)),
+        (false, b"+OK\r\n", unexpected("+OK", info)),
+        (false, b"MSG a 1 0\r\n\r\n", unexpected("MSG", info)),
+        (true, b"MSG a 1 0\r\n\r\n", unexpected("MSG", pong)),
+        (
+            false,
+            b"INFO {\"tls_required\":true}\r\n",
+            ClientError::TlsRequired,
+        ),
+        (
+            false,
+            b"-ERR 'maximum connections exceeded'\r\n",
+            server("maximum connections exceeded", info),
+        ),
+        (
+            true,
+            b"-ERR 'invalid client protocol'\r\n",
+            server("invalid client protocol", pong),
+        ),
+        (
+            true,
+            b"-ERR 'Permissions Violation'\r\n",
+            server("Permissions Violation", pong),
+        ),
+        (
+            true,
+            b"-ERR 'Authorization Violation'\r\n",
+            authorization("Authorization Violation"),
+        ),
+        (
+            true,
+            b"-ERR 'Authentication Timeout'\r\n",
+            authorization("Authentication Timeout"),
+        ),
+        (
+            true,
+            b"-ERR 'User Authentication Expired'\r\n",
+            authorization("User Authentication Expired"),
+        ),
+        (true, b"-ERR\r\n", server("", pong)),
+    ];
+    for (after_info, bytes, expected) in table {
+        let mut driver = Driver::new(options());
+        if *after_info {
+            driver.feed(INFO, 1000).unwrap();
+        }
+        let got = driver.feed(bytes, 1000);
+        assert_eq!(got.as_ref(), Err(expected), "{}", bytes.escape_ascii());
+        assert_eq!(driver.client.phase(), Phase::Closed);
+        assert_eq!(driver.client.next_timeout(), None);
+        assert_eq!(driver.feed(b"PING\r\n", 1000), Err(ClientError::Closed));
+    }
+
+    for bytes in [&b"INFO\r\n"[..], b"INFO {\r\n", b"INFO {\"headers\":3}\r\n"] {
+        let error = Driver::new(options()).feed(bytes, 1000).unwrap_err();
+        assert!(matches!(error, ClientError::BadInfo(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn errors_while_ready() {
+    let fatal = |text: &str| {
+        Err(ClientError::Server {
+            text: text.to_owned(),
+            phase: Phase::Ready,
+        })
+    };
+    let permission = |text: &str| Ok(format!("{:?}", Event::PermissionViolation(text.into())));
+    let refused = |text: &str| Ok(format!("{:?}", Event::Refused(text.into())));
+    let table = [
+        ("Stale Connection", fatal("Stale Connection")),
+        ("Slow Consumer", fatal("Slow Consumer")),
+        (
+            "Maximum Payload Violation",
+            fatal("Maximum Payload Violation"),
+        ),
+        (
+            "Unknown Protocol Operation",
+            fatal("Unknown Protocol Operation"),
+        ),
+        (
+            "maximum control line exceeded",
+            fatal("maximum control line exceeded"),
+        ),
+        (
+            "Account Authentication Expired",
+            Err(ClientError::Authorization {
+                text: "Account Authentication Expired".into(),
+                had_credentials: false,
+            }),
+        ),
+        (
+            "permissions violation for x",
+            permission("permissions violation for x"),
+        ),
+        (
+            "Permissions Violation for Subscription to \"a.>\"",
+            permission("Permissions Violation for Subscription to \"a.>\""),
+        ),
+        (
+            "maximum subscriptions exceeded",
+            refused("maximum subscriptions exceeded"),
+        ),
+        ("Invalid Subject", refused("Invalid Subject")),
+        (
+            "Invalid Publish Subject",
+            refused("Invalid Publish Subject"),
+        ),
+    ];
+    for (text, expected) in table {
+        let mut driver = Driver::ready();
+        let got = driver.feed(format!("-ERR '{text}'\r\n").as_bytes(), 1000);
+        assert_eq!(got.map(|()| driver.events.concat()), expected, "{text}");
+        let phase = if expected.is_ok() {
+            Phase::Ready
+        } else {
+            Phase::Closed
+        };
+        assert_eq!(driver.client.phase(), phase, "{text}");
+    }
+}
+
+#[test]
+fn connecting_takes_too_long() {
+    for (after_info, phase) in [(false, Phase::AwaitingInfo), (true, Phase::AwaitingPong)] {
+        let mut driver = Driver::new(options());
+        if after_info {
+            driver.feed(INFO, 2998).unwrap();
+        }
+        driver.client.timeout(2999, &mut Vec::new()).unwrap();
+        assert_eq!(
+            driver.client.timeout(3000, &mut Vec::new()),
+            Err(ClientError::ConnectTimeout { ms: 2000, phase })
+        );
+        assert_eq!(driver.client.phase(), Phase::Closed);
+        assert_eq!(driver.client.next_timeout(), None);
+        driver.client.timeout(9999, &mut Vec::new()).unwrap();
+    }
+}
+
+#[test]
+fn pings_and_a_stale_connection() {
+    let mut driver = Driver::ready();
+    let timeout = |driver: &mut Driver, now| {
+        driver.out.clear();
+        driver
+            .client
+            .timeout(now, &mut driver.out)
+            .map(|()| driver.out().to_owned())
+    };
+    assert_eq!(driver.client.next_timeout(), Some(121_000));
+    assert_eq!(timeout(&mut driver, 120_999).as_deref(), Ok(""));
+    assert_eq!(timeout(&mut driver, 121_000).as_deref(), Ok("PING\r\n"));
+    assert_eq!(driver.client.next_timeout(), Some(241_000));
+    assert_eq!(timeout(&mut driver, 121_000).as_deref(), Ok(""));
+    // An answer, even a late one, makes good for all before it.
+    assert_eq!(timeout(&mut driver, 241_000).as_deref(), Ok("PING\r\n"));
+    driver.feed(b"PONG\r\n", 300_000).unwrap();
+    assert_eq!(driver.events, [""; 0]);
+    // A late call does not make the next one early.
+    assert_eq!(timeout(&mut driver, 361_500).as_deref(), Ok("PING\r\n"));
+    assert_eq!(driver.client.next_timeout(), Some(481_500));
+    assert_eq!(timeout(&mut driver, 481_500).as_deref(), Ok("PING\r\n"));
+    assert_eq!(
+        timeout(&mut driver, 601_500),
+        Err(ClientError::Stale { pings: 2 })
+    );
+    assert_eq!(driver.client.next_timeout(), None);
+}
+
+#[test]
+fn pings_can_be_off_and_time_does_not_overflow() {
+    let mut driver = Driver::new(Options {
+        ping_interval_ms: 0,
+        ..options()
+    });
+    driver.feed(INFO, 1000).unwrap();
+    driver.feed(b"PONG\r\n", 1000).unwrap();
+    assert_eq!(driver.client.next_timeout(), None);
+    driver.client.timeout(u64::MAX, &mut driver.out).unwrap();
+
+    let client = Client::new(options(), u64::MAX - 1);
+    assert_eq!(client.next_timeout(), Some(u64::MAX));
+}
+
+#[test]
+fn a_lost_connection() {
+    let mut driver = Driver::ready();
+    assert_eq!(
+        driver.client.disconnected(),
+        ClientError::Disconnected {
+            phase: Phase::Ready
+        }
+    );
+    assert_eq!(driver.client.disconnected(), ClientError::Closed);
+    assert_eq!(driver.feed(b"PING\r\n", 1000), Err(ClientError::Closed));
+
+    let mut client = Client::new(options(), 0);
+    assert_eq!(
+        client.disconnected(),
+        ClientError::Disconnected {
+            phase: Phase::AwaitingInfo
+        }
+    );
+}
+
+#[test]
+fn messages_say_what_to_do() {
+    let refused = |had_credentials| ClientError::Authorization {
+        text: "Authorization Violation".into(),
+        had_credentials,
+    };
+    let phase = Phase::AwaitingInfo;
+    for (error, words) in [
+        (
+            refused(true),
+            "check user name and password, or token, in the NATS URL",
+        ),
+        (
+            refused(false),
+            "requires credentials (\"Authorization Violation\"); put them in",
+        ),
+        (
+            ClientError::TlsRequired,
+            "TLS, which is not available towards NATS in this version",
+        ),
+        (
+            ClientError::ConnectTimeout { ms: 2000, phase },
+            "did not send INFO within 2000 ms",
+        ),
+        (
+            ClientError::Unexpected { op: "PONG", phase },
+            "sent PONG before INFO",
+        ),
+        (ClientError::Stale { pings: 2 }, "2 PINGs without PONG"),
+        (
+            ClientError::Server {
+                text: "Slow Consumer".into(),
+                phase: Phase::Ready,
+            },
+            "ended the connection (\"Slow Consumer\")",
+        ),
+        (
+            ClientError::Protocol(ProtocolError::PayloadEnd),
+            "does not end where its size says",
+        ),
+    ] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+/// Control characters in the server's words reach neither a message nor an event.
+#[test]
+fn server_words_are_made_printable() {
+    let mut driver = Driver::ready();
+    driver
+        .feed(b"-ERR 'Permissions Violation \x1b[2J'\r\n", 1000)
+        .unwrap();
+    assert!(
+        driver.events[0].contains("\\\\u{1b}[2J"),
+        "{}",
+        driver.events[0]
+    );
+}

@@ -1,0 +1,298 @@
+//! What a client sends, appended to an output buffer.
+//!
+//! Subjects are the caller's care: see [`subject`]. In debug
+//! builds a subject that does not pass stops the program, in release builds it would be
+//! sent as it is.
+
+use serde::Serialize;
+
+use super::subject;
+use super::{Credentials, ServerInfo};
+
+/// Most that may follow the verb on a control line, in bytes without the line end.
+///
+/// It is what a server takes unless it is configured otherwise, which `INFO` does not tell;
+/// it answers more by closing the connection.
+pub const MAX_ARGUMENTS: usize = 4096;
+
+#[derive(Serialize)]
+struct Connect<'a> {
+    verbose: bool,
+    pedantic: bool,
+    tls_required: bool,
+    name: &'a str,
+    lang: &'a str,
+    version: &'a str,
+    protocol: u8,
+    echo: bool,
+    headers: bool,
+    no_responders: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'a str>,
+}
+
+/// Appends `CONNECT`: no `+OK` for each operation, headers and "no responders" answers
+/// if the server has them, `INFO` at any time.
+///
+/// `name` and `version` are those of the program, as the server's monitoring shows them.
+pub fn connect(
+    out: &mut Vec<u8>,
+    name: &str,
+    version: &str,
+    credentials: &Credentials,
+    server: &ServerInfo,
+) {
+    let (user, pass, auth_token) = match credentials {
+        Credentials::None => (None, None, None),
+        Credentials::UserPassword { user, password } => (Some(&**user), Some(&**password), None),
+        Credentials::Token(token) => (None, None, Some(&**token)),
+    };
+    let connect = Connect {
+        verbose: false,
+        pedantic: false,
+        tls_required: false,
+        name,
+        lang: "rust",
+        version,
+        protocol: 1,
+        echo: true,
+        headers: server.headers,
+        no_responders: server.headers,
+        user,
+        pass,
+        auth_token,
+    };
+    out.extend_from_slice(b"CONNECT ");
+    serde_json::to_writer(&mut *out, &connect)
+        .expect("strings and booleans have a JSON form, and a Vec takes every write");
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `PUB`: a message without headers.
+///
+/// `reply` is the subject for the answer. The payload must not be larger than the
+/// server's limit ([`ServerInfo::max_payload`]): it would close the connection.
+pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, payload: &[u8]) {
+    debug_assert!(
+        subject::is_publishable(subject),
+        "{}",
+        subject.escape_ascii()
+    );
+    let mut digits = Digits::new();
+    let size = digits.write(payload.len() as u64);
+    let reply_len = reply.map_or(0, |reply| reply.len() + 1);
+    // "PUB ", a space and two line ends.
+    out.reserve(4 + subject.len() + 1 + reply_len + size.len() + 2 + payload.len() + 2);
+    out.extend_from_slice(b"PUB ");
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if let Some(reply) = reply {
+        debug_assert!(subject::is_publishable(reply), "{}", reply.escape_ascii());
+        out.extend_from_slice(reply);
+        out.push(b' ');
+    }
+    out.extend_from_slice(size);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the arguments of [`publish`] are within [`MAX_ARGUMENTS`]. The digits of the
+/// payload's size count too.
+pub fn publish_fits(subject: &[u8], reply: Option<&[u8]>, payload_len: usize) -> bool {
+    let reply_len = reply.map_or(0, |reply| reply.len() + 1);
+    subject.len() + 1 + reply_len + digit_count(payload_len as u64) <= MAX_ARGUMENTS
+}
+
+/// Whether the arguments of [`subscribe`] are within [`MAX_ARGUMENTS`]. The digits of the
+/// number count too.
+pub fn subscribe_fits(subject: &[u8], sid: u64) -> bool {
+    subject.len() + 1 + digit_count(sid) <= MAX_ARGUMENTS
+}
+
+/// Appends `SUB`. `sid` is the caller's number of the subscription, which comes back in
+/// each of its messages.
+pub fn subscribe(out: &mut Vec<u8>, sid: u64, subject: &[u8]) {
+    debug_assert!(
+        subject::is_subscribable(subject),
+        "{}",
+        subject.escape_ascii()
+    );
+    out.extend_from_slice(b"SUB ");
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    out.extend_from_slice(Digits::new().write(sid));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `UNSUB`: no further messages for the subscription. Those that are under way
+/// still arrive.
+pub fn unsubscribe(out: &mut Vec<u8>, sid: u64) {
+    out.extend_from_slice(b"UNSUB ");
+    out.extend_from_slice(Digits::new().write(sid));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `PING`.
+pub fn ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"PING\r\n");
+}
+
+/// Appends `PONG`.
+pub fn pong(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"PONG\r\n");
+}
+
+fn digit_count(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// Decimal digits of a number, without the formatting machinery.
+struct Digits([u8; 20]);
+
+impl Digits {
+    fn new() -> Self {
+        Self([0; 20])
+    }
+
+    fn write(&mut self, mut number: u64) -> &[u8] {
+        let mut at = self.0.len();
+        loop {
+            at -= 1;
+            self.0[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return &self.0[at..];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"before|".to_vec();
+        write(&mut out);
+        String::from_utf8(out)
+            .unwrap()
+            .strip_prefix("before|")
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn operations() {
+        let table: &[(String, &str)] = &[
+            (
+                written(|o| publish(o, b"a.b", None, b"hello")),
+                "PUB a.b 5\r\nhello\r\n",
+            ),
+            (
+                written(|o| publish(o, b"a.b", Some(b"_INBOX.1"), b"x\r\ny")),
+                "PUB a.b _INBOX.1 4\r\nx\r\ny\r\n",
+            ),
+            (written(|o| publish(o, b"a", None, b"")), "PUB a 0\r\n\r\n"),
+            (
+                written(|o| subscribe(o, 7, b"event.a.*")),
+                "SUB event.a.* 7\r\n",
+            ),
+            (
+                written(|o| subscribe(o, u64::MAX, b">")),
+                "SUB > 18446744073709551615\r\n",
+            ),
+            (written(|o| unsubscribe(o, 0)), "UNSUB 0\r\n"),
+            (written(ping), "PING\r\n"),
+            (written(pong), "PONG\r\n"),
+        ];
+        for (got, expected) in table {
+            assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn digits_are_those_of_the_formatter() {
+        let mut numbers = vec![0, 1, 9, u64::MAX - 1, u64::MAX];
+        for power in 1..20 {
+            let ten = 10_u64.pow(power);
+            numbers.extend([ten - 1, ten, ten + 1]);
+        }
+        for number in numbers {
+            let digits = number.to_string();
+            assert_eq!(Digits::new().write(number), digits.as_bytes());
+            assert_eq!(digit_count(number), digits.len());
+        }
+    }
+
+    /// The limit is for all that stands between the verb and the line end.
+    #[test]
+    fn fitting_is_counted_as_written() {
+        let arguments = |line: Vec<u8>| line.iter().position(|&b| b == b'\r').unwrap() - 4;
+        for (reply, payload_len) in [
+            (None, 0),
+            (None, 10),
+            (Some(&b"_INBOX.1"[..]), 9),
+            (Some(b"r"), 1_000_000),
+        ] {
+            for len in MAX_ARGUMENTS - 30..MAX_ARGUMENTS + 2 {
+                let subject = vec![b'a'; len];
+                let mut line = Vec::new();
+                publish(&mut line, &subject, reply, &vec![b'x'; payload_len]);
+                let fits = arguments(line) <= MAX_ARGUMENTS;
+                assert_eq!(publish_fits(&subject, reply, payload_len), fits, "{len}");
+            }
+        }
+        for sid in [0, 9, 10, 99_999, u64::MAX] {
+            for len in MAX_ARGUMENTS - 30..MAX_ARGUMENTS + 2 {
+                let subject = vec![b'a'; len];
+                let mut line = Vec::new();
+                subscribe(&mut line, sid, &subject);
+                let fits = arguments(line) <= MAX_ARGUMENTS;
+                assert_eq!(subscribe_fits(&subject, sid), fits, "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn connect_depends_on_server_and_credentials() {
+        let old = ServerInfo::default();
+        let new = ServerInfo::from_json(br#"{"headers":true}"#).unwrap();
+        let user = Credentials::UserPassword {
+            user: "u\"1".into(),
+            password: "p\r\nPING\r\n".into(),
+        };
+        let token = Credentials::Token("t".into());
+        let head = r#"CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"name":"n","lang":"rust","version":"1.2","protocol":1,"echo":true"#;
+        let table = [
+            (
+                &Credentials::None,
+                &old,
+                r#","headers":false,"no_responders":false}"#,
+            ),
+            (
+                &Credentials::None,
+                &new,
+                r#","headers":true,"no_responders":true}"#,
+            ),
+            (
+                &user,
+                &new,
+                r#","headers":true,"no_responders":true,"user":"u\"1","pass":"p\r\nPING\r\n"}"#,
+            ),
+            (
+                &token,
+                &old,
+                r#","headers":false,"no_responders":false,"auth_token":"t"}"#,
+            ),
+        ];
+        for (credentials, server, tail) in table {
+            let got = written(|o| connect(o, "n", "1.2", credentials, server));
+            assert_eq!(got, format!("{head}{tail}\r\n"));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The error object and the pre-defined errors (RES-Service protocol, "Error object").
+
+use super::json;
+use std::borrow::Cow;
+
+/// An error as clients and services exchange it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// Dot-separated code, such as `system.notFound`.
+    pub code: Cow<'static, str>,
+    /// A sentence for people.
+    pub message: Cow<'static, str>,
+    /// Further data: compact JSON.
+    pub data: Option<Box<str>>,
+}
+
+macro_rules! predefined {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $message:literal;)*) => {
+        $($(#[$doc])*
+        pub const $name: Error = Error {
+            code: Cow::Borrowed($code),
+            message: Cow::Borrowed($message),
+            data: None,
+        };)*
+    };
+}
+
+impl Error {
+    predefined! {
+        /// Access to a resource or method is denied.
+        ACCESS_DENIED = "system.accessDenied", "Access denied";
+        /// The resource was deleted.
+        DELETED = "system.deleted", "Deleted";
+        /// Something went wrong that the client cannot mend.
+        INTERNAL = "system.internalError", "Internal error";
+        /// The parameters of the request are not valid.
+        INVALID_PARAMS = "system.invalidParams", "Invalid parameters";
+        /// The request is none.
+        INVALID_REQUEST = "system.invalidRequest", "Invalid request";
+        /// The HTTP method has no meaning for the resource.
+        METHOD_NOT_ALLOWED = "system.methodNotAllowed", "Method not allowed";
+        /// The resource does not exist, or nobody serves it.
+        NOT_FOUND = "system.notFound", "Not found";
+        /// The client has no such direct subscription.
+        NO_SUBSCRIPTION = "system.noSubscription", "No subscription";
+        /// The gateway is stopping.
+        SERVICE_UNAVAILABLE = "system.serviceUnavailable", "Service unavailable";
+        /// Too many direct subscriptions of one resource.
+        SUBSCRIPTION_LIMIT = "system.subscriptionLimitExceeded", "Subscription limit exceeded";
+        /// The subject of the request is longer than the broker takes.
+        SUBJECT_TOO_LONG = "system.subjectTooLong", "Subject too long";
+        /// No service answered in time.
+        TIMEOUT = "system.timeout", "Request timeout";
+        /// The client's protocol version cannot be served.
+        UNSUPPORTED_PROTOCOL = "system.unsupportedProtocol", "Unsupported protocol";
+    }
+
+    /// An internal error that says what went wrong.
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        Self {
+            message: Cow::Owned(format!("Internal error: {what}")),
+            ..Self::INTERNAL
+        }
+    }
+
+    /// The error of an HTTP body that is no JSON value.
+    pub fn bad_body(what: impl std::fmt::Display) -> Self {
+        Self {
+            code: Cow::Borrowed("system.badRequest"),
+            message: Cow::Owned(format!("Error decoding request body: {what}")),
+            data: None,
+        }
+    }
+
+    /// Whether it has a code.
+    pub fn is(&self, other: &Self) -> bool {
+        self.code == other.code
+    }
+
+    /// Appends the error object as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"code\":");
+        json::write_string(&self.code, out);
+        out.extend_from_slice(b",\"message\":");
+        json::write_string(&self.message, out);
+        if let Some(data) = &self.data {
+            out.extend_from_slice(b",\"data\":");
+            json::write_escaped(data, out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Error {}

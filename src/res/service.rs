@@ -1,0 +1,812 @@
+//! Messages of services (RES-Service protocol): answers, events, pre-responses.
+//!
+//! Every function reads one kind of payload into what the gateway needs of it. Member
+//! names are read without regard to letter case, of duplicates the last one wins, unknown
+//! members are ignored, `null` counts as absent, and a member of the wrong type makes
+//! the whole message invalid.
+
+use super::error::Error;
+use super::json::{self, JsonError, Raw};
+use super::pattern::Pattern;
+use super::rid::Rid;
+use super::value::{self, Change, Value, ValueError};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// What a client may do with a resource, as an access answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whether the resource may be read.
+    pub get: bool,
+    /// Methods divided by commas, or `*` for all.
+    pub call: Box<str>,
+}
+
+impl Access {
+    /// Whether a method may be called. Names are compared exactly, without trimming.
+    pub fn allows(&self, method: &str) -> bool {
+        &*self.call == "*" || self.call.split(',').any(|name| name == method)
+    }
+}
+
+/// The data of a resource, in the order in which it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Properties sorted by name, each name once.
+    Model(Vec<(Rc<str>, Value)>),
+    /// Values in order.
+    Collection(Vec<Value>),
+}
+
+/// A successful answer to a get request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// The model or collection.
+    pub data: Data,
+    /// The normalised query; empty for a resource that is no query resource.
+    pub query: Box<str>,
+}
+
+/// A successful answer to a call or auth request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CallResult<'a> {
+    /// Any JSON value.
+    Payload(Raw<'a>),
+    /// A reference to a resource that the client shall be subscribed to.
+    Resource(Cow<'a, str>),
+}
+
+/// A successful answer to a query request.
+#[derive(Debug, PartialEq)]
+pub enum QueryResult<'a> {
+    /// Events to apply in order; an entry that is none is left out.
+    Events(Vec<(Cow<'a, str>, Option<Raw<'a>>)>),
+    /// The resource's new state.
+    Data(Data),
+}
+
+/// An add event.
+#[derive(Debug, PartialEq)]
+pub struct Add {
+    /// Place of the new value.
+    pub idx: usize,
+    /// The new value.
+    pub value: Value,
+}
+
+/// A system reset event.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reset {
+    /// Resources to be fetched again.
+    pub resources: Vec<Pattern>,
+    /// Resources whose access is to be asked again.
+    pub access: Vec<Pattern>,
+}
+
+/// A connection token event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// The token, compact; `None` clears it.
+    pub token: Option<Cow<'a, str>>,
+    /// The token ID.
+    pub tid: Option<Cow<'a, str>>,
+}
+
+/// A system token reset event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TokenReset<'a> {
+    /// Token IDs whose tokens are out of date.
+    pub tids: Vec<Cow<'a, str>>,
+    /// Where to send the auth requests.
+    pub subject: Cow<'a, str>,
+}
+
+/// Whether an answer is a pre-response, and the time-out that it sets, in milliseconds.
+///
+/// The literals `null`, `true` and `false` begin with a letter too, but are answers.
+pub fn pre_response(payload: &[u8]) -> Option<Option<u64>> {
+    if !payload.first()?.is_ascii_alphabetic() || json::value(payload).is_ok() {
+        return None;
+    }
+    Some(
+        std::str::from_utf8(payload)
+            .ok()
+            .and_then(pre_response_timeout),
+    )
+}
+
+fn pre_response_timeout(mut text: &str) -> Option<u64> {
+    loop {
+        let (key, rest) = text.trim_start_matches(' ').split_once(":\"")?;
+        let (value, rest) = rest.split_once('"')?;
+        if key == "timeout" {
+            return value.parse().ok();
+        }
+        if key.is_empty() || key.contains([' ', '"', ':']) {
+            return None;
+        }
+        text = rest;
+    }
+}
+
+/// Reads an access answer.
+pub fn access(payload: &[u8]) -> Result<Access, Error> {
+    let result = present_result(payload)?;
+    let (mut get, mut call) = (false, Cow::Borrowed(""));
+    json::object(result, |name, raw| {
+        if json::is(&name, "get") {
+            get = json::present(raw)
+                .map(json::boolean)
+                .transpose()?
+                .unwrap_or(false);
+        } else if json::is(&name, "call") {
+            call = json::present(raw)
+                .map(json::string)
+                .transpose()?
+                .unwrap_or_default();
+        }
+        Ok(())
+    })
+    .map_err(Error::internal)?;
+    Ok(Access {
+        get,
+        call: call.into(),
+    })
+}
+
+/// Reads a get answer.
+pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
+    let result = present_result(payload)?;
+    let (mut model, mut collection, mut query) = (None, None, Cow::Borrowed(""));
+    json::object(result, |name, raw| {
+        if json::is(&name, "model") {
+            model = json::present(raw);
+        } else if json::is(&name, "collection") {
+            collection = json::present(raw);
+        } else if json::is(&name, "query") {
+            query = json::present(raw)
+                .map(json::string)
+                .transpose()?
+                .unwrap_or_default();
+        }
+        Ok(())
+    })
+    .map_err(Error::internal)?;
+    let data = match (model, collection) {
+        (Some(model), None) => self::model(model)?,
+        (None, Some(values)) => self::collection(values)?,
+        _ => return Err(Error::internal("invalid service response")),
+    };
+    Ok(Resource {
+        data,
+        query: query.into(),
+    })
+}
+
+/// Reads an answer to a call or auth request.
+///
+/// `method` is what was called: `new` has an older form of answer.
+pub fn call<'a>(payload: &'a [u8], method: &str) -> Result<CallResult<'a>, Error> {
+    let answer = Answer::parse(payload)?;
+    if let Some(resource) = answer.resource {
+        let mut rid = None;
+        json::object(resource, |name, raw| {
+            if json::is(&name, "rid") {
+                rid = json::present(raw).map(json::string).transpose()?;
+            }
+            Ok(())
+        })
+        .map_err(Error::internal)?;
+        return match rid.filter(|rid| Rid::parse(rid).is_some()) {
+            Some(rid) => Ok(CallResult::Resource(rid)),
+            None => Err(Error::internal("invalid service response")),
+        };
+    }
+    let result = answer.result.ok_or_else(missing_result)?;
+    if method == "new"
+        && let Some(rid) = old_new_result(result)
+    {
+        return Ok(CallResult::Resource(rid));
+    }
+    Ok(CallResult::Payload(result))
+}
+
+/// The old answer of `new`: an object with a valid `rid` and nothing else.
+fn old_new_result(result: Raw<'_>) -> Option<Cow<'_, str>> {
+    let (mut rid, mut members) = (None, 0);
+    json::object(result, |name, raw| {
+        members += 1;
+        if name == "rid" {
+            rid = Some(json::string(raw)?);
+        }
+        Ok(())
+    })
+    .ok()?;
+    rid.filter(|rid| members == 1 && Rid::parse(rid).is_some())
+}
+
+/// Reads an answer to a query request.
+pub fn query(payload: &[u8]) -> Result<QueryResult<'_>, Error> {
+    let result = present_result(payload)?;
+    let (mut events, mut model, mut collection) = (None, None, None);
+    json::object(result, |name, raw| {
+        if json::is(&name, "events") {
+            events = json::present(raw);
+        } else if json::is(&name, "model") {
+            model = json::present(raw);
+        } else if json::is(&name, "collection") {
+            collection = json::present(raw);
+        }
+        Ok(())
+    })
+    .map_err(Error::internal)?;
+    match (events, model, collection) {
+        (Some(events), None, None) => query_events(events).map_err(Error::internal),
+        (None, Some(model), None) => Ok(QueryResult::Data(self::model(model)?)),
+        (None, None, Some(values)) => Ok(QueryResult::Data(self::collection(values)?)),
+        (None, None, None) => Ok(QueryResult::Events(Vec::new())),
+        _ => Err(Error::internal("invalid service response")),
+    }
+}
+
+fn query_events(text: Raw<'_>) -> Result<QueryResult<'_>, JsonError> {
+    let mut events = Vec::new();
+    json::array(text, |entry| {
+        let (mut event, mut data) = (None, None);
+        json::object(entry, |name, raw| {
+            if json::is(&name, "event") {
+                event = json::present(raw).map(json::string).transpose()?;
+            } else if json::is(&name, "data") {
+                data = json::present(raw);
+            }
+            Ok(())
+        })?;
+        events.extend(event.map(|event| (event, data)));
+        Ok(())
+    })?;
+    Ok(QueryResult::Events(events))
+}
+
+/// Reads the payload of a change event.
+///
+/// Services of protocol 1.0 send the properties at the top level. A member `values` that
+/// is an object means the present form, unless further members stand beside it and it
+/// reads as one property's value.
+pub fn change(payload: Raw<'_>) -> Result<Vec<(Rc<str>, Change)>, ValueError> {
+    let (mut values, mut members) = (None, 0);
+    json::object(payload, |name, raw| {
+        members += 1;
+        if name == "values" && raw.starts_with('{') {
+            values = Some(raw);
+        }
+        Ok(())
+    })?;
+    let current = values.filter(|raw| members == 1 || value::parse_change(raw).is_err());
+    let mut changes = Vec::new();
+    properties(current.unwrap_or(payload), |name, raw| {
+        changes.push((name, value::parse_change(raw)?));
+        Ok(())
+    })?;
+    Ok(changes)
+}
+
+/// Reads the payload of an add event; `None` when it lacks a value.
+pub fn add(payload: Raw<'_>) -> Result<Option<Add>, ValueError> {
+    let (mut place, mut value) = (0, None);
+    json::object(payload, |name, raw| {
+        if json::is(&name, "idx") {
+            place = json::present(raw).map(index).transpose()?.unwrap_or(0);
+        } else if json::is(&name, "value") {
+            value = json::present(raw).or(Some(raw));
+        }
+        Ok(())
+    })?;
+    let Some(value) = value.map(value::parse).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    Ok(Some(Add { idx: place, value }))
+}
+
+/// Reads the place in the payload of a remove event.
+pub fn remove(payload: Raw<'_>) -> Result<usize, JsonError> {
+    let mut place = 0;
+    json::object(payload, |name, raw| {
+        if json::is(&name, "idx") {
+            place = json::present(raw).map(index).transpose()?.unwrap_or(0);
+        }
+        Ok(())
+    })?;
+    Ok(place)
+}
+
+fn index(raw: Raw<'_>) -> Result<usize, JsonError> {
+    raw.parse()
+        .map_err(|_| JsonError::new("idx is no place in a collection"))
+}
+
+/// Reads a system reset event. Patterns that are not valid are left out.
+pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
+    let mut reset = Reset::default();
+    json::object(json::value(payload)?, |name, raw| {
+        let patterns = if json::is(&name, "resources") {
+            &mut reset.resources
+        } else if json::is(&name, "access") {
+            &mut reset.access
+        } else {
+            return Ok(());
+        };
+        patterns.clear();
+        if let Some(raw) = json::present(raw) {
+            json::array(raw, |item| {
+                patterns.extend(Pattern::parse(&json::string(item)?));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(reset)
+}
+
+/// Reads a connection token event.
+pub fn token(payload: &[u8]) -> Result<Token<'_>, JsonError> {
+    let mut event = Token {
+        token: None,
+        tid: None,
+    };
+    json::object(json::value(payload)?, |name, raw| {
+        if json::is(&name, "token") {
+            event.token = json::present(raw).map(json::compact);
+        } else if json::is(&name, "tid") {
+            event.tid = json::present(raw).map(json::string).transpose()?;
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
+
+/// Reads a system token reset event; its lists may be empty.
+pub fn token_reset(payload: &[u8]) -> Result<TokenReset<'_>, JsonError> {
+    let mut event = TokenReset {
+        tids: Vec::new(),
+        subject: Cow::Borrowed(""),
+    };
+    json::object(json::value(payload)?, |name, raw| {
+        if json::is(&name, "tids") {
+            event.tids.clear();
+            if let Some(raw) = json::present(raw) {
+                json::array(raw, |item| {
+                    event.tids.push(json::string(item)?);
+                    Ok(())
+                })?;
+            }
+        } else if json::is(&name, "subject") {
+            event.subject = json::present(raw)
+                .map(json::string)
+                .transpose()?
+                .unwrap_or_default();
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
+
+/// Reads the subject of a query event.
+pub fn query_event(payload: &[u8]) -> Result<Cow<'_, str>, JsonError> {
+    let mut subject = Cow::Borrowed("");
+    json::object(json::value(payload)?, |name, raw| {
+        if json::is(&name, "subject") {
+            subject = json::present(raw)
+                .map(json::string)
+                .transpose()?
+                .unwrap_or_default();
+        }
+        Ok(())
+    })?;
+    if subject.is_empty() {
+        return Err(JsonError::new("missing subject"));
+    }
+    Ok(subject)
+}
+
+/// The members that every answer may have.
+struct Answer<'a> {
+    result: Option<Raw<'a>>,
+    resource: Option<Raw<'a>>,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads an answer; one with an error is that error.
+    fn parse(payload: &'a [u8]) -> Result<Self, Error> {
+        let text = json::value(payload).map_err(Error::internal)?;
+        let (mut answer, mut error) = (
+            Self {
+                result: None,
+                resource: None,
+            },
+            None,
+        );
+        if json::present(text).is_some() {
+            json::object(text, |name, raw| {
+                if json::is(&name, "result") {
+                    answer.result = Some(raw);
+                } else if json::is(&name, "resource") {
+                    answer.resource = json::present(raw);
+                } else if json::is(&name, "error") {
+                    error = json::present(raw).map(error_object).transpose()?;
+                }
+                Ok(())
+            })
+            .map_err(Error::internal)?;
+        }
+        error.map_or(Ok(answer), Err)
+    }
+}
+
+fn present_result(payload: &[u8]) -> Result<Raw<'_>, Error> {
+    Answer::parse(payload)?
+        .result
+        .and_then(json::present)
+        .ok_or_else(missing_result)
+}
+
+fn missing_result() -> Error {
+    Error::internal("response missing result")
+}
+
+fn error_object(text: Raw<'_>) -> Result<Error, JsonError> {
+    let (mut code, mut message, mut data) = (None, None, None);
+    json::object(text, |name, raw| {
+        if json::is(&name, "code") {
+            code = json::present(raw).map(json::string).transpose()?;
+        } else if json::is(&name, "message") {
+            message = json::present(raw).map(json::string).transpose()?;
+        } else if json::is(&name, "data") {
+            data = json::present(raw).map(|raw| json::compact(raw).into());
+        }
+        Ok(())
+    })?;
+    let owned = |text: Option<Cow<'_, str>>| Cow::Owned(text.unwrap_or_default().into_owned());
+    Ok(Error {
+        code: owned(code),
+        message: owned(message),
+        data,
+    })
+}
+
+/// Reads the properties of a model.
+fn model(text: Raw<'_>) -> Result<Data, Error> {
+    let mut model = Vec::new();
+    properties(text, |name, raw| {
+        model.push((name, value::parse(raw)?));
+        Ok(())
+    })
+    .map_err(value_error)?;
+    let model = model.into_iter().map(|(name, value)| Some((name, value?)));
+    model
+        .collect::<Option<_>>()
+        .map(Data::Model)
+        .ok_or_else(action_as_value)
+}
+
+/// Reads the values of a collection.
+fn collection(text: Raw<'_>) -> Result<Data, Error> {
+    let (mut values, mut error) = (Vec::new(), None);
+    json::array(text, |raw| {
+        match value::parse(raw) {
+            Ok(value) => values.push(value),
+            Err(reason) => error = error.take().or(Some(reason)),
+        }
+        Ok(())
+    })
+    .map_err(Error::internal)?;
+    if let Some(error) = error {
+        return Err(value_error(error));
+    }
+    values
+        .into_iter()
+        .collect::<Option<_>>()
+        .map(Data::Collection)
+        .ok_or_else(action_as_value)
+}
+
+/// Older clients of this error know it with its prefix twice.
+fn value_error(error: ValueError) -> Error {
+    Error::internal(format_args!("Internal error: {error}"))
+}
+
+fn action_as_value() -> Error {
+    Error::internal("invalid service response")
+}
+
+/// Reads the members of an object as properties: sorted by name, of duplicates the last.
+fn properties<'a>(
+    text: Raw<'a>,
+    mut property: impl FnMut(Rc<str>, Raw<'a>) -> Result<(), ValueError>,
+) -> Result<(), ValueError> {
+    let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::new();
+    json::object(text, |name, raw| {
+        members.push((name, raw));
+        Ok(())
+    })?;
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut members = members.into_iter().peekable();
+    while let Some((name, raw)) = members.next() {
+        if members.peek().is_none_or(|next| next.0 != name) {
+            property(name.into(), raw)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &Value) -> &str {
+        value.text().as_str()
+    }
+
+    #[test]
+    fn tells_pre_responses_from_answers() {
+        for (payload, expected) in [
+            ("timeout:\"15000\"", Some(Some(15000))),
+            ("foo:\"bar\" timeout:\"1\"", Some(Some(1))),
+            ("timeout:\"1\" foo:\"bar\"", Some(Some(1))),
+            ("timeout:\"x\"", Some(None)),
+            ("timeout:15", Some(None)),
+            ("timeout", Some(None)),
+            ("timeout:\"-5\"", Some(None)),
+            ("hello world", Some(None)),
+            ("null", None),
+            ("true", None),
+            (" timeout:\"1\"", None),
+            ("{}", None),
+            ("", None),
+        ] {
+            assert_eq!(pre_response(payload.as_bytes()), expected, "{payload}");
+        }
+        assert_eq!(pre_response(b"timeout\xff"), Some(None));
+    }
+
+    #[test]
+    fn reads_access() {
+        let access = access(br#"{"result":{"get":true,"call":"set,foo,, bar"}}"#).unwrap();
+        assert!(access.get);
+        for (method, allowed) in [
+            ("set", true),
+            ("foo", true),
+            (" bar", true),
+            ("bar", false),
+            ("", true),
+            ("*", false),
+        ] {
+            assert_eq!(access.allows(method), allowed, "{method}");
+        }
+        let all = super::access(br#"{"Result":{"CALL":"*"}}"#).unwrap();
+        assert!(!all.get && all.allows("x"));
+        assert!(
+            !super::access(br#"{"result":{"call":"a,*"}}"#)
+                .unwrap()
+                .allows("x")
+        );
+    }
+
+    #[test]
+    fn reads_errors_before_results() {
+        let error = access(br#"{"result":{"get":true},"error":{"code":"a.b","data":{ "x": 1}}}"#);
+        let error = error.unwrap_err();
+        assert_eq!((&*error.code, &*error.message), ("a.b", ""));
+        assert_eq!(error.data.as_deref(), Some(r#"{"x":1}"#));
+        assert!(
+            access(br#"{"result":{"get":true},"error":null}"#)
+                .unwrap()
+                .get
+        );
+    }
+
+    #[test]
+    fn explains_invalid_get_answers() {
+        let wrapped = |what: &str| format!("Internal error: Internal error: invalid value: {what}");
+        for (payload, expected) in [
+            ("{}", "Internal error: response missing result".to_owned()),
+            ("null", "Internal error: response missing result".into()),
+            (
+                r#"{"result":null}"#,
+                "Internal error: response missing result".into(),
+            ),
+            (
+                r#"{"result":{}}"#,
+                "Internal error: invalid service response".into(),
+            ),
+            (
+                r#"{"result":{"model":{},"collection":[]}}"#,
+                "Internal error: invalid service response".into(),
+            ),
+            (
+                r#"{"result":{"model":{"a":{"action":"delete"}}}}"#,
+                "Internal error: invalid service response".into(),
+            ),
+            (
+                r#"{"result":{"model":{"a":{}}}}"#,
+                wrapped("nested json object must be wrapped as a data value"),
+            ),
+            (
+                r#"{"result":{"collection":[[]]}}"#,
+                wrapped("nested json array must be wrapped as a data value"),
+            ),
+            (
+                r#"{"result":{"collection":[{"rid":""}]}}"#,
+                wrapped("resource references requires a non-empty \"rid\" value"),
+            ),
+            (
+                r#"{"result":{"collection":[{"rid":"a."}]}}"#,
+                wrapped("resource reference rid \"a.\" is invalid"),
+            ),
+            (
+                r#"{"result":{"collection":[{"action":"x"}]}}"#,
+                wrapped("unknown action \"x\""),
+            ),
+        ] {
+            let error = resource(payload.as_bytes()).unwrap_err();
+            assert_eq!(error.code, "system.internalError");
+            assert_eq!(error.message, expected, "{payload}");
+        }
+        for payload in [
+            "",
+            "[]",
+            r#"{"result":[]}"#,
+            r#"{"result":{"model":[]}}"#,
+            "{\"a\":\"\u{1}\"}",
+        ] {
+            assert!(resource(payload.as_bytes()).is_err(), "{payload}");
+        }
+        assert!(resource(b"{\"result\":{\"model\":{\"a\":\"\xff\"}}}").is_err());
+    }
+
+    #[test]
+    fn sorts_models_and_keeps_the_last_duplicate() {
+        let payload = br#"{"result":{"model":{"b":1,"a":2,"b":3,"A":4},"query":"q=1"}}"#;
+        let resource = resource(payload).unwrap();
+        assert_eq!(&*resource.query, "q=1");
+        let Data::Model(model) = resource.data else {
+            panic!("a model was sent")
+        };
+        let model: Vec<_> = model
+            .iter()
+            .map(|(name, value)| (&**name, text(value)))
+            .collect();
+        assert_eq!(model, [("A", "4"), ("a", "2"), ("b", "3")]);
+    }
+
+    #[test]
+    fn reads_call_answers() {
+        use CallResult::*;
+        for (payload, method, expected) in [
+            (r#"{"result":null}"#, "set", Ok(Payload("null"))),
+            (
+                r#"{"result":{"rid":"a"}}"#,
+                "set",
+                Ok(Payload(r#"{"rid":"a"}"#)),
+            ),
+            (r#"{"result":{"rid":"a"}}"#, "new", Ok(Resource("a".into()))),
+            (
+                r#"{"result":{"rid":"a","x":1}}"#,
+                "new",
+                Ok(Payload(r#"{"rid":"a","x":1}"#)),
+            ),
+            (
+                r#"{"result":1,"resource":{"rid":"a.b?c"}}"#,
+                "x",
+                Ok(Resource("a.b?c".into())),
+            ),
+            (
+                r#"{"resource":{"rid":"a..b"}}"#,
+                "x",
+                Err("Internal error: invalid service response"),
+            ),
+            (
+                r#"{"resource":{}}"#,
+                "x",
+                Err("Internal error: invalid service response"),
+            ),
+            ("{}", "x", Err("Internal error: response missing result")),
+        ] {
+            let answer = call(payload.as_bytes(), method);
+            assert_eq!(
+                answer.map_err(|e| e.message.into_owned()),
+                expected.map_err(String::from)
+            );
+        }
+    }
+
+    #[test]
+    fn reads_both_forms_of_change() {
+        let names = |payload| -> Vec<String> {
+            change(payload)
+                .unwrap()
+                .iter()
+                .map(|(name, _)| name.to_string())
+                .collect()
+        };
+        assert_eq!(
+            names(r#"{"values":{"b":1,"a":{"action":"delete"}}}"#),
+            ["a", "b"]
+        );
+        assert_eq!(names(r#"{"a":1,"b":2}"#), ["a", "b"]);
+        assert_eq!(names(r#"{"values":1}"#), ["values"]);
+        assert_eq!(names(r#"{"values":{"a":1},"extra":true}"#), ["a"]);
+        assert_eq!(
+            names(r#"{"values":{"rid":"a.b"},"other":1}"#),
+            ["other", "values"]
+        );
+        assert!(change(r#"{"values":{"a":1,"b":[]}}"#).is_err());
+        assert!(change("[]").is_err());
+    }
+
+    #[test]
+    fn reads_places() {
+        let add = |payload| super::add(payload).map(|add| add.map(|add| add.idx));
+        assert_eq!(add(r#"{"idx":2,"value":"a"}"#), Ok(Some(2)));
+        assert_eq!(add(r#"{"value":null}"#), Ok(Some(0)));
+        assert_eq!(add(r#"{"idx":null,"value":1}"#), Ok(Some(0)));
+        assert_eq!(add(r#"{"idx":1}"#), Ok(None));
+        assert_eq!(add(r#"{"idx":1,"value":{"action":"delete"}}"#), Ok(None));
+        for payload in [
+            r#"{"idx":-1,"value":1}"#,
+            r#"{"idx":1.5,"value":1}"#,
+            r#"{"idx":"1","value":1}"#,
+        ] {
+            assert!(add(payload).is_err(), "{payload}");
+        }
+        assert_eq!(remove("{}"), Ok(0));
+        assert_eq!(remove(r#"{"idx":3,"x":1}"#), Ok(3));
+        assert!(remove("[]").is_err());
+    }
+
+    #[test]
+    fn reads_system_and_connection_events() {
+        let reset = reset(br#"{"resources":["a.>","b..c"],"access":null}"#).unwrap();
+        assert_eq!(reset.resources.len(), 1);
+        assert!(super::reset(br#"{"resources":["a",1]}"#).is_err());
+        assert_eq!(
+            token(b"{}").unwrap(),
+            Token {
+                token: None,
+                tid: None
+            }
+        );
+        let event = token(br#"{"token":{ "a": 1.0 },"tid":"7"}"#).unwrap();
+        assert_eq!(event.token.as_deref(), Some(r#"{"a":1.0}"#));
+        assert_eq!(event.tid.as_deref(), Some("7"));
+        assert!(token(br#"{"token":1,"tid":7}"#).is_err());
+        assert!(token(b"[]").is_err());
+        let event = token_reset(br#"{"tids":["a"],"subject":"x.y"}"#).unwrap();
+        assert_eq!((event.tids.len(), &*event.subject), (1, "x.y"));
+        assert!(token_reset(br#"{"tids":"a","subject":"x"}"#).is_err());
+        assert_eq!(query_event(br#"{"subject":"s"}"#).unwrap(), "s");
+        assert!(query_event(b"{}").is_err());
+        assert!(query_event(br#"{"subject":1}"#).is_err());
+    }
+
+    #[test]
+    fn reads_query_answers() {
+        let payload = br#"{"result":{"events":[{"event":"remove","data":{"idx":1}},{"data":1},{"event":"x"}]}}"#;
+        assert_eq!(
+            query(payload),
+            Ok(QueryResult::Events(vec![
+                ("remove".into(), Some(r#"{"idx":1}"#)),
+                ("x".into(), None)
+            ]))
+        );
+        assert_eq!(
+            query(br#"{"result":{}}"#),
+            Ok(QueryResult::Events(Vec::new()))
+        );
+        assert!(matches!(
+            query(br#"{"result":{"model":{}}}"#),
+            Ok(QueryResult::Data(_))
+        ));
+        assert!(query(br#"{"result":{"model":{},"events":[]}}"#).is_err());
+        assert!(query(br#"{"result":{"collection":[{"action":"delete"}]}}"#).is_err());
+    }
+}

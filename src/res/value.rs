@@ -1,0 +1,320 @@
+//! Values of models and collections (RES protocol, "Values").
+
+use super::json::{self, JsonError, Raw};
+use super::rid::Rid;
+use std::fmt;
+use std::rc::Rc;
+
+/// A value as a resource holds it. Its text is the service's, without white space.
+///
+/// Values are equal when their texts are; references when they name the same resource in
+/// the same way, whatever else they carry.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A string, number, boolean or null.
+    Primitive(Text),
+    /// A data value that holds an object or an array, with its wrapping.
+    Data(Text),
+    /// A reference that the gateway follows.
+    Reference(Rc<Reference>),
+    /// A reference that it does not follow.
+    SoftReference(Rc<Reference>),
+}
+
+/// Compact JSON text, and whether it must be escaped for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    text: Rc<str>,
+    escape: bool,
+}
+
+/// A resource reference.
+#[derive(Debug)]
+pub struct Reference {
+    /// The resource ID.
+    pub rid: Rc<str>,
+    text: Text,
+}
+
+/// A property in a change event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The property's new value.
+    Set(Value),
+    /// The property is deleted.
+    Delete,
+}
+
+/// Why a value is not valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueError {
+    /// An object that is neither reference, data value nor action.
+    NestedObject,
+    /// An array outside a data value.
+    NestedArray,
+    /// A reference to the empty resource ID.
+    EmptyRid,
+    /// A reference to a text that is no resource ID.
+    InvalidRid(String),
+    /// An object that is several kinds of value at once.
+    Ambiguous,
+    /// An action that does not exist.
+    UnknownAction(String),
+    /// A member of the wrong type, or no JSON.
+    Json(JsonError),
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid value: ")?;
+        match self {
+            Self::NestedObject => f.write_str("nested json object must be wrapped as a data value"),
+            Self::NestedArray => f.write_str("nested json array must be wrapped as a data value"),
+            Self::EmptyRid => f.write_str("resource references requires a non-empty \"rid\" value"),
+            Self::InvalidRid(rid) => write!(f, "resource reference rid {rid:?} is invalid"),
+            Self::Ambiguous => f.write_str("ambiguous value type"),
+            Self::UnknownAction(action) => write!(f, "unknown action {action:?}"),
+            Self::Json(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+impl From<JsonError> for ValueError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl Text {
+    fn new(raw: Raw<'_>) -> Self {
+        let text: Rc<str> = json::compact(raw).into();
+        Self {
+            escape: json::needs_escape(&text),
+            text,
+        }
+    }
+
+    /// The compact text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends the text as clients are sent it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        if self.escape {
+            json::write_escaped(&self.text, out);
+        } else {
+            out.extend_from_slice(self.text.as_bytes());
+        }
+    }
+}
+
+impl Value {
+    /// The resource that a hard reference names.
+    pub fn reference(&self) -> Option<&Rc<str>> {
+        match self {
+            Self::Reference(reference) => Some(&reference.rid),
+            _ => None,
+        }
+    }
+
+    /// The JSON text of the value.
+    pub fn text(&self) -> &Text {
+        match self {
+            Self::Primitive(text) | Self::Data(text) => text,
+            Self::Reference(reference) | Self::SoftReference(reference) => &reference.text,
+        }
+    }
+
+    /// Appends the value as a client is sent it; `plain` for clients below protocol
+    /// 1.2.1, which know neither soft references nor data values.
+    pub fn write(&self, plain: bool, out: &mut Vec<u8>) {
+        match self {
+            Self::SoftReference(reference) if plain => json::write_string(&reference.rid, out),
+            Self::Data(_) if plain => out.extend_from_slice(b"\"[Data]\""),
+            _ => self.text().write(out),
+        }
+    }
+
+    /// The JSON inside a data value's wrapping.
+    pub fn data_content(&self) -> Option<&str> {
+        let Self::Data(text) = self else { return None };
+        let mut content = None;
+        // The text was read the same way when the value was made.
+        let _ = json::object(text.as_str(), |name, raw| {
+            if json::is(&name, "data") {
+                content = Some(raw);
+            }
+            Ok(())
+        });
+        content
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Primitive(a), Self::Primitive(b)) | (Self::Data(a), Self::Data(b)) => {
+                a.text == b.text
+            }
+            (Self::Reference(a), Self::Reference(b))
+            | (Self::SoftReference(a), Self::SoftReference(b)) => a.rid == b.rid,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+/// Reads a value, or the delete action that may stand for one in change events.
+pub fn parse_change(raw: Raw<'_>) -> Result<Change, ValueError> {
+    match raw.as_bytes().first() {
+        Some(b'{') => parse_object(raw),
+        Some(b'[') => Err(ValueError::NestedArray),
+        _ => Ok(Change::Set(Value::Primitive(Text::new(raw)))),
+    }
+}
+
+/// Reads a value where no action may stand.
+///
+/// # Errors
+/// `Ok(None)` for a delete action, an error for anything else that is no value.
+pub fn parse(raw: Raw<'_>) -> Result<Option<Value>, ValueError> {
+    Ok(match parse_change(raw)? {
+        Change::Set(value) => Some(value),
+        Change::Delete => None,
+    })
+}
+
+fn parse_object(raw: Raw<'_>) -> Result<Change, ValueError> {
+    let (mut rid, mut soft, mut action, mut data) = (None, false, None, None);
+    json::object(raw, |name, member| {
+        if json::is(&name, "rid") {
+            rid = json::present(member).map(json::string).transpose()?;
+        } else if json::is(&name, "soft") {
+            soft = json::present(member)
+                .map(json::boolean)
+                .transpose()?
+                .unwrap_or(false);
+        } else if json::is(&name, "action") {
+            action = json::present(member).map(json::string).transpose()?;
+        } else if json::is(&name, "data") {
+            data = Some(member);
+        }
+        Ok(())
+    })?;
+    match (rid, action, data) {
+        (Some(rid), None, None) => {
+            if rid.is_empty() {
+                return Err(ValueError::EmptyRid);
+            }
+            if Rid::parse(&rid).is_none() {
+                return Err(ValueError::InvalidRid(rid.into_owned()));
+            }
+            let reference = Rc::new(Reference {
+                rid: rid.into(),
+                text: Text::new(raw),
+            });
+            Ok(Change::Set(if soft {
+                Value::SoftReference(reference)
+            } else {
+                Value::Reference(reference)
+            }))
+        }
+        (None, Some(action), None) if action == "delete" => Ok(Change::Delete),
+        (None, Some(action), None) => Err(ValueError::UnknownAction(action.into_owned())),
+        (None, None, Some(data)) if data.starts_with(['{', '[']) => {
+            Ok(Change::Set(Value::Data(Text::new(raw))))
+        }
+        (None, None, Some(data)) => Ok(Change::Set(Value::Primitive(Text::new(data)))),
+        (None, None, None) => Err(ValueError::NestedObject),
+        _ => Err(ValueError::Ambiguous),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(raw: &str, plain: bool) -> String {
+        let mut out = Vec::new();
+        parse(raw).unwrap().unwrap().write(plain, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn keeps_the_services_spelling() {
+        for (raw, expected) in [
+            ("1.0", "1.0"),
+            ("1e3", "1e3"),
+            ("\"\\u0061\"", "\"\\u0061\""),
+            ("\"<b>\"", "\"\\u003cb\\u003e\""),
+            (r#"{"data":12}"#, "12"),
+            (r#"{ "data" : null }"#, "null"),
+            (r#"{ "DATA" : { "a" : [ 1 ] } }"#, r#"{"DATA":{"a":[1]}}"#),
+            (
+                r#"{"rid":"a.b","soft":false}"#,
+                r#"{"rid":"a.b","soft":false}"#,
+            ),
+            (
+                r#"{"rid":"a.b","action":null,"x":1}"#,
+                r#"{"rid":"a.b","action":null,"x":1}"#,
+            ),
+        ] {
+            assert_eq!(sent(raw, false), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn replaces_what_older_clients_do_not_know() {
+        assert_eq!(sent(r#"{"rid":"a.b","soft":true}"#, true), r#""a.b""#);
+        assert_eq!(sent(r#"{"data":[1]}"#, true), r#""[Data]""#);
+        assert_eq!(sent(r#"{"data":1}"#, true), "1");
+        assert_eq!(sent(r#"{"rid":"a.b"}"#, true), r#"{"rid":"a.b"}"#);
+    }
+
+    #[test]
+    fn compares_texts_and_references_by_what_they_name() {
+        let value = |raw: &str| parse(raw).unwrap().unwrap();
+        assert_ne!(value("1"), value("1.0"));
+        assert_ne!(value("\"a\""), value("\"\\u0061\""));
+        assert_eq!(value(r#"{"data":1}"#), value("1"));
+        assert_eq!(value(r#"{"rid":"a","x":1}"#), value(r#"{"rid":"a"}"#));
+        assert_ne!(value(r#"{"rid":"a","soft":true}"#), value(r#"{"rid":"a"}"#));
+        assert_eq!(value(r#"{"data": [ 1 ]}"#), value(r#"{"data":[1]}"#));
+    }
+
+    #[test]
+    fn refuses_invalid_values() {
+        for (raw, expected) in [
+            ("{}", ValueError::NestedObject),
+            (r#"{"a":1}"#, ValueError::NestedObject),
+            ("[]", ValueError::NestedArray),
+            (r#"{"rid":""}"#, ValueError::EmptyRid),
+            (r#"{"rid":"a..b"}"#, ValueError::InvalidRid("a..b".into())),
+            (r#"{"rid":"a","data":1}"#, ValueError::Ambiguous),
+            (r#"{"rid":"a","action":"delete"}"#, ValueError::Ambiguous),
+            (r#"{"data":1,"action":"delete"}"#, ValueError::Ambiguous),
+            (r#"{"action":"x"}"#, ValueError::UnknownAction("x".into())),
+        ] {
+            assert_eq!(parse(raw), Err(expected), "{raw}");
+        }
+        for raw in [
+            r#"{"rid":1}"#,
+            r#"{"rid":"a","soft":"yes"}"#,
+            r#"{"action":true}"#,
+        ] {
+            assert!(matches!(parse(raw), Err(ValueError::Json(_))), "{raw}");
+        }
+        assert_eq!(parse(r#"{"action":"delete"}"#), Ok(None));
+    }
+
+    #[test]
+    fn finds_the_content_of_data_values() {
+        let value = parse(r#"{"data":1,"data":{"a":1}}"#).unwrap().unwrap();
+        assert_eq!(value.data_content(), Some(r#"{"a":1}"#));
+        assert_eq!(parse("1").unwrap().unwrap().data_content(), None);
+    }
+}

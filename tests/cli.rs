@@ -1,0 +1,323 @@
+//! The binary's command line and configuration file, as a user meets them.
+//!
+//! Where the gateway gets as far as running, it is sent to a port where no broker is, so
+//! that it ends by itself; what it says of that is not looked at here.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Nothing listens on port 1 of a sane machine.
+const NO_BROKER: &str = "nats://127.0.0.1:1";
+
+fn tidegate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary starts")
+}
+
+/// A new directory for one test.
+fn directory(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{test}"));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("a directory");
+    path
+}
+
+fn file(test: &str, text: &str) -> String {
+    let path = directory(test).join("tidegate.json");
+    fs::write(&path, text).expect("a file");
+    path.to_str().expect("text").to_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+/// Runs, and expects one line on standard error and an exit code.
+fn expect_failure(arguments: &[&str], code: i32, line: &str) {
+    let output = tidegate(arguments);
+    assert_eq!(
+        stderr(&output),
+        format!("tidegate: {line}\n"),
+        "{arguments:?}"
+    );
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+}
+
+#[test]
+fn help() {
+    for flag in ["-h", "--help", "-help"] {
+        let output = tidegate(&[flag]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stderr(&output), "");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.starts_with("Usage: tidegate [flags]\n"), "{text}");
+        assert!(text.contains("--reqtimeout <ms>"), "{text}");
+    }
+}
+
+#[test]
+fn version() {
+    for flag in ["-v", "--version"] {
+        let output = tidegate(&[flag]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stderr(&output), "");
+        let expected = format!(
+            "tidegate  v{}\nprotocol v1.2.3\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert_eq!(output.stdout, expected.as_bytes());
+    }
+}
+
+#[test]
+fn usage_errors_end_with_2() {
+    expect_failure(&["--nope"], 2, "unknown flag --nope; see tidegate --help");
+    expect_failure(
+        &["-p"],
+        2,
+        "--port needs a value: --port <value>; see tidegate --help",
+    );
+    expect_failure(
+        &["serve"],
+        2,
+        "unexpected argument serve; see tidegate --help",
+    );
+    // Whatever is quoted stays on one line.
+    expect_failure(
+        &["a\nb\u{1b}"],
+        2,
+        "unexpected argument a\\nb\\u{1b}; see tidegate --help",
+    );
+}
+
+#[test]
+fn bad_values_end_with_1() {
+    expect_failure(
+        &["-p", "http"],
+        1,
+        "--port: \"http\" is not a whole number from 0 to 65535; give one",
+    );
+    expect_failure(
+        &["-i", "localhost"],
+        1,
+        "--addr: \"localhost\" is not an IP address; give an IPv4 or IPv6 address, or an empty \
+         text for all",
+    );
+    expect_failure(
+        &["--tls"],
+        1,
+        "option --tls is not supported by this version of tidegate; remove it or set it to its \
+         default (false)",
+    );
+}
+
+#[test]
+fn unreadable_file() {
+    let path = directory("unreadable");
+    let path = path.to_str().expect("text");
+    expect_failure(
+        &["-c", path],
+        1,
+        &format!(
+            "cannot read the configuration file {path}: Is a directory (os error 21); give \
+             another path, or one where no file is yet to have it created"
+        ),
+    );
+}
+
+#[test]
+fn oversized_file() {
+    let path = file("oversized", &" ".repeat((1 << 20) + 1));
+    expect_failure(
+        &["-c", &path],
+        1,
+        &format!(
+            "the configuration file {path} is larger than 1048576 bytes; is it the right file?"
+        ),
+    );
+}
+
+#[test]
+fn broken_file_is_told_by_line_and_column() {
+    let path = file(
+        "broken",
+        "{\n\t// the port\n\t\"port\": 8080\n\t\"addr\": \"\"\n}\n",
+    );
+    expect_failure(
+        &["-c", &path],
+        1,
+        &format!(
+            "the configuration file {path} is not valid: expected `,` or `}}` at line 4 column \
+             2; correct it there"
+        ),
+    );
+}
+
+#[test]
+fn wrong_type_is_told_by_member() {
+    let path = file("type", "{\"PORT\": \"8080\"}");
+    expect_failure(
+        &["-c", &path],
+        1,
+        &format!("\"port\" in {path}: must be a number, not a text"),
+    );
+}
+
+/// The manual's example of a file, comments and all, is a valid file.
+#[test]
+fn comments_are_accepted() {
+    let path = file(
+        "comments",
+        "{\n    // URL to the NATS server.\n    \"natsUrl\": \"nats://127.0.0.1:1\", // \"x\"\n    \
+         // \"tls\": true,\n    \"wsPath\": \"/ws//\"\n}\n",
+    );
+    let output = tidegate(&["-c", &path]);
+    assert!(!stderr(&output).contains(&path), "{}", stderr(&output));
+    assert_ne!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_missing_file_is_created() {
+    let path = directory("created").join("new.json");
+    let text = path.to_str().expect("text");
+    tidegate(&[
+        "-c",
+        text,
+        "-n",
+        NO_BROKER,
+        "-port=9000",
+        "-DV",
+        "--cpu",
+        "0",
+        "-c",
+        text,
+    ]);
+    let expected = "{
+\t\"natsUrl\": \"nats://127.0.0.1:1\",
+\t\"natsCreds\": \"\",
+\t\"natsCert\": \"\",
+\t\"natsKey\": \"\",
+\t\"natsRootCAs\": [],
+\t\"requestTimeout\": 3000,
+\t\"bufferSize\": 8192,
+\t\"debug\": true,
+\t\"trace\": true,
+\t\"addr\": \"0.0.0.0\",
+\t\"port\": 9000,
+\t\"wsPath\": \"/\",
+\t\"apiPath\": \"/api\",
+\t\"metricsPort\": 0,
+\t\"apiEncoding\": \"json\",
+\t\"headerAuth\": null,
+\t\"wsHeaderAuth\": null,
+\t\"allowOrigin\": \"*\",
+\t\"putMethod\": null,
+\t\"deleteMethod\": null,
+\t\"patchMethod\": null,
+\t\"tls\": false,
+\t\"certFile\": \"\",
+\t\"keyFile\": \"\",
+\t\"wsCompression\": false,
+\t\"resetThrottle\": 0,
+\t\"referenceThrottle\": 0,
+\t\"reusePort\": false,
+\t\"cpu\": 0
+}
+";
+    assert_eq!(fs::read_to_string(&path).expect("the file"), expected);
+    // The umask may take write permissions away; nothing may be added.
+    let mode = fs::metadata(&path).expect("the file").permissions().mode() & 0o777;
+    assert_eq!(mode & !0o664, 0, "{mode:o}");
+    assert_eq!(mode & 0o600, 0o600, "{mode:o}");
+}
+
+#[test]
+fn an_existing_file_is_left_alone() {
+    let text = format!("{{\"natsUrl\":\"{NO_BROKER}\"}}");
+    let path = file("existing", &text);
+    tidegate(&["-c", &path, "-p", "9000"]);
+    assert_eq!(fs::read_to_string(&path).expect("the file"), text);
+}
+
+#[test]
+fn no_file_is_created_from_bad_values() {
+    let path = directory("refused").join("new.json");
+    let text = path.to_str().expect("text");
+    let output = tidegate(&["-c", text, "-i", "localhost"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_created_is_a_warning() {
+    let path = directory("nowhere").join("no/such/directory.json");
+    let path = path.to_str().expect("text");
+    let log = stderr(&tidegate(&["-c", path, "-n", NO_BROKER]));
+    let first = log.lines().next().unwrap_or_default();
+    let text = format!(
+        "[WRN] cannot create the configuration file {path}: No such file or directory (os error \
+         2); running without it"
+    );
+    assert!(first.ends_with(&text), "{log}");
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let path = file(
+        "precedence",
+        &format!("{{\"natsUrl\":\"{NO_BROKER}\",\"addr\":\"x\"}}"),
+    );
+    expect_failure(
+        &["-c", &path],
+        1,
+        &format!(
+            "\"addr\" in {path}: \"x\" is not an IP address; give an IPv4 or IPv6 address, or an \
+             empty text for all"
+        ),
+    );
+    let log = stderr(&tidegate(&["-c", &path, "-i", "127.0.0.1"]));
+    assert!(!log.contains("is not an IP address"), "{log}");
+    expect_failure(
+        &["-c", &path, "-i", "127.0.0.1", "-i", "y"],
+        1,
+        "--addr: \"y\" is not an IP address; give an IPv4 or IPv6 address, or an empty text for \
+         all",
+    );
+}
+
+#[test]
+fn warnings_are_logged_in_resgates_format() {
+    let log = stderr(&tidegate(&["-n", NO_BROKER, "-r", "5"]));
+    let line = log.lines().next().unwrap_or_default();
+    let (time, text) = line.split_at(line.find(" [").unwrap_or_default());
+    assert_eq!(
+        text,
+        " [WRN] --reqtimeout: 5 is taken as seconds; this is deprecated, write 5000 milliseconds"
+    );
+    let shape: String = time
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    assert_eq!(shape, "0000/00/00 00:00:00.000000");
+}
+
+#[test]
+fn closed_streams_do_no_harm() {
+    let shell = |line: &str| {
+        Command::new("sh")
+            .args(["-c", line, "sh", env!("CARGO_BIN_EXE_tidegate")])
+            .output()
+            .expect("a shell")
+    };
+    let output = shell("\"$1\" --nope 2>&-; echo $?");
+    assert_eq!(output.stdout, b"2\n");
+    let output = shell("\"$1\" --help >&-; echo $?");
+    assert_eq!(output.stdout, b"0\n");
+    assert_eq!(stderr(&output), "");
+}
