@@ -70,7 +70,11 @@ impl Gateway {
         sub: Option<SubKey>,
         purpose: Use,
     ) -> Option<PendingKey> {
-        self.listen_to_connection(client);
+        let is_read = matches!(purpose, Use::Request(_));
+        if !(is_read && self.client(client)?.is_web()) {
+            // No token could matter to a web request that only reads.
+            self.listen_to_connection(client);
+        }
         let there = self.client(client)?;
         let request = AccessRequest {
             client: ClientRef {
@@ -94,9 +98,9 @@ impl Gateway {
                 }
                 Some(key)
             }
-            Err((error, then)) => {
-                if let Then::Access(request) = then {
-                    let verdict = Err(error);
+            Err(unsent) => {
+                if let Then::Access(request) = unsent.then {
+                    let verdict = Err(unsent.error);
                     for purpose in request.waiting {
                         self.use_access(sub, purpose, &verdict);
                     }
@@ -144,8 +148,8 @@ impl Gateway {
             },
             Use::Call(call) => match verdict {
                 Ok(access) if access.allows(&call.method) => self.send_call(call),
-                Ok(_) => self.reply_error(call.client, call.reply, &Error::ACCESS_DENIED),
-                Err(error) => self.reply_error(call.client, call.reply, error),
+                Ok(_) => self.refuse_call(&call, &Error::ACCESS_DENIED),
+                Err(error) => self.refuse_call(&call, error),
             },
             Use::Reaccess => {
                 if let Some(sub) = sub {
@@ -162,14 +166,10 @@ impl Gateway {
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        if sub.direct == 0 || !sub.sent || sub.state != State::Ready {
-            if sub.open > 0 {
-                sub.lag().reaccess = true;
-            }
-            return;
-        }
-        if sub.lag.as_ref().is_some_and(|lag| lag.held) {
-            sub.lag().reaccess = true;
+        let held = sub.lag.as_ref().is_some_and(|lag| lag.held);
+        if held || sub.direct == 0 || !sub.sent || sub.state != State::Ready {
+            // What is only held indirectly is asked when it is next needed.
+            sub.reaccess = held || sub.open > 0;
             return;
         }
         self.freeze(key);
@@ -203,12 +203,11 @@ impl Gateway {
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        let lag = sub.lag();
-        if std::mem::take(&mut lag.reaccess) {
+        if std::mem::take(&mut sub.reaccess) {
             sub.access = AccessState::Unknown;
             self.queue_job(Job::Reaccess(key));
         } else {
-            lag.held = false;
+            sub.lag().held = false;
             self.work.push_back(Work::Pump(key));
         }
     }
@@ -216,9 +215,8 @@ impl Gateway {
     /// Ends a client's direct subscriptions of a resource.
     fn revoke(&mut self, key: SubKey, reason: &Error) {
         let sub = &mut self.subs.arena[key];
-        sub.direct = 0;
-        let lag = sub.lag();
-        (lag.held, lag.reaccess) = (false, false);
+        (sub.direct, sub.reaccess) = (0, false);
+        sub.lag().held = false;
         self.send_unsubscribe(key, reason);
         // What waited is for the client only if it still holds the resource indirectly.
         self.suspects.push(key);

@@ -42,6 +42,7 @@ impl Gateway {
             unsent_refs: 0,
             state: State::Loading,
             sent: false,
+            reaccess: false,
             access: AccessState::Unknown,
             lag: None,
         });
@@ -206,7 +207,7 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
-            if lag.queue.is_empty() && !lag.held && !lag.reaccess && lag.waiters.is_empty() {
+            if lag.queue.is_empty() && !lag.held && lag.waiters.is_empty() {
                 sub.lag = None;
             } else {
                 self.work.push_back(Work::Pump(key));

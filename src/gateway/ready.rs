@@ -233,13 +233,8 @@ impl Gateway {
             }
             let sub = &mut self.subs.arena[root];
             sub.direct += 1;
-            if sub
-                .lag
-                .as_mut()
-                .is_some_and(|lag| std::mem::take(&mut lag.reaccess))
-            {
+            if std::mem::take(&mut sub.reaccess) {
                 self.work.push_back(Work::Reaccess(root));
-                self.work.push_back(Work::Pump(root));
             }
         }
         self.end_request(key);
@@ -312,7 +307,8 @@ impl Gateway {
             && lag.held
         {
             // Access mattered to the direct subscription only.
-            (lag.held, lag.reaccess) = (false, false);
+            lag.held = false;
+            sub.reaccess = false;
             self.work.push_back(Work::Pump(key));
         }
         self.suspects.push(key);
