@@ -221,6 +221,9 @@ impl World {
                     return;
                 }
                 let rid = directs[choice % directs.len()].clone();
+                if client.replica.is_uncertain(&rid) {
+                    return;
+                }
                 let params = if count == 1 {
                     Value::Null
                 } else {
@@ -229,6 +232,7 @@ impl World {
                 let method = format!("unsubscribe.{rid}");
                 self.ask(slot, &method, &params, Pending::Unsubscribe(rid, count));
             }
+            Ask::UnsubscribeAny(rid) if client.replica.is_uncertain(RIDS[rid]) => {}
             Ask::UnsubscribeAny(rid) => {
                 let rid = RIDS[rid].to_owned();
                 let method = format!("unsubscribe.{rid}");

@@ -27,6 +27,18 @@ pub enum Pending {
     Refused(&'static str),
 }
 
+impl Pending {
+    /// Whether success may bring a direct subscription of a resource; of any, if the ID
+    /// is empty.
+    fn may_subscribe(&self, rid: &str) -> bool {
+        match self {
+            Self::Subscribe(other) => rid.is_empty() || other == rid,
+            Self::Call(..) | Self::New => true,
+            _ => false,
+        }
+    }
+}
+
 /// A request not yet given to the gateway, with what it waits for, if for anything.
 type Stored = (String, Option<(u64, Pending)>);
 
@@ -38,10 +50,17 @@ pub struct Client {
     /// The token that the gateway was last told for it.
     pub token: Value,
     pub tid: Option<String>,
+    /// Token events so far. The first one puts no access in question.
+    pub token_events: u32,
     /// Open requests by ID, with the time when they were sent.
     pub pending: BTreeMap<u64, (Pending, u64)>,
     pub backlog: VecDeque<Stored>,
     next_id: u64,
+    /// Failed resource responses that may have left a subscription.
+    probes: Vec<String>,
+    /// Subscriptions ended before their requests were answered; the answers, when they
+    /// come, are as those of a get.
+    ended: BTreeMap<String, u32>,
     /// Answers that an at-rest check asked for: resource and whether it succeeded.
     pub answers: Vec<(String, Result<(), String>)>,
 }
@@ -61,9 +80,12 @@ impl Client {
             cid: String::new(),
             token: Value::Null,
             tid: None,
+            token_events: 0,
             pending: BTreeMap::new(),
             backlog: VecDeque::new(),
             next_id: 0,
+            probes: Vec::new(),
+            ended: BTreeMap::new(),
             answers: Vec::new(),
         }
     }
@@ -81,6 +103,53 @@ impl Client {
     /// Queues text that gets no answer.
     pub fn enqueue_raw(&mut self, text: &str) {
         self.backlog.push_back((text.to_owned(), None));
+    }
+
+    /// Takes the success of an unsubscribe. What goes beyond the subscriptions that the
+    /// client was told of ends ones that it has asked for.
+    fn unsubscribed(&mut self, rid: &str, count: u32) -> Result<(), String> {
+        let told = count.min(self.replica.direct(rid));
+        if told > 0 {
+            self.replica.unsubscribed(rid, told)?;
+        }
+        let ended = self.ended.entry(rid.to_owned()).or_default();
+        *ended += count - told;
+        let asked = self
+            .pending
+            .values()
+            .filter(|(pending, _)| pending.may_subscribe(rid))
+            .count();
+        if *ended as usize > asked {
+            return Err(format!("{count} of {rid} are not there to be ended"));
+        }
+        Ok(())
+    }
+
+    /// Whether the answer that came is to a subscription already ended.
+    fn take_ended(&mut self, rid: &str) -> bool {
+        match self.ended.get_mut(rid) {
+            Some(ended) if *ended > 0 => {
+                *ended -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Tries to end what failed resource responses may have left, when no open request
+    /// could be ended instead.
+    fn probe(&mut self) {
+        let busy = |(pending, _): &(Pending, u64)| pending.may_subscribe("");
+        if !self.backlog.is_empty() || self.pending.len() > 100 || self.pending.values().any(busy) {
+            return;
+        }
+        for rid in std::mem::take(&mut self.probes) {
+            self.enqueue(
+                &format!("unsubscribe.{rid}"),
+                &Value::Null,
+                Pending::Probe(rid),
+            );
+        }
     }
 
     /// The name and the query that services know a resource of this client by.
@@ -126,6 +195,9 @@ impl World {
         match outcome {
             Err(what) => self.fail(format!("client {slot}: {what}: {message}")),
             Ok((fresh, event)) => {
+                if let Some(client) = &mut self.clients[slot] {
+                    client.probe();
+                }
                 self.check_fresh(slot, &fresh);
                 if let Some(event) = event {
                     self.check_state(slot, event, &message["data"]);
@@ -159,7 +231,7 @@ impl World {
                     return Err(format!("{} are held", client.replica.direct(rid)));
                 }
             }
-            (Pending::Unsubscribe(rid, count), None) => client.replica.unsubscribed(rid, *count)?,
+            (Pending::Unsubscribe(rid, count), None) => client.unsubscribed(rid, *count)?,
             (Pending::Ping(rid), error) => {
                 let told = error.map_or(Ok(()), |code| Err(code.to_owned()));
                 client.answers.push((rid.clone(), told));
@@ -167,21 +239,17 @@ impl World {
             (Pending::Subscribe(rid), error) => {
                 let told = error.map_or(Ok(()), |code| Err(code.to_owned()));
                 client.answers.push((rid.clone(), told));
+                let ended = client.take_ended(rid);
                 match error {
                     Some(code) => self.check_error(slot, Some(rid), code)?,
+                    None if ended => self.got(slot, rid, result, since)?,
                     None => {
                         self.check_granted(slot, rid, since)?;
                         return self.subscribe_answered(slot, rid, result);
                     }
                 }
             }
-            (Pending::Get(rid), None) => {
-                let got = client.replica.got(rid, result)?;
-                self.check_granted(slot, rid, since)?;
-                for (rid, item) in got {
-                    self.check_history(slot, &rid, &item)?;
-                }
-            }
+            (Pending::Get(rid), None) => self.got(slot, rid, result, since)?,
             (Pending::Get(rid), Some(code)) => self.check_error(slot, Some(rid), code)?,
             (Pending::Call(method, params), None) => {
                 return self.call_answered(slot, method, params, result, since);
@@ -195,6 +263,18 @@ impl World {
             _ => return Err(format!("not the answer to {pending:?}")),
         }
         Ok(Vec::new())
+    }
+
+    fn got(&mut self, slot: usize, rid: &str, result: &Value, since: u64) -> Result<(), String> {
+        let Some(client) = &self.clients[slot] else {
+            return Ok(());
+        };
+        let got = client.replica.got(rid, result)?;
+        self.check_granted(slot, rid, since)?;
+        for (rid, item) in got {
+            self.check_history(slot, &rid, &item)?;
+        }
+        Ok(())
     }
 
     fn subscribe_answered(
@@ -251,20 +331,20 @@ impl World {
         };
         let rid = result["rid"].as_str().ok_or("no rid")?.to_owned();
         let sent_error = result["errors"].get(&rid).is_some();
-        let held_error = client
-            .replica
-            .item(&rid)
-            .is_some_and(|item| matches!(item.held, Held::Error(_)));
+        if client.take_ended(&rid) {
+            if !sent_error {
+                self.got(slot, &rid, result, since)?;
+            }
+            return Ok(Vec::new());
+        }
+        let item = client.replica.item(&rid);
+        let held_error = item.is_some_and(|item| matches!(item.held, Held::Error(_)));
         let sent = ["models", "collections"]
             .iter()
             .any(|group| result[group].get(&rid).is_some());
         if sent_error || (held_error && !sent) {
             if client.replica.subscribed_in_error(&rid, result)? {
-                client.enqueue(
-                    &format!("unsubscribe.{rid}"),
-                    &Value::Null,
-                    Pending::Probe(rid),
-                );
+                client.probes.push(rid);
             }
             return Ok(Vec::new());
         }

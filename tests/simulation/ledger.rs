@@ -100,6 +100,7 @@ impl World {
         {
             if let Some(client) = self.clients.iter_mut().flatten().find(|c| c.cid == cid) {
                 client.token = body["token"].clone();
+                client.token_events += 1;
                 client.tid = body["tid"].as_str().map(str::to_owned);
             }
             self.spoil(|key| key.0 == cid);

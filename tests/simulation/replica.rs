@@ -31,7 +31,7 @@ pub struct Replica {
     direct: BTreeMap<String, u32>,
     /// Resources that a resource response reported as failed: the client cannot know
     /// whether it is subscribed until an unsubscribe is answered.
-    uncertain: BTreeSet<String>,
+    uncertain: BTreeMap<String, u32>,
 }
 
 /// A message that no correct gateway sends.
@@ -43,7 +43,7 @@ impl Replica {
             generation,
             items: BTreeMap::new(),
             direct: BTreeMap::new(),
-            uncertain: BTreeSet::new(),
+            uncertain: BTreeMap::new(),
         }
     }
 
@@ -102,16 +102,24 @@ impl Replica {
                 errors.remove(rid);
             }
         } else {
-            self.uncertain.insert(rid.to_owned());
+            *self.uncertain.entry(rid.to_owned()).or_default() += 1;
         }
         let fresh = self.merge(&rest)?;
         self.settle(&fresh)?;
         Ok(!known)
     }
 
+    /// Whether it is unknown how many direct subscriptions there are.
+    pub fn is_uncertain(&self, rid: &str) -> bool {
+        self.uncertain.contains_key(rid)
+    }
+
     /// An unsubscribe tried after such a response was answered.
     pub fn certain(&mut self, rid: &str) {
-        self.uncertain.remove(rid);
+        match self.uncertain.get_mut(rid) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.uncertain.remove(rid).is_some()),
+        }
         self.collect();
     }
 
@@ -148,7 +156,7 @@ impl Replica {
             .rsplit_once('.')
             .ok_or_else(|| format!("no event name: {event}"))?;
         if name == "unsubscribe"
-            && (self.direct.remove(rid).is_some() || self.uncertain.remove(rid))
+            && (self.direct.remove(rid).is_some() || self.uncertain.remove(rid).is_some())
         {
             self.collect();
             return Ok(Vec::new());
@@ -247,7 +255,7 @@ impl Replica {
         let mut open: Vec<&str> = self
             .direct
             .keys()
-            .chain(&self.uncertain)
+            .chain(self.uncertain.keys())
             .map(String::as_str)
             .collect();
         while let Some(rid) = open.pop() {

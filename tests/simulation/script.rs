@@ -235,7 +235,8 @@ impl Profile {
             2 => Action::Connect(slot, rng.below(4)),
             3 => Action::Disconnect(slot),
             4 if rng.chance(30) => {
-                Action::WebCall(rng.below(WEB_SLOTS), rid(rng), rng.pick(&METHODS))
+                let method = METHODS[rng.below(METHODS.len())];
+                Action::WebCall(rng.below(WEB_SLOTS), rid(rng), method)
             }
             4 => Action::Web(rng.below(WEB_SLOTS), rid(rng)),
             5 => Action::WebClose(rng.below(WEB_SLOTS)),

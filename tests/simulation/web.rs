@@ -11,12 +11,9 @@ use serde_json::{Value, json};
 pub fn encode(service: &mut Service, rid: &str, cid: &str) -> Option<Value> {
     let (name, query) = target(rid, cid);
     let content = service.truth(&name, query.as_deref())?;
-    Some(content_of(
-        service,
-        &content,
-        cid,
-        &mut vec![rid.to_owned()],
-    ))
+    // In a request target an empty query is none.
+    let root = rid.trim_end_matches('?').to_owned();
+    Some(content_of(service, &content, cid, &mut vec![root]))
 }
 
 fn content_of(
