@@ -362,7 +362,9 @@ impl World {
         let outcome = self.outcomes.get(&(client.cid.clone(), name, query));
         let granted = outcome.is_some_and(|outcome| {
             let kept = outcome.get && outcome.spoiled.is_none_or(|at| at >= since);
-            kept || outcome.granted.is_some_and(|at| at >= since)
+            // Answers may have waited, where query requests hold up a name.
+            let waited = rid.starts_with("q.");
+            kept || outcome.granted.is_some_and(|at| waited || at >= since)
         });
         if granted {
             return Ok(());

@@ -16,10 +16,12 @@ pub struct Open {
 }
 
 /// What the last access answer said to one connection on one resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub get: bool,
     pub call: String,
+    /// What earlier answers let be called.
+    pub earlier: Vec<String>,
     /// When an answer last granted reading.
     pub granted: Option<u64>,
     /// The answer is no longer good, since then: the token or the rules changed.
@@ -62,10 +64,14 @@ impl World {
         if let Kind::Call(method) = &request.kind {
             let query = request.query().map(str::to_owned);
             let key = (cid.unwrap_or_default(), request.name.clone(), query);
+            let name = &request.name;
             let allowed = self.outcomes.get(&key).is_some_and(|outcome| {
-                let mut methods = outcome.call.split(',');
-                outcome.spoiled.is_none()
-                    && (outcome.call == "*" || methods.any(|one| one == method))
+                // While query requests of a name are open, answers that have arrived wait,
+                // and calls may go out by any of them.
+                let waiting = name.starts_with("q.");
+                let earlier = outcome.earlier.iter().any(|call| allows(call, method));
+                let last = allows(&outcome.call, method);
+                (last && outcome.spoiled.is_none()) || (waiting && (earlier || last))
             });
             if !allowed {
                 self.fail(format!("{} goes out without permission", request.subject));
@@ -108,16 +114,11 @@ impl World {
             .strip_prefix("event.")
             .and_then(|s| s.strip_suffix(".reaccess"))
         {
-            // Where query events hold up a name's inputs, calls may still go out.
-            if !name.starts_with("q.") {
-                self.spoil(|key| key.1 == name);
-            }
+            self.spoil(|key| key.1 == name);
         } else if subject == "system.reset" {
             let patterns = body["access"].as_array().cloned().unwrap_or_default();
             let patterns: Vec<_> = patterns.iter().filter_map(Value::as_str).collect();
-            self.spoil(|key| {
-                !key.1.starts_with("q.") && patterns.iter().any(|pattern| matches(pattern, &key.1))
-            });
+            self.spoil(|key| patterns.iter().any(|pattern| matches(pattern, &key.1)));
         }
     }
 
@@ -132,16 +133,19 @@ impl World {
         if (error || !valid) && body["error"]["code"] != "system.accessDenied" {
             return;
         }
-        let earlier = self.outcomes.get(&key).and_then(|outcome| outcome.granted);
         let get = !error && result["get"] == true;
-        let call = result["call"].as_str().filter(|_| !error);
-        let outcome = Outcome {
-            get,
-            call: call.unwrap_or_default().to_owned(),
-            granted: if get { Some(self.now) } else { earlier },
-            spoiled: None,
-        };
-        self.outcomes.insert(key, outcome);
+        let call = result["call"]
+            .as_str()
+            .filter(|_| !error)
+            .unwrap_or_default();
+        let outcome = self.outcomes.entry(key).or_default();
+        let last = std::mem::replace(&mut outcome.call, call.to_owned());
+        outcome.earlier.push(last);
+        outcome.get = get;
+        outcome.spoiled = None;
+        if get {
+            outcome.granted = Some(self.now);
+        }
     }
 
     fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
@@ -175,4 +179,9 @@ impl World {
         let cids = holders.map(|client| client.cid.clone()).collect();
         Some((body["subject"].as_str()?.to_owned(), cids))
     }
+}
+
+/// Whether an access answer's list of methods has a method in it.
+fn allows(call: &str, method: &str) -> bool {
+    call == "*" || call.split(',').any(|one| one == method)
 }

@@ -132,6 +132,9 @@ pub fn plan(rng: &mut Rng, faults: bool) -> (Style, u64) {
     }
 }
 
+/// How many of the answers that are none, the first ones, have no result at all.
+pub const NO_RESULT: usize = 5;
+
 /// Answers that are none, for every kind of request.
 const GARBAGE: [&[u8]; 12] = [
     b"{",

@@ -407,6 +407,10 @@ impl World {
                 let payload = br#"{"error":{"code":"test.fault","message":"Fault"}}"#;
                 vec![self.reply(request, payload.to_vec())]
             }
+            // Some of the garbage would be a denial, and be kept.
+            Style::Garbage(choice) if request.kind == Kind::Access => {
+                vec![self.reply(request, request::garbage(*choice % request::NO_RESULT))]
+            }
             Style::Garbage(choice) => vec![self.reply(request, request::garbage(*choice))],
             Style::PreResponse => {
                 let later = self.now + rng.between(0, 7000);
