@@ -16,7 +16,7 @@ pub enum Pending {
     Subscribe(String),
     Unsubscribe(String, u32),
     /// Finds out whether a failed resource response left a subscription.
-    Probe(String),
+    Probe(String, u32),
     Get(String),
     Call(String, Value),
     /// A call at rest, of which only success or failure matters.
@@ -144,10 +144,13 @@ impl Client {
             return;
         }
         for rid in std::mem::take(&mut self.probes) {
+            // One more than the client knows of: it succeeds if there is one more.
+            let told = self.replica.direct(&rid);
+            let params = json!({"count": told + 1});
             self.enqueue(
                 &format!("unsubscribe.{rid}"),
-                &Value::Null,
-                Pending::Probe(rid),
+                &params,
+                Pending::Probe(rid, told),
             );
         }
     }
@@ -223,9 +226,13 @@ impl World {
         match (pending, error) {
             (Pending::Refused(due), error) if error == Some(due) => {}
             (Pending::Refused(due), _) => return Err(format!("{due} was due")),
-            (Pending::Probe(rid), None | Some("system.noSubscription")) => {
-                client.replica.certain(rid)
+            (Pending::Probe(rid, told), None) => {
+                if *told > 0 {
+                    client.replica.unsubscribed(rid, *told)?;
+                }
+                client.replica.certain(rid);
             }
+            (Pending::Probe(rid, _), Some("system.noSubscription")) => client.replica.certain(rid),
             (Pending::Unsubscribe(rid, count), Some("system.noSubscription")) => {
                 if client.replica.direct(rid) >= *count {
                     return Err(format!("{} are held", client.replica.direct(rid)));
@@ -361,7 +368,7 @@ impl World {
         let (name, query) = client.target(rid);
         let outcome = self.outcomes.get(&(client.cid.clone(), name, query));
         let granted = outcome.is_some_and(|outcome| {
-            let kept = outcome.get && outcome.spoiled.is_none_or(|at| at >= since);
+            let kept = outcome.get || outcome.lost.is_some_and(|at| at >= since);
             // Answers may have waited, where query requests hold up a name.
             let waited = rid.starts_with("q.");
             kept || outcome.granted.is_some_and(|at| waited || at >= since)

@@ -13,19 +13,24 @@ use std::rc::Rc;
 pub struct Open {
     request: Rc<Request>,
     deadline: u64,
+    /// How often the access it may ask for had been put in question.
+    spoils: u64,
 }
 
-/// What the last access answer said to one connection on one resource.
+/// What access answers said to one connection on one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
+    /// Whether an answer grants reading that still holds.
     pub get: bool,
-    pub call: String,
-    /// What earlier answers let be called.
-    pub earlier: Vec<String>,
+    /// What such answers let be called.
+    calls: Vec<String>,
+    /// What an answer let be called that was out of date when it came, and when that was.
+    late: Option<(u64, String)>,
     /// When an answer last granted reading.
     pub granted: Option<u64>,
-    /// The answer is no longer good, since then: the token or the rules changed.
-    pub spoiled: Option<u64>,
+    /// When such an answer last became doubtful: the token or the rules changed.
+    pub lost: Option<u64>,
+    spoils: u64,
 }
 
 /// Connection, resource name and query.
@@ -36,9 +41,16 @@ impl World {
         let cid = request.cid().map(str::to_owned);
         self.published.push((request.subject.clone(), cid.clone()));
         let deadline = self.now + REQUEST_TIMEOUT;
+        let query = request.query().map(str::to_owned);
+        let key = (cid.clone().unwrap_or_default(), request.name.clone(), query);
+        let mut spoils = 0;
+        if request.kind == Kind::Access {
+            spoils = self.outcomes.entry(key.clone()).or_default().spoils;
+        }
         let open = Open {
             request: Rc::clone(request),
             deadline,
+            spoils,
         };
         let earlier = self.open.insert(request.reply.clone(), open);
         if earlier.is_some_and(|earlier| earlier.deadline > self.now) {
@@ -62,16 +74,10 @@ impl World {
             ));
         }
         if let Kind::Call(method) = &request.kind {
-            let query = request.query().map(str::to_owned);
-            let key = (cid.unwrap_or_default(), request.name.clone(), query);
-            let name = &request.name;
             let allowed = self.outcomes.get(&key).is_some_and(|outcome| {
-                // While query requests of a name are open, answers that have arrived wait,
-                // and calls may go out by any of them.
-                let waiting = name.starts_with("q.");
-                let earlier = outcome.earlier.iter().any(|call| allows(call, method));
-                let last = allows(&outcome.call, method);
-                (last && outcome.spoiled.is_none()) || (waiting && (earlier || last))
+                let late = outcome.late.iter().filter(|(at, _)| *at == self.now);
+                let mut calls = outcome.calls.iter().chain(late.map(|(_, call)| call));
+                calls.any(|call| call == "*" || call.split(',').any(|one| one == method))
             });
             if !allowed {
                 self.fail(format!("{} goes out without permission", request.subject));
@@ -95,7 +101,8 @@ impl World {
                 let body: Value = serde_json::from_slice(payload).unwrap_or_default();
                 let query = open.request.query().map(str::to_owned);
                 let cid = open.request.cid().unwrap_or_default().to_owned();
-                self.access_answered((cid, open.request.name.clone(), query), &body);
+                let key = (cid, open.request.name.clone(), query);
+                self.access_answered(key, open.spoils, &body);
             }
             return;
         }
@@ -124,7 +131,7 @@ impl World {
 
     /// Takes an access answer that the gateway can use; errors but a denial say nothing
     /// that lasts.
-    fn access_answered(&mut self, key: AccessKey, body: &Value) {
+    fn access_answered(&mut self, key: AccessKey, spoils: u64, body: &Value) {
         let result = &body["result"];
         let valid = result.is_object()
             && result.get("get").is_none_or(Value::is_boolean)
@@ -138,20 +145,32 @@ impl World {
             .as_str()
             .filter(|_| !error)
             .unwrap_or_default();
-        let outcome = self.outcomes.entry(key).or_default();
-        let last = std::mem::replace(&mut outcome.call, call.to_owned());
-        outcome.earlier.push(last);
-        outcome.get = get;
-        outcome.spoiled = None;
+        let waits = key.1.starts_with("q.");
+        let (now, outcome) = (self.now, self.outcomes.entry(key).or_default());
         if get {
-            outcome.granted = Some(self.now);
+            outcome.granted = Some(now);
+        }
+        if outcome.spoils == spoils || waits {
+            outcome.calls.push(call.to_owned());
+            outcome.get |= get && outcome.spoils == spoils;
+        } else {
+            outcome.late = Some((now, call.to_owned()));
         }
     }
 
     fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
         for (key, outcome) in &mut self.outcomes {
-            if affected(key) {
-                outcome.spoiled = Some(self.now);
+            if !affected(key) {
+                continue;
+            }
+            outcome.spoils += 1;
+            if std::mem::take(&mut outcome.get) {
+                outcome.lost = Some(self.now);
+            }
+            // While query requests of a name are open, answers that have come wait, and
+            // calls may still go out by them.
+            if !key.1.starts_with("q.") {
+                outcome.calls.clear();
             }
         }
     }
@@ -179,9 +198,4 @@ impl World {
         let cids = holders.map(|client| client.cid.clone()).collect();
         Some((body["subject"].as_str()?.to_owned(), cids))
     }
-}
-
-/// Whether an access answer's list of methods has a method in it.
-fn allows(call: &str, method: &str) -> bool {
-    call == "*" || call.split(',').any(|one| one == method)
 }

@@ -298,7 +298,8 @@ impl Service {
         if entry.is_query() || entry.content.is_some() {
             return Vec::new();
         }
-        if rng.chance(30) {
+        // Where the end of the old one was kept secret, another type would be no reset.
+        if rng.chance(30) && !entry.disturbed {
             entry.shape = match entry.shape {
                 Shape::Model => Shape::Collection,
                 _ => Shape::Model,
