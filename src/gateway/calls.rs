@@ -178,13 +178,7 @@ impl Gateway {
         let Some(client) = self.client(client) else {
             return;
         };
-        let before = out.len();
         out.push(b',');
-        (self.write_head)(&client.head, out);
-        if out.len() == before + 1 {
-            out.truncate(before);
-        }
-        out.extend_from_slice(b",\"remoteAddr\":");
-        json::write_string(&client.remote.to_string(), out);
+        (self.write_head)(&client.head, &client.remote.to_string(), out);
     }
 }
