@@ -221,7 +221,9 @@ impl World {
                     return;
                 }
                 let rid = directs[choice % directs.len()].clone();
-                if client.replica.is_uncertain(&rid) {
+                if client.replica.is_uncertain(&rid)
+                    || (client.expects_resource() && count > client.replica.direct(&rid))
+                {
                     return;
                 }
                 let params = if count == 1 {
@@ -232,7 +234,8 @@ impl World {
                 let method = format!("unsubscribe.{rid}");
                 self.ask(slot, &method, &params, Pending::Unsubscribe(rid, count));
             }
-            Ask::UnsubscribeAny(rid) if client.replica.is_uncertain(RIDS[rid]) => {}
+            Ask::UnsubscribeAny(rid)
+                if client.replica.is_uncertain(RIDS[rid]) || client.expects_resource() => {}
             Ask::UnsubscribeAny(rid) => {
                 let rid = RIDS[rid].to_owned();
                 let method = format!("unsubscribe.{rid}");

@@ -6,7 +6,7 @@ use super::script::SLOTS;
 use super::service::same;
 use super::world::World;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
 
 /// A request that waits for its answer.
@@ -25,18 +25,6 @@ pub enum Pending {
     Auth,
     /// An error of this code is due.
     Refused(&'static str),
-}
-
-impl Pending {
-    /// Whether success may bring a direct subscription of a resource; of any, if the ID
-    /// is empty.
-    fn may_subscribe(&self, rid: &str) -> bool {
-        match self {
-            Self::Subscribe(other) => rid.is_empty() || other == rid,
-            Self::Call(..) | Self::New => true,
-            _ => false,
-        }
-    }
 }
 
 /// A request not yet given to the gateway, with what it waits for, if for anything.
@@ -58,9 +46,9 @@ pub struct Client {
     next_id: u64,
     /// Failed resource responses that may have left a subscription.
     probes: Vec<String>,
-    /// Subscriptions ended before their requests were answered; the answers, when they
-    /// come, are as those of a get.
-    ended: BTreeMap<String, u32>,
+    /// Subscribe requests whose subscriptions were ended before the answer; which, when it
+    /// comes, is as that of a get.
+    ended: BTreeSet<u64>,
     /// Answers that an at-rest check asked for: resource and whether it succeeded.
     pub answers: Vec<(String, Result<(), String>)>,
 }
@@ -85,7 +73,7 @@ impl Client {
             backlog: VecDeque::new(),
             next_id: 0,
             probes: Vec::new(),
-            ended: BTreeMap::new(),
+            ended: BTreeSet::new(),
             answers: Vec::new(),
         }
     }
@@ -112,35 +100,31 @@ impl Client {
         if told > 0 {
             self.replica.unsubscribed(rid, told)?;
         }
-        let ended = self.ended.entry(rid.to_owned()).or_default();
-        *ended += count - told;
-        let asked = self
-            .pending
-            .values()
-            .filter(|(pending, _)| pending.may_subscribe(rid))
-            .count();
-        if *ended as usize > asked {
-            return Err(format!("{count} of {rid} are not there to be ended"));
+        // The oldest requests first.
+        for _ in told..count {
+            let open = self.pending.iter().find(|(id, (pending, _))| {
+                matches!(pending, Pending::Subscribe(other) if other == rid)
+                    && !self.ended.contains(id)
+            });
+            let (id, _) = open.ok_or_else(|| format!("{count} of {rid} are not there to end"))?;
+            self.ended.insert(*id);
         }
         Ok(())
     }
 
-    /// Whether the answer that came is to a subscription already ended.
-    fn take_ended(&mut self, rid: &str) -> bool {
-        match self.ended.get_mut(rid) {
-            Some(ended) if *ended > 0 => {
-                *ended -= 1;
-                true
-            }
-            _ => false,
-        }
+    /// Whether a request is open whose success may bring a direct subscription of any
+    /// resource: what an unsubscribe would end is then not known.
+    pub fn expects_resource(&self) -> bool {
+        let mut pending = self.pending.values();
+        pending.any(|(pending, _)| matches!(pending, Pending::Call(..) | Pending::New))
     }
 
     /// Tries to end what failed resource responses may have left, when no open request
     /// could be ended instead.
     fn probe(&mut self) {
-        let busy = |(pending, _): &(Pending, u64)| pending.may_subscribe("");
-        if !self.backlog.is_empty() || self.pending.len() > 100 || self.pending.values().any(busy) {
+        let subscribes = |(pending, _): &(Pending, u64)| matches!(pending, Pending::Subscribe(_));
+        let busy = self.expects_resource() || self.pending.values().any(subscribes);
+        if busy || !self.backlog.is_empty() || self.pending.len() > 100 {
             return;
         }
         for rid in std::mem::take(&mut self.probes) {
@@ -246,7 +230,9 @@ impl World {
             (Pending::Subscribe(rid), error) => {
                 let told = error.map_or(Ok(()), |code| Err(code.to_owned()));
                 client.answers.push((rid.clone(), told));
-                let ended = client.take_ended(rid);
+                let ended = message["id"]
+                    .as_u64()
+                    .is_some_and(|id| client.ended.remove(&id));
                 match error {
                     Some(code) => self.check_error(slot, Some(rid), code)?,
                     None if ended => self.got(slot, rid, result, since)?,
@@ -338,12 +324,6 @@ impl World {
         };
         let rid = result["rid"].as_str().ok_or("no rid")?.to_owned();
         let sent_error = result["errors"].get(&rid).is_some();
-        if client.take_ended(&rid) {
-            if !sent_error {
-                self.got(slot, &rid, result, since)?;
-            }
-            return Ok(Vec::new());
-        }
         let item = client.replica.item(&rid);
         let held_error = item.is_some_and(|item| matches!(item.held, Held::Error(_)));
         let sent = ["models", "collections"]

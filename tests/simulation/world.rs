@@ -87,7 +87,7 @@ impl World {
             api_path: API.to_owned(),
             request_timeout: request::REQUEST_TIMEOUT,
             seed: [seed, 1, 2, 3],
-            write_head: |_, out| out.extend_from_slice(br#""header":{},"host":"h","uri":"/""#),
+            write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
         };
         let mut service = Service::new(seed);
         if profile.open {
