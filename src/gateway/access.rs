@@ -166,10 +166,17 @@ impl Gateway {
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        let held = sub.lag.as_ref().is_some_and(|lag| lag.held);
-        if held || sub.direct == 0 || !sub.sent || sub.state != State::Ready {
-            // What is only held indirectly is asked when it is next needed.
-            sub.reaccess = held || sub.open > 0;
+        let is_open = sub.open > 0;
+        let holds = sub.direct > 0 && sub.sent && sub.state == State::Ready;
+        if is_open {
+            self.question_requests(key);
+        }
+        if !holds {
+            return;
+        }
+        let sub = &mut self.subs.arena[key];
+        if sub.lag.as_ref().is_some_and(|lag| lag.held) {
+            sub.lag().reaccess = true;
             return;
         }
         self.freeze(key);
@@ -203,7 +210,7 @@ impl Gateway {
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        if std::mem::take(&mut sub.reaccess) {
+        if std::mem::take(&mut sub.lag().reaccess) {
             sub.access = AccessState::Unknown;
             self.queue_job(Job::Reaccess(key));
         } else {
@@ -215,8 +222,9 @@ impl Gateway {
     /// Ends a client's direct subscriptions of a resource.
     fn revoke(&mut self, key: SubKey, reason: &Error) {
         let sub = &mut self.subs.arena[key];
-        (sub.direct, sub.reaccess) = (0, false);
-        sub.lag().held = false;
+        sub.direct = 0;
+        let lag = sub.lag();
+        (lag.held, lag.reaccess) = (false, false);
         self.send_unsubscribe(key, reason);
         // What waited is for the client only if it still holds the resource indirectly.
         self.suspects.push(key);

@@ -7,6 +7,7 @@ use super::outbox::{CloseReason, Delivery};
 use super::ready::WaiterKey;
 use super::subscription::{State, SubKey};
 use super::update::{Step, StepKind, TextKey, Update};
+use super::work::Work;
 use crate::res::Error;
 use crate::res::json::{self, Raw};
 use crate::res::service;
@@ -274,8 +275,12 @@ impl Gateway {
                 return;
             }
             let Some(lag) = &mut sub.lag else { return };
-            if lag.held || lag.waiting.is_some() {
+            if lag.held {
                 return;
+            }
+            if let Some(waiter) = lag.waiting {
+                // It may have become ready while the subscription was held.
+                return self.work.push_back(Work::Ready(waiter));
             }
             let Some(update) = lag.queue.front().cloned() else {
                 if lag.waiters.is_empty() && !lag.ended {
@@ -342,6 +347,9 @@ impl Gateway {
         let Some(lag) = self.subs.arena.get(key).and_then(|sub| sub.lag.as_ref()) else {
             return;
         };
+        if lag.held {
+            return; // It is looked at again when access is known.
+        }
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
@@ -424,10 +432,10 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Deleted;
         sub.access = super::subscription::AccessState::Unknown;
-        sub.reaccess = false;
         let lag = sub.lag();
         lag.queue.clear();
-        (lag.queue_size, lag.step, lag.applied, lag.held) = (0, 0, 0, false);
+        (lag.queue_size, lag.step, lag.applied) = (0, 0, 0);
+        (lag.held, lag.reaccess) = (false, false);
         if std::mem::take(&mut sub.direct) > 0 {
             self.send_unsubscribe(key, &Error::DELETED);
         }

@@ -42,7 +42,6 @@ impl Gateway {
             unsent_refs: 0,
             state: State::Loading,
             sent: false,
-            reaccess: false,
             access: AccessState::Unknown,
             lag: None,
         });
@@ -470,7 +469,7 @@ impl Gateway {
     }
 
     /// The last subscription of an alias is gone.
-    fn alias_unused(&mut self, key: AliasKey) {
+    pub(super) fn alias_unused(&mut self, key: AliasKey) {
         let alias = &self.cache.aliases[key];
         let Some(resource) = alias.resource else {
             if !alias.loading {

@@ -103,7 +103,7 @@ impl Gateway {
         let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
         self.work.extend(waiting.map(Work::Load));
         if self.cache.aliases[key].subs.is_empty() {
-            self.forget_if_unused(resource);
+            self.alias_unused(key);
         } else if stale {
             self.refresh(resource);
         }

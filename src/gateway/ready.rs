@@ -23,6 +23,8 @@ pub struct Waiter {
     missing: u32,
     /// Whether access has been granted.
     admitted: bool,
+    /// Whether access was put in question after it was asked for this.
+    questioned: bool,
     /// Subscriptions that were looked at.
     seen: HashSet<SubKey, foldhash::fast::RandomState>,
 }
@@ -78,6 +80,7 @@ impl Gateway {
             cause: Cause::Request { root, want },
             missing: 0,
             admitted: false,
+            questioned: false,
             seen: HashSet::default(),
         });
         if let Some(client) = self.client_mut(client) {
@@ -98,6 +101,7 @@ impl Gateway {
             cause: Cause::Event(sub),
             missing: 0,
             admitted: true,
+            questioned: false,
             seen: HashSet::default(),
         });
         self.visit(waiter, children.to_vec());
@@ -159,6 +163,21 @@ impl Gateway {
         }
     }
 
+    /// Access to a subscription was put in question: the answer to what is open is used,
+    /// but the subscriptions that come of it are asked about again.
+    pub(super) fn question_requests(&mut self, key: SubKey) {
+        let client = self.subs.arena[key].client;
+        let Some(Some(client)) = self.clients.get(client.0 as usize) else {
+            return;
+        };
+        for waiter in &client.waiters {
+            let waiter = &mut self.waiters[*waiter];
+            if matches!(waiter.cause, Cause::Request { root, .. } if root == key) {
+                waiter.questioned = true;
+            }
+        }
+    }
+
     /// Access for a request has been denied. The answer does not wait for the data.
     pub(super) fn refuse(&mut self, key: WaiterKey, error: &Error) {
         let Some(waiter) = self.waiters.get(key) else {
@@ -204,7 +223,7 @@ impl Gateway {
         if sub.state == State::Deleted && sub.sent {
             // Deleted while access was asked: what the client holds is no answer.
             self.revive(root);
-            return self.visit(key, vec![root]);
+            return self.wait_again(key, &[root]);
         }
         if let (State::Failed, Some(error)) = (sub.state, sub.error().cloned())
             && !matches!(want, Want::Resource(_) | Want::Fetch(_))
@@ -228,14 +247,18 @@ impl Gateway {
         };
         self.respond_set(client, id, rid.then_some(root), &set);
         if want.subscribes() {
+            let held = self.subs.arena[root]
+                .lag
+                .as_ref()
+                .is_some_and(|lag| lag.held);
+            if self.waiters[key].questioned && !held {
+                // Comes before what waits is sent, which must wait for the access too.
+                self.work.push_back(Work::Reaccess(root));
+            }
             for sub in &set {
                 self.mark_sent(*sub);
             }
-            let sub = &mut self.subs.arena[root];
-            sub.direct += 1;
-            if std::mem::take(&mut sub.reaccess) {
-                self.work.push_back(Work::Reaccess(root));
-            }
+            self.subs.arena[root].direct += 1;
         }
         self.end_request(key);
     }
@@ -307,8 +330,7 @@ impl Gateway {
             && lag.held
         {
             // Access mattered to the direct subscription only.
-            lag.held = false;
-            sub.reaccess = false;
+            (lag.held, lag.reaccess) = (false, false);
             self.work.push_back(Work::Pump(key));
         }
         self.suspects.push(key);

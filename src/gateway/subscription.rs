@@ -37,8 +37,6 @@ pub struct Sub {
     pub state: State,
     /// Whether the client holds it: its data or its error.
     pub sent: bool,
-    /// Access is to be asked again after the open answer or request.
-    pub reaccess: bool,
     pub access: AccessState,
     /// Only while it is not simply in step with its resource.
     pub lag: Option<Box<Lag>>,
@@ -90,6 +88,8 @@ pub struct Lag {
     pub held: bool,
     /// A deletion is in the queue or done: the resource's later events are another's.
     pub ended: bool,
+    /// While events wait: access was put in question once more.
+    pub reaccess: bool,
     /// Why loading failed.
     pub error: Option<Rc<Error>>,
 }

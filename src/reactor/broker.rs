@@ -256,10 +256,19 @@ impl Broker {
                         String::from_utf8_lossy(payload)
                     );
                     let reply = Some(outbox.bytes(reply));
+                    if !writer::publish_fits(subject, reply, payload.len()) {
+                        drop_too_long(subject);
+                        continue;
+                    }
                     writer::publish(&mut self.output, subject, reply, payload);
                 }
                 BrokerOp::Subscribe { sid, subject } => {
-                    writer::subscribe(&mut self.output, sid, outbox.bytes(subject));
+                    let subject = outbox.bytes(subject);
+                    if !writer::subscribe_fits(subject, sid) {
+                        drop_too_long(subject);
+                        continue;
+                    }
+                    writer::subscribe(&mut self.output, sid, subject);
                 }
                 BrokerOp::Unsubscribe { sid } => writer::unsubscribe(&mut self.output, sid),
             }
@@ -428,6 +437,15 @@ impl Broker {
             self.input.resize(len, 0);
         }
     }
+}
+
+/// The gateway refuses such subjects before they come here. If one slips through, it
+/// must not cost all clients the connection, which the server would close.
+fn drop_too_long(subject: &[u8]) {
+    log::error!(
+        "dropped an operation on a subject of {} bytes, which NATS would not take",
+        subject.len()
+    );
 }
 
 /// How the greeting ended.

@@ -1,6 +1,6 @@
 //! The poll loop: the only part that touches sockets, the clock and signals.
 //!
-//! One [`Reactor`] owns the listener, the clients' sockets, the NATS socket, the timers
+//! One `Reactor` owns the listener, the clients' sockets, the NATS socket, the timers
 //! and the signals. A turn of its loop is, in this order: poll, accept, read from NATS,
 //! serve clients, timers, write to NATS, write to clients, free the connections that
 //! ended. Each step has a budget; what is left over makes the next poll return at once.
@@ -353,6 +353,7 @@ impl Reactor {
             self.dismiss(key, now);
             self.settle();
         }
+        self.clients.reap();
         while self.clients.len() > 0 && self.clock.now() < end {
             let now = self.clock.now();
             if last_answer.is_some_and(|time| time <= now) {

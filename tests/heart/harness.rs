@@ -1,0 +1,588 @@
+//! Clients, services and a clock for the heart: a test reads like a transcript.
+//!
+//! Clients are numbers, time is virtual, and nothing is lost by accident: when a test is
+//! over, every message and every request must have been looked at, and once all clients
+//! are gone nothing may be left behind.
+
+use std::collections::{BTreeMap, VecDeque};
+use tidegate::gateway::{
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Stats,
+    Time, WebAction, WebRequest, WebResponse,
+};
+
+/// Time for a service to answer, in milliseconds.
+pub const REQUEST_TIMEOUT: u64 = 3_000;
+/// Time that an unused resource stays cached, in milliseconds.
+pub const LINGER: u64 = 5_000;
+/// What stands in transcripts for the ID of whichever connection asks.
+const CID: &str = "$CID";
+
+/// A request as a service gets it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub subject: String,
+    pub reply: String,
+    /// The payload, with `$CID` for the connection ID in it.
+    pub payload: String,
+}
+
+/// The heart with everything around it.
+pub struct Heart {
+    gateway: Gateway,
+    out: Outbox,
+    now: u64,
+    requests: VecDeque<Request>,
+    subscriptions: BTreeMap<u64, String>,
+    /// The other way round.
+    sids: BTreeMap<String, u64>,
+    clients: BTreeMap<u32, Peer>,
+}
+
+/// What a client or the sender of a web request has got.
+#[derive(Default)]
+struct Peer {
+    messages: VecDeque<String>,
+    answer: Option<WebResponse>,
+    cid: Option<String>,
+    closed: bool,
+    resumed: usize,
+}
+
+impl Heart {
+    pub fn new() -> Self {
+        Self::with_max_payload(1 << 20)
+    }
+
+    pub fn with_max_payload(max_payload: usize) -> Self {
+        let gateway = Gateway::new(Options {
+            api_path: "/api/".into(),
+            request_timeout: REQUEST_TIMEOUT,
+            seed: [1, 2, 3, 4],
+            write_head: |head, remote, out| {
+                if !head.is_empty() {
+                    out.extend_from_slice(head);
+                    out.push(b',');
+                }
+                out.extend_from_slice(format!("\"remoteAddr\":\"{remote}\"").as_bytes());
+            },
+        });
+        let mut heart = Self {
+            gateway,
+            out: Outbox::default(),
+            now: 1_000,
+            requests: VecDeque::new(),
+            subscriptions: BTreeMap::new(),
+            sids: BTreeMap::new(),
+            clients: BTreeMap::new(),
+        };
+        heart.input(|gateway, now, out| {
+            gateway.broker_connected(now, BrokerLimits { max_payload }, out);
+        });
+        heart
+    }
+
+    /// Gives the heart an input, and keeps what comes of it.
+    fn input(&mut self, input: impl FnOnce(&mut Gateway, Time, &mut Outbox)) {
+        input(&mut self.gateway, Time(self.now), &mut self.out);
+        let out = &self.out;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8 for the broker");
+        for op in out.broker() {
+            match *op {
+                BrokerOp::Publish {
+                    subject,
+                    reply,
+                    payload,
+                } => {
+                    let payload = text(out.bytes(payload));
+                    assert!(is_json(&payload), "a payload is no JSON: {payload}");
+                    self.requests.push_back(Request {
+                        subject: text(out.bytes(subject)),
+                        reply: text(out.bytes(reply)),
+                        payload: without_cid(&payload),
+                    });
+                }
+                BrokerOp::Subscribe { sid, subject } => {
+                    let subject = text(out.bytes(subject));
+                    let old = self.sids.insert(subject.clone(), sid);
+                    assert_eq!(old, None, "a second subscription to {subject}");
+                    let old = self.subscriptions.insert(sid, subject);
+                    assert_eq!(old, None, "a subscription ID is used twice");
+                }
+                BrokerOp::Unsubscribe { sid } => {
+                    let subject = self.subscriptions.remove(&sid);
+                    let subject = subject.expect("what ends was subscribed");
+                    self.sids.remove(&subject);
+                }
+            }
+        }
+        for (key, delivery) in self.out.drain_clients() {
+            let peer = self
+                .clients
+                .get_mut(&key.0)
+                .expect("deliveries are for connections that are open");
+            match delivery {
+                Delivery::Message(message) => {
+                    let message = text(message.text());
+                    assert!(is_json(&message), "a message is no JSON: {message}");
+                    peer.messages.push_back(message);
+                }
+                Delivery::Web(response) => {
+                    let old = peer.answer.replace(*response);
+                    assert!(old.is_none(), "a web request is answered twice");
+                }
+                Delivery::Resume => peer.resumed += 1,
+                Delivery::Close(_) => peer.closed = true,
+            }
+        }
+        self.out.clear();
+    }
+
+    /// A client by its number; it is connected, with the current protocol, when it is
+    /// first named.
+    pub fn client(&mut self, number: u32) -> Client<'_> {
+        if !self.clients.contains_key(&number) {
+            self.connect(number, Some("1.2.3"));
+        }
+        Client {
+            heart: self,
+            number,
+        }
+    }
+
+    /// Connects a client, with or without a version handshake.
+    pub fn connect(&mut self, number: u32, version: Option<&str>) {
+        let head = format!(r#""header":{{}},"host":"h{number}","uri":"/""#);
+        let remote = ([10, 0, 0, 1], 4000 + number as u16).into();
+        self.clients.insert(number, Peer::default());
+        self.input(|gateway, now, out| {
+            gateway.client_connected(
+                now,
+                ClientKey(number),
+                head.into_bytes().into_boxed_slice(),
+                remote,
+                out,
+            );
+        });
+        if let Some(version) = version {
+            let request =
+                format!(r#"{{"id":0,"method":"version","params":{{"protocol":"{version}"}}}}"#);
+            self.client(number)
+                .send(&request)
+                .receives(r#"{"result":{"protocol":"1.2.3"},"id":0}"#);
+        }
+    }
+
+    /// Closes a connection. What it has not read is lost with it.
+    pub fn close(&mut self, number: u32) {
+        self.input(|gateway, now, out| gateway.client_closed(now, ClientKey(number), out));
+        self.clients.remove(&number);
+    }
+
+    /// Sends an HTTP request on a connection, `GET` or `POST` and a path below the prefix.
+    pub fn web(&mut self, number: u32, method: &str, target: &str, body: &str) {
+        self.clients.insert(number, Peer::default());
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let action = match method {
+            "GET" => WebAction::Get,
+            "POST" => WebAction::Post,
+            _ => panic!("{method} is no method here"),
+        };
+        let request = WebRequest {
+            action,
+            path,
+            query,
+            body: body.as_bytes(),
+            head: br#""header":{},"host":"h","uri":"/""#,
+            remote: ([10, 0, 0, 1], 80).into(),
+        };
+        self.input(|gateway, now, out| gateway.web_request(now, ClientKey(number), request, out));
+        self.learn_cid(number);
+    }
+
+    /// The answer to a connection's HTTP request: status, and body or location.
+    pub fn web_answer(&mut self, number: u32) -> (u16, String) {
+        let answer = self.clients.get_mut(&number).and_then(|p| p.answer.take());
+        let answer = answer.unwrap_or_else(|| panic!("web request {number} has no answer"));
+        let body = answer.body.map(|body| String::from_utf8(body).unwrap());
+        assert!(body.as_deref().is_none_or(is_json), "{body:?} is no JSON");
+        assert!(body.is_none() || answer.location.is_none());
+        let text = body.or(answer.location.map(|place| format!("-> {place}")));
+        (answer.status, text.unwrap_or_default())
+    }
+
+    pub fn has_web_answer(&self, number: u32) -> bool {
+        self.clients[&number].answer.is_some()
+    }
+
+    fn learn_cid(&mut self, number: u32) {
+        let known: Vec<&str> = self
+            .clients
+            .values()
+            .filter_map(|p| p.cid.as_deref())
+            .collect();
+        let new = self.subscriptions.values().rev().find_map(|subject| {
+            let cid = subject.strip_prefix("conn.")?.strip_suffix(".*")?;
+            (!known.contains(&cid)).then(|| cid.to_owned())
+        });
+        let peer = self.clients.get_mut(&number).expect("it is connected");
+        if peer.cid.is_none() {
+            peer.cid = new;
+        }
+    }
+
+    /// The ID of a connection, once services can know it.
+    pub fn cid(&self, number: u32) -> String {
+        let cid = self.clients[&number].cid.clone();
+        cid.unwrap_or_else(|| panic!("no service knows client {number}"))
+    }
+
+    /// Takes the oldest request on a subject out of those that services have not seen.
+    pub fn expect_request(&mut self, subject: &str) -> Request {
+        let place = self.requests.iter().position(|r| r.subject == subject);
+        let place = place.unwrap_or_else(|| {
+            panic!("no request on {subject}; there are {:?}", self.subjects());
+        });
+        self.requests.remove(place).expect("it was found there")
+    }
+
+    /// The subjects of all requests that services have not seen, oldest first.
+    pub fn subjects(&self) -> Vec<&str> {
+        self.requests.iter().map(|r| &*r.subject).collect()
+    }
+
+    pub fn expect_no_request(&self) {
+        assert_eq!(self.subjects(), [""; 0], "there are requests");
+    }
+
+    /// A service answers, or answers again.
+    pub fn respond(&mut self, request: &Request, payload: &str) {
+        self.respond_with(request, payload.as_bytes(), None);
+    }
+
+    /// An answer with the status of its header.
+    pub fn respond_with(&mut self, request: &Request, payload: &[u8], status: Option<u16>) {
+        self.deliver(&request.reply, payload, status);
+    }
+
+    /// Answers that nobody serves what is requested.
+    pub fn nobody_answers(&mut self, subject: &str) {
+        let request = self.expect_request(subject);
+        self.respond_with(&request, b"", Some(503));
+    }
+
+    /// A service publishes something that the gateway listens to.
+    pub fn event(&mut self, subject: &str, payload: &str) {
+        assert!(self.hears(subject), "nobody listens to {subject}");
+        self.deliver(subject, payload.as_bytes(), None);
+    }
+
+    /// The same from a service that does not know that nobody listens.
+    pub fn event_in_the_void(&mut self, subject: &str) {
+        assert!(!self.hears(subject), "somebody listens to {subject}");
+    }
+
+    /// Whether the gateway has subscribed to a subject.
+    pub fn hears(&self, subject: &str) -> bool {
+        self.sid_for(subject).is_some()
+    }
+
+    fn deliver(&mut self, subject: &str, payload: &[u8], status: Option<u16>) {
+        let sid = self.sid_for(subject);
+        let message = BrokerMessage {
+            sid: sid.unwrap_or_else(|| panic!("nobody listens to {subject}")),
+            subject: subject.as_bytes(),
+            payload,
+            status,
+        };
+        self.input(|gateway, now, out| gateway.broker_message(now, message, out));
+    }
+
+    /// The subscription that a subject is delivered for: wildcards are last parts only.
+    fn sid_for(&self, subject: &str) -> Option<u64> {
+        let (front, _) = subject.rsplit_once('.')?;
+        self.sids
+            .get(&format!("{front}.*"))
+            .or_else(|| self.sids.get(subject))
+            .copied()
+    }
+
+    /// A connection's token is set.
+    pub fn token(&mut self, number: u32, payload: &str) {
+        let subject = format!("conn.{}.token", self.cid(number));
+        self.event(&subject, payload);
+    }
+
+    /// Answers the access request for a resource name with full access.
+    pub fn grant(&mut self, name: &str) {
+        self.access(name, r#"{"result":{"get":true,"call":"*"}}"#);
+    }
+
+    /// Answers the access request for a resource name with none.
+    pub fn deny(&mut self, name: &str) {
+        self.access(name, r#"{"result":{"get":false}}"#);
+    }
+
+    /// Answers the access request for a resource name.
+    pub fn access(&mut self, name: &str, payload: &str) {
+        let request = self.expect_request(&format!("access.{name}"));
+        self.respond(&request, payload);
+    }
+
+    /// Answers the get request for a resource name, with a result like `{"model":{}}`.
+    pub fn serve(&mut self, name: &str, result: &str) {
+        let request = self.expect_request(&format!("get.{name}"));
+        self.respond(&request, &format!(r#"{{"result":{result}}}"#));
+    }
+
+    /// Answers the get request for a resource name with an error.
+    pub fn fail(&mut self, name: &str, code: &str) {
+        let request = self.expect_request(&format!("get.{name}"));
+        self.respond(
+            &request,
+            &format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
+        );
+    }
+
+    /// Subscribes a client to a resource that is not cached yet, and reads the answer.
+    pub fn subscribed(&mut self, number: u32, rid: &str, result: &str) {
+        self.subscribed_tree(number, &[(rid, result)]);
+    }
+
+    /// The same for a resource with others below it, none of them cached. Each must
+    /// stand behind one that references it.
+    pub fn subscribed_tree(&mut self, number: u32, resources: &[(&str, &str)]) {
+        let name = |rid: &str| rid.split('?').next().unwrap_or(rid).to_owned();
+        self.client(number).subscribe(100, resources[0].0);
+        self.grant(&name(resources[0].0));
+        for (rid, result) in resources {
+            self.serve(&name(rid), result);
+        }
+        let answer = self.client(number).message();
+        assert!(answer.starts_with(r#"{"result":{"#), "{answer}");
+        assert!(answer.ends_with(r#","id":100}"#), "{answer}");
+        for (rid, _) in resources {
+            assert!(answer.contains(&format!("\"{rid}\":")), "{rid}: {answer}");
+        }
+    }
+
+    /// Has a client subscribe to a resource that is cached, and returns the answer.
+    pub fn subscribed_again(&mut self, number: u32, rid: &str) -> String {
+        self.client(number).subscribe(100, rid);
+        self.grant(rid.split('?').next().unwrap_or(rid));
+        self.client(number).message()
+    }
+
+    /// Ends one direct subscription of a client.
+    pub fn unsubscribed(&mut self, number: u32, rid: &str) {
+        self.client(number)
+            .unsubscribe(101, rid)
+            .receives(r#"{"id":101}"#);
+    }
+
+    /// A service publishes a change of a model, given as `{"property":value}`.
+    pub fn change(&mut self, name: &str, values: &str) {
+        let payload = format!(r#"{{"values":{values}}}"#);
+        self.event(&format!("event.{name}.change"), &payload);
+    }
+
+    /// Lets time pass, with all that comes due on the way.
+    pub fn advance(&mut self, milliseconds: u64) {
+        let end = self.now + milliseconds;
+        let mut idle = 0;
+        while let Some(due) = self.gateway.next_timeout().filter(|due| due.0 <= end) {
+            idle = if due.0 <= self.now { idle + 1 } else { 0 };
+            assert!(idle < 3, "a timer comes due again and again");
+            self.now = self.now.max(due.0);
+            self.input(Gateway::timeout);
+        }
+        self.now = end;
+        self.input(Gateway::timeout);
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.gateway.stats()
+    }
+
+    /// Everything that the gateway is subscribed to at the broker, sorted.
+    pub fn subscriptions(&self) -> Vec<&str> {
+        let mut subjects: Vec<&str> = self.subscriptions.values().map(|s| &**s).collect();
+        subjects.sort_unstable();
+        subjects
+    }
+
+    /// The event subscriptions at the broker, sorted.
+    pub fn event_subscriptions(&self) -> Vec<&str> {
+        let mut subjects = self.subscriptions();
+        subjects.retain(|subject| subject.starts_with("event."));
+        subjects
+    }
+
+    /// Nothing that was sent has been overlooked, and nothing is left when all are gone.
+    fn finish(&mut self) {
+        for (number, peer) in &self.clients {
+            assert_eq!(
+                peer.messages, [""; 0],
+                "client {number} has unread messages"
+            );
+            assert!(peer.answer.is_none(), "web request {number} is unread");
+        }
+        self.expect_no_request();
+        let numbers: Vec<u32> = self.clients.keys().copied().collect();
+        for number in numbers {
+            self.close(number);
+        }
+        assert_eq!((self.stats().subscriptions, self.stats().waiting), (0, 0));
+        self.advance(200_000);
+        assert_eq!(self.stats(), Stats::default(), "something is left behind");
+        assert_eq!(self.gateway.next_timeout(), None, "a timer is left");
+        let subjects = self.subscriptions();
+        assert!(
+            matches!(*subjects, [inbox, "system.*"] if inbox.starts_with("_INBOX.")),
+            "{subjects:?}"
+        );
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.finish();
+        }
+    }
+}
+
+/// A connected client.
+pub struct Client<'a> {
+    heart: &'a mut Heart,
+    number: u32,
+}
+
+impl Client<'_> {
+    /// Sends a message.
+    pub fn send(self, message: &str) -> Self {
+        let key = ClientKey(self.number);
+        self.heart.input(|gateway, now, out| {
+            gateway.client_message(now, key, message.as_bytes(), out);
+        });
+        self.heart.learn_cid(self.number);
+        self
+    }
+
+    /// Sends a request without parameters.
+    pub fn request(self, id: u64, method: &str) -> Self {
+        self.send(&format!(r#"{{"id":{id},"method":"{method}"}}"#))
+    }
+
+    pub fn subscribe(self, id: u64, rid: &str) -> Self {
+        self.request(id, &format!("subscribe.{rid}"))
+    }
+
+    pub fn unsubscribe(self, id: u64, rid: &str) -> Self {
+        self.request(id, &format!("unsubscribe.{rid}"))
+    }
+
+    pub fn get(self, id: u64, rid: &str) -> Self {
+        self.request(id, &format!("get.{rid}"))
+    }
+
+    /// Calls a method, given as `<rid>.<method>`, without parameters.
+    pub fn call(self, id: u64, method: &str) -> Self {
+        self.request(id, &format!("call.{method}"))
+    }
+
+    /// The next message.
+    pub fn message(&mut self) -> String {
+        let peer = self.heart.clients.get_mut(&self.number);
+        let message = peer.and_then(|peer| peer.messages.pop_front());
+        message.unwrap_or_else(|| panic!("client {} has no message", self.number))
+    }
+
+    /// How many messages have come.
+    pub fn messages_waiting(&self) -> usize {
+        self.heart.clients[&self.number].messages.len()
+    }
+
+    /// All messages.
+    pub fn messages(&mut self) -> Vec<String> {
+        let peer = self.heart.clients.get_mut(&self.number);
+        peer.map(|peer| peer.messages.drain(..).collect())
+            .unwrap_or_default()
+    }
+
+    /// The next message is this one.
+    pub fn receives(mut self, expected: &str) -> Self {
+        let got = self.message();
+        assert_eq!(got, expected, "to client {}", self.number);
+        self
+    }
+
+    /// Nothing more has come.
+    pub fn receives_nothing(self) -> Self {
+        let messages = &self.heart.clients[&self.number].messages;
+        assert_eq!(*messages, [""; 0], "to client {}", self.number);
+        self
+    }
+
+    /// Whether further requests are taken now.
+    pub fn takes_requests(&self) -> bool {
+        self.heart.gateway.takes_requests(ClientKey(self.number))
+    }
+
+    /// How often the client was told to go on.
+    pub fn resumed(&self) -> usize {
+        self.heart.clients[&self.number].resumed
+    }
+
+    /// Whether the gateway wants it closed.
+    pub fn is_closed(&self) -> bool {
+        self.heart.clients[&self.number].closed
+    }
+}
+
+/// An answer with nothing new in it.
+pub fn nothing_new(id: u64) -> String {
+    format!(r#"{{"result":{{}},"id":{id}}}"#)
+}
+
+/// The event that ends direct subscriptions, for want of access.
+pub fn access_lost(rid: &str) -> String {
+    format!(
+        r#"{{"event":"{rid}.unsubscribe","data":{{"reason":{{"code":"system.accessDenied","message":"Access denied"}}}}}}"#
+    )
+}
+
+/// The event that ends direct subscriptions of what was deleted.
+pub fn deleted(rid: &str) -> String {
+    format!(
+        r#"{{"event":"{rid}.unsubscribe","data":{{"reason":{{"code":"system.deleted","message":"Deleted"}}}}}}"#
+    )
+}
+
+/// The answer to a request that failed.
+pub fn error(id: u64, code: &str, message: &str) -> String {
+    format!(r#"{{"error":{{"code":"{code}","message":"{message}"}},"id":{id}}}"#)
+}
+
+/// A change of a model, as clients are sent it.
+pub fn changed(rid: &str, values: &str) -> String {
+    format!(r#"{{"event":"{rid}.change","data":{{"values":{values}}}}}"#)
+}
+
+fn without_cid(payload: &str) -> String {
+    const LENGTH: usize = 20;
+    let mark = "\"cid\":\"";
+    match payload.find(mark) {
+        Some(at) => {
+            let cid = &payload[at + mark.len()..at + mark.len() + LENGTH];
+            payload.replace(cid, CID)
+        }
+        None => payload.to_owned(),
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Box<serde_json::value::RawValue>>(text).is_ok()
+}

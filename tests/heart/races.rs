@@ -1,0 +1,145 @@
+//! Inputs that meet: what happens when something changes while something else is open.
+
+use crate::harness::{Heart, REQUEST_TIMEOUT, access_lost, changed, nothing_new};
+
+const PARENT: (&str, &str) = ("test.parent", r#"{"model":{"c":{"rid":"test.child"}}}"#);
+const CHILD: (&str, &str) = ("test.child", r#"{"model":{"n":1}}"#);
+
+#[test]
+fn a_request_is_answered_although_the_resource_is_deleted_after_another_one_sent_it() {
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.child");
+    h.serve("test.child", CHILD.1);
+    let access = h.expect_request("access.test.child");
+    h.client(1).subscribe(2, "test.parent");
+    h.grant("test.parent");
+    h.serve("test.parent", PARENT.1);
+    h.client(1).receives(
+        r#"{"result":{"models":{"test.child":{"n":1},"test.parent":{"c":{"rid":"test.child"}}}},"id":2}"#,
+    );
+    h.event("event.test.child.delete", "");
+    h.client(1)
+        .receives(r#"{"event":"test.child.delete","data":null}"#);
+    h.respond(&access, r#"{"result":{"get":true}}"#);
+    h.serve("test.child", r#"{"model":{"n":2}}"#);
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.child":{"n":2}}},"id":1}"#);
+    h.change("test.child", r#"{"n":3}"#);
+    h.client(1).receives(&changed("test.child", r#"{"n":3}"#));
+}
+
+#[test]
+fn reaccess_of_an_indirectly_held_resource_with_an_open_get_stops_no_events() {
+    let mut h = Heart::new();
+    h.subscribed_tree(1, &[PARENT, CHILD]);
+    h.client(1).get(2, "test.child");
+    h.event("event.test.child.reaccess", "");
+    h.change("test.child", r#"{"n":2}"#);
+    h.client(1).receives(&changed("test.child", r#"{"n":2}"#));
+    h.grant("test.child");
+    h.client(1).receives(&nothing_new(2));
+    h.change("test.child", r#"{"n":3}"#);
+    h.client(1).receives(&changed("test.child", r#"{"n":3}"#));
+    h.expect_no_request();
+}
+
+#[test]
+fn reaccess_of_an_indirectly_held_resource_with_an_open_subscribe_asks_again_after_it() {
+    let mut h = Heart::new();
+    h.subscribed_tree(1, &[PARENT, CHILD]);
+    h.client(1).subscribe(2, "test.child");
+    h.event("event.test.child.reaccess", "");
+    h.change("test.child", r#"{"n":2}"#);
+    h.client(1).receives(&changed("test.child", r#"{"n":2}"#));
+    h.grant("test.child");
+    h.client(1).receives(&nothing_new(2));
+    h.change("test.child", r#"{"n":3}"#);
+    h.client(1).receives_nothing();
+    h.grant("test.child");
+    h.client(1).receives(&changed("test.child", r#"{"n":3}"#));
+}
+
+#[test]
+fn a_change_that_waits_for_a_child_waits_for_access_too() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
+    h.change("test.model", r#"{"c":{"rid":"test.child"}}"#);
+    h.event("event.test.model.reaccess", "");
+    h.serve("test.child", CHILD.1);
+    h.client(1).receives_nothing();
+    h.grant("test.model");
+    h.client(1).receives(
+        r#"{"event":"test.model.change","data":{"values":{"c":{"rid":"test.child"}},"models":{"test.child":{"n":1}}}}"#,
+    );
+}
+
+#[test]
+fn a_change_that_waits_for_a_child_is_dropped_with_the_access() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
+    h.change("test.model", r#"{"c":{"rid":"test.child"}}"#);
+    h.event("event.test.model.reaccess", "");
+    h.deny("test.model");
+    h.client(1).receives(&access_lost("test.model"));
+    h.serve("test.child", CHILD.1);
+    h.client(1).receives_nothing();
+    assert_eq!(h.stats().subscriptions, 0);
+}
+
+#[test]
+fn an_unsubscribe_does_not_save_an_open_subscribe_from_a_reaccess() {
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.model");
+    h.access("test.model", r#"{"result":{"get":true}}"#);
+    h.serve("test.model", r#"{"model":{"a":1}}"#);
+    assert_eq!(h.client(1).messages().len(), 1);
+    h.event("event.test.model.reaccess", "");
+    let first = h.expect_request("access.test.model");
+    h.client(1).subscribe(2, "test.model");
+    h.event("event.test.model.reaccess", "");
+    h.unsubscribed(1, "test.model");
+    h.respond(&first, r#"{"result":{"get":true}}"#);
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.model":{"a":1}}},"id":2}"#);
+    h.deny("test.model");
+    h.client(1).receives(&access_lost("test.model"));
+}
+
+#[test]
+fn reaccess_while_a_resource_loads_is_asked_after_the_answer_and_holds_later_events() {
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.model");
+    h.grant("test.model");
+    h.serve("test.model", r#"{"model":{"c":{"rid":"test.child"}}}"#);
+    h.event("event.test.model.reaccess", "");
+    h.change("test.model", r#"{"a":1}"#);
+    h.expect_request("get.test.child");
+    h.expect_no_request();
+    h.advance(REQUEST_TIMEOUT);
+    h.client(1).receives(
+        r#"{"result":{"models":{"test.model":{"c":{"rid":"test.child"}}},"errors":{"test.child":{"code":"system.timeout","message":"Request timeout"}}},"id":1}"#,
+    );
+    h.client(1).receives_nothing();
+    h.deny("test.model");
+    h.client(1)
+        .receives(&access_lost("test.model"))
+        .receives_nothing();
+}
+
+#[test]
+fn a_token_while_a_resource_loads_is_asked_with_after_the_answer() {
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.model");
+    h.token(1, r#"{"token":1}"#);
+    h.token(1, r#"{"token":2}"#);
+    h.grant("test.model");
+    h.serve("test.model", r#"{"model":{}}"#);
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.model":{}}},"id":1}"#);
+    let access = h.expect_request("access.test.model");
+    assert_eq!(access.payload, r#"{"token":2,"cid":"$CID"}"#);
+    h.respond(&access, r#"{"error":{"code":"test.no","message":"No"}}"#);
+    h.client(1).receives(
+        r#"{"event":"test.model.unsubscribe","data":{"reason":{"code":"test.no","message":"No"}}}"#,
+    );
+}
