@@ -286,7 +286,6 @@ impl Gateway {
             return;
         };
         sub.open -= 1;
-        self.give_up_revival(root);
         self.suspects.push(root);
         self.collect();
     }

@@ -5,3 +5,4 @@ mod broker;
 mod defects;
 mod harness;
 mod races;
+mod revival;
