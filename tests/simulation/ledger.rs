@@ -90,7 +90,12 @@ impl World {
         if let Some(open) = self.open.get_mut(subject) {
             if status.is_none() && payload.first().is_some_and(u8::is_ascii_alphabetic) {
                 if open.deadline > self.now {
-                    open.deadline = self.now + 9000;
+                    let text = String::from_utf8_lossy(payload);
+                    let timeout = text
+                        .split('"')
+                        .nth(1)
+                        .and_then(|text| text.parse::<u64>().ok());
+                    open.deadline = timeout.map_or(open.deadline, |timeout| self.now + timeout);
                 }
                 return;
             }

@@ -106,6 +106,8 @@ pub struct Profile {
     pub legacy: bool,
     /// Everybody may do everything, always.
     pub open: bool,
+    /// Most milliseconds between the gateway and the broker.
+    pub latency: u64,
 }
 
 /// A run: what it meets, and the steps with the milliseconds before each.
@@ -127,6 +129,7 @@ impl Script {
             access_apart: rng.chance(30),
             legacy: rng.chance(30),
             open: rng.chance(30),
+            latency: *rng.pick(&[0, 3, 60]),
         };
         // Runs that use few resources meet more often on the same ones.
         let focus = if rng.chance(50) {

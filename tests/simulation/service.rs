@@ -16,7 +16,7 @@ const CALLS: [&str; 5] = ["*", "set,ok,res", "ok", "set,new,err", ""];
 
 /// Resource IDs that references and clients use. Some are other names of one
 /// resource, one is each client's own, the last does not exist.
-pub const RIDS: [&str; 21] = [
+pub const RIDS: [&str; 22] = [
     "m.0",
     "m.1",
     "m.2",
@@ -29,6 +29,7 @@ pub const RIDS: [&str; 21] = [
     "m.0?x=1",
     "c.0?x=1",
     "m.1?",
+    "m.2?c={cid}",
     "u.{cid}",
     "q.0",
     "q.0?l=2&s=0",
@@ -228,33 +229,34 @@ impl Service {
             entry.doubt = true;
             entry.disturbed = true;
         }
+        // What is kept secret may be much.
+        let rounds = if silent { 1 + rng.below(6) } else { 1 };
+        let (query, before) = (entry.is_query(), entry.rows.clone());
         let mut sent = Vec::new();
-        if entry.is_query() {
-            let before = entry.rows.clone();
-            change_rows(&mut entry.rows, rng);
-            let after = entry.rows.clone();
-            let subject = format!("changes.{name}.{}", rng.next());
-            sent.push(Sent::event(name, "query", &json!({"subject": subject})));
-            if !silent {
-                self.changes.insert(
-                    subject,
-                    Change {
-                        name: name.to_owned(),
-                        before,
-                        after,
-                    },
-                );
-            }
-        } else {
+        for _ in 0..rounds {
             match &mut entry.content {
                 Some(Content::Model(model)) => sent.push(change_model(name, model, rng)),
                 Some(Content::Collection(list)) => sent.push(change_list(name, list, rng)),
+                None if query => change_rows(&mut entry.rows, rng),
                 None => {}
             }
-            entry.history.extend(entry.content.clone());
         }
+        entry.history.extend(entry.content.clone());
         if silent {
-            sent.clear();
+            return Vec::new();
+        }
+        if query {
+            let (name, after) = (name.to_owned(), entry.rows.clone());
+            let subject = format!("changes.{name}.{}", rng.next());
+            sent.push(Sent::event(&name, "query", &json!({"subject": subject})));
+            self.changes.insert(
+                subject,
+                Change {
+                    name,
+                    before,
+                    after,
+                },
+            );
         }
         sent
     }

@@ -122,6 +122,12 @@ impl World {
         world
     }
 
+    /// How long a message takes between the gateway and the broker, in milliseconds.
+    fn latency(&mut self, way: &str) -> u64 {
+        let most = self.profile.latency;
+        self.roll(way).between(0, most)
+    }
+
     /// A stream of luck for a label; each use of a label gets another one.
     pub fn roll(&mut self, label: &str) -> Rng {
         let count = self.counts.entry(label.to_owned()).or_default();
@@ -208,7 +214,7 @@ impl World {
                 Operation::Unsubscribe(sid)
             }
         };
-        let latency = self.roll("up").between(0, 3);
+        let latency = self.latency("up");
         let at = self.lanes.arrival(" up", self.now + latency);
         self.schedule(at, Due::Operation(operation));
     }
@@ -343,7 +349,7 @@ impl World {
                 payload,
                 status,
             } => {
-                let latency = self.roll("down").between(0, 3);
+                let latency = self.latency("down");
                 for sid in self.broker.route(&subject) {
                     let at = self.lanes.arrival(" down", self.now + latency);
                     let (subject, payload) = (subject.clone(), payload.clone());
@@ -413,9 +419,19 @@ impl World {
             }
             Style::Garbage(choice) => vec![self.reply(request, request::garbage(*choice))],
             Style::PreResponse => {
-                let later = self.now + rng.between(0, 7000);
+                // One time in four less time is asked for than the answer takes.
+                let short = rng.chance(25);
+                let (timeout, least, most) = if short {
+                    (40, 200, 2000)
+                } else {
+                    (9000, 0, 7000)
+                };
+                if short {
+                    self.service.will_fail(request);
+                }
+                let later = self.now + rng.between(least, most);
                 self.schedule(later, Due::Act(Rc::clone(request), Style::Answer));
-                vec![self.reply(request, b"timeout:\"9000\"".to_vec())]
+                vec![self.reply(request, format!("timeout:\"{timeout}\"").into_bytes())]
             }
             _ => request::answer(&mut self.service, request, &mut rng),
         };
