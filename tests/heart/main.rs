@@ -13,4 +13,5 @@ mod loading;
 mod queries;
 mod races;
 mod resets;
+mod revival;
 mod web;
