@@ -19,6 +19,7 @@ mod outbox;
 mod query;
 mod random;
 mod ready;
+mod replies;
 mod requests;
 mod reset;
 mod session;
@@ -36,7 +37,8 @@ use delay::DelayQueue;
 use encode::Bundle;
 use random::Random;
 use ready::Waiter;
-use requests::{INBOX_LENGTH, Job, Pending, PendingKey};
+use replies::Replies;
+use requests::{Job, Pending, PendingKey};
 use session::{Client, Sid};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -159,7 +161,7 @@ pub struct Gateway {
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     last_bundle: Option<Bundle>,
-    inbox: [u8; INBOX_LENGTH],
+    replies: Replies,
     random: Random,
     max_payload: usize,
     api_path: String,
@@ -171,8 +173,6 @@ impl Gateway {
     /// A gateway without clients, not yet connected to a broker.
     pub fn new(options: Options) -> Self {
         let mut random = Random::new(options.seed);
-        let mut inbox = *b"_INBOX.0123456789.";
-        inbox[7..17].copy_from_slice(&random.text::<10>());
         Self {
             now: Time(0),
             out: Outbox::default(),
@@ -193,7 +193,7 @@ impl Gateway {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             last_bundle: None,
-            inbox,
+            replies: Replies::new(&mut random),
             random,
             max_payload: 1 << 20,
             api_path: options.api_path,
@@ -206,8 +206,7 @@ impl Gateway {
     pub fn broker_connected(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
         self.input(now, out, |gateway| {
             gateway.max_payload = limits.max_payload;
-            let inbox = gateway.inbox;
-            let inbox = std::str::from_utf8(&inbox).unwrap_or_default();
+            let inbox = gateway.replies.prefix();
             gateway.out.subscribe(Sid::Inbox.number(), &[inbox, "*"]);
             gateway.out.subscribe(Sid::System.number(), &["system.*"]);
         });

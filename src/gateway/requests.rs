@@ -6,20 +6,13 @@ use super::cache::{AliasKey, Held, NameKey, ResourceKey};
 use super::calls::CallRequest;
 use super::delay::TimerKey;
 use super::outbox::ClientKey;
+use super::replies::Form;
 use super::subscription::SubKey;
 use super::{BrokerMessage, Gateway, Time};
 use crate::res::{Error, json, service};
 use std::borrow::Cow;
 
 pub type PendingKey = Key<Pending>;
-
-/// `_INBOX.` and ten characters of the process; a dot and eleven of the request follow.
-pub const INBOX_LENGTH: usize = 18;
-const REPLY_LENGTH: usize = INBOX_LENGTH + 11;
-
-/// Longest request subject, in bytes: with the reply subject it fills the control line
-/// that a broker takes by default.
-const MAX_SUBJECT: usize = 4096 - REPLY_LENGTH;
 
 /// Requests caused by resets, token changes and the like that are open at once.
 const MAX_BACKGROUND: usize = 1024;
@@ -38,6 +31,8 @@ pub struct Pending {
     pub then: Then,
     timer: Timer,
     background: bool,
+    /// The short number in its reply subject, if that has one.
+    short: Option<u32>,
 }
 
 /// What an answer is for.
@@ -102,7 +97,8 @@ impl Gateway {
         let name = self.write_subject(subject, &mut text);
         let length = text.len();
         payload(self, &mut text);
-        let refused = if length > MAX_SUBJECT {
+        let form = self.replies.form(length, text.len() - length);
+        let refused = if form.is_none() {
             Some(Error::SUBJECT_TOO_LONG)
         } else if text.len() - length > self.max_payload {
             Some(Error::internal("request is larger than the broker takes"))
@@ -119,14 +115,22 @@ impl Gateway {
             then,
             timer,
             background: false,
+            short: None,
         });
+        if form == Some(Form::Short) {
+            self.pending[key].short = Some(self.replies.shorten(key));
+        }
         let timer = self.request_timers.insert(self.now, key);
         self.pending[key].timer = Timer::Usual(timer);
         if let Some(name) = name {
             self.hold_name(name);
         }
-        let reply = self.reply_subject(key);
-        self.out.publish(&text[..length], &reply, &text[length..]);
+        let reply = match self.pending[key].short {
+            Some(number) => self.replies.short(number),
+            None => self.replies.usual(key),
+        };
+        self.out
+            .publish(&text[..length], reply.as_bytes(), &text[length..]);
         self.scratch = text;
         Ok(key)
     }
@@ -156,39 +160,15 @@ impl Gateway {
         self.background_open += 1;
     }
 
-    fn reply_subject(&self, key: PendingKey) -> [u8; REPLY_LENGTH] {
-        let mut subject = [0; REPLY_LENGTH];
-        subject[..INBOX_LENGTH].copy_from_slice(&self.inbox);
-        let mut number = u64::from(key.generation()) << 32 | u64::from(key.index());
-        for byte in subject[INBOX_LENGTH..].iter_mut().rev() {
-            *byte = DIGITS[(number % 62) as usize];
-            number /= 62;
-        }
-        subject
-    }
-
-    fn pending_of_reply(&self, subject: &[u8]) -> Option<PendingKey> {
-        let digits = subject.strip_prefix(&self.inbox)?;
-        let mut number = 0u64;
-        for byte in digits {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'A'..=b'Z' => byte - b'A' + 10,
-                b'a'..=b'z' => byte - b'a' + 36,
-                _ => return None,
-            };
-            number = number.checked_mul(62)?.checked_add(u64::from(digit))?;
-        }
-        let key = PendingKey::from_parts(number as u32, (number >> 32) as u32);
-        self.pending.contains(key).then_some(key)
-    }
-
     /// A message came on the inbox.
     pub(super) fn reply(&mut self, message: BrokerMessage<'_>) {
-        let Some(key) = self.pending_of_reply(message.subject) else {
+        let Some(key) = self.replies.find(message.subject) else {
             return;
         };
-        if matches!(self.pending[key].timer, Timer::Stopped) {
+        let Some(pending) = self.pending.get(key) else {
+            return; // An answer that came too late.
+        };
+        if matches!(pending.timer, Timer::Stopped) {
             return; // A second answer.
         }
         if message.status == Some(503) && message.payload.is_empty() {
@@ -278,6 +258,9 @@ impl Gateway {
         if pending.background {
             self.background_open -= 1;
         }
+        if let Some(number) = pending.short {
+            self.replies.forget(number);
+        }
         Some(pending)
     }
 
@@ -319,5 +302,3 @@ impl Gateway {
         }
     }
 }
-
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

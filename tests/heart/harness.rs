@@ -494,6 +494,11 @@ impl Client<'_> {
         message.unwrap_or_else(|| panic!("client {} has no message", self.number))
     }
 
+    /// How many messages have come.
+    pub fn messages_waiting(&self) -> usize {
+        self.heart.clients[&self.number].messages.len()
+    }
+
     /// All messages.
     pub fn messages(&mut self) -> Vec<String> {
         let peer = self.heart.clients.get_mut(&self.number);

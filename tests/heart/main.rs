@@ -1,6 +1,11 @@
 //! The heart through its public contract, with virtual time and neither sockets nor
 //! threads: each test is a transcript of what clients, services and the gateway say.
 
+mod access;
+mod broker;
+mod clients;
 mod defects;
+mod events;
 mod harness;
+mod loading;
 mod races;
