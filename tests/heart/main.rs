@@ -3,9 +3,14 @@
 
 mod access;
 mod broker;
+mod calls;
 mod clients;
+mod cuts;
 mod defects;
 mod events;
 mod harness;
 mod loading;
+mod queries;
 mod races;
+mod resets;
+mod web;
