@@ -132,6 +132,29 @@ impl Gateway {
             .collect()
     }
 
+    /// The subscriptions that are held by what the client keeps of a deleted resource.
+    fn kept_children(&self, key: SubKey) -> Vec<SubKey> {
+        let sub = &self.subs.arena[key];
+        let Some(kept) = sub.kept() else {
+            return Vec::new();
+        };
+        let ids = kept.references();
+        ids.iter()
+            .filter_map(|id| self.find_sub(sub.client, id))
+            .collect()
+    }
+
+    /// The client gives up what it kept of a deleted resource.
+    fn release_kept(&mut self, key: SubKey) {
+        for child in self.kept_children(key) {
+            self.subs.arena[child].sent_refs -= 1;
+            self.suspects.push(child);
+        }
+        if let Some(lag) = &mut self.subs.arena[key].lag {
+            lag.kept = None;
+        }
+    }
+
     /// The subscriptions that the first event in a subscription's queue waits for.
     fn awaited(&self, key: SubKey) -> Vec<SubKey> {
         let sub = &self.subs.arena[key];
@@ -203,6 +226,7 @@ impl Gateway {
             child.unsent_refs -= 1;
             child.sent_refs += 1;
         }
+        self.release_kept(key);
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
@@ -216,6 +240,9 @@ impl Gateway {
 
     /// The client does not hold a subscription any more, but something unsent does.
     fn mark_unsent(&mut self, key: SubKey) {
+        if !self.subs.arena[key].sent {
+            return self.release_kept(key);
+        }
         self.stop_waiting(key);
         self.freeze(key);
         let children = self.children(key);
@@ -270,21 +297,13 @@ impl Gateway {
         }
     }
 
-    /// Loads again what was deleted or failed, since the client asks for it.
+    /// Loads again what was deleted or failed, since the client asks for it. Until it is
+    /// sent, the client keeps what it has.
     pub(super) fn revive(&mut self, key: SubKey) {
-        let sent = self.subs.arena[key].sent;
-        for child in self.children(key) {
-            let child_sub = &mut self.subs.arena[child];
-            if sent {
-                child_sub.sent_refs -= 1;
-            } else {
-                child_sub.unsent_refs -= 1;
-            }
-            self.suspects.push(child);
-        }
+        let kept = self.content(key).cloned();
         self.subs.arena[key].sent = false;
         self.reload(key);
-        self.collect();
+        self.subs.arena[key].lag().kept = kept;
     }
 
     fn reload(&mut self, key: SubKey) {
@@ -312,7 +331,9 @@ impl Gateway {
         }
         let sub = &mut self.subs.arena[key];
         (sub.state, sub.sent) = (State::Deleted, true);
+        let version = sub.lag().kept.take();
         sub.lag = Some(Box::new(Lag {
+            version,
             ended: true,
             ..Lag::default()
         }));
@@ -324,9 +345,11 @@ impl Gateway {
         let mut cyclic: Vec<SubKey> = Vec::new();
         loop {
             while let Some(key) = self.suspects.pop() {
-                let Some(sub) = self.subs.arena.get(key) else {
+                if !self.subs.arena.contains(key) {
                     continue;
-                };
+                }
+                self.give_up_revival(key);
+                let sub = &self.subs.arena[key];
                 if !sub.is_referenced() {
                     self.drop_sub(key);
                 } else if sub.direct > 0 {
@@ -367,7 +390,7 @@ impl Gateway {
     fn unanchored(&self, roots: &[SubKey], held: bool) -> Vec<SubKey> {
         let arena = &self.subs.arena;
         let is_candidate =
-            |sub: &Sub| sub.direct == 0 && if held { sub.sent } else { sub.open == 0 };
+            |sub: &Sub| sub.direct == 0 && if held { sub.is_held() } else { sub.open == 0 };
         // How many of each one's holders lie within.
         let mut within: HashMap<SubKey, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut order: Vec<SubKey> = Vec::new();
@@ -380,7 +403,10 @@ impl Gateway {
         let mut at = 0;
         while at < order.len() {
             let key = order[at];
-            let mut children = self.children(key);
+            let mut children = self.kept_children(key);
+            if !held || arena[key].sent {
+                children.extend(self.children(key));
+            }
             if !held {
                 children.extend(self.awaited(key));
             }
@@ -425,6 +451,7 @@ impl Gateway {
     /// Drops a subscription; what it held becomes suspect.
     fn drop_sub(&mut self, key: SubKey) {
         self.stop_waiting(key);
+        self.release_kept(key);
         let sent = self.subs.arena[key].sent;
         for child in self.children(key) {
             let child_sub = &mut self.subs.arena[child];
