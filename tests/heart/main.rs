@@ -12,5 +12,7 @@ mod harness;
 mod loading;
 mod queries;
 mod races;
+mod random;
+mod replica;
 mod resets;
 mod web;
