@@ -357,6 +357,22 @@ fn defect_23_a_reset_during_the_get_of_an_earlier_one_is_not_lost() {
 }
 
 #[test]
+fn resets_during_the_get_of_an_earlier_one_are_answered_by_it() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
+    h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    let get = h.expect_request("get.test.model");
+    for _ in 0..3 {
+        h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    }
+    h.expect_no_request();
+    // What a service says of one resource comes in order: its answer is newer than they.
+    h.respond(&get, r#"{"result":{"model":{"a":2}}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+    h.expect_no_request();
+}
+
+#[test]
 fn defect_24_a_delete_that_overtakes_an_unsubscribe_counts_once() {
     for leave in ["unsubscribe", "close"] {
         let mut h = Heart::new();
