@@ -357,7 +357,7 @@ fn defect_23_a_reset_during_the_get_of_an_earlier_one_is_not_lost() {
 }
 
 #[test]
-fn resets_during_the_get_of_an_earlier_one_are_answered_by_it() {
+fn defect_23_a_reset_that_overtakes_the_answer_to_an_earlier_one_is_not_lost() {
     let mut h = Heart::new();
     h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
     h.event("system.reset", r#"{"resources":["test.model"]}"#);
@@ -366,9 +366,11 @@ fn resets_during_the_get_of_an_earlier_one_are_answered_by_it() {
         h.event("system.reset", r#"{"resources":["test.model"]}"#);
     }
     h.expect_no_request();
-    // What a service says of one resource comes in order: its answer is newer than they.
+    // The service looked before the further resets: it is asked once more.
     h.respond(&get, r#"{"result":{"model":{"a":2}}}"#);
     h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+    h.serve("test.model", r#"{"model":{"a":3}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":3}"#));
     h.expect_no_request();
 }
 
