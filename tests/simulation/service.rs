@@ -172,7 +172,6 @@ impl Service {
                     .unwrap_or_default()
                     .to_owned();
                 if let Some(entry) = self.entry(&name) {
-                    entry.doubt = true;
                     entry.disturbed = true;
                 }
             }
