@@ -85,7 +85,7 @@ fn check(request: &Request<'_>) {
     }
 
     let mut json = b"{".to_vec();
-    write_head(bytes, &mut json);
+    write_head(bytes, "127.0.0.1:1", &mut json);
     json.push(b'}');
     let json: serde_json::Value = serde_json::from_slice(&json).expect("the head becomes JSON");
     assert_eq!(json["uri"], request.head.target());

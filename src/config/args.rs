@@ -22,6 +22,8 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
   -w, --wspath <path>         path of the WebSocket (default /)
   -a, --apipath <path>        path prefix of the HTTP API (default /api/)
   -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
+      --alloworigin <origin>  origin that browsers may call from (default *, may be
+                              repeated)
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
@@ -35,11 +37,11 @@ A flag wins over the same option in the file. A switch is turned off with =false
 
 Known from Resgate, and refused by this version if set to anything but the default:
   -u, --headauth <method>     -t, --wsheadauth <method>   -m, --metricsport <port>
-      --apiencoding <type>        --alloworigin <origin>      --wscompression
-      --putmethod <name>          --deletemethod <name>       --patchmethod <name>
-      --resetthrottle <n>         --referencethrottle <n>     --tls
-      --tlscert <file>            --tlskey <file>             --creds <file>
-      --natscert <file>           --natskey <file>            --natsrootca <file>
+      --apiencoding <type>        --wscompression             --putmethod <name>
+      --deletemethod <name>       --patchmethod <name>        --resetthrottle <n>
+      --referencethrottle <n>     --tls                       --tlscert <file>
+      --tlskey <file>             --creds <file>              --natscert <file>
+      --natskey <file>            --natsrootca <file>
 ";
 
 /// What the command line asks for.

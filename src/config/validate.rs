@@ -19,7 +19,6 @@ const UNSUPPORTED: &[Setting] = &[
     Setting::ApiEncoding,
     Setting::HeaderAuth,
     Setting::WsHeaderAuth,
-    Setting::AllowOrigin,
     Setting::PutMethod,
     Setting::DeleteMethod,
     Setting::PatchMethod,

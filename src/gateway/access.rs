@@ -70,7 +70,11 @@ impl Gateway {
         sub: Option<SubKey>,
         purpose: Use,
     ) -> Option<PendingKey> {
-        self.listen_to_connection(client);
+        let is_read = matches!(purpose, Use::Request(_));
+        if !(is_read && self.client(client)?.is_web()) {
+            // No token could matter to a web request that only reads.
+            self.listen_to_connection(client);
+        }
         let there = self.client(client)?;
         let request = AccessRequest {
             client: ClientRef {
@@ -94,9 +98,9 @@ impl Gateway {
                 }
                 Some(key)
             }
-            Err((error, then)) => {
-                if let Then::Access(request) = then {
-                    let verdict = Err(error);
+            Err(unsent) => {
+                if let Then::Access(request) = unsent.then {
+                    let verdict = Err(unsent.error);
                     for purpose in request.waiting {
                         self.use_access(sub, purpose, &verdict);
                     }
@@ -144,8 +148,8 @@ impl Gateway {
             },
             Use::Call(call) => match verdict {
                 Ok(access) if access.allows(&call.method) => self.send_call(call),
-                Ok(_) => self.reply_error(call.client, call.reply, &Error::ACCESS_DENIED),
-                Err(error) => self.reply_error(call.client, call.reply, error),
+                Ok(_) => self.refuse_call(&call, &Error::ACCESS_DENIED),
+                Err(error) => self.refuse_call(&call, error),
             },
             Use::Reaccess => {
                 if let Some(sub) = sub {
@@ -206,12 +210,11 @@ impl Gateway {
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        let lag = sub.lag();
-        if std::mem::take(&mut lag.reaccess) {
+        if std::mem::take(&mut sub.lag().reaccess) {
             sub.access = AccessState::Unknown;
             self.queue_job(Job::Reaccess(key));
         } else {
-            lag.held = false;
+            sub.lag().held = false;
             self.work.push_back(Work::Pump(key));
         }
     }

@@ -66,6 +66,8 @@ impl Gateway {
         self.listen_to_connection(call.client.key);
         let (client, name, kind) = (call.client.key, call.name, call.kind);
         let (query, params) = (std::mem::take(&mut call.query), call.params.take());
+        let waited = params.as_deref().map_or(0, str::len);
+        self.relieve(client, |client| client.params -= waited);
         let method = call.method.clone();
         let verb = if kind == CallKind::Auth {
             "auth"
@@ -86,8 +88,19 @@ impl Gateway {
             }
             out.push(b'}');
         });
-        if let Err((error, Then::Call(call))) = sent {
-            self.reply_error(call.client, call.reply, &error);
+        if let Err(unsent) = sent
+            && let Then::Call(call) = unsent.then
+        {
+            self.reply_error(call.client, call.reply, &unsent.error);
+        }
+    }
+
+    /// Answers a call that was not sent.
+    pub(super) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
+        if self.present(call.client).is_some() {
+            let waited = call.params.as_deref().map_or(0, str::len);
+            self.relieve(call.client.key, |client| client.params -= waited);
+            self.reply_error(call.client, call.reply, error);
         }
     }
 
@@ -165,13 +178,7 @@ impl Gateway {
         let Some(client) = self.client(client) else {
             return;
         };
-        let before = out.len();
         out.push(b',');
-        (self.write_head)(&client.head, out);
-        if out.len() == before + 1 {
-            out.truncate(before);
-        }
-        out.extend_from_slice(b",\"remoteAddr\":");
-        json::write_string(&client.remote.to_string(), out);
+        (self.write_head)(&client.head, &client.remote.to_string(), out);
     }
 }

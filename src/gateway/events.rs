@@ -336,13 +336,10 @@ impl Gateway {
             lag.waiting = Some(waiter);
             return false;
         }
-        match self.unsent_below(&children) {
-            Ok(set) => {
-                self.send_step(key, update, at, &children, &set);
-                true
-            }
-            Err(_) => true, // Nothing is loading, or it would have been waited for.
-        }
+        // Nothing is being loaded, or it would be waited for.
+        let set = self.unsent_below(&children).unwrap_or_default();
+        self.send_step(key, update, at, &children, &set);
+        true
     }
 
     /// All that the first event of a subscription's queue brings is loaded.
@@ -437,13 +434,8 @@ impl Gateway {
         sub.access = super::subscription::AccessState::Unknown;
         let lag = sub.lag();
         lag.queue.clear();
-        (
-            lag.queue_size,
-            lag.step,
-            lag.applied,
-            lag.held,
-            lag.reaccess,
-        ) = (0, 0, 0, false, false);
+        (lag.queue_size, lag.step, lag.applied) = (0, 0, 0);
+        (lag.held, lag.reaccess) = (false, false);
         if std::mem::take(&mut sub.direct) > 0 {
             self.send_unsubscribe(key, &Error::DELETED);
         }

@@ -60,8 +60,8 @@ impl Gateway {
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             write_query(&query, out);
         });
-        if let Err((error, _)) = sent {
-            self.load_failed(key, error);
+        if let Err(unsent) = sent {
+            self.load_failed(key, unsent.error);
         }
     }
 

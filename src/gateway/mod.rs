@@ -61,11 +61,15 @@ pub struct Options {
     pub request_timeout: u64,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
-    /// Writes the members `"header":{..},"host":"..","uri":".."` of an auth request
-    /// from the request head that the client connected with (the bytes given to
-    /// [`Gateway::client_connected`] or in [`WebRequest::head`]).
-    pub write_head: fn(head: &[u8], out: &mut Vec<u8>),
+    /// Tells services of a connection.
+    pub write_head: WriteHead,
 }
+
+/// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
+/// request (RES-Service protocol, "Auth request"), at least one of them, from the request
+/// head that the client connected with (the bytes given to [`Gateway::client_connected`]
+/// or in [`WebRequest::head`]) and its address.
+pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
 
 /// What the broker said of itself when the connection was made (NATS `INFO`).
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +169,7 @@ pub struct Gateway {
     random: Random,
     max_payload: usize,
     api_path: String,
-    write_head: fn(&[u8], &mut Vec<u8>),
+    write_head: WriteHead,
     scratch: Vec<u8>,
 }
 

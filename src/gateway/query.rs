@@ -109,10 +109,10 @@ impl Gateway {
             });
             match sent {
                 Ok(_) => self.cache.names[key].open_queries += 1,
-                Err((error, _)) => {
+                Err(unsent) => {
                     debug!(
-                        "query request of {} is not sent: {error}",
-                        self.cache.names[key].text
+                        "query request of {} is not sent: {}",
+                        self.cache.names[key].text, unsent.error
                     );
                     self.refresh(resource);
                 }
@@ -185,7 +185,9 @@ impl Gateway {
             self.refresh(resource);
             self.release_name(key);
         }
-        self.cache.names[key].open_queries = 0;
-        self.work.push_back(Work::Inbox(key));
+        if let Some(name) = self.cache.names.get_mut(key) {
+            name.open_queries = 0;
+            self.work.push_back(Work::Inbox(key));
+        }
     }
 }

@@ -71,6 +71,12 @@ pub enum Job {
     TokenReset(ClientRef),
 }
 
+/// A request that the broker would not take: why, and what was to go on with its answer.
+pub struct Unsent {
+    pub error: Error,
+    pub then: Then,
+}
+
 /// Where a request goes.
 #[derive(Clone, Copy)]
 pub enum Subject<'a> {
@@ -91,7 +97,7 @@ impl Gateway {
         subject: Subject<'_>,
         then: Then,
         payload: impl FnOnce(&Self, &mut Vec<u8>),
-    ) -> Result<PendingKey, (Error, Then)> {
+    ) -> Result<PendingKey, Box<Unsent>> {
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
         let name = self.write_subject(subject, &mut text);
@@ -107,7 +113,7 @@ impl Gateway {
         };
         if let Some(error) = refused {
             self.scratch = text;
-            return Err((error, then));
+            return Err(Box::new(Unsent { error, then }));
         }
         let timer = Timer::Stopped;
         let key = self.pending.insert(Pending {

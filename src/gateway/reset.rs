@@ -153,7 +153,7 @@ impl Gateway {
         });
         match sent {
             Ok(pending) => self.mark_background(pending),
-            Err((error, _)) => self.refresh_failed(key, &error),
+            Err(unsent) => self.refresh_failed(key, &unsent.error),
         }
     }
 

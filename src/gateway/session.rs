@@ -15,8 +15,10 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Requests of one client that may be open at once.
+/// Requests of one client that may be open at once, and the bytes of parameters that may
+/// wait for access. Beyond them the client is not read.
 const MAX_IN_FLIGHT: u16 = 256;
+const MAX_PARAMS: usize = 4 << 20;
 
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
@@ -37,6 +39,8 @@ pub struct Client {
     /// Whether it is a web request.
     pub web: bool,
     pub in_flight: u16,
+    /// Bytes of parameters that wait for access.
+    pub params: usize,
     /// The first of its subscriptions.
     pub first: Option<SubKey>,
     /// Its requests that wait for resources.
@@ -48,6 +52,10 @@ pub struct Client {
 impl Client {
     pub fn is_web(&self) -> bool {
         self.web
+    }
+
+    fn takes_requests(&self) -> bool {
+        self.in_flight < MAX_IN_FLIGHT && self.params < MAX_PARAMS
     }
 }
 
@@ -138,8 +146,7 @@ impl Gateway {
     /// Whether a client may send a further message; if not, [`Delivery::Resume`] tells
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
-        self.client(key)
-            .is_none_or(|client| client.in_flight < MAX_IN_FLIGHT)
+        self.client(key).is_none_or(Client::takes_requests)
     }
 
     /// A connection is gone: a WebSocket client, or one with an open web request. A
@@ -177,6 +184,7 @@ impl Gateway {
             },
             web,
             in_flight: 0,
+            params: 0,
             first: None,
             waiters: Vec::new(),
             head,
@@ -317,6 +325,9 @@ impl Gateway {
             method: method.into(),
             params: params.map(Into::into),
         };
+        if let Some(client) = self.client_mut(key) {
+            client.params += params.map_or(0, str::len);
+        }
         // The call itself uses the name until a request of its does.
         self.hold_name(name);
         self.call(call, &target);
@@ -378,12 +389,19 @@ impl Gateway {
         json::write_number(id, &mut text);
         text.push(b'}');
         self.out.send(key, Message::new(&text));
+        self.relieve(key, |client| {
+            client.in_flight = client.in_flight.saturating_sub(1);
+        });
+    }
+
+    /// Lessens what a client waits for, and lets it be read again if that was too much.
+    pub(super) fn relieve(&mut self, key: ClientKey, lessen: impl FnOnce(&mut Client)) {
         let Some(client) = self.client_mut(key) else {
             return;
         };
-        let was_full = client.in_flight == MAX_IN_FLIGHT;
-        client.in_flight = client.in_flight.saturating_sub(1);
-        if was_full {
+        let was_blocked = !client.takes_requests();
+        lessen(client);
+        if was_blocked && client.takes_requests() {
             self.out.deliver(key, Delivery::Resume);
         }
     }

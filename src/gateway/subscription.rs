@@ -72,8 +72,9 @@ pub struct Lag {
     /// What the client holds, or will be sent first. Always there in the states `Ready`
     /// and `Deleted`.
     pub version: Option<Rc<Content>>,
-    /// What the client holds of a deleted resource while it is loaded again.
-    pub kept: Option<Rc<Content>>,
+    /// What the client holds of a deleted resource that is being loaded again, until it
+    /// is sent the new one. Its references keep counting as those of what is held.
+    pub old: Option<Rc<Content>>,
     /// What happened since, in order.
     pub queue: VecDeque<Rc<Update>>,
     /// Steps of the first update that the client has been sent.
@@ -100,16 +101,6 @@ impl Sub {
     /// Whether the resource's events can be sent on at once.
     pub fn is_live(&self) -> bool {
         self.lag.is_none() && self.sent
-    }
-
-    /// The deleted content that the client holds while it is loaded again.
-    pub fn kept(&self) -> Option<&Rc<Content>> {
-        self.lag.as_ref().and_then(|lag| lag.kept.as_ref())
-    }
-
-    /// Whether the client holds it, or what it was before it was deleted.
-    pub fn is_held(&self) -> bool {
-        self.sent || self.kept().is_some()
     }
 
     pub fn is_referenced(&self) -> bool {

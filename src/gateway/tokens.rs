@@ -110,7 +110,7 @@ impl Gateway {
         );
         match sent {
             Ok(pending) => self.mark_background(pending),
-            Err((error, _)) => debug!("token reset is not sent: {error}"),
+            Err(unsent) => debug!("token reset is not sent: {}", unsent.error),
         }
     }
 }

@@ -2,28 +2,32 @@
 
 use super::head::Head;
 
-/// Appends `"header":{"X-Foo":["a","b"]},"host":"..","uri":".."` for a stored head, as
-/// accepted by [`RequestReader`](super::RequestReader).
+/// Appends `"header":{"X-Foo":["a","b"]},"host":"..","remoteAddr":"..","uri":".."` for a
+/// stored head, as accepted by [`RequestReader`](super::RequestReader), and the address
+/// that it came from.
 ///
 /// Names are in canonical form (`X-Foo`) and sorted, the values of a name in their
 /// order; `Host` is left out. The URI is the target as sent. Bytes that are not UTF-8
-/// become U+FFFD. An empty member is left out, so that nothing at all may be appended.
-pub fn write_head(head: &[u8], out: &mut Vec<u8>) {
-    let Some(head) = Head::parse(head) else {
-        return;
-    };
-    let start = out.len();
-    write_fields(&head, out);
-    for (name, value) in [("host", head.host()), ("uri", head.target().as_bytes())] {
-        if value.is_empty() {
-            continue;
-        }
-        if out.len() > start {
-            out.push(b',');
-        }
-        write_string(name.as_bytes(), out);
-        out.push(b':');
-        write_string(value, out);
+/// become U+FFFD. An empty member is left out, but for the address.
+pub fn write_head(head: &[u8], remote: &str, out: &mut Vec<u8>) {
+    let head = Head::parse(head);
+    if let Some(head) = &head {
+        write_fields(head, out);
+    }
+    let host = head.as_ref().map_or(&b""[..], |head| head.host());
+    let uri = head
+        .as_ref()
+        .map_or(&b""[..], |head| head.target().as_bytes());
+    if !host.is_empty() {
+        out.extend_from_slice(b"\"host\":");
+        write_string(host, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"remoteAddr\":");
+    write_string(remote.as_bytes(), out);
+    if !uri.is_empty() {
+        out.extend_from_slice(b",\"uri\":");
+        write_string(uri, out);
     }
 }
 
@@ -53,7 +57,7 @@ fn write_fields(head: &Head<'_>, out: &mut Vec<u8>) {
         }
         out.push(b']');
     }
-    out.push(b'}');
+    out.extend_from_slice(b"},");
 }
 
 /// The canonical form of a field name: the first letter and those behind a hyphen are
@@ -97,7 +101,7 @@ mod tests {
 
     fn json(head: &[u8]) -> String {
         let mut out = b"x".to_vec();
-        write_head(head, &mut out);
+        write_head(head, "[::1]:7", &mut out);
         let text = String::from_utf8(out).unwrap();
         let members = text.strip_prefix('x').unwrap();
         serde_json::from_str::<serde_json::Value>(&format!("{{{members}}}")).unwrap();
@@ -110,23 +114,29 @@ mod tests {
             (
                 b"GET /?a=\"1\" HTTP/1.1\r\nx-foo: a\r\nHOST: h:1\r\nSec-WebSocket-Key: k\r\n\
                   X-Foo:b \r\naccept: */*\r\n\r\n",
-                r#""header":{"Accept":["*/*"],"Sec-Websocket-Key":["k"],"X-Foo":["a","b"]},"host":"h:1","uri":"/?a=\"1\"""#,
+                r#""header":{"Accept":["*/*"],"Sec-Websocket-Key":["k"],"X-Foo":["a","b"]},"host":"h:1","remoteAddr":"[::1]:7","uri":"/?a=\"1\"""#,
             ),
-            (b"GET / HTTP/1.0\r\n\r\n", r#""uri":"/""#),
-            (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", r#""uri":"/""#),
+            (
+                b"GET / HTTP/1.0\r\n\r\n",
+                r#""remoteAddr":"[::1]:7","uri":"/""#,
+            ),
+            (
+                b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
+                r#""remoteAddr":"[::1]:7","uri":"/""#,
+            ),
             (
                 b"GET http://o:1/p HTTP/1.1\r\nHost: h\r\n\r\n",
-                r#""host":"o:1","uri":"http://o:1/p""#,
+                r#""host":"o:1","remoteAddr":"[::1]:7","uri":"http://o:1/p""#,
             ),
             (
                 b"GET / HTTP/1.1\r\na: \\ \"\t.\xf0\x9f\x98\x80 \xf0\x9f|\xff\r\n\r\n",
-                "\"header\":{\"A\":[\"\\\\ \\\"\\t.\u{1f600} \u{fffd}\u{fffd}|\u{fffd}\"]},\"uri\":\"/\"",
+                "\"header\":{\"A\":[\"\\\\ \\\"\\t.\u{1f600} \u{fffd}\u{fffd}|\u{fffd}\"]},\"remoteAddr\":\"[::1]:7\",\"uri\":\"/\"",
             ),
             (
                 b"GET / HTTP/1.1\r\n-x--y!z-: \r\n9a: 1\r\n\r\n",
-                r#""header":{"-X--Y!z-":[""],"9a":["1"]},"uri":"/""#,
+                r#""header":{"-X--Y!z-":[""],"9a":["1"]},"remoteAddr":"[::1]:7","uri":"/""#,
             ),
-            (b"no head", ""),
+            (b"no head", r#""remoteAddr":"[::1]:7""#),
         ];
         for (head, expected) in table {
             assert_eq!(json(head), expected);

@@ -1,13 +1,458 @@
 //! The poll loop: the only part that touches sockets, the clock and signals.
+//!
+//! One `Reactor` owns the listener, the clients' sockets, the NATS socket, the timers
+//! and the signals. A turn of its loop is, in this order: poll, accept, read from NATS,
+//! serve clients, timers, write to NATS, write to clients, free the connections that
+//! ended. Each step has a budget; what is left over makes the next poll return at once.
+//!
+//! The poll is edge-triggered, and no socket is ever registered again: whoever stops
+//! reading or writing before the socket says so is remembered in a list.
 
-use std::convert::Infallible;
+mod broker;
+mod clients;
+mod clock;
+mod connection;
+mod deadlines;
+mod error;
+mod input;
+mod listener;
+mod output;
+mod process;
+mod signals;
+mod site;
+
+use std::io::ErrorKind;
+
+use mio::{Events, Poll};
 
 use crate::config::Config;
+use crate::gateway::{
+    BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Outbox, Time,
+};
+use crate::http::write_head;
+use crate::nats::{Event, ServerUrl};
 
-/// Runs the gateway until it is told to stop.
+use broker::Broker;
+use clients::Clients;
+use clock::Clock;
+use connection::{BROKER, LISTENER, Phase, SIGNALS};
+use deadlines::Kind;
+pub use error::{BrokerError, Error, Refusal};
+use input::{OUTPUT_BUDGET, READ_MAX};
+use listener::Listener;
+use output::Piece;
+use signals::Signals;
+use site::Site;
+
+/// Readiness events taken in one turn.
+const EVENTS: usize = 1_024;
+
+/// Bytes that are read from NATS in one turn before clients have theirs.
+const BROKER_BUDGET: usize = 256 << 10;
+
+/// Milliseconds from a signal to the end, for clients to take their last words.
+const STOP_TIME: u64 = 2_700;
+
+/// Of [`STOP_TIME`], how long services may still answer web requests.
+const STOP_ANSWERS: u64 = 2_000;
+
+/// Milliseconds from the loss of NATS to the end.
+const LOST_TIME: u64 = 1_000;
+
+/// Runs the gateway until a signal asks it to end, or until it cannot go on.
+///
+/// It connects to NATS first and listens only then, so that a client that can connect
+/// is served. SIGINT, SIGTERM, SIGQUIT and SIGHUP end it within three seconds.
 ///
 /// # Errors
-/// None yet.
-pub fn run(_config: &Config) -> Result<(), Infallible> {
-    Ok(())
+///
+/// [`Error`]; its text is for the user. Clients were disconnected.
+pub fn run(config: &Config) -> Result<(), Error> {
+    if let Some(cpu) = config.cpu {
+        process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
+    }
+    match process::raise_descriptor_limit() {
+        Ok(limit) => log::debug!("descriptor limit: {limit:?}"),
+        Err(error) => log::warn!(
+            "cannot raise the limit of open files, which limits the clients: {error}; \
+             raise it with ulimit -n"
+        ),
+    }
+    let Some(mut reactor) = Reactor::start(config)? else {
+        return Ok(());
+    };
+    reactor.run()
+}
+
+/// Everything that the loop owns.
+struct Reactor {
+    poll: Poll,
+    clock: Clock,
+    signals: Signals,
+    listener: Option<Listener>,
+    broker: Broker,
+    clients: Clients,
+    site: Site,
+    gateway: Gateway,
+    outbox: Outbox,
+    /// What is read from clients passes through here; a connection keeps only what it
+    /// cannot parse yet.
+    buffer: Vec<u8>,
+}
+
+/// Why the loop ends.
+enum End {
+    Signal,
+    Lost(BrokerError),
+    Failed(Error),
+}
+
+impl Reactor {
+    /// Connects to NATS and listens. `None` if a signal asked to end meanwhile.
+    fn start(config: &Config) -> Result<Option<Self>, Error> {
+        let system = |what| move |source| Error::System { what, source };
+        let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
+        let mut poll = Poll::new().map_err(system("make a poll"))?;
+        let mut clock = Clock::new();
+        let mut signals =
+            Signals::new(poll.registry(), SIGNALS).map_err(system("watch for signals"))?;
+        let seed = process::random_seed().map_err(system("read random numbers"))?;
+        let mut events = Events::with_capacity(EVENTS);
+        let Some(broker) =
+            Broker::connect(&servers, &mut poll, &mut events, &mut signals, &mut clock)?
+        else {
+            return Ok(None);
+        };
+        log::info!("Connected to {} at {}", broker.server(), broker.url());
+        let request_timeout = config.request_timeout.as_millis();
+        let mut reactor = Self {
+            poll,
+            clock,
+            signals,
+            listener: None,
+            broker,
+            clients: Clients::new(),
+            site: Site::new(config),
+            gateway: Gateway::new(Options {
+                api_path: config.api_path.clone(),
+                request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
+                seed,
+                write_head,
+            }),
+            outbox: Outbox::default(),
+            buffer: vec![0; READ_MAX],
+        };
+        let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
+        reactor
+            .gateway
+            .broker_connected(now, limits, &mut reactor.outbox);
+        reactor.settle();
+        reactor.listen(config)?;
+        Ok(Some(reactor))
+    }
+
+    fn listen(&mut self, config: &Config) -> Result<(), Error> {
+        let refused = |source| Error::Listen {
+            addr: config.addr,
+            port: config.port,
+            source,
+        };
+        let mut listener =
+            Listener::bind(config.addr, config.port, config.reuse_port).map_err(refused)?;
+        listener
+            .register(self.poll.registry(), LISTENER)
+            .map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        log::info!("Listening on http://{address}");
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        let mut events = Events::with_capacity(EVENTS);
+        let end = loop {
+            if let Err(end) = self.turn(&mut events, None) {
+                break end;
+            }
+        };
+        match end {
+            End::Signal => {
+                log::info!("Stopping");
+                self.stop(&mut events, STOP_TIME, STOP_ANSWERS);
+                log::info!("Stopped");
+                Ok(())
+            }
+            End::Lost(cause) => {
+                let url = self.broker.url().to_owned();
+                self.broker.abandon();
+                self.stop(&mut events, LOST_TIME, 0);
+                Err(Error::BrokerLost { url, cause })
+            }
+            End::Failed(error) => Err(error),
+        }
+    }
+
+    /// One turn of the loop. The poll sleeps until `limit` at most.
+    fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
+        self.poll(events, limit)?;
+        let now = self.clock.tick();
+        self.site.tick(now);
+        let mut is_signalled = false;
+        for event in events.iter() {
+            match event.token() {
+                LISTENER => {
+                    if let Some(listener) = &mut self.listener {
+                        listener.set_ready();
+                    }
+                }
+                BROKER => self.broker.set_ready(event),
+                SIGNALS => is_signalled = self.signals.take() > 0,
+                _ => self.clients.set_ready(event),
+            }
+        }
+        // Not before all events are noted: they do not come again.
+        if is_signalled {
+            return Err(End::Signal);
+        }
+        if let Some(listener) = &mut self.listener {
+            let registry = self.poll.registry();
+            listener.accept(now, |socket, remote| {
+                self.clients.insert(registry, socket, remote, now);
+            });
+        }
+        self.read_broker().map_err(End::Lost)?;
+        self.serve_clients();
+        self.run_timers(now).map_err(End::Lost)?;
+        self.broker.write().map_err(End::Lost)?;
+        self.clients.flush(&mut self.clock);
+        // A failed write ends a client, of which the gateway must hear before the key
+        // is free.
+        self.settle();
+        self.clients.reap();
+        Ok(())
+    }
+
+    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
+        let is_busy = self.clients.has_output()
+            || self.clients.ready_len() > 0 && self.takes_clients_input()
+            || self.broker.has_output()
+            || self.broker.has_input() && self.takes_broker_input()
+            || self.listener.as_ref().is_some_and(Listener::is_ready);
+        let sleep = if is_busy {
+            Some(std::time::Duration::ZERO)
+        } else {
+            [
+                limit,
+                self.gateway.next_timeout(),
+                self.clients.next_timeout(),
+                self.broker.next_timeout(),
+                self.listener.as_ref().and_then(Listener::next_timeout),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|due| self.clock.until(due))
+        };
+        match self.poll.poll(events, sleep) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(source) => Err(End::Failed(Error::System {
+                what: "poll for events",
+                source,
+            })),
+        }
+    }
+
+    /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
+    /// used up.
+    fn read_broker(&mut self) -> Result<(), BrokerError> {
+        let now = self.clock.now();
+        let mut budget = BROKER_BUDGET;
+        while self.takes_broker_input() {
+            match self.broker.next(now)? {
+                Some(event) => {
+                    tell(&mut self.gateway, event, now, &mut self.outbox);
+                    self.settle();
+                }
+                None => match self.broker.read(budget)? {
+                    0 => break,
+                    len => budget -= len,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for what messages from NATS lead to. What waits for slow
+    /// clients does not count: NATS cuts off whoever does not read.
+    fn takes_broker_input(&self) -> bool {
+        self.clients.fresh() < OUTPUT_BUDGET
+    }
+
+    fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
+        while let Some((key, kind)) = self.clients.due(now) {
+            self.expire(key, kind, now);
+            self.settle();
+        }
+        if self.gateway.next_timeout().is_some_and(|due| due <= now) {
+            self.gateway.timeout(now, &mut self.outbox);
+            self.settle();
+        }
+        self.clients.look_at_slow(now);
+        self.settle();
+        self.broker.timeout(now)
+    }
+
+    /// A connection has not done in time what it had to do.
+    fn expire(&mut self, key: u32, kind: Kind, now: Time) {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        let progress = connection.output.as_ref().map(|output| output.progress());
+        match kind {
+            // Whoever has begun a request hears why it ends.
+            Kind::Head | Kind::Body if !connection.stash.is_empty() => {
+                log::debug!("client {} is too slow in asking", connection.remote);
+                self.site.fail(&mut self.clients, key, 408, now);
+            }
+            // It still takes what it was sent: it may have the time again.
+            Kind::Idle | Kind::Close
+                if progress.is_some_and(|time| now.0 - time.0 < kind.duration()) =>
+            {
+                self.clients.arm(key, kind, now);
+            }
+            _ => self.clients.kill(key),
+        }
+    }
+
+    /// Does what the gateway asks for, until it asks for nothing more. Called after
+    /// each of its inputs, and after each end of a client.
+    fn settle(&mut self) {
+        let now = self.clock.now();
+        loop {
+            self.broker.queue(&self.outbox);
+            for (ClientKey(key), delivery) in self.outbox.drain_clients() {
+                deliver(&mut self.clients, &self.site, key, delivery, now);
+            }
+            self.outbox.clear();
+            let Some(client) = self.clients.take_doomed() else {
+                return;
+            };
+            self.gateway.client_closed(now, client, &mut self.outbox);
+        }
+    }
+
+    /// Ends all connections in good order, within `time` milliseconds. Web requests may
+    /// still be answered in the first `answers` of them. A signal meanwhile ends at once.
+    fn stop(&mut self, events: &mut Events, time: u64, answers: u64) {
+        let now = self.clock.tick();
+        let (end, mut last_answer) = (Time(now.0 + time), Some(Time(now.0 + answers)));
+        self.listener = None;
+        self.site.is_closing = true;
+        for key in self.clients.keys() {
+            self.dismiss(key, now);
+            self.settle();
+        }
+        self.clients.reap();
+        while self.clients.len() > 0 && self.clock.now() < end {
+            let now = self.clock.now();
+            if last_answer.is_some_and(|time| time <= now) {
+                last_answer = None;
+                for key in self.clients.keys() {
+                    self.answer_unavailable(key, now);
+                    self.settle();
+                }
+            }
+            match self.turn(events, Some(last_answer.unwrap_or(end))) {
+                Ok(()) => {}
+                Err(End::Lost(error)) => {
+                    log::debug!("lost the connection to NATS while stopping: {error}");
+                    self.broker.abandon();
+                    last_answer = last_answer.and(Some(now));
+                }
+                Err(End::Signal | End::Failed(_)) => return,
+            }
+        }
+    }
+
+    /// Ends a connection in the way that is right for it; an open web request stays.
+    fn dismiss(&mut self, key: u32, now: Time) {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        match &connection.phase {
+            Phase::WebSocket(_) => self.close_socket(key, Some(1001), "server is going away"),
+            Phase::Http(http) if http.work.is_some() => {}
+            Phase::Http(_) if !connection.stash.is_empty() => {
+                self.site.fail(&mut self.clients, key, 503, now);
+            }
+            Phase::Http(_) if connection.output.is_none() => self.clients.kill(key),
+            Phase::Http(_) => self.clients.close(key, Kind::Linger, now),
+            Phase::Closing | Phase::Dead => {}
+        }
+    }
+
+    /// Answers an open web request with 503, in place of the gateway.
+    fn answer_unavailable(&mut self, key: u32, now: Time) {
+        if let Some(connection) = self.clients.get_mut(key)
+            && let Phase::Http(http) = &mut connection.phase
+            && let Some(work) = http.work.take()
+        {
+            self.site.unavailable(&mut self.clients, key, &work, now);
+        }
+    }
+}
+
+/// Gives the gateway an event of the NATS connection.
+fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox) {
+    match event {
+        Event::Message(message) => {
+            log::trace!(
+                "<== {}: {}",
+                String::from_utf8_lossy(message.subject),
+                String::from_utf8_lossy(message.payload)
+            );
+            let message = BrokerMessage {
+                sid: message.sid,
+                subject: message.subject,
+                payload: message.payload,
+                status: message.status,
+            };
+            gateway.broker_message(now, message, outbox);
+        }
+        Event::PermissionViolation(text) => {
+            log::error!("NATS refuses a subject: {text}; give the gateway's user the right to it");
+        }
+        Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
+        Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
+        Event::Connected => {}
+    }
+}
+
+/// Does one thing that the gateway wants done for a connection.
+fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now: Time) {
+    let Some(connection) = clients.get_mut(key) else {
+        return;
+    };
+    match (delivery, &mut connection.phase) {
+        (Delivery::Message(message), Phase::WebSocket(_)) => {
+            clients.push(key, Piece::Message(message), now);
+        }
+        (Delivery::Web(response), Phase::Http(http)) => {
+            if let Some(work) = http.work.take() {
+                connection.known = false;
+                site.answer(clients, key, &work, *response, now);
+            }
+        }
+        (Delivery::Resume, _) => clients.wake(key),
+        (Delivery::Close(reason), Phase::WebSocket(_)) => {
+            let (code, text) = match reason {
+                CloseReason::Overflow => (1013, "too many events wait for a service"),
+            };
+            log::debug!("client {} closed: {text}", connection.remote);
+            input::close_socket(clients, key, Some(code), text, now);
+        }
+        // It closed while the gateway did not know it yet.
+        (Delivery::Message(_) | Delivery::Web(_) | Delivery::Close(_), _) => {}
+    }
 }

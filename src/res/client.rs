@@ -102,11 +102,15 @@ fn part<'a>(text: &Cow<'a, str>, start: usize, end: usize) -> Cow<'a, str> {
     }
 }
 
+/// The parameters of a request are not what its kind takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidParams;
+
 /// Parameters of an unsubscribe request: how many direct subscriptions end.
 ///
 /// # Errors
-/// `Err(())` when the parameters are not valid.
-pub fn parse_count(params: Option<&str>) -> Result<u64, ()> {
+/// When the parameters are not valid.
+pub fn parse_count(params: Option<&str>) -> Result<u64, InvalidParams> {
     let mut count = None;
     if let Some(params) = params {
         json::object(params, |name, raw| {
@@ -115,10 +119,10 @@ pub fn parse_count(params: Option<&str>) -> Result<u64, ()> {
             }
             Ok(())
         })
-        .map_err(|_| ())?;
+        .map_err(|_| InvalidParams)?;
     }
     match count.unwrap_or(1) {
-        0 => Err(()),
+        0 => Err(InvalidParams),
         count => Ok(count),
     }
 }
@@ -126,8 +130,8 @@ pub fn parse_count(params: Option<&str>) -> Result<u64, ()> {
 /// Parameters of a version request: the client's protocol version, if it names one.
 ///
 /// # Errors
-/// `Err(())` when the parameters are not valid.
-pub fn parse_protocol(params: Option<&str>) -> Result<Option<Cow<'_, str>>, ()> {
+/// When the parameters are not valid.
+pub fn parse_protocol(params: Option<&str>) -> Result<Option<Cow<'_, str>>, InvalidParams> {
     let mut protocol = None;
     if let Some(params) = params {
         json::object(params, |name, raw| {
@@ -136,7 +140,7 @@ pub fn parse_protocol(params: Option<&str>) -> Result<Option<Cow<'_, str>>, ()> 
             }
             Ok(())
         })
-        .map_err(|_| ())?;
+        .map_err(|_| InvalidParams)?;
     }
     Ok(protocol.filter(|protocol| !protocol.is_empty()))
 }
@@ -252,12 +256,12 @@ mod tests {
             (Some(r#"{"count":null}"#), Ok(1)),
             (Some(r#"{"count":3}"#), Ok(3)),
             (Some(r#"{"Count":2,"x":[]}"#), Ok(2)),
-            (Some(r#"{"count":0}"#), Err(())),
-            (Some(r#"{"count":-1}"#), Err(())),
-            (Some(r#"{"count":1.5}"#), Err(())),
-            (Some(r#"{"count":"1"}"#), Err(())),
-            (Some("[]"), Err(())),
-            (Some("1"), Err(())),
+            (Some(r#"{"count":0}"#), Err(InvalidParams)),
+            (Some(r#"{"count":-1}"#), Err(InvalidParams)),
+            (Some(r#"{"count":1.5}"#), Err(InvalidParams)),
+            (Some(r#"{"count":"1"}"#), Err(InvalidParams)),
+            (Some("[]"), Err(InvalidParams)),
+            (Some("1"), Err(InvalidParams)),
         ] {
             assert_eq!(parse_count(params), expected, "{params:?}");
         }
@@ -271,7 +275,10 @@ mod tests {
             parse_protocol(Some(r#"{"protocol":"1.2.3"}"#)),
             Ok(Some("1.2.3".into()))
         );
-        assert_eq!(parse_protocol(Some(r#"{"protocol":1}"#)), Err(()));
-        assert_eq!(parse_protocol(Some("[]")), Err(()));
+        assert_eq!(
+            parse_protocol(Some(r#"{"protocol":1}"#)),
+            Err(InvalidParams)
+        );
+        assert_eq!(parse_protocol(Some("[]")), Err(InvalidParams));
     }
 }

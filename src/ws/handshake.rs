@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::http::date::Date;
-use crate::http::response::{TEXT, reason};
-use crate::http::{Head, Persistence, ResponseWriter, Version};
+use crate::http::{Head, Version};
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +20,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status code of the answer, see [`write_refusal`].
+    /// The status code of the answer.
     pub fn status(self) -> u16 {
         match self {
             Self::NoUpgrade | Self::Version | Self::Key => 400,
@@ -87,15 +85,6 @@ pub fn write_accept(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// Appends the whole answer to a refused request: the status as plain text, and the
-/// version that this server speaks (RFC 6455, 4.4).
-pub fn write_refusal(refusal: Refusal, date: &Date, persistence: Persistence, out: &mut Vec<u8>) {
-    let status = refusal.status();
-    ResponseWriter::new(out, status, date, persistence)
-        .constant("Sec-WebSocket-Version", "13")
-        .body(TEXT, reason(status).as_bytes(), false);
-}
-
 /// The value that proves that the server understood the key (RFC 6455, 4.2.2).
 fn accept_key(key: &[u8]) -> [u8; 28] {
     let mut hash = sha1_smol::Sha1::new();
@@ -125,7 +114,6 @@ fn base64(digest: &[u8; 20]) -> [u8; 28] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::date::imf_fixdate;
 
     const GOOD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -220,13 +208,7 @@ mod tests {
             (Refusal::Key, 400),
         ];
         for (refusal, status) in table {
-            let mut out = Vec::new();
-            write_refusal(refusal, &imf_fixdate(0), Persistence::Keep, &mut out);
-            let text = String::from_utf8(out).unwrap();
-            let reason = reason(status);
-            assert!(text.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")));
-            assert!(text.contains("\r\nSec-WebSocket-Version: 13\r\n"));
-            assert!(text.ends_with(&format!("\r\n\r\n{reason}")));
+            assert_eq!(refusal.status(), status);
         }
     }
 }

@@ -61,7 +61,13 @@ impl Heart {
             api_path: "/api/".into(),
             request_timeout: REQUEST_TIMEOUT,
             seed: [1, 2, 3, 4],
-            write_head: |head, out| out.extend_from_slice(head),
+            write_head: |head, remote, out| {
+                if !head.is_empty() {
+                    out.extend_from_slice(head);
+                    out.push(b',');
+                }
+                out.extend_from_slice(format!("\"remoteAddr\":\"{remote}\"").as_bytes());
+            },
         });
         let mut heart = Self {
             gateway,

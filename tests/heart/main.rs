@@ -15,4 +15,5 @@ mod races;
 mod random;
 mod replica;
 mod resets;
+mod revival;
 mod web;

@@ -1,0 +1,46 @@
+# Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test setup fuzz fmt lint doc ci clean
+
+# Seconds that `make fuzz` spends on each target, and which targets (empty: all).
+SECONDS ?= 60
+TARGETS ?=
+
+help: ## show this list
+	@echo "Tidegate, a realtime and REST API gateway for the RES protocol"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
+	@tests/tools/run.sh
+
+build: ## debug build of the gateway and the examples
+	cargo build --bins --examples
+
+test: ## all tests: Rust, ResClient in Node, pages in Chromium
+	@tests/tools/test.sh
+
+setup: ## install what `make run` and `make test` need, as far as possible
+	@tests/tools/setup.sh
+
+fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
+	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)
+
+fmt: ## format the source
+	cargo fmt
+
+lint: ## formatting, clippy and documentation, warnings as errors
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+
+doc: ## build the documentation of the library
+	cargo doc --no-deps
+
+ci: ## what continuous integration runs
+	@.ci/run
+
+clean: ## remove what was built and downloaded
+	cargo clean
+	rm -rf .tools artifacts tests/node_modules

@@ -1,0 +1,456 @@
+//! The NATS connection: its socket, its buffers, and how it is made.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use mio::event::Event as Readiness;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Registry};
+
+use super::clock::Clock;
+use super::connection::{BROKER, SIGNALS};
+use super::error::{BrokerError, Error, Refusal};
+use super::signals::Signals;
+use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
+use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
+
+/// Size of the input buffer; it grows while a larger message is coming in.
+const INPUT: usize = 256 << 10;
+
+/// Size of the input buffer above which it is given back when it is empty.
+const INPUT_KEPT: usize = 1 << 20;
+
+/// Room that a read must have at least.
+const ROOM: usize = 64 << 10;
+
+/// Room for output that is kept while there is none.
+const OUTPUT_KEPT: usize = 1 << 20;
+
+/// Waiting output above which clients are not read.
+const OUTPUT_HIGH: usize = 8 << 20;
+
+/// Waiting output at which the connection is given up. Clients are not read long
+/// before, and what the gateway asks for by itself is bounded too, so that only a
+/// server which takes nothing at all leads here.
+const OUTPUT_MAX: usize = 512 << 20;
+
+/// Time to connect, in milliseconds, for the socket and the greeting together.
+const CONNECT_TIMEOUT: u64 = 2_000;
+
+/// A ready connection to the NATS server.
+#[derive(Debug)]
+pub(super) struct Broker {
+    socket: TcpStream,
+    url: String,
+    parser: Parser,
+    client: Client,
+    /// Input buffer; `start..end` of it was received and not parsed.
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Output buffer; what comes before `written` has left.
+    output: Vec<u8>,
+    written: usize,
+    readable: bool,
+    writable: bool,
+    hung_up: bool,
+    /// The input may hold a whole operation.
+    unparsed: bool,
+    is_abandoned: bool,
+}
+
+impl Broker {
+    /// Connects to the first server that takes the connection. `None` if a signal asked
+    /// to end instead.
+    ///
+    /// # Errors
+    ///
+    /// No server took it, or the system failed to poll.
+    pub(super) fn connect(
+        servers: &[ServerUrl],
+        poll: &mut Poll,
+        events: &mut Events,
+        signals: &mut Signals,
+        clock: &mut Clock,
+    ) -> Result<Option<Self>, Error> {
+        let mut refusals = Vec::new();
+        for server in servers {
+            let url = server.to_string();
+            // Resolving blocks; there is no client yet that would have to wait.
+            let addresses = match (server.host.as_str(), server.port).to_socket_addrs() {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    let cause = BrokerError::Resolve(error);
+                    refusals.push(Refusal { url, cause });
+                    continue;
+                }
+            };
+            let mut last = BrokerError::Resolve(ErrorKind::NotFound.into());
+            for address in addresses {
+                let now = clock.tick();
+                let mut broker = match Self::open(server, address, poll.registry(), now) {
+                    Ok(broker) => broker,
+                    Err(error) => {
+                        last = BrokerError::Socket(error);
+                        continue;
+                    }
+                };
+                match broker.greet(poll, events, signals, clock)? {
+                    Greeting::Ready => return Ok(Some(broker)),
+                    Greeting::Signal => return Ok(None),
+                    Greeting::Failed(error) => last = error,
+                }
+            }
+            refusals.push(Refusal { url, cause: last });
+        }
+        Err(Error::BrokerUnreachable(refusals))
+    }
+
+    /// The server's address, without credentials.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What the server said of itself, for the log.
+    pub(super) fn server(&self) -> String {
+        let info = self.client.info();
+        format!("nats-server {} ({})", info.version, info.server_name)
+    }
+
+    /// What the server allows.
+    pub(super) fn limits(&self) -> BrokerLimits {
+        BrokerLimits {
+            max_payload: self.client.info().max_payload(),
+        }
+    }
+
+    /// Notes a readiness event.
+    pub(super) fn set_ready(&mut self, event: &Readiness) {
+        if self.is_abandoned {
+            return;
+        }
+        if event.is_read_closed() || event.is_error() {
+            self.hung_up = true;
+        }
+        self.readable |= event.is_readable() || self.hung_up;
+        self.writable |= event.is_writable();
+    }
+
+    /// Whether [`Self::next`] or [`Self::read`] would find something to do at once.
+    pub(super) fn has_input(&self) -> bool {
+        self.readable || self.unparsed
+    }
+
+    /// Whether a write would find something to do at once.
+    pub(super) fn has_output(&self) -> bool {
+        self.writable && self.written < self.output.len()
+    }
+
+    /// Whether so much waits for the server that clients must not add to it.
+    pub(super) fn is_congested(&self) -> bool {
+        self.output.len() - self.written > OUTPUT_HIGH
+    }
+
+    /// When [`Self::timeout`] must be called.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        match self.is_abandoned {
+            true => None,
+            false => self.client.next_timeout().map(Time),
+        }
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    ///
+    /// The server no longer answers.
+    pub(super) fn timeout(&mut self, now: Time) -> Result<(), BrokerError> {
+        match self.is_abandoned {
+            true => Ok(()),
+            false => Ok(self.client.timeout(now.0, &mut self.output)?),
+        }
+    }
+
+    /// The next event in what was read; `None` if more must be read first.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended, by the server's word or by its fault.
+    pub(super) fn next(&mut self, now: Time) -> Result<Option<Event<'_>>, BrokerError> {
+        while self.start < self.end {
+            let input = &self.input[self.start..self.end];
+            let Some((len, op)) = self.parser.next(input).map_err(ClientError::from)? else {
+                break;
+            };
+            self.start += len;
+            if let Some(event) = self.client.handle(op, now.0, &mut self.output)? {
+                self.unparsed = true;
+                return Ok(Some(event));
+            }
+        }
+        self.unparsed = false;
+        Ok(None)
+    }
+
+    /// Reads once, `most` bytes at most, and returns how many came; 0 if none are there.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended.
+    pub(super) fn read(&mut self, most: usize) -> Result<usize, BrokerError> {
+        if !self.readable || most == 0 {
+            return Ok(0);
+        }
+        self.make_room();
+        let room = most.min(self.input.len() - self.end);
+        loop {
+            let end = self.end + room;
+            match self.socket.read(&mut self.input[self.end..end]) {
+                Ok(0) => return Err(self.client.disconnected().into()),
+                Ok(len) => {
+                    self.end += len;
+                    self.unparsed = true;
+                    // Less than asked for is all there was; more will be an event.
+                    if len < room && !self.hung_up {
+                        self.readable = false;
+                    }
+                    return Ok(len);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(0);
+                }
+                Err(error) => return Err(BrokerError::Socket(error)),
+            }
+        }
+    }
+
+    /// Has nothing more to do with the server. Nothing is read, sent or due any more.
+    pub(super) fn abandon(&mut self) {
+        self.is_abandoned = true;
+        self.readable = false;
+        self.writable = false;
+        self.unparsed = false;
+        self.start = self.end;
+        self.output = Vec::new();
+        self.written = 0;
+    }
+
+    /// Queues what the gateway asks for.
+    pub(super) fn queue(&mut self, outbox: &Outbox) {
+        if self.is_abandoned {
+            return;
+        }
+        for &op in outbox.broker() {
+            match op {
+                BrokerOp::Publish {
+                    subject,
+                    reply,
+                    payload,
+                } => {
+                    let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
+                    log::trace!(
+                        "==> {}: {}",
+                        String::from_utf8_lossy(subject),
+                        String::from_utf8_lossy(payload)
+                    );
+                    let reply = Some(outbox.bytes(reply));
+                    if !writer::publish_fits(subject, reply, payload.len()) {
+                        drop_too_long(subject);
+                        continue;
+                    }
+                    writer::publish(&mut self.output, subject, reply, payload);
+                }
+                BrokerOp::Subscribe { sid, subject } => {
+                    let subject = outbox.bytes(subject);
+                    if !writer::subscribe_fits(subject, sid) {
+                        drop_too_long(subject);
+                        continue;
+                    }
+                    writer::subscribe(&mut self.output, sid, subject);
+                }
+                BrokerOp::Unsubscribe { sid } => writer::unsubscribe(&mut self.output, sid),
+            }
+        }
+    }
+
+    /// Writes what the socket takes.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended, or the server takes too little.
+    pub(super) fn write(&mut self) -> Result<(), BrokerError> {
+        while self.writable && self.written < self.output.len() {
+            match self.socket.write(&self.output[self.written..]) {
+                Ok(0) => return Err(BrokerError::Socket(ErrorKind::WriteZero.into())),
+                Ok(len) => {
+                    self.written += len;
+                    // Less than offered is all it takes; more room will be an event.
+                    self.writable = self.written == self.output.len();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) => return Err(BrokerError::Socket(error)),
+            }
+        }
+        let waiting = self.output.len() - self.written;
+        if waiting == 0 {
+            self.output.clear();
+            self.output.shrink_to(OUTPUT_KEPT);
+            self.written = 0;
+        } else if self.written > OUTPUT_KEPT && self.written > waiting {
+            // Moves less than has left since the last time.
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
+        if waiting > OUTPUT_MAX {
+            return Err(BrokerError::Backlog { bytes: waiting });
+        }
+        Ok(())
+    }
+
+    fn open(
+        server: &ServerUrl,
+        address: SocketAddr,
+        registry: &Registry,
+        now: Time,
+    ) -> io::Result<Self> {
+        let mut socket = TcpStream::connect(address)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut socket, BROKER, interest)?;
+        socket.set_nodelay(true)?;
+        let options = Options {
+            name: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            credentials: server.credentials.clone(),
+            connect_timeout_ms: CONNECT_TIMEOUT,
+            ..Options::default()
+        };
+        Ok(Self {
+            socket,
+            url: server.to_string(),
+            parser: Parser::default(),
+            client: Client::new(options, now.0),
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            output: Vec::new(),
+            written: 0,
+            readable: false,
+            writable: false,
+            hung_up: false,
+            unparsed: false,
+            is_abandoned: false,
+        })
+    }
+
+    /// Waits until the connection is made and the server agrees.
+    fn greet(
+        &mut self,
+        poll: &mut Poll,
+        events: &mut Events,
+        signals: &mut Signals,
+        clock: &mut Clock,
+    ) -> Result<Greeting, Error> {
+        let mut connected = false;
+        loop {
+            let sleep = self.next_timeout().map(|due| clock.until(due));
+            match poll.poll(events, sleep) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(Error::System {
+                        what: "poll for events",
+                        source: error,
+                    });
+                }
+                _ => {}
+            }
+            let now = clock.tick();
+            for event in events.iter() {
+                match event.token() {
+                    SIGNALS if signals.take() > 0 => return Ok(Greeting::Signal),
+                    BROKER => self.set_ready(event),
+                    _ => {}
+                }
+            }
+            if let Err(error) = self.timeout(now) {
+                return Ok(Greeting::Failed(match connected {
+                    true => error,
+                    false => BrokerError::ConnectTimeout {
+                        ms: CONNECT_TIMEOUT,
+                    },
+                }));
+            }
+            match self.progress(&mut connected, now) {
+                Ok(true) => return Ok(Greeting::Ready),
+                Ok(false) => {}
+                Err(error) => return Ok(Greeting::Failed(error)),
+            }
+        }
+    }
+
+    /// One step of the greeting: whether the server has agreed.
+    fn progress(&mut self, connected: &mut bool, now: Time) -> Result<bool, BrokerError> {
+        if !*connected {
+            if let Some(error) = self.socket.take_error().map_err(BrokerError::Socket)? {
+                return Err(BrokerError::Socket(error));
+            }
+            *connected = match self.socket.peer_addr() {
+                Ok(_) => true,
+                Err(error) if error.kind() == ErrorKind::NotConnected => false,
+                Err(error) => return Err(BrokerError::Socket(error)),
+            };
+            if !*connected {
+                return Ok(false);
+            }
+        }
+        while self.read(INPUT)? > 0 {
+            while self.next(now)?.is_some() {
+                if self.client.phase() == Phase::Ready {
+                    return Ok(true);
+                }
+            }
+        }
+        self.write()?;
+        Ok(false)
+    }
+
+    /// Sees to it that the buffer has room for a read behind what it holds.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.input.len() > INPUT_KEPT {
+                self.input.truncate(INPUT);
+                self.input.shrink_to_fit();
+            }
+        }
+        if self.input.len() - self.end >= ROOM {
+            return;
+        }
+        self.input.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.input.len() - self.end < ROOM {
+            // The parser refuses what is too large before this grows beyond it.
+            let len = (2 * self.input.len()).max(INPUT);
+            self.input.resize(len, 0);
+        }
+    }
+}
+
+/// The gateway refuses such subjects before they come here. If one slips through, it
+/// must not cost all clients the connection, which the server would close.
+fn drop_too_long(subject: &[u8]) {
+    log::error!(
+        "dropped an operation on a subject of {} bytes, which NATS would not take",
+        subject.len()
+    );
+}
+
+/// How the greeting ended.
+enum Greeting {
+    Ready,
+    Signal,
+    Failed(BrokerError),
+}

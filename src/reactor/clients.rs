@@ -1,0 +1,491 @@
+//! The table of client connections, and the lists of those with work to do.
+//!
+//! Nothing here parses or knows the gateway. A connection that the gateway knows and
+//! that ends is put on [`Clients::take_doomed`]'s list; the reactor tells the gateway.
+
+use std::collections::VecDeque;
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use slab::Slab;
+use socket2::SockRef;
+
+use super::clock::Clock;
+use super::connection::{CONNECTIONS_MAX, Connection, Phase, key_of, token};
+use super::deadlines::{Deadlines, Kind};
+use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
+use crate::gateway::{ClientKey, Time};
+
+/// Writes of one turn before the loop looks at its input again.
+const FLUSH_WRITES: usize = 1_000;
+
+/// Milliseconds of one turn's writes before the loop looks at its input again.
+const FLUSH_TIME: u64 = 5;
+
+/// Writes between two looks at the clock.
+const FLUSH_STEP: usize = 32;
+
+/// Output queues that are kept for the next connection in need of one.
+const SPARE_QUEUES: usize = 1_024;
+
+/// Room of a kept queue, in pieces; larger ones are given back.
+const SPARE_CAPACITY: usize = 64;
+
+/// Milliseconds between two looks at the clients that may be too slow.
+const SLOW_STEP: u64 = 1_000;
+
+/// Milliseconds between two log lines about slow clients.
+const SLOW_LOG_STEP: u64 = 10_000;
+
+/// All connections.
+#[derive(Debug)]
+pub(super) struct Clients {
+    table: Slab<Connection>,
+    generation: u32,
+    /// To be served: input to parse, or a socket to read.
+    ready: VecDeque<u32>,
+    /// To be written to.
+    dirty: VecDeque<u32>,
+    /// Gone; their keys are freed after the turn.
+    dead: Vec<u32>,
+    /// The gateway must be told that they are gone.
+    doomed: Vec<ClientKey>,
+    deadlines: Deadlines,
+    slow: SlowClients,
+    #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
+    spare: Vec<Box<Output>>,
+    scratch: Vec<u8>,
+    /// Bytes queued for sockets that may take them.
+    fresh: usize,
+}
+
+/// Clients that may be too slow, and how many were.
+#[derive(Debug, Default)]
+struct SlowClients {
+    watched: Vec<mio::Token>,
+    look: Option<Time>,
+    closed: u64,
+    logged: u64,
+    next_log: Time,
+}
+
+impl Clients {
+    /// No connections.
+    pub(super) fn new() -> Self {
+        Self {
+            table: Slab::new(),
+            generation: 0,
+            ready: VecDeque::new(),
+            dirty: VecDeque::new(),
+            dead: Vec::new(),
+            doomed: Vec::new(),
+            deadlines: Deadlines::new(),
+            slow: SlowClients::default(),
+            spare: Vec::new(),
+            scratch: Vec::new(),
+            fresh: 0,
+        }
+    }
+
+    /// Takes a new connection in. It has the time for a head to say something.
+    pub(super) fn insert(
+        &mut self,
+        registry: &Registry,
+        mut socket: TcpStream,
+        remote: SocketAddr,
+        now: Time,
+    ) {
+        if self.table.len() >= CONNECTIONS_MAX {
+            return;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.table.vacant_entry();
+        let key = entry.key() as u32;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = registry.register(&mut socket, token(key, self.generation), interest) {
+            log::warn!("cannot take client {remote} into the poll loop: {error}");
+            return;
+        }
+        let connection = entry.insert(Connection::new(socket, remote, self.generation));
+        self.deadlines
+            .arm(&mut connection.timer, Kind::Head, ClientKey(key), now);
+    }
+
+    /// How many connections there are, those included that end with this turn.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The connection with this key, unless it is gone.
+    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Connection> {
+        self.table
+            .get_mut(key as usize)
+            .filter(|connection| !matches!(connection.phase, Phase::Dead))
+    }
+
+    /// The keys of all connections that are not gone.
+    pub(super) fn keys(&self) -> Vec<u32> {
+        self.table
+            .iter()
+            .filter(|(_, connection)| !matches!(connection.phase, Phase::Dead))
+            .map(|(key, _)| key as u32)
+            .collect()
+    }
+
+    /// Bytes that wait for sockets which may take them: work that this process has
+    /// taken on and not done. What waits for slow readers is not in it.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    /// Whether there is something to write.
+    pub(super) fn has_output(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        [self.deadlines.next(), self.slow.look]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Notes a readiness event.
+    pub(super) fn set_ready(&mut self, event: &Event) {
+        let key = key_of(event.token());
+        let Some(connection) = self.table.get_mut(key as usize) else {
+            return;
+        };
+        if token(key, connection.generation) != event.token() {
+            return;
+        }
+        if event.is_read_closed() || event.is_error() {
+            connection.hung_up = true;
+        }
+        if event.is_readable() || connection.hung_up {
+            connection.readable = true;
+        }
+        if event.is_writable() && !connection.writable {
+            connection.writable = true;
+            self.mark_dirty(key);
+        }
+        self.wake(key);
+    }
+
+    /// Puts a connection on the list of those to be served, if it has input.
+    pub(super) fn wake(&mut self, key: u32) {
+        if let Some(connection) = self.get_mut(key)
+            && connection.has_input()
+            && !connection.ready
+        {
+            connection.ready = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// How many connections are to be served.
+    pub(super) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes the next connection to be served off the list.
+    pub(super) fn next_ready(&mut self) -> Option<u32> {
+        let key = self.ready.pop_front()?;
+        if let Some(connection) = self.table.get_mut(key as usize) {
+            connection.ready = false;
+        }
+        Some(key)
+    }
+
+    /// Starts the deadline of a connection, in place of the one it had.
+    pub(super) fn arm(&mut self, key: u32, kind: Kind, now: Time) {
+        if let Some(connection) = self.table.get_mut(key as usize) {
+            self.deadlines
+                .arm(&mut connection.timer, kind, ClientKey(key), now);
+        }
+    }
+
+    /// Starts a deadline unless one of this kind already runs.
+    pub(super) fn arm_once(&mut self, key: u32, kind: Kind, now: Time) {
+        if self.deadline(key) != Some(kind) {
+            self.arm(key, kind, now);
+        }
+    }
+
+    /// Ends the deadline of a connection.
+    pub(super) fn disarm(&mut self, key: u32) {
+        if let Some(connection) = self.table.get_mut(key as usize) {
+            self.deadlines.disarm(&mut connection.timer);
+        }
+    }
+
+    /// The deadline of a connection.
+    pub(super) fn deadline(&self, key: u32) -> Option<Kind> {
+        self.deadlines.kind(&self.table.get(key as usize)?.timer)
+    }
+
+    /// Queues output. A client that leaves too much unread is given up.
+    pub(super) fn push(&mut self, key: u32, piece: Piece, now: Time) {
+        let Some(connection) = self.table.get_mut(key as usize) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Dead) {
+            return;
+        }
+        let output = connection
+            .output
+            .get_or_insert_with(|| self.spare.pop().unwrap_or_default());
+        if output.cost() >= HARD_LIMIT {
+            self.give_up(key);
+            return;
+        }
+        let len = output.push(piece, now);
+        if !output.watched && output.cost() > SOFT_LIMIT {
+            output.watched = true;
+            self.slow.watched.push(token(key, connection.generation));
+            self.slow.look.get_or_insert(Time(now.0 + SLOW_STEP));
+        }
+        if connection.writable {
+            output.fresh += len;
+            self.fresh += len;
+            if !connection.dirty {
+                connection.dirty = true;
+                self.dirty.push_back(key);
+            }
+        }
+    }
+
+    /// Ends a connection after what is queued for it, within the deadline. The gateway
+    /// hears that the client is gone, and what the client still sends is thrown away.
+    pub(super) fn close(&mut self, key: u32, kind: Kind, now: Time) {
+        let Some(connection) = self.get_mut(key) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Closing) {
+            return;
+        }
+        connection.phase = Phase::Closing;
+        connection.stash = Vec::new();
+        connection.unparsed = false;
+        let is_written = connection.output.is_none();
+        if std::mem::take(&mut connection.known) {
+            self.doomed.push(ClientKey(key));
+        }
+        self.arm(key, kind, now);
+        self.wake(key);
+        if is_written {
+            self.end_output(key, now);
+        }
+    }
+
+    /// Ends a connection at once, with whatever waits for it.
+    pub(super) fn kill(&mut self, key: u32) {
+        let Some(connection) = self.table.get_mut(key as usize) else {
+            return;
+        };
+        if matches!(connection.phase, Phase::Dead) {
+            return;
+        }
+        connection.phase = Phase::Dead;
+        connection.stash = Vec::new();
+        if let Some(output) = connection.output.take() {
+            self.fresh -= output.fresh;
+            // The kernel would hold what it has of it until the client reads, which may
+            // be never. With this it forgets it and tells the client by a reset.
+            let _ = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
+        }
+        if std::mem::take(&mut connection.known) {
+            self.doomed.push(ClientKey(key));
+        }
+        self.deadlines.disarm(&mut connection.timer);
+        self.dead.push(key);
+    }
+
+    /// A connection that ended and that the gateway has not heard of.
+    pub(super) fn take_doomed(&mut self) -> Option<ClientKey> {
+        self.doomed.pop()
+    }
+
+    /// A connection whose deadline is over. The deadline stays until it is disarmed or
+    /// the connection is killed.
+    pub(super) fn due(&self, now: Time) -> Option<(u32, Kind)> {
+        let (key, kind) = self.deadlines.due(now)?;
+        Some((key.0, kind))
+    }
+
+    /// Gives up the clients that leave much unread and have read nothing for long.
+    pub(super) fn look_at_slow(&mut self, now: Time) {
+        if self.slow.look.is_none_or(|look| look > now) {
+            return;
+        }
+        let mut watched = std::mem::take(&mut self.slow.watched);
+        watched.retain(|&entry| {
+            let key = key_of(entry);
+            let Some(connection) = self.get_mut(key) else {
+                return false;
+            };
+            if token(key, connection.generation) != entry {
+                return false;
+            }
+            let Some(output) = &mut connection.output else {
+                return false;
+            };
+            if output.cost() <= SOFT_LIMIT {
+                output.watched = false;
+                return false;
+            }
+            if output.is_stalled(now) {
+                self.give_up(key);
+                return false;
+            }
+            true
+        });
+        self.slow.watched = watched;
+        let unlogged = self.slow.closed - self.slow.logged;
+        if unlogged > 0 && self.slow.next_log <= now {
+            log::info!(
+                "closed {unlogged} clients that read too slowly, {} since the start",
+                self.slow.closed
+            );
+            self.slow.logged = self.slow.closed;
+            self.slow.next_log = Time(now.0 + SLOW_LOG_STEP);
+        }
+        let is_idle = self.slow.watched.is_empty() && self.slow.closed == self.slow.logged;
+        self.slow.look = (!is_idle).then_some(Time(now.0 + SLOW_STEP));
+    }
+
+    /// Writes to the connections that have output, first come, first served, each once.
+    /// What the budget leaves is written in the next turn.
+    pub(super) fn flush(&mut self, clock: &mut Clock) {
+        let start = clock.now();
+        for count in 1..=self.dirty.len().min(FLUSH_WRITES) {
+            let Some(key) = self.dirty.pop_front() else {
+                return;
+            };
+            self.write(key, start);
+            if count % FLUSH_STEP == 0 && clock.tick().0 >= start.0 + FLUSH_TIME {
+                return;
+            }
+        }
+    }
+
+    /// Frees the keys of the dead. A key that still stands in a list is freed later, so
+    /// that the list cannot name a new connection.
+    pub(super) fn reap(&mut self) {
+        let table = &mut self.table;
+        self.dead.retain(|&key| {
+            let is_listed = table
+                .get(key as usize)
+                .is_some_and(|connection| connection.ready || connection.dirty);
+            if !is_listed {
+                table.try_remove(key as usize);
+            }
+            is_listed
+        });
+    }
+
+    fn mark_dirty(&mut self, key: u32) {
+        let Some(connection) = self.table.get_mut(key as usize) else {
+            return;
+        };
+        let Some(output) = &mut connection.output else {
+            return;
+        };
+        self.fresh += output.bytes() - output.fresh;
+        output.fresh = output.bytes();
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push_back(key);
+        }
+    }
+
+    fn write(&mut self, key: u32, now: Time) {
+        let Some(connection) = self.table.get_mut(key as usize) else {
+            return;
+        };
+        connection.dirty = false;
+        let Some(output) = &mut connection.output else {
+            return;
+        };
+        self.fresh -= std::mem::take(&mut output.fresh);
+        match output.write_to(&mut connection.socket, &mut self.scratch, now) {
+            Ok(Written::All) => {
+                if let Some(output) = connection.output.take() {
+                    self.keep_spare(output);
+                }
+                self.written(key, now);
+            }
+            // In both cases it may have been left unread because of its output, and
+            // may have got rid of enough of it.
+            Ok(Written::Some) => {
+                self.mark_dirty(key);
+                self.wake(key);
+            }
+            Ok(Written::Blocked) => {
+                connection.writable = false;
+                self.wake(key);
+            }
+            Err(error) => {
+                log::debug!("client {} is gone: {error}", connection.remote);
+                self.kill(key);
+            }
+        }
+    }
+
+    /// Everything that was queued is written.
+    fn written(&mut self, key: u32, now: Time) {
+        let Some(connection) = self.get_mut(key) else {
+            return;
+        };
+        match &connection.phase {
+            Phase::Closing => self.end_output(key, now),
+            // The client has ended its side, and has now got all it asked for.
+            Phase::Http(http)
+                if connection.ended && !connection.unparsed && http.work.is_none() =>
+            {
+                self.kill(key);
+            }
+            // It may have been left unread because of its output.
+            _ => self.wake(key),
+        }
+    }
+
+    /// Ends our side of a closing connection.
+    fn end_output(&mut self, key: u32, now: Time) {
+        let Some(connection) = self.get_mut(key) else {
+            return;
+        };
+        if connection.ended || connection.socket.shutdown(Shutdown::Write).is_err() {
+            self.kill(key);
+        } else if self.deadline(key) != Some(Kind::Close) {
+            self.arm(key, Kind::Linger, now);
+        }
+    }
+
+    fn keep_spare(&mut self, mut output: Box<Output>) {
+        if self.spare.len() < SPARE_QUEUES && output.capacity() <= SPARE_CAPACITY {
+            output.watched = false;
+            self.spare.push(output);
+        }
+    }
+
+    fn give_up(&mut self, key: u32) {
+        if let Some(connection) = self.get_mut(key) {
+            log::debug!(
+                "client {} reads too slowly, closed with {} bytes unread",
+                connection.remote,
+                connection.output_bytes()
+            );
+            self.slow.closed += 1;
+            self.slow.look.get_or_insert(Time(0));
+            self.kill(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

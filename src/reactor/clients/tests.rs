@@ -1,0 +1,214 @@
+//! The table driven over real sockets of one host, in virtual time.
+
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream as Peer};
+
+use mio::{Events, Poll};
+
+use super::*;
+use crate::reactor::output::STALL_TIME;
+use crate::ws::Decoder;
+
+/// A table, its poll, and a listener that clients come from.
+struct Host {
+    poll: Poll,
+    listener: TcpListener,
+    clients: Clients,
+    clock: Clock,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self {
+            poll: Poll::new().unwrap(),
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            clients: Clients::new(),
+            clock: Clock::new(),
+        }
+    }
+
+    /// A new client: its key and the other end of its connection.
+    fn connect(&mut self, now: Time) -> (u32, Peer) {
+        let peer = Peer::connect(self.listener.local_addr().unwrap()).unwrap();
+        // A test that waits in vain shall fail, not hang.
+        peer.set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let (socket, remote) = self.listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let before = self.clients.keys();
+        let socket = TcpStream::from_std(socket);
+        self.clients
+            .insert(self.poll.registry(), socket, remote, now);
+        let after = self.clients.keys();
+        let key = after.into_iter().find(|key| !before.contains(key));
+        (key.unwrap(), peer)
+    }
+
+    fn push(&mut self, key: u32, len: usize, now: Time) {
+        self.clients
+            .push(key, Piece::Bytes(vec![b'x'; len].into()), now);
+    }
+
+    /// Waits for events until `done` says that it has seen enough.
+    fn poll_until(&mut self, mut done: impl FnMut(&mut Clients) -> bool) {
+        let mut events = Events::with_capacity(64);
+        while !done(&mut self.clients) {
+            self.poll
+                .poll(&mut events, Some(Duration::from_secs(20)))
+                .unwrap();
+            assert!(!events.is_empty(), "nothing happened for 30 s");
+            for event in events.iter() {
+                self.clients.set_ready(event);
+            }
+        }
+    }
+
+    fn is_gone(&mut self, key: u32) -> bool {
+        self.clients.get_mut(key).is_none()
+    }
+}
+
+/// Fills the socket until it takes no more, and returns the bytes it took.
+fn fill(host: &mut Host, key: u32, now: Time) -> usize {
+    let mut pushed = 0;
+    while host.clients.get_mut(key).unwrap().writable {
+        host.push(key, 256 << 10, now);
+        pushed += 256 << 10;
+        host.clients.flush(&mut host.clock);
+    }
+    pushed - host.clients.get_mut(key).unwrap().output_bytes()
+}
+
+#[test]
+fn a_key_is_free_only_when_no_list_names_it() {
+    let mut host = Host::new();
+    let (key, _peer) = host.connect(Time(0));
+    host.push(key, 10, Time(0));
+    host.clients.get_mut(key).unwrap().readable = true;
+    host.clients.wake(key);
+    host.clients.kill(key);
+    assert_eq!(host.clients.fresh(), 0);
+    host.clients.reap();
+    assert_eq!(host.clients.len(), 1, "both lists still name it");
+    host.clients.flush(&mut host.clock);
+    host.clients.reap();
+    assert_eq!(host.clients.len(), 1, "one list still names it");
+    assert_eq!(host.clients.next_ready(), Some(key));
+    host.clients.reap();
+    assert_eq!(host.clients.len(), 0);
+    let (again, _peer) = host.connect(Time(0));
+    assert_eq!(again, key);
+    assert!(!host.clients.get_mut(key).unwrap().ready);
+}
+
+#[test]
+fn what_the_gateway_knows_it_is_told_of_once() {
+    let mut host = Host::new();
+    for known in [false, true] {
+        let (key, _peer) = host.connect(Time(0));
+        host.clients.get_mut(key).unwrap().known = known;
+        host.push(key, 1, Time(0));
+        host.clients.close(key, Kind::Close, Time(0));
+        let told = host.clients.take_doomed();
+        assert_eq!(told, known.then_some(ClientKey(key)));
+        host.clients.kill(key);
+        host.clients.kill(key);
+        assert_eq!(host.clients.take_doomed(), None);
+    }
+}
+
+#[test]
+fn last_words_arrive_before_the_end() {
+    let mut host = Host::new();
+    let (key, mut peer) = host.connect(Time(0));
+    host.push(key, 3_000_000, Time(0));
+    host.clients.close(key, Kind::Idle, Time(0));
+    let reader = std::thread::spawn(move || {
+        let mut got = Vec::new();
+        peer.read_to_end(&mut got).map(|_| got.len()).unwrap()
+    });
+    host.clients.flush(&mut host.clock);
+    while host.clients.deadline(key) != Some(Kind::Linger) {
+        host.poll_until(|clients| clients.has_output());
+        host.clients.flush(&mut host.clock);
+    }
+    assert_eq!(reader.join().unwrap(), 3_000_000);
+}
+
+#[test]
+fn who_reads_nothing_is_closed_and_who_reads_is_not() {
+    let mut host = Host::new();
+    let start = Time(1);
+    let (slow, mut slow_peer) = host.connect(start);
+    host.clients.get_mut(slow).unwrap().phase = Phase::WebSocket(Decoder::default());
+    let sent = fill(&mut host, slow, start);
+    for _ in 0..10 {
+        host.push(slow, 1 << 20, start);
+    }
+    assert_eq!(host.clients.fresh(), 0, "a full socket is no work to do");
+    assert!(host.clients.next_timeout().unwrap() <= Time(start.0 + SLOW_STEP));
+    let output = host.clients.get_mut(slow).unwrap().output.as_ref();
+    let last = output.unwrap().progress();
+    host.clients.look_at_slow(Time(last.0 + STALL_TIME - 1));
+    assert!(!host.is_gone(slow));
+    // The peer takes some, and the time begins anew.
+    let mut taken = vec![0; sent];
+    slow_peer.read_exact(&mut taken).unwrap();
+    host.poll_until(|clients| clients.has_output());
+    let now = Time(last.0 + STALL_TIME);
+    host.clients.write(slow, now);
+    host.clients.look_at_slow(now);
+    assert!(!host.is_gone(slow));
+    let waiting = host.clients.get_mut(slow).unwrap().output_bytes();
+    assert!(waiting > SOFT_LIMIT, "the test needs more output");
+    host.clients.look_at_slow(Time(now.0 + STALL_TIME));
+    assert!(host.is_gone(slow));
+    host.clients.flush(&mut host.clock);
+    host.clients.reap();
+    // Not a byte more than what was under way reaches it, and no orderly end.
+    let error = loop {
+        match slow_peer.read(&mut taken) {
+            Ok(0) => panic!("an orderly end"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_client_cannot_hold_more_than_the_limit() {
+    let mut host = Host::new();
+    let (key, _peer) = host.connect(Time(0));
+    fill(&mut host, key, Time(0));
+    // A single piece is taken whatever its size.
+    host.push(key, HARD_LIMIT, Time(0));
+    assert!(!host.is_gone(key));
+    host.push(key, 1, Time(0));
+    assert!(host.is_gone(key));
+    assert_eq!(host.clients.fresh(), 0);
+}
+
+#[test]
+fn a_stale_event_meets_no_new_connection() {
+    let mut host = Host::new();
+    let (old, peer) = host.connect(Time(0));
+    drop(peer);
+    // The event of the old connection is read from the kernel and kept.
+    let mut events = Events::with_capacity(8);
+    while !events.iter().any(Event::is_read_closed) {
+        host.poll
+            .poll(&mut events, Some(Duration::from_secs(20)))
+            .unwrap();
+        assert!(!events.is_empty());
+    }
+    host.clients.kill(old);
+    host.clients.reap();
+    let (new, _peer) = host.connect(Time(0));
+    assert_eq!(new, old);
+    for event in events.iter() {
+        host.clients.set_ready(event);
+    }
+    let connection = host.clients.get_mut(new).unwrap();
+    assert!(!connection.readable && !connection.hung_up);
+}

@@ -1,0 +1,254 @@
+//! Deadlines of connections: one first-in-first-out list per duration.
+//!
+//! All deadlines of a kind last equally long, so that a list is in order of its due
+//! times by itself: arming, disarming and asking for the next one take constant time,
+//! and a disarmed deadline leaves nothing behind. A connection has at most one at a
+//! time; it keeps the [`Timer`], four bytes, and an idle WebSocket nothing else.
+
+use slab::Slab;
+
+use crate::gateway::{ClientKey, Time};
+
+/// What a connection has to do in time, or else is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Send the head of a request, counted from its first byte or from the accept.
+    Head,
+    /// Send the body of a request.
+    Body,
+    /// Send the next request of a kept connection, or take an answer.
+    Idle,
+    /// Finish the close handshake of a WebSocket.
+    Close,
+    /// End its side after a last answer.
+    Linger,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Head,
+    Kind::Body,
+    Kind::Idle,
+    Kind::Close,
+    Kind::Linger,
+];
+
+impl Kind {
+    /// How long it lasts, in milliseconds.
+    pub(super) const fn duration(self) -> u64 {
+        match self {
+            Kind::Head => 10_000,
+            Kind::Body => 30_000,
+            Kind::Idle => 120_000,
+            Kind::Close => 5_000,
+            Kind::Linger => 2_000,
+        }
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+/// A connection's handle on its deadline.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Timer(u32);
+
+impl Default for Timer {
+    fn default() -> Self {
+        Timer(NONE)
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    due: Time,
+    owner: ClientKey,
+    kind: Kind,
+    previous: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// All armed deadlines.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    nodes: Slab<Node>,
+    lists: [List; KINDS.len()],
+}
+
+impl Deadlines {
+    /// No deadlines.
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Slab::new(),
+            lists: [List {
+                first: NONE,
+                last: NONE,
+            }; KINDS.len()],
+        }
+    }
+
+    /// Starts a deadline for `owner`, in place of the one that it had.
+    pub(super) fn arm(&mut self, timer: &mut Timer, kind: Kind, owner: ClientKey, now: Time) {
+        self.disarm(timer);
+        let list = &mut self.lists[kind as usize];
+        let index = self.nodes.insert(Node {
+            due: Time(now.0 + kind.duration()),
+            owner,
+            kind,
+            previous: list.last,
+            next: NONE,
+        }) as u32;
+        let last = std::mem::replace(&mut list.last, index);
+        match self.nodes.get_mut(last as usize) {
+            Some(node) => node.next = index,
+            None => list.first = index,
+        }
+        timer.0 = index;
+    }
+
+    /// Forgets a deadline, if it is armed.
+    pub(super) fn disarm(&mut self, timer: &mut Timer) {
+        let index = std::mem::take(timer).0;
+        let Some(node) = self.nodes.try_remove(index as usize) else {
+            return;
+        };
+        let list = &mut self.lists[node.kind as usize];
+        match self.nodes.get_mut(node.previous as usize) {
+            Some(previous) => previous.next = node.next,
+            None => list.first = node.next,
+        }
+        match self.nodes.get_mut(node.next as usize) {
+            Some(next) => next.previous = node.previous,
+            None => list.last = node.previous,
+        }
+    }
+
+    /// The kind of an armed deadline.
+    pub(super) fn kind(&self, timer: &Timer) -> Option<Kind> {
+        self.nodes.get(timer.0 as usize).map(|node| node.kind)
+    }
+
+    /// When the next deadline is due.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.first().map(|(_, due)| due)
+    }
+
+    /// The owner of a deadline that is due, earliest first. It stays armed: the caller
+    /// disarms it, or arms another one, before it asks again.
+    pub(super) fn due(&self, now: Time) -> Option<(ClientKey, Kind)> {
+        let (index, due) = self.first()?;
+        let node = self.nodes.get(index as usize)?;
+        (due <= now).then_some((node.owner, node.kind))
+    }
+
+    fn first(&self) -> Option<(u32, Time)> {
+        self.lists
+            .iter()
+            .filter_map(|list| Some((list.first, self.nodes.get(list.first as usize)?.due)))
+            .min_by_key(|&(_, due)| due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same by the slow way: a vector searched from the front.
+    #[derive(Default)]
+    struct Plain(Vec<(Time, ClientKey, Kind)>);
+
+    impl Plain {
+        fn arm(&mut self, kind: Kind, owner: ClientKey, now: Time) {
+            self.disarm(owner);
+            self.0.push((Time(now.0 + kind.duration()), owner, kind));
+        }
+
+        fn disarm(&mut self, owner: ClientKey) {
+            self.0.retain(|entry| entry.1 != owner);
+        }
+
+        fn next(&self) -> Option<Time> {
+            self.0.iter().map(|entry| entry.0).min()
+        }
+    }
+
+    #[test]
+    fn each_kind_is_due_after_its_duration() {
+        for kind in KINDS {
+            let mut deadlines = Deadlines::new();
+            let mut timer = Timer::default();
+            deadlines.arm(&mut timer, kind, ClientKey(7), Time(100));
+            let due = 100 + kind.duration();
+            assert_eq!(deadlines.next(), Some(Time(due)));
+            assert_eq!(deadlines.kind(&timer), Some(kind));
+            assert_eq!(deadlines.due(Time(due - 1)), None);
+            assert_eq!(deadlines.due(Time(due)), Some((ClientKey(7), kind)));
+            deadlines.disarm(&mut timer);
+            assert_eq!(timer, Timer::default());
+            assert_eq!(deadlines.next(), None);
+        }
+    }
+
+    #[test]
+    fn disarming_twice_takes_nothing_from_others() {
+        let mut deadlines = Deadlines::new();
+        let (mut one, mut two) = (Timer::default(), Timer::default());
+        deadlines.arm(&mut one, Kind::Head, ClientKey(1), Time(0));
+        deadlines.disarm(&mut one);
+        deadlines.arm(&mut two, Kind::Head, ClientKey(2), Time(5));
+        deadlines.disarm(&mut one);
+        assert_eq!(
+            deadlines.due(Time(10_005)),
+            Some((ClientKey(2), Kind::Head))
+        );
+    }
+
+    #[test]
+    fn agrees_with_a_plain_list_over_many_steps() {
+        const OWNERS: usize = 13;
+        let mut deadlines = Deadlines::new();
+        let mut timers: Vec<Timer> = (0..OWNERS).map(|_| Timer::default()).collect();
+        let mut plain = Plain::default();
+        let (mut now, mut random) = (0u64, 1u64);
+        let mut fired = 0;
+        for _ in 0..20_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let pick = (random >> 33) as usize;
+            let owner = pick % OWNERS;
+            match (pick / OWNERS) % 8 {
+                0 => {
+                    deadlines.disarm(&mut timers[owner]);
+                    plain.disarm(ClientKey(owner as u32));
+                }
+                1 => now += (pick as u64 / 128) % 3_000,
+                step => {
+                    let kind = KINDS[step % KINDS.len()];
+                    let key = ClientKey(owner as u32);
+                    deadlines.arm(&mut timers[owner], kind, key, Time(now));
+                    plain.arm(kind, key, Time(now));
+                }
+            }
+            assert_eq!(deadlines.next(), plain.next());
+            while let Some((key, kind)) = deadlines.due(Time(now)) {
+                let earliest = plain.next();
+                assert!(
+                    plain.0.iter().any(
+                        |&entry| Some(entry.0) == earliest && (entry.1, entry.2) == (key, kind)
+                    )
+                );
+                deadlines.disarm(&mut timers[key.0 as usize]);
+                plain.disarm(key);
+                fired += 1;
+            }
+            assert!(plain.next().is_none_or(|due| due > Time(now)));
+        }
+        assert!(fired > 100, "only {fired} deadlines were due");
+        assert_eq!(deadlines.nodes.len(), plain.0.len());
+    }
+}

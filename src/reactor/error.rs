@@ -1,0 +1,227 @@
+//! Why the gateway cannot run, or runs no longer.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+
+use crate::nats::{ClientError, UrlError};
+
+/// Why [`run`](super::run) ended without being asked to. Each message says what was
+/// wrong, where, and what to do about it.
+#[derive(Debug)]
+pub enum Error {
+    /// The system refused something that the poll loop is made of.
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The process cannot be bound to the configured CPU.
+    Cpu {
+        /// The CPU's number.
+        cpu: usize,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The configured address or port cannot be listened on.
+    Listen {
+        /// The configured address; `None` for all.
+        addr: Option<IpAddr>,
+        /// The configured port.
+        port: u16,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The configured address of the NATS server is none.
+    BrokerUrl(UrlError),
+    /// No NATS server took the connection.
+    BrokerUnreachable(Vec<Refusal>),
+    /// The connection to the NATS server ended.
+    BrokerLost {
+        /// The server's address, without credentials.
+        url: String,
+        /// Why.
+        cause: BrokerError,
+    },
+}
+
+/// A NATS server that did not take the connection.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The server's address, without credentials.
+    pub url: String,
+    /// Why.
+    pub cause: BrokerError,
+}
+
+/// What can go wrong with a NATS connection.
+#[derive(Debug)]
+pub enum BrokerError {
+    /// The host has no address, or none is known.
+    Resolve(io::Error),
+    /// The socket failed.
+    Socket(io::Error),
+    /// The TCP connection was not made in time.
+    ConnectTimeout {
+        /// The time it had, in milliseconds.
+        ms: u64,
+    },
+    /// The server did something, or failed to do something.
+    Client(ClientError),
+    /// The server takes less than is sent to it.
+    Backlog {
+        /// Bytes that wait.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::System { what, source } => write!(f, "cannot {what}: {source}"),
+            Error::Cpu { cpu, source } => write!(
+                f,
+                "cannot bind to CPU {cpu}: {source}; \
+                 choose a CPU that this process may use, or leave out --cpu"
+            ),
+            Error::Listen { addr, port, source } => {
+                match addr {
+                    Some(IpAddr::V6(addr)) => write!(f, "cannot listen on [{addr}]:{port}"),
+                    Some(addr) => write!(f, "cannot listen on {addr}:{port}"),
+                    None => write!(f, "cannot listen on port {port}"),
+                }?;
+                write!(f, ": {source}")?;
+                f.write_str(match source.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "; stop the program that uses the port, or choose another with --port"
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; choose an address of this host with --addr"
+                    }
+                    io::ErrorKind::PermissionDenied => "; choose a port above 1023 with --port",
+                    _ => "",
+                })
+            }
+            Error::BrokerUrl(error) => error.fmt(f),
+            Error::BrokerUnreachable(refusals) => {
+                f.write_str("cannot connect to NATS")?;
+                for (index, refusal) in refusals.iter().enumerate() {
+                    let divider = if index == 0 { " at" } else { ", nor at" };
+                    write!(f, "{divider} {}: {}", refusal.url, refusal.cause)?;
+                }
+                f.write_str("; start a NATS server there, or name another with --nats")
+            }
+            Error::BrokerLost { url, cause } => write!(
+                f,
+                "lost the connection to NATS at {url}: {cause}; clients were disconnected, \
+                 start again when the server is back"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BrokerError::Resolve(error) => write!(f, "the host has no known address ({error})"),
+            BrokerError::Socket(error) => error.fmt(f),
+            BrokerError::ConnectTimeout { ms } => write!(f, "no connection within {ms} ms"),
+            BrokerError::Client(error) => error.fmt(f),
+            BrokerError::Backlog { bytes } => {
+                write!(
+                    f,
+                    "the server does not take what is sent, {bytes} bytes wait"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::System { source, .. }
+            | Error::Cpu { source, .. }
+            | Error::Listen { source, .. } => Some(source),
+            Error::BrokerUrl(error) => Some(error),
+            Error::BrokerUnreachable(refusals) => {
+                refusals.first().map(|refusal| &refusal.cause as _)
+            }
+            Error::BrokerLost { cause, .. } => Some(cause),
+        }
+    }
+}
+
+impl std::error::Error for BrokerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BrokerError::Resolve(error) | BrokerError::Socket(error) => Some(error),
+            BrokerError::Client(error) => Some(error),
+            BrokerError::ConnectTimeout { .. } | BrokerError::Backlog { .. } => None,
+        }
+    }
+}
+
+impl From<ClientError> for BrokerError {
+    fn from(error: ClientError) -> Self {
+        BrokerError::Client(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_where_and_what_to_do() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let table = [
+            (
+                Error::Listen {
+                    addr: None,
+                    port: 8080,
+                    source: io::ErrorKind::AddrInUse.into(),
+                },
+                "cannot listen on port 8080: address in use; stop the program that uses the \
+                 port, or choose another with --port",
+            ),
+            (
+                Error::Listen {
+                    addr: Some("::1".parse().unwrap()),
+                    port: 80,
+                    source: io::ErrorKind::PermissionDenied.into(),
+                },
+                "cannot listen on [::1]:80: permission denied; choose a port above 1023 with \
+                 --port",
+            ),
+            (
+                Error::BrokerUnreachable(vec![
+                    Refusal {
+                        url: "nats://a:1".into(),
+                        cause: BrokerError::Socket(refused()),
+                    },
+                    Refusal {
+                        url: "nats://b:2".into(),
+                        cause: BrokerError::ConnectTimeout { ms: 2_000 },
+                    },
+                ]),
+                "cannot connect to NATS at nats://a:1: connection refused, nor at nats://b:2: \
+                 no connection within 2000 ms; start a NATS server there, or name another \
+                 with --nats",
+            ),
+            (
+                Error::BrokerLost {
+                    url: "nats://a:1".into(),
+                    cause: BrokerError::Backlog { bytes: 9 },
+                },
+                "lost the connection to NATS at nats://a:1: the server does not take what is \
+                 sent, 9 bytes wait; clients were disconnected, start again when the server \
+                 is back",
+            ),
+        ];
+        for (error, text) in table {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

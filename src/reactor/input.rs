@@ -1,0 +1,389 @@
+//! From the clients' sockets to the gateway: reading, requests, messages.
+
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+
+use super::Reactor;
+use super::clients::Clients;
+use super::connection::Phase;
+use super::deadlines::Kind;
+use super::output::{Piece, SOFT_LIMIT};
+use crate::gateway::{ClientKey, Time, WebAction, WebRequest};
+use crate::http::{self, Request, Route, route};
+use crate::ws::{self, Decoder, frame, handshake};
+
+/// Bytes that are read from one client before the next one has its turn.
+pub(super) const READ_MAX: usize = 64 << 10;
+
+/// Clients that are served in one turn.
+const CLIENTS_MAX: usize = 1_000;
+
+/// Bytes that are read from all clients in one turn.
+const CLIENTS_BUDGET: usize = 1 << 20;
+
+/// Unwritten answers above which the next pipelined request waits.
+const PIPELINE_MAX: usize = 64 << 10;
+
+/// Longest message that a client may send, in bytes.
+const MESSAGE_MAX: usize = 1 << 20;
+
+/// Unwritten output for writable sockets above which no input is taken.
+pub(super) const OUTPUT_BUDGET: usize = 32 << 20;
+
+impl Reactor {
+    /// Serves the clients that have input, each once.
+    pub(super) fn serve_clients(&mut self) {
+        let mut budget = CLIENTS_BUDGET;
+        for _ in 0..self.clients.ready_len().min(CLIENTS_MAX) {
+            if budget == 0 || !self.takes_clients_input() {
+                return;
+            }
+            let Some(key) = self.clients.next_ready() else {
+                return;
+            };
+            budget = budget.saturating_sub(self.serve(key));
+        }
+    }
+
+    /// Whether there is room for what clients' requests lead to.
+    pub(super) fn takes_clients_input(&self) -> bool {
+        self.clients.fresh() < OUTPUT_BUDGET && !self.broker.is_congested()
+    }
+
+    /// Serves one client; the bytes that were read from it.
+    fn serve(&mut self, key: u32) -> usize {
+        if self.is_blocked(key) {
+            return 0;
+        }
+        self.parse_stash(key);
+        let len = match self.is_blocked(key) {
+            true => 0,
+            false => self.read(key),
+        };
+        // A blocked connection is woken by what blocks it.
+        if !self.is_blocked(key) {
+            self.clients.wake(key);
+        }
+        len
+    }
+
+    /// Whether input of the connection must wait. An answer of the gateway, or output
+    /// that leaves, ends this and wakes the connection.
+    fn is_blocked(&mut self, key: u32) -> bool {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return true;
+        };
+        match &connection.phase {
+            Phase::Http(http) => http.work.is_some() || connection.output_bytes() > PIPELINE_MAX,
+            Phase::WebSocket(_) => {
+                connection.output_cost() > SOFT_LIMIT
+                    || !self.gateway.takes_requests(ClientKey(key))
+            }
+            Phase::Closing => false,
+            Phase::Dead => true,
+        }
+    }
+
+    /// Goes on with input that had to wait.
+    fn parse_stash(&mut self, key: u32) {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        if connection.unparsed {
+            let stash = std::mem::take(&mut connection.stash);
+            self.parse_owned(key, stash);
+        }
+    }
+
+    /// Reads once and parses; the bytes that were read.
+    fn read(&mut self, key: u32) -> usize {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return 0;
+        };
+        if !connection.readable {
+            return 0;
+        }
+        let len = loop {
+            match connection.socket.read(&mut self.buffer) {
+                Ok(len) => break len,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    connection.readable = false;
+                    return 0;
+                }
+                Err(error) => {
+                    log::debug!("client {} is gone: {error}", connection.remote);
+                    self.clients.kill(key);
+                    self.settle();
+                    return 0;
+                }
+            }
+        };
+        if len == 0 {
+            connection.readable = false;
+            connection.ended = true;
+            self.client_ended(key);
+            return 0;
+        }
+        // Less than asked for is all there was; more will be an event. A client that
+        // has hung up sends no further event, so that the end must be read.
+        if len < self.buffer.len() && !connection.hung_up {
+            connection.readable = false;
+        }
+        if matches!(connection.phase, Phase::Closing) {
+            return len;
+        }
+        if connection.stash.is_empty() {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let rest = self.parse(key, &mut buffer[..len]);
+            if !rest.is_empty()
+                && let Some(connection) = self.clients.get_mut(key)
+            {
+                connection.stash = buffer[rest].to_vec();
+            }
+            self.buffer = buffer;
+        } else {
+            let mut stash = std::mem::take(&mut connection.stash);
+            stash.extend_from_slice(&self.buffer[..len]);
+            self.parse_owned(key, stash);
+        }
+        len
+    }
+
+    /// The client has ended its side.
+    fn client_ended(&mut self, key: u32) {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        let is_done = match &connection.phase {
+            // Half a WebSocket is none.
+            Phase::WebSocket(_) => true,
+            // It may still wait for answers.
+            Phase::Http(http) => {
+                http.work.is_none() && !connection.unparsed && connection.output.is_none()
+            }
+            Phase::Closing => connection.output.is_none(),
+            Phase::Dead => false,
+        };
+        if is_done {
+            self.clients.kill(key);
+            self.settle();
+        }
+    }
+
+    /// Parses input that is the connection's own, and gives it back what is left.
+    fn parse_owned(&mut self, key: u32, mut input: Vec<u8>) {
+        let rest = self.parse(key, &mut input);
+        if let Some(connection) = self.clients.get_mut(key)
+            && !rest.is_empty()
+        {
+            input.truncate(rest.end);
+            input.drain(..rest.start);
+            connection.stash = input;
+        }
+        if self
+            .clients
+            .get_mut(key)
+            .is_some_and(|connection| connection.ended)
+        {
+            self.client_ended(key);
+        }
+    }
+
+    /// Takes requests and messages off the input; what must be kept is left.
+    fn parse(&mut self, key: u32, input: &mut [u8]) -> Range<usize> {
+        let mut at = 0;
+        loop {
+            let is_blocked = self.is_blocked(key);
+            let now = self.clock.now();
+            let Some(connection) = self.clients.get_mut(key) else {
+                return 0..0;
+            };
+            connection.unparsed = is_blocked && at < input.len();
+            if is_blocked {
+                return at..input.len();
+            }
+            let rest = &mut input[at..];
+            match &mut connection.phase {
+                Phase::Closing | Phase::Dead => return 0..0,
+                Phase::Http(http) => match http.reader.read(rest, &self.site.limits) {
+                    Ok(http::Step::Request { request, consumed }) => {
+                        at += consumed;
+                        self.request(key, &request);
+                    }
+                    Ok(http::Step::NeedMore {
+                        phase,
+                        keep,
+                        send_continue,
+                    }) => {
+                        self.await_more(key, phase);
+                        if send_continue {
+                            self.site.say_continue(&mut self.clients, key, now);
+                        }
+                        return at..at + keep;
+                    }
+                    Err(error) => {
+                        log::debug!("client {} refused: {error}", connection.remote);
+                        self.site.fail(&mut self.clients, key, error.status(), now);
+                        return 0..0;
+                    }
+                },
+                Phase::WebSocket(decoder) => match decoder.next(rest, MESSAGE_MAX) {
+                    Ok(ws::Step::Event { event, consumed }) => {
+                        at += consumed;
+                        self.frame(key, event);
+                    }
+                    Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
+                    Err(violation) => {
+                        log::debug!("client {} closed: {violation}", connection.remote);
+                        self.close_socket(key, Some(violation.close_code()), "");
+                        self.settle();
+                        return 0..0;
+                    }
+                },
+            }
+        }
+    }
+
+    /// An incomplete request must become complete in time.
+    fn await_more(&mut self, key: u32, phase: http::Phase) {
+        let now = self.clock.now();
+        match phase {
+            // The deadline is that of the accept, or of the last answer.
+            http::Phase::Idle => {}
+            http::Phase::Head => self.clients.arm_once(key, Kind::Head, now),
+            http::Phase::Body => self.clients.arm_once(key, Kind::Body, now),
+        }
+    }
+
+    /// A whole request.
+    fn request(&mut self, key: u32, request: &Request<'_>) {
+        let now = self.clock.now();
+        self.clients.disarm(key);
+        let (head, persistence) = (&request.head, request.persistence);
+        match route(head, &self.site.ws_path, &self.site.api_path) {
+            Route::WebSocket if self.site.is_closing => {
+                let work = self.site.work(head, persistence);
+                self.site.unavailable(&mut self.clients, key, &work, now);
+            }
+            Route::WebSocket => self.upgrade(key, request),
+            Route::Api { rest } => {
+                if !self
+                    .site
+                    .answer_alone(&mut self.clients, key, head, persistence, now)
+                {
+                    self.ask(key, request, rest);
+                }
+            }
+            Route::OptionsAsterisk | Route::NotFound => {
+                self.site
+                    .answer_outside(&mut self.clients, key, head, persistence, now);
+            }
+        }
+    }
+
+    /// Gives an API request to the gateway.
+    fn ask(&mut self, key: u32, request: &Request<'_>, path: &str) {
+        let head = &request.head;
+        let work = self.site.work(head, request.persistence);
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Phase::Http(http) = &mut connection.phase else {
+            return;
+        };
+        http.work = Some(work);
+        connection.known = true;
+        let request = WebRequest {
+            action: match head.method() {
+                "POST" => WebAction::Post,
+                _ => WebAction::Get,
+            },
+            path,
+            query: head.query(),
+            body: request.body,
+            head: head.bytes(),
+            remote: connection.remote,
+        };
+        self.gateway
+            .web_request(self.clock.now(), ClientKey(key), request, &mut self.outbox);
+        self.settle();
+    }
+
+    /// Makes a WebSocket of the connection, if the request is fit for it.
+    fn upgrade(&mut self, key: u32, request: &Request<'_>) {
+        let now = self.clock.now();
+        let head = &request.head;
+        let is_allowed = self.site.cors.allows_upgrade(head.field("origin"));
+        let proof = match handshake::check(head, is_allowed) {
+            Ok(proof) => proof,
+            Err(refusal) => {
+                self.site.refuse_upgrade(
+                    &mut self.clients,
+                    key,
+                    refusal,
+                    head,
+                    request.persistence,
+                    now,
+                );
+                return;
+            }
+        };
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        connection.phase = Phase::WebSocket(Decoder::default());
+        connection.known = true;
+        let remote = connection.remote;
+        let mut out = Vec::new();
+        handshake::write_accept(proof, &mut out);
+        self.clients.push(key, Piece::Bytes(out.into()), now);
+        self.gateway.client_connected(
+            now,
+            ClientKey(key),
+            head.bytes().into(),
+            remote,
+            &mut self.outbox,
+        );
+        self.settle();
+    }
+
+    /// Something that a WebSocket client sent.
+    fn frame(&mut self, key: u32, event: ws::Event<'_>) {
+        let now = self.clock.now();
+        match event {
+            ws::Event::Message { data, .. } => {
+                self.gateway
+                    .client_message(now, ClientKey(key), &data, &mut self.outbox);
+            }
+            ws::Event::Ping(payload) => {
+                let mut pong = Vec::with_capacity(2 + payload.len());
+                frame::write_pong(payload, &mut pong);
+                self.clients.push(key, Piece::Bytes(pong.into()), now);
+            }
+            ws::Event::Pong(_) => {}
+            ws::Event::Close { code, .. } => self.close_socket(key, code, ""),
+        }
+        self.settle();
+    }
+
+    /// Says goodbye to a WebSocket client.
+    pub(super) fn close_socket(&mut self, key: u32, code: Option<u16>, reason: &str) {
+        close_socket(&mut self.clients, key, code, reason, self.clock.now());
+    }
+}
+
+/// Says goodbye to a WebSocket client. What it still sends is not read as messages; it
+/// has a while to answer.
+pub(super) fn close_socket(
+    clients: &mut Clients,
+    key: u32,
+    code: Option<u16>,
+    reason: &str,
+    now: Time,
+) {
+    let mut close = Vec::new();
+    frame::write_close(code, reason, &mut close);
+    clients.push(key, Piece::Bytes(close.into()), now);
+    clients.close(key, Kind::Close, now);
+}

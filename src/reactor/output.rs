@@ -1,0 +1,487 @@
+//! What waits to be written to one connection.
+//!
+//! Messages are shared between the queues of all clients that get them; a queue holds
+//! a pointer each, and the WebSocket frame's header is made when it is written. Small
+//! pieces are copied together and leave in one system call, large ones leave from
+//! where they are.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::rc::Rc;
+
+use crate::gateway::{Message, Time};
+use crate::ws::frame;
+
+/// Waiting bytes at which nothing more is queued and the connection is given up.
+pub(super) const HARD_LIMIT: usize = 64 << 20;
+
+/// Waiting bytes that may not stand still for [`STALL_TIME`].
+pub(super) const SOFT_LIMIT: usize = 8 << 20;
+
+/// Milliseconds that more than [`SOFT_LIMIT`] may wait without one byte leaving.
+pub(super) const STALL_TIME: u64 = 10_000;
+
+/// What a piece costs beside its bytes: its place in the queue, and its allocation.
+/// Without it a client that never reads could hold a hundred times the limit in
+/// answers of two bytes.
+const PIECE_COST: usize = 48;
+
+/// Pieces from this size on are written from where they are, not copied.
+const LARGE: usize = 16 << 10;
+
+/// Bytes that are copied together for one system call.
+const COPY_MAX: usize = 128 << 10;
+
+/// Bytes offered to one system call, so that one connection cannot hold up the others.
+const WRITE_MAX: usize = 1 << 20;
+
+/// Slices of one vectored write; more would only grow the kernel's own copy.
+const SLICES: usize = 64;
+
+/// One piece of output.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// A message, which leaves as one text frame.
+    Message(Rc<Message>),
+    /// Bytes as they are: HTTP answers, control frames.
+    Bytes(Box<[u8]>),
+}
+
+impl Piece {
+    /// The frame's header, and how many bytes of it count.
+    fn header(&self) -> ([u8; frame::HEADER_MAX], usize) {
+        let mut header = [0; frame::HEADER_MAX];
+        let len = match self {
+            Piece::Message(message) => {
+                frame::header(frame::Opcode::Text, message.text().len(), &mut header)
+            }
+            Piece::Bytes(_) => 0,
+        };
+        (header, len)
+    }
+
+    fn body(&self) -> &[u8] {
+        match self {
+            Piece::Message(message) => message.text(),
+            Piece::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Bytes on the wire.
+    pub(super) fn len(&self) -> usize {
+        self.header().1 + self.body().len()
+    }
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing waits any more.
+    All,
+    /// More waits, and the socket would take more.
+    Some,
+    /// The socket takes no more for now.
+    Blocked,
+}
+
+/// A range of what one system call gets.
+#[derive(Clone, Copy)]
+enum Part {
+    /// From the scratch buffer.
+    Copied { start: usize, end: usize },
+    /// From a piece's body.
+    InPlace { piece: usize, start: usize },
+}
+
+/// The queue of one connection, with a cursor into its first piece.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece that were written.
+    offset: usize,
+    /// Bytes that wait.
+    bytes: usize,
+    /// When a byte last left, or the queue was last empty.
+    progress: Time,
+    /// Of `bytes`, those that the reactor counts as work of this turn.
+    pub(super) fresh: usize,
+    /// Whether the reactor's list of possibly slow clients names the connection.
+    pub(super) watched: bool,
+}
+
+impl Output {
+    /// Adds a piece and returns its length in bytes.
+    pub(super) fn push(&mut self, piece: Piece, now: Time) -> usize {
+        let len = piece.len();
+        if self.pieces.is_empty() {
+            self.progress = now;
+        }
+        if len > 0 {
+            self.pieces.push_back(piece);
+            self.bytes += len;
+        }
+        len
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What the queue holds in memory, in bytes: the measure of the limits.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.pieces.len() * PIECE_COST
+    }
+
+    /// When a byte last left, or the queue was last empty.
+    pub(super) fn progress(&self) -> Time {
+        self.progress
+    }
+
+    /// Room for pieces that is kept while the queue is empty.
+    pub(super) fn capacity(&self) -> usize {
+        self.pieces.capacity()
+    }
+
+    /// Whether the reader is too slow to be kept. The piece that is being written does
+    /// not count: one large answer alone is no sign of a slow reader.
+    pub(super) fn is_stalled(&self, now: Time) -> bool {
+        let current = self
+            .pieces
+            .front()
+            .map_or(0, |piece| piece.len() - self.offset + PIECE_COST);
+        self.cost() - current > SOFT_LIMIT && now.0.saturating_sub(self.progress.0) >= STALL_TIME
+    }
+
+    /// Makes at most one successful write. `scratch` is any buffer, used for copying.
+    ///
+    /// # Errors
+    ///
+    /// The socket's, except that an interrupted call is made again.
+    pub(super) fn write_to(
+        &mut self,
+        socket: &mut impl Write,
+        scratch: &mut Vec<u8>,
+        now: Time,
+    ) -> io::Result<Written> {
+        if self.pieces.is_empty() {
+            return Ok(Written::All);
+        }
+        let mut parts = [Part::Copied { start: 0, end: 0 }; SLICES];
+        let (count, offered) = self.gather(&mut parts, scratch);
+        let written = loop {
+            let result = match parts[..count] {
+                [Part::Copied { start, end }] => socket.write(&scratch[start..end]),
+                _ => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    for (slice, part) in slices.iter_mut().zip(&parts[..count]) {
+                        *slice = IoSlice::new(match *part {
+                            Part::Copied { start, end } => &scratch[start..end],
+                            Part::InPlace { piece, start } => &self.pieces[piece].body()[start..],
+                        });
+                    }
+                    socket.write_vectored(&slices[..count])
+                }
+            };
+            match result {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => break written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                Err(error) => return Err(error),
+            }
+        };
+        self.advance(written.min(offered));
+        self.progress = now;
+        Ok(if self.pieces.is_empty() {
+            Written::All
+        } else if written < offered {
+            Written::Blocked
+        } else {
+            Written::Some
+        })
+    }
+
+    /// Chooses what the next write offers: how many parts, and their bytes in all.
+    fn gather(&self, parts: &mut [Part; SLICES], scratch: &mut Vec<u8>) -> (usize, usize) {
+        scratch.clear();
+        let (mut count, mut offered) = (0, 0);
+        let mut offset = self.offset;
+        for (index, piece) in self.pieces.iter().enumerate() {
+            // A piece needs two parts at most: its header, and its body in place.
+            if count + 2 > SLICES || offered >= WRITE_MAX || scratch.len() >= COPY_MAX {
+                break;
+            }
+            let (header, header_len) = piece.header();
+            let start = scratch.len();
+            let mut body_start = 0;
+            if offset < header_len {
+                scratch.extend_from_slice(&header[offset..header_len]);
+            } else {
+                body_start = offset - header_len;
+            }
+            offset = 0;
+            let body = &piece.body()[body_start..];
+            let in_place = body.len() >= LARGE;
+            if !in_place {
+                scratch.extend_from_slice(body);
+            }
+            let end = scratch.len();
+            if end > start {
+                match count.checked_sub(1).map(|last| &mut parts[last]) {
+                    Some(Part::Copied { end: last, .. }) => *last = end,
+                    _ => {
+                        parts[count] = Part::Copied { start, end };
+                        count += 1;
+                    }
+                }
+                offered += end - start;
+            }
+            if in_place {
+                parts[count] = Part::InPlace {
+                    piece: index,
+                    start: body_start,
+                };
+                count += 1;
+                offered += body.len();
+            }
+        }
+        (count, offered)
+    }
+
+    /// Moves the cursor over written bytes and lets go of what is behind it.
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(piece) = self.pieces.front() {
+            let rest = piece.len() - self.offset;
+            if written < rest {
+                self.offset += written;
+                return;
+            }
+            written -= rest;
+            self.offset = 0;
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes a call, as its script says, then would block.
+    struct Script<'a> {
+        takes: &'a [usize],
+        got: Vec<u8>,
+        calls: usize,
+    }
+
+    impl<'a> Script<'a> {
+        fn new(takes: &'a [usize]) -> Self {
+            Self {
+                takes,
+                got: Vec::new(),
+                calls: 0,
+            }
+        }
+
+        fn take(&mut self) -> io::Result<usize> {
+            self.calls += 1;
+            let Some((&first, rest)) = self.takes.split_first() else {
+                return Err(ErrorKind::WouldBlock.into());
+            };
+            self.takes = rest;
+            if first == 0 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            Ok(first)
+        }
+    }
+
+    impl Write for Script<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = self.take()?.min(bytes.len());
+            self.got.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            assert!(slices.len() <= SLICES);
+            let mut left = self.take()?;
+            let mut n = 0;
+            for slice in slices {
+                let part = left.min(slice.len());
+                self.got.extend_from_slice(&slice[..part]);
+                left -= part;
+                n += part;
+            }
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A text frame made the plain way.
+    fn framed(text: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0x81];
+        match text.len() {
+            len @ 0..126 => frame.push(len as u8),
+            len @ 126..65536 => {
+                frame.push(126);
+                frame.extend_from_slice(&(len as u16).to_be_bytes());
+            }
+            len => {
+                frame.push(127);
+                frame.extend_from_slice(&(len as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(text);
+        frame
+    }
+
+    fn text(len: usize) -> Vec<u8> {
+        (0..len).map(|i| b'a' + (i % 23) as u8).collect()
+    }
+
+    /// Fills a queue with messages of these sizes, a control frame between, and
+    /// returns what must reach the wire.
+    fn fill(output: &mut Output, sizes: &[usize]) -> Vec<u8> {
+        let mut expected = Vec::new();
+        for &size in sizes {
+            let text = text(size);
+            output.push(Piece::Message(Message::new(&text)), Time(0));
+            output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
+            expected.extend_from_slice(&framed(&text));
+            expected.extend_from_slice(&[0x8a, 0]);
+        }
+        assert_eq!(output.bytes(), expected.len());
+        expected
+    }
+
+    #[test]
+    fn every_first_split_gives_the_same_bytes() {
+        let sizes = [0, 1, 125, 126, 200, 17_000, 3, 70_000, 5];
+        let total = fill(&mut Output::default(), &sizes).len();
+        let mut scratch = Vec::new();
+        // Every cut near the pieces' borders would do; every byte is cheap enough up
+        // to the first large piece, and a prime step covers its inside.
+        let cuts = (1..600).chain((600..total).step_by(997)).chain([total]);
+        for cut in cuts {
+            let mut output = Output::default();
+            let expected = fill(&mut output, &sizes);
+            let takes = [cut];
+            let mut socket = Script::new(&takes);
+            let state = output.write_to(&mut socket, &mut scratch, Time(1)).unwrap();
+            assert_eq!(socket.got, expected[..socket.got.len()]);
+            assert_eq!(output.bytes(), expected.len() - socket.got.len());
+            if state == Written::Blocked {
+                assert_eq!(socket.got.len(), cut);
+            }
+            let mut rest = Script::new(&[usize::MAX; 8]);
+            while output.write_to(&mut rest, &mut scratch, Time(2)).unwrap() != Written::All {}
+            let mut got = socket.got;
+            got.extend_from_slice(&rest.got);
+            assert!(got == expected, "cut at {cut}");
+            assert_eq!(output.bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn byte_by_byte_gives_the_same_bytes() {
+        let sizes = [2, 130, 16_384, 7];
+        let mut output = Output::default();
+        let expected = fill(&mut output, &sizes);
+        let takes = vec![1; expected.len()];
+        let mut socket = Script::new(&takes);
+        let mut scratch = Vec::new();
+        while output.write_to(&mut socket, &mut scratch, Time(0)).unwrap() != Written::All {}
+        assert_eq!(socket.got, expected);
+    }
+
+    #[test]
+    fn small_messages_leave_in_one_call() {
+        let mut output = Output::default();
+        let expected = fill(&mut output, &[40; 500]);
+        let mut socket = Script::new(&[usize::MAX]);
+        let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
+        assert_eq!(state.unwrap(), Written::All);
+        assert_eq!((socket.calls, socket.got), (1, expected));
+    }
+
+    #[test]
+    fn large_messages_are_not_copied() {
+        let mut output = Output::default();
+        let expected = fill(&mut output, &[100_000, 100_000, 100_000]);
+        let mut socket = Script::new(&[usize::MAX]);
+        let mut scratch = Vec::new();
+        let state = output.write_to(&mut socket, &mut scratch, Time(0));
+        assert_eq!(state.unwrap(), Written::All);
+        assert_eq!(socket.got, expected);
+        assert_eq!(scratch.len(), 3 * (10 + 2));
+    }
+
+    #[test]
+    fn one_call_offers_a_bounded_amount() {
+        let mut output = Output::default();
+        fill(&mut output, &[LARGE; 200]);
+        let mut socket = Script::new(&[usize::MAX]);
+        let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
+        assert_eq!(state.unwrap(), Written::Some);
+        assert!(socket.got.len() <= WRITE_MAX + LARGE + 16);
+    }
+
+    #[test]
+    fn blocks_and_is_interrupted() {
+        let mut output = Output::default();
+        let expected = fill(&mut output, &[10]);
+        let mut scratch = Vec::new();
+        let mut full = Script::new(&[]);
+        let state = output.write_to(&mut full, &mut scratch, Time(9)).unwrap();
+        assert_eq!((state, output.progress()), (Written::Blocked, Time(0)));
+        let mut socket = Script::new(&[0, 0, 4]);
+        let state = output.write_to(&mut socket, &mut scratch, Time(9)).unwrap();
+        assert_eq!((state, output.progress()), (Written::Blocked, Time(9)));
+        assert_eq!(output.bytes(), expected.len() - 4);
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_an_error() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Ok(0)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut output = Output::default();
+        fill(&mut output, &[10]);
+        let error = output
+            .write_to(&mut Closed, &mut Vec::new(), Time(0))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn stalls_by_many_messages_but_not_by_one() {
+        let push = |output: &mut Output, len: usize| {
+            output.push(Piece::Bytes(vec![0; len].into()), Time(5));
+        };
+        let mut one = Output::default();
+        push(&mut one, 3 * SOFT_LIMIT);
+        assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+        push(&mut one, SOFT_LIMIT - PIECE_COST);
+        assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+        push(&mut one, 1);
+        assert!(!one.is_stalled(Time(4 + STALL_TIME)));
+        assert!(one.is_stalled(Time(5 + STALL_TIME)));
+        // One byte that leaves starts the time again.
+        one.write_to(&mut Script::new(&[1]), &mut Vec::new(), Time(9_000))
+            .unwrap();
+        assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+        assert!(one.is_stalled(Time(9_000 + STALL_TIME)));
+    }
+}

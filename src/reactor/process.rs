@@ -1,0 +1,90 @@
+//! What the process asks of its host before the loop runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit of open descriptors to the hard one, since each client is a
+/// descriptor. The limit then in force; `None` for no limit.
+///
+/// # Errors
+///
+/// The system refused the new limit. The old one stays in force.
+pub(super) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return Ok(limit.current);
+    }
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )?;
+    Ok(limit.maximum)
+}
+
+/// Binds the process's only thread to one CPU, counted from zero.
+///
+/// # Errors
+///
+/// There is no such CPU, or the process may not use it, or the system cannot pin.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(super) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Binds the process's only thread to one CPU: not on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+pub(super) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Random words from the system, for IDs that nobody must guess.
+///
+/// # Errors
+///
+/// The system's source of randomness cannot be read.
+pub(super) fn random_seed() -> io::Result<[u64; 4]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let mut seed = [0; 4];
+    for (word, chunk) in seed.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = chunk
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte));
+    }
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn soft_limit_reaches_the_hard_one() {
+        let raised = raise_descriptor_limit().unwrap();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(raised, limit.maximum);
+        assert_eq!(limit.current, limit.maximum);
+    }
+
+    #[test]
+    fn no_such_cpu_is_an_error() {
+        assert!(pin_to_cpu(1 << 30).is_err());
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(random_seed().unwrap(), random_seed().unwrap());
+    }
+}

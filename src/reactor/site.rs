@@ -1,0 +1,261 @@
+//! What HTTP clients are answered: the site's paths, its rules for pages, its errors.
+
+use crate::config::{AllowOrigin, Config};
+use crate::gateway::{Time, WebResponse};
+use crate::http::cors::{MappedMethods, Verdict};
+use crate::http::date::{Date, imf_fixdate};
+use crate::http::response::{CONTINUE, JSON, TEXT, reason, write_error};
+use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
+use crate::ws::handshake::Refusal;
+
+use super::clients::Clients;
+use super::clock::unix_seconds;
+use super::connection::Work;
+use super::deadlines::Kind;
+use super::output::Piece;
+
+/// Bodies from this size on are queued as they are, not copied behind their head.
+const BODY_COPIED: usize = 16 << 10;
+
+/// Milliseconds for which one reading of the date is good.
+const DATE_STEP: u64 = 500;
+
+/// The methods that the API answers, for the `Allow` of a 405 (RFC 9110, 15.5.6).
+const ALLOW: &str = "GET, HEAD, OPTIONS, POST";
+
+/// The body of a 404 for a path that leads nowhere.
+pub(super) const NOT_FOUND: &[u8] = br#"{"code":"system.notFound","message":"Not found"}"#;
+const METHOD_NOT_ALLOWED: &[u8] =
+    br#"{"code":"system.methodNotAllowed","message":"Method not allowed"}"#;
+const FORBIDDEN_ORIGIN: &[u8] = br#"{"code":"system.forbidden","message":"Forbidden origin"}"#;
+const UNAVAILABLE: &[u8] =
+    br#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
+
+/// What answers depend on beside their request.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) ws_path: String,
+    pub(super) api_path: String,
+    pub(super) limits: Limits,
+    pub(super) cors: Cors,
+    /// Whether the verdict on a request depends on its `Origin`.
+    has_origins: bool,
+    date: Date,
+    date_due: Time,
+    /// The process is about to end: answers end their connections.
+    pub(super) is_closing: bool,
+}
+
+impl Site {
+    /// The site that a configuration describes.
+    pub(super) fn new(config: &Config) -> Self {
+        let (has_origins, allow_origin) = match &config.allow_origin {
+            AllowOrigin::Any => (false, "*".to_owned()),
+            AllowOrigin::List(list) => (true, list.join(";")),
+        };
+        let mapped = MappedMethods {
+            put: config.put_method.is_some(),
+            delete: config.delete_method.is_some(),
+            patch: config.patch_method.is_some(),
+        };
+        Self {
+            ws_path: config.ws_path.clone(),
+            api_path: config.api_path.clone(),
+            limits: Limits::default(),
+            cors: Cors::new(&allow_origin, mapped, config.header_auth.is_some()),
+            has_origins,
+            date: imf_fixdate(unix_seconds()),
+            date_due: Time(DATE_STEP),
+            is_closing: false,
+        }
+    }
+
+    /// Keeps the date of answers right; called once a turn.
+    pub(super) fn tick(&mut self, now: Time) {
+        if now >= self.date_due {
+            self.date = imf_fixdate(unix_seconds());
+            self.date_due = Time(now.0 + DATE_STEP);
+        }
+    }
+
+    /// What must be kept of an API request until its answer comes.
+    pub(super) fn work(&self, head: &Head<'_>, persistence: Persistence) -> Work {
+        Work {
+            is_head: head.method() == "HEAD",
+            persistence,
+            origin: match self.has_origins {
+                true => head.field("origin").map(Into::into),
+                false => None,
+            },
+        }
+    }
+
+    /// Answers an API request with what the gateway says.
+    pub(super) fn answer(
+        &self,
+        clients: &mut Clients,
+        key: u32,
+        work: &Work,
+        response: WebResponse,
+        now: Time,
+    ) {
+        let persistence = self.persistence(work.persistence);
+        let mut out = Vec::with_capacity(
+            512 + response
+                .body
+                .as_ref()
+                .map_or(0, |body| body.len().min(BODY_COPIED)),
+        );
+        let mut writer = ResponseWriter::new(&mut out, response.status, &self.date, persistence);
+        self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
+        if let Some(location) = &response.location
+            && writer.field("Location", location.as_bytes()).is_err()
+        {
+            log::error!("left out a Location that cannot be sent: {location:?}");
+        }
+        let mut body = None;
+        match response.body {
+            None => writer.empty(),
+            Some(bytes) if bytes.len() >= BODY_COPIED && !work.is_head => {
+                writer.body(JSON, &bytes, true);
+                body = Some(bytes);
+            }
+            Some(bytes) => writer.body(JSON, &bytes, work.is_head),
+        }
+        clients.push(key, Piece::Bytes(out.into()), now);
+        if let Some(body) = body {
+            clients.push(key, Piece::Bytes(body.into()), now);
+        }
+        finish(clients, key, persistence, now);
+    }
+
+    /// Answers an API request that the gateway need not see: `OPTIONS`, a forbidden
+    /// page, a method that is not served. `false` if it is for the gateway.
+    pub(super) fn answer_alone(
+        &self,
+        clients: &mut Clients,
+        key: u32,
+        head: &Head<'_>,
+        persistence: Persistence,
+        now: Time,
+    ) -> bool {
+        let verdict = self.cors.judge(head.field("origin"));
+        let persistence = self.persistence(persistence);
+        let mut out = Vec::new();
+        let method = head.method();
+        let (status, body) = match method {
+            "OPTIONS" => (200, None),
+            _ if verdict.is_forbidden => (403, Some(FORBIDDEN_ORIGIN)),
+            _ if self.is_closing => (503, Some(UNAVAILABLE)),
+            "GET" | "HEAD" | "POST" => return false,
+            _ => (405, Some(METHOD_NOT_ALLOWED)),
+        };
+        let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
+        self.write_verdict(&mut writer, verdict);
+        if status == 405 {
+            writer = writer.constant("Allow", ALLOW);
+        }
+        match body {
+            None => {
+                if self.cors.write_options(head, &mut writer).is_err() {
+                    log::debug!("left out fields that cannot be sent");
+                }
+                writer.empty();
+            }
+            Some(body) => writer.body(JSON, body, method == "HEAD"),
+        }
+        clients.push(key, Piece::Bytes(out.into()), now);
+        finish(clients, key, persistence, now);
+        true
+    }
+
+    /// Answers a request outside the API: with a JSON error, or with nothing.
+    pub(super) fn answer_outside(
+        &self,
+        clients: &mut Clients,
+        key: u32,
+        head: &Head<'_>,
+        persistence: Persistence,
+        now: Time,
+    ) {
+        let persistence = self.persistence(persistence);
+        let mut out = Vec::new();
+        if head.path() == "*" {
+            ResponseWriter::new(&mut out, 200, &self.date, persistence).empty();
+        } else {
+            ResponseWriter::new(&mut out, 404, &self.date, persistence).body(
+                JSON,
+                NOT_FOUND,
+                head.method() == "HEAD",
+            );
+        }
+        clients.push(key, Piece::Bytes(out.into()), now);
+        finish(clients, key, persistence, now);
+    }
+
+    /// Answers a request on the WebSocket path that does not become a WebSocket.
+    pub(super) fn refuse_upgrade(
+        &self,
+        clients: &mut Clients,
+        key: u32,
+        refusal: Refusal,
+        head: &Head<'_>,
+        persistence: Persistence,
+        now: Time,
+    ) {
+        let persistence = self.persistence(persistence);
+        let status = refusal.status();
+        let mut out = Vec::new();
+        ResponseWriter::new(&mut out, status, &self.date, persistence)
+            .constant("Sec-WebSocket-Version", "13")
+            .body(TEXT, reason(status).as_bytes(), head.method() == "HEAD");
+        clients.push(key, Piece::Bytes(out.into()), now);
+        finish(clients, key, persistence, now);
+    }
+
+    /// Answers what is no request, or none in time, and closes the connection.
+    pub(super) fn fail(&self, clients: &mut Clients, key: u32, status: u16, now: Time) {
+        let mut out = Vec::new();
+        write_error(&mut out, status, &self.date);
+        clients.push(key, Piece::Bytes(out.into()), now);
+        clients.close(key, Kind::Idle, now);
+    }
+
+    /// Answers that the process ends, in place of the gateway.
+    pub(super) fn unavailable(&self, clients: &mut Clients, key: u32, work: &Work, now: Time) {
+        let response = WebResponse {
+            status: 503,
+            body: Some(UNAVAILABLE.into()),
+            location: None,
+        };
+        self.answer(clients, key, work, response, now);
+    }
+
+    /// Tells a client to go on with its body.
+    pub(super) fn say_continue(&self, clients: &mut Clients, key: u32, now: Time) {
+        clients.push(key, Piece::Bytes(CONTINUE.into()), now);
+    }
+
+    fn write_verdict(&self, writer: &mut ResponseWriter<'_>, verdict: Verdict<'_>) {
+        if verdict.write(writer).is_err() {
+            log::debug!("left out an origin that cannot be sent");
+        }
+    }
+
+    fn persistence(&self, asked: Persistence) -> Persistence {
+        match self.is_closing {
+            true => Persistence::Close,
+            false => asked,
+        }
+    }
+}
+
+/// What follows an answer: the next request, or the end.
+fn finish(clients: &mut Clients, key: u32, persistence: Persistence, now: Time) {
+    if persistence.is_kept() {
+        clients.arm(key, Kind::Idle, now);
+        clients.wake(key);
+    } else {
+        clients.close(key, Kind::Idle, now);
+    }
+}

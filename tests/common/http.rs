@@ -1,0 +1,251 @@
+//! An HTTP/1.1 connection on a bare socket: the test writes any bytes, and reads
+//! responses one by one.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::{Gateway, PATIENCE};
+
+/// A connection to the gateway.
+pub struct Http {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    head_only: bool,
+}
+
+/// A response with its body.
+#[derive(Debug)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Header lines in order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, taken apart if it was chunked.
+    pub body: String,
+}
+
+impl Response {
+    /// The values of a header (lower-case name), joined by `, `.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+            .collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    /// Fails unless status and body are these.
+    #[track_caller]
+    pub fn assert(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+    }
+}
+
+impl Http {
+    /// Connects.
+    #[track_caller]
+    pub fn connect(gateway: &Gateway) -> Http {
+        let stream = gateway.connect();
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("not a zero time-out");
+        Http {
+            stream,
+            buffer: Vec::new(),
+            head_only: false,
+        }
+    }
+
+    /// Writes these bytes.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the gateway holds the connection");
+    }
+
+    /// Writes these bytes if the gateway still takes them.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// Sends a request without body. `headers` are whole lines ended by CRLF.
+    pub fn request(&mut self, method: &str, target: &str, headers: &str) {
+        self.head_only = method == "HEAD";
+        self.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: gateway.test\r\n{headers}\r\n"
+        ));
+    }
+
+    /// Sends a GET request.
+    pub fn get(&mut self, target: &str) {
+        self.request("GET", target, "");
+    }
+
+    /// Sends a POST request with this body.
+    pub fn post(&mut self, target: &str, body: &str) {
+        self.request(
+            "POST",
+            target,
+            &format!("Content-Length: {}\r\n", body.len()),
+        );
+        self.send(body);
+    }
+
+    /// No more bytes will be sent.
+    pub fn finish(&mut self) {
+        self.stream
+            .shutdown(std::net::Shutdown::Write)
+            .expect("a live socket");
+    }
+
+    /// Reads the next response.
+    #[track_caller]
+    pub fn response(&mut self) -> Response {
+        let head_only = std::mem::take(&mut self.head_only);
+        let mut response = self.response_head();
+        let status = response.status;
+        if !head_only && status >= 200 && status != 204 && status != 304 {
+            response.body = self.body(&response);
+        }
+        response
+    }
+
+    /// Reads the head of the next response, and leaves what follows.
+    #[track_caller]
+    pub fn response_head(&mut self) -> Response {
+        let end = loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                break at;
+            }
+            assert!(
+                self.fill() > 0,
+                "the gateway closed the connection; it had sent {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
+        };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+        self.buffer.drain(..end + 4);
+        let mut lines = head.split("\r\n");
+        let status_line = lines.next().expect("split yields one item");
+        let mut parts = status_line.splitn(3, ' ');
+        assert_eq!(parts.next(), Some("HTTP/1.1"), "{status_line}");
+        let status: u16 = parts
+            .next()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or_else(|| panic!("no status in {status_line:?}"));
+        let headers: Vec<(String, String)> = lines
+            .map(|line| {
+                let (name, value) = line
+                    .split_once(':')
+                    .unwrap_or_else(|| panic!("no header line: {line:?}"));
+                (name.to_ascii_lowercase(), value.trim().to_owned())
+            })
+            .collect();
+        Response {
+            status,
+            headers,
+            body: String::new(),
+        }
+    }
+
+    /// The next bytes as they are.
+    #[track_caller]
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        self.exactly(count)
+    }
+
+    #[track_caller]
+    fn body(&mut self, response: &Response) -> String {
+        if response.header("transfer-encoding").as_deref() == Some("chunked") {
+            let mut body = Vec::new();
+            loop {
+                let size = self.line();
+                let size = usize::from_str_radix(&size, 16)
+                    .unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+                let chunk = self.exactly(size);
+                body.extend_from_slice(&chunk);
+                assert_eq!(self.exactly(2), b"\r\n", "a chunk ends with CRLF");
+                if size == 0 {
+                    break;
+                }
+            }
+            return String::from_utf8(body).expect("a text body");
+        }
+        let bytes = match response.header("content-length") {
+            Some(length) => {
+                let length = length
+                    .parse()
+                    .unwrap_or_else(|_| panic!("bad Content-Length {length:?}"));
+                self.exactly(length)
+            }
+            None => {
+                while self.fill() > 0 {}
+                std::mem::take(&mut self.buffer)
+            }
+        };
+        String::from_utf8(bytes).expect("a text body")
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n") {
+                let line = String::from_utf8_lossy(&self.buffer[..at]).into_owned();
+                self.buffer.drain(..at + 2);
+                return line;
+            }
+            assert!(self.fill() > 0, "the body ends early");
+        }
+    }
+
+    #[track_caller]
+    fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert!(self.fill() > 0, "the body ends early");
+        }
+        self.buffer.drain(..count).collect()
+    }
+
+    /// Fails unless the gateway closes the connection without sending more.
+    #[track_caller]
+    pub fn expect_closed(&mut self) {
+        while self.fill() > 0 {}
+        assert!(
+            self.buffer.is_empty(),
+            "expected the end of the connection, got {:?}",
+            String::from_utf8_lossy(&self.buffer)
+        );
+    }
+
+    /// Fails unless the gateway sends something with this text in it and closes the
+    /// connection.
+    #[track_caller]
+    pub fn expect_some_then_closed(&mut self, text: &str) {
+        while self.fill() > 0 {}
+        let got = String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned();
+        assert!(got.contains(text), "expected {text:?} in {got:?}");
+    }
+
+    /// Reads more; 0 at the end of the connection.
+    #[track_caller]
+    fn fill(&mut self) -> usize {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                n
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(e) => panic!(
+                "nothing more came ({e}); so far {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            ),
+        }
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}

@@ -1,0 +1,341 @@
+//! The processes under test: a broker and the gateway, ended whatever way a test ends.
+
+#![allow(
+    deprecated,
+    reason = "the nats crate is deprecated as a whole; blocking suits test services"
+)]
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Client, Http, PATIENCE, RawWs, Service, service};
+
+/// A child process whose stderr is collected, and which does not outlive this one.
+struct Process {
+    child: Child,
+    /// A shell that waits for its stdin to end, which happens when this process is
+    /// gone, however it went, and then kills the child. Needed because statics are
+    /// never dropped.
+    guard: Child,
+    /// One item for each line on stderr; disconnected when the child has ended.
+    lines: Mutex<Receiver<String>>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    fn spawn(command: &mut Command) -> Process {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+        let guard = Command::new("sh")
+            .args(["-c", "cat >/dev/null; kill -9 $1", "guard"])
+            .arg(child.id().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh starts");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (tx, lines) = channel();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                line.clear();
+                sink.lock().expect("no holder panics").push(text.clone());
+                // Nobody may listen any more: the log keeps the line.
+                let _ = tx.send(text);
+            }
+        });
+        Process {
+            child,
+            guard,
+            lines: Mutex::new(lines),
+            log,
+        }
+    }
+
+    fn next_line(&self, patience: Duration) -> Result<String, RecvTimeoutError> {
+        self.lines
+            .lock()
+            .expect("no holder panics")
+            .recv_timeout(patience)
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().expect("no holder panics").join("\n")
+    }
+
+    /// Waits until the process has ended and returns its exit code (`None`: a signal).
+    #[track_caller]
+    fn wait(&mut self, patience: Duration) -> Option<i32> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.next_line(left) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("the process still runs after {patience:?}:\n{}", self.log())
+                }
+            }
+        }
+        self.child.wait().expect("our child").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A nats-server of its own on a free port of the loopback interface.
+pub struct Broker {
+    process: Process,
+    /// `127.0.0.1:port`.
+    pub addr: String,
+}
+
+impl Broker {
+    /// Starts `NATS_SERVER_BIN`, or `nats-server` from the path or /usr/sbin.
+    pub fn start() -> Broker {
+        Broker::start_with(&[])
+    }
+
+    /// As [`Broker::start`], with further command line arguments.
+    pub fn start_with(args: &[&str]) -> Broker {
+        let process = Process::spawn(
+            Command::new(broker_binary())
+                .args(["-a", "127.0.0.1", "-p", "-1"])
+                .args(args),
+        );
+        let mut addr = None;
+        loop {
+            let line = process.next_line(PATIENCE).unwrap_or_else(|_| {
+                panic!("nats-server does not become ready:\n{}", process.log())
+            });
+            if let Some(at) = line.find("client connections on ") {
+                addr = Some(line[at + "client connections on ".len()..].to_owned());
+            }
+            if line.contains("Server is ready") {
+                break;
+            }
+        }
+        Broker {
+            process,
+            addr: addr.expect("nats-server names its address before it is ready"),
+        }
+    }
+
+    /// The address as the gateway and services take it.
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.addr)
+    }
+
+    /// Ends the broker abruptly.
+    pub fn kill(&mut self) {
+        self.process.child.kill().expect("our child");
+        self.process.child.wait().expect("our child");
+    }
+}
+
+fn broker_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("NATS_SERVER_BIN") {
+        return path.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/bin")])
+        .map(|dir| dir.join("nats-server"))
+        .find(|file| file.is_file())
+        .expect("nats-server is not on the PATH; install it or set NATS_SERVER_BIN")
+}
+
+/// The gateway under test.
+pub struct Gateway {
+    process: Process,
+    /// `127.0.0.1:port`.
+    pub addr: String,
+}
+
+impl Gateway {
+    /// Starts the gateway and waits until it takes connections.
+    pub fn start(broker_url: &str, args: &[&str]) -> Gateway {
+        // Port 0 means the default port to the gateway, so a free one is looked up
+        // first; another process may snatch it, hence several attempts.
+        let mut log = String::new();
+        for _ in 0..5 {
+            let port = free_port();
+            let process = Process::spawn(
+                Command::new(gateway_binary())
+                    .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                    .arg(port.to_string())
+                    .args(args),
+            );
+            let addr = format!("127.0.0.1:{port}");
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline {
+                if TcpStream::connect(&addr).is_ok() {
+                    return Gateway { process, addr };
+                }
+                // Either the gateway says something, or it ended, or 10 ms are over.
+                if process.next_line(Duration::from_millis(10))
+                    == Err(RecvTimeoutError::Disconnected)
+                {
+                    break;
+                }
+            }
+            log = process.log();
+        }
+        panic!("the gateway does not start:\n{log}");
+    }
+
+    /// Runs the gateway to its end without waiting for its port, and returns its exit
+    /// code and what it wrote on stderr.
+    pub fn run_to_end(broker_url: &str, args: &[&str]) -> (Option<i32>, String) {
+        let mut process = Process::spawn(
+            Command::new(gateway_binary())
+                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .arg(free_port().to_string())
+                .args(args),
+        );
+        let code = process.wait(PATIENCE);
+        (code, process.log())
+    }
+
+    /// A TCP connection to the gateway.
+    #[track_caller]
+    pub fn connect(&self) -> TcpStream {
+        match TcpStream::connect(&self.addr) {
+            Ok(stream) => stream,
+            Err(e) => panic!(
+                "the gateway takes no connections ({e}); it said:\n{}",
+                self.log()
+            ),
+        }
+    }
+
+    /// Sends a signal to the gateway.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.process.child),
+            signal,
+        )
+        .expect("our child");
+    }
+
+    /// Waits for the gateway's end; its exit code, `None` if a signal ended it.
+    #[track_caller]
+    pub fn wait(&mut self, patience: Duration) -> Option<i32> {
+        self.process.wait(patience)
+    }
+
+    /// What it wrote on stderr so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn gateway_binary() -> PathBuf {
+    std::env::var_os("TIDEGATE_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("the loopback interface has a free port")
+        .port()
+}
+
+/// A broker with a gateway on it.
+pub struct Stack {
+    /// The gateway; dropped before the broker.
+    pub gateway: Gateway,
+    /// The broker.
+    pub broker: Broker,
+    services: OnceLock<nats::Connection>,
+    prefixes: Mutex<HashSet<String>>,
+}
+
+impl Stack {
+    /// A broker and a gateway with these arguments, for one test.
+    pub fn start(args: &[&str]) -> Stack {
+        let broker = Broker::start();
+        let gateway = Gateway::start(&broker.url(), args);
+        Stack {
+            gateway,
+            broker,
+            services: OnceLock::new(),
+            prefixes: Mutex::default(),
+        }
+    }
+
+    /// The stack that all tests of a binary share. Its request time-out is far longer
+    /// than a test may take, so that a busy machine causes none.
+    pub fn shared() -> &'static Stack {
+        static SHARED: OnceLock<Stack> = OnceLock::new();
+        SHARED.get_or_init(|| Stack::start(&["--reqtimeout", "60000"]))
+    }
+
+    /// A shared stack whose request time-out is 300 ms, for tests of time-outs.
+    pub fn impatient() -> &'static Stack {
+        static SHARED: OnceLock<Stack> = OnceLock::new();
+        SHARED.get_or_init(|| Stack::start(&["--reqtimeout", "300"]))
+    }
+
+    /// A service that owns all resource names `prefix.>`.
+    #[track_caller]
+    pub fn service(&self, prefix: &str) -> Service {
+        let fresh = self
+            .prefixes
+            .lock()
+            .expect("no holder panics")
+            .insert(prefix.to_owned());
+        assert!(fresh, "another test already uses the prefix {prefix:?}");
+        let nc = self
+            .services
+            .get_or_init(|| service::connect(&self.broker.url()));
+        Service::new(nc.clone(), prefix)
+    }
+
+    /// A client that has made the version handshake for 1.2.3.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        let mut client = self.fresh_client();
+        client.handshake("1.2.3");
+        client
+    }
+
+    /// A client without version handshake.
+    #[track_caller]
+    pub fn fresh_client(&self) -> Client {
+        Client::connect(&self.gateway)
+    }
+
+    /// An HTTP connection.
+    pub fn http(&self) -> Http {
+        Http::connect(&self.gateway)
+    }
+
+    /// A WebSocket connection whose frames the test writes.
+    pub fn raw(&self) -> RawWs {
+        RawWs::open(&self.gateway)
+    }
+}

@@ -1,0 +1,237 @@
+//! Start, stop, and the loss of the broker.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::common::*;
+
+const MODEL: &str = r#"{"model":{"a":1}}"#;
+
+#[test]
+fn without_a_broker_the_gateway_ends_with_1() {
+    // A port that nobody listens on: bound here, but never listened to.
+    let held =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    held.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .expect("a free port");
+    let addr = held
+        .local_addr()
+        .ok()
+        .and_then(|a| a.as_socket())
+        .expect("an address");
+    let (code, log) = Gateway::run_to_end(&format!("nats://{addr}"), &[]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(!log.trim().is_empty(), "it does not say why it ended");
+}
+
+#[test]
+fn the_loss_of_the_broker_closes_all_clients_and_ends_the_process_with_1() {
+    let mut stack = Stack::start(&[]);
+    let svc = stack.service("life_loss");
+    let mut c = stack.client();
+    c.subscribe(&svc, "life_loss.a", MODEL);
+    let mut h = stack.http();
+    h.get("/nowhere");
+    assert_eq!(h.response().status, 404);
+    stack.broker.kill();
+    c.next_close();
+    h.expect_closed();
+    let code = stack.gateway.wait(PATIENCE);
+    assert_eq!(code, Some(1), "{}", stack.gateway.log());
+    assert!(!stack.gateway.log().trim().is_empty());
+}
+
+#[test]
+fn signals_end_the_gateway_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut stack = Stack::start(&[]);
+        let svc = stack.service("life_signal");
+        let mut c = stack.client();
+        c.subscribe(&svc, "life_signal.a", MODEL);
+        stack.gateway.signal(signal);
+        c.next_close();
+        assert_eq!(
+            stack.gateway.wait(Duration::from_secs(12)),
+            Some(0),
+            "{}",
+            stack.gateway.log()
+        );
+    }
+}
+
+#[test]
+fn sigterm_closes_clients_with_1001_within_3_s_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut stack = Stack::start(&[]);
+    let mut clients: Vec<Client> = (0..5).map(|_| stack.client()).collect();
+    let start = std::time::Instant::now();
+    stack.gateway.signal(Signal::TERM);
+    for c in &mut clients {
+        assert_eq!(c.next_close(), Some(1001));
+    }
+    assert_eq!(stack.gateway.wait(PATIENCE), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn sigterm_answers_pending_http_requests_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut stack = Stack::start(&[]);
+    let svc = stack.service("life_http");
+    let mut h = stack.http();
+    h.get("/api/life_http/a");
+    let [_access, _get] = svc.expect_all(["access.life_http.a", "get.life_http.a"]);
+    stack.gateway.signal(Signal::TERM);
+    let r = h.response();
+    assert_eq!(r.status, 503, "{}", r.body);
+    h.expect_closed();
+    assert_eq!(stack.gateway.wait(PATIENCE), Some(0));
+}
+
+#[test]
+fn a_client_that_does_not_read_cannot_hold_up_the_end() {
+    let mut stack = Stack::start(&[]);
+    let svc = stack.service("life_stall");
+    let mut c = stack.client();
+    c.subscribe(&svc, "life_stall.a", MODEL);
+    let big = format!("\"{}\"", "x".repeat(500_000));
+    for _ in 0..20 {
+        svc.event("life_stall.a.custom", &big);
+    }
+    // The fence of another client: the events were handled.
+    let mut d = stack.client();
+    d.fence(&svc, "life_stall.a");
+    stack.gateway.signal(Signal::TERM);
+    assert_eq!(stack.gateway.wait(Duration::from_secs(12)), Some(0));
+    drop(c);
+}
+
+#[test]
+fn a_port_in_use_is_said_and_ends_with_1_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let stack = Stack::shared();
+    let port = stack.gateway.addr.rsplit(':').next().expect("host:port");
+    let (code, log) = Gateway::run_to_end(&stack.broker.url(), &["--port", port]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains(port), "{log}");
+}
+
+#[test]
+fn user_and_password_in_the_broker_url_are_used() {
+    let broker = Broker::start_with(&["--user", "gate", "--pass", "s3cret"]);
+    let gateway = Gateway::start(&format!("nats://gate:s3cret@{}", broker.addr), &[]);
+    let mut c = Client::connect(&gateway);
+    c.handshake("1.2.3");
+    let id = c.ask("subscribe.nobody_serves.a");
+    c.expect_error(id, "system.notFound", "Not found");
+    let (code, log) = Gateway::run_to_end(&format!("nats://gate:wrong@{}", broker.addr), &[]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(
+        is_peer() || !log.contains("wrong@"),
+        "the password stands in the log: {log}"
+    );
+}
+
+#[test]
+fn a_token_in_the_broker_url_is_used() {
+    let broker = Broker::start_with(&["--auth", "t0ken"]);
+    let gateway = Gateway::start(&format!("nats://t0ken@{}", broker.addr), &[]);
+    let mut c = Client::connect(&gateway);
+    c.handshake("1.2.3");
+    let id = c.ask("subscribe.nobody_serves.a");
+    c.expect_error(id, "system.notFound", "Not found");
+}
+
+#[test]
+fn paths_and_origins_are_configurable() {
+    let stack = Stack::start(&[
+        "--wspath",
+        "/ws",
+        "--apipath",
+        "/web",
+        "--alloworigin",
+        "http://b.test",
+        "--alloworigin",
+        "https://a.test:8443",
+    ]);
+    let svc = stack.service("life_paths");
+    let mut h = stack.http();
+    h.get("/api/life_paths/a");
+    assert_eq!(h.response().status, 404);
+    h.get("/web/life_paths/a");
+    svc.serve(
+        "life_paths.a",
+        r#"{"collection":[{"rid":"a.b","soft":true}]}"#,
+    );
+    let r = h.response();
+    r.assert(200, r#"[{"href":"/web/a/b"}]"#);
+    assert_eq!(r.header("access-control-allow-origin"), None);
+
+    // A listed origin is echoed as it was sent.
+    h.request("GET", "/web/life_paths/a", "Origin: HTTP://B.test\r\n");
+    svc.grant("life_paths.a");
+    let r = h.response();
+    assert_eq!(r.status, 200);
+    assert_eq!(
+        r.header("access-control-allow-origin").as_deref(),
+        Some("HTTP://B.test")
+    );
+    assert_eq!(r.header("vary").as_deref(), Some("Origin"));
+    // null is let through without header.
+    h.request("GET", "/web/life_paths/a", "Origin: null\r\n");
+    svc.grant("life_paths.a");
+    let r = h.response();
+    assert_eq!(r.status, 200);
+    assert_eq!(r.header("access-control-allow-origin"), None);
+    // Another one is refused before any service is asked; the first of the sorted list
+    // is named.
+    for origin in [
+        "http://evil.test",
+        "http://a.test:8443",
+        "http://b.test.evil",
+    ] {
+        h.request("GET", "/web/life_paths/a", &format!("Origin: {origin}\r\n"));
+        let r = h.response();
+        r.assert(
+            403,
+            r#"{"code":"system.forbidden","message":"Forbidden origin"}"#,
+        );
+        assert_eq!(
+            r.header("access-control-allow-origin").as_deref(),
+            Some("http://b.test")
+        );
+        assert_eq!(r.header("vary").as_deref(), Some("Origin"));
+    }
+    h.request(
+        "OPTIONS",
+        "/web/life_paths/a",
+        "Origin: http://evil.test\r\n",
+    );
+    assert_eq!(h.response().status, 200);
+
+    // WebSockets check the origin too.
+    for (origin, status) in [
+        ("Origin: http://b.test\r\n", 101),
+        ("Origin: null\r\n", 101),
+        ("", 101),
+        ("Origin: http://evil.test\r\n", 403),
+    ] {
+        let mut h = stack.http();
+        h.request(
+            "GET",
+            "/ws",
+            &format!(
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{origin}"
+            ),
+        );
+        assert_eq!(h.response_head().status, status, "{origin}");
+    }
+}

@@ -1,0 +1,93 @@
+// The published ResClient in Node, and how tests wait for what it hears.
+
+import resclient from "resclient";
+import WebSocket from "ws";
+import { within } from "./programs.mjs";
+
+const ResClient = resclient.default ?? resclient;
+const open = new Set();
+
+/** A ResClient that is quick to reconnect and to unsubscribe. */
+export function newClient(url) {
+  const client = new ResClient(() => new WebSocket(url), {
+    reconnectDelay: 50,
+    unsubscribeDelay: 50,
+  });
+  open.add(client);
+  return client;
+}
+
+/** Disconnects all clients, so that nothing keeps the test process alive. */
+export function closeClients() {
+  open.forEach((client) => client.disconnect());
+  open.clear();
+}
+
+/** The data of the next event of this name on a resource or a client. */
+export function nextEvent(source, name) {
+  let listener;
+  const event = new Promise((resolve) => {
+    listener = resolve;
+    source.on(name, listener);
+  });
+  return within(event, () => `no ${name} event`).finally(() => source.off(name, listener));
+}
+
+/**
+ * Follows a collection of models as an application does: listens to it and to each of
+ * its models, and can wait until they look as expected.
+ *
+ * ResClient changes its resources at once and calls listeners a little later. Who looks
+ * at the log after waiting must wait for the log.
+ */
+export class Replica {
+  constructor(collection) {
+    this.collection = collection;
+    this.log = [];
+    this.listeners = new Map();
+    this.waiting = () => {};
+    collection.on("add", ({ item, idx }) => {
+      this.follow(item);
+      this.heard({ add: item.title, idx });
+    });
+    collection.on("remove", ({ item, idx }) => {
+      item.off("change", this.listeners.get(item));
+      this.listeners.delete(item);
+      this.heard({ remove: item.title, idx });
+    });
+    for (const model of collection) {
+      this.follow(model);
+    }
+  }
+
+  follow(model) {
+    const listener = (old) => {
+      const values = Object.keys(old).map((key) => [key, model[key]]);
+      this.heard({ change: model.id, ...Object.fromEntries(values) });
+    };
+    model.on("change", listener);
+    this.listeners.set(model, listener);
+  }
+
+  heard(entry) {
+    this.log.push(entry);
+    this.waiting();
+  }
+
+  titles() {
+    return this.collection.toArray().map((model) => model.title);
+  }
+
+  find(title) {
+    return this.collection.toArray().find((model) => model.title === title);
+  }
+
+  /** Waits until `holds(this)` is true, which is looked at after every event. */
+  async until(holds) {
+    const done = new Promise((resolve) => {
+      this.waiting = () => holds(this) && resolve();
+      this.waiting();
+    });
+    await within(done, () => `waited for ${holds}, have ${JSON.stringify(this.titles())}`);
+  }
+}

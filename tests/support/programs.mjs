@@ -1,0 +1,173 @@
+// Child processes of the tests: broker, gateway and example services, each on a port
+// that the system chose, none of which outlives the test process.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target", "debug");
+
+/** Milliseconds that a program may take to start or to stop. */
+const PATIENCE = 15_000;
+
+const running = new Set();
+process.on("exit", () => running.forEach((program) => program.child.kill("SIGKILL")));
+
+/** A child process and everything that it printed. */
+class Program {
+  constructor(file, args) {
+    if (file.includes("/") && !existsSync(file)) {
+      throw new Error(`${file} does not exist; \`make build\` makes the gateway and the examples`);
+    }
+    this.name = file.split("/").at(-1);
+    this.output = "";
+    this.child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.exited = new Promise((resolve) => {
+      this.child.on("error", (error) => resolve(`did not start: ${error.message}`));
+      this.child.on("exit", (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
+    }).then((how) => {
+      running.delete(this);
+      this.over = how;
+      return how;
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => {
+        this.output += text;
+        this.check?.();
+      });
+    }
+    running.add(this);
+  }
+
+  /** Waits for a line that matches; the result is the match. */
+  async says(pattern) {
+    const seen = new Promise((resolve) => {
+      this.check = () => {
+        const match = this.output.match(pattern);
+        if (match) {
+          resolve(match);
+        }
+      };
+      this.check();
+    });
+    return this.orElse(seen, `did not say ${pattern}`);
+  }
+
+  /** Waits until something accepts connections on a port of 127.0.0.1. */
+  async listens(port) {
+    const accepted = (async () => {
+      while (!this.over && !(await accepts(port))) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    await this.orElse(accepted, `does not listen on port ${port}`);
+  }
+
+  /** Ends the process and waits until it is gone. */
+  async stop(signal = "SIGTERM") {
+    this.child.kill(signal);
+    await within(this.exited, () => `${this.name} does not stop on ${signal}`);
+  }
+
+  async orElse(promise, complaint) {
+    const story = () => `${this.name}: ${complaint}; it printed:\n${this.output}`;
+    const early = this.exited.then((how) => {
+      throw new Error(`${this.name} ${how}; it printed:\n${this.output}`);
+    });
+    return within(Promise.race([promise, early]), story);
+  }
+}
+
+/** The promise, or an error with the given text when it takes too long. */
+export async function within(promise, complaint) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(complaint())), PATIENCE);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
+
+/** A TCP port of 127.0.0.1 that was free a moment ago. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve, reject) => {
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/**
+ * The brokers to test with: the current nats-server and, where `NATS_SERVER_BIN_OLD`
+ * names one, an old one.
+ */
+export function brokers() {
+  const current = { name: "current", file: process.env.NATS_SERVER_BIN || "nats-server" };
+  const old = { name: "old", file: process.env.NATS_SERVER_BIN_OLD };
+  return old.file ? [current, old] : [current];
+}
+
+export async function startBroker(file = brokers()[0].file) {
+  const broker = new Program(file, ["--addr", "127.0.0.1", "--port", "-1"]);
+  const [, port] = await broker.says(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
+  broker.url = `nats://127.0.0.1:${port}`;
+  return broker;
+}
+
+/**
+ * Starts the gateway under test, `TIDEGATE_BIN` or the debug build. Without a port it
+ * gets a free one, and another should somebody be faster.
+ */
+export async function startGateway(broker, port) {
+  const file = process.env.TIDEGATE_BIN || join(TARGET, "tidegate");
+  for (let attempt = 1; ; attempt += 1) {
+    const chosen = port ?? (await freePort());
+    const args = ["--nats", broker.url, "--addr", "127.0.0.1", "--port", String(chosen)];
+    const gateway = new Program(file, args);
+    try {
+      await gateway.listens(chosen);
+      gateway.port = chosen;
+      gateway.url = `ws://127.0.0.1:${chosen}/`;
+      gateway.web = `http://127.0.0.1:${chosen}`;
+      return gateway;
+    } catch (error) {
+      if (port || attempt === 5 || !/in use/i.test(gateway.output)) {
+        throw error;
+      }
+    }
+  }
+}
+
+/** Starts the service and page of an example; `page` is the address to open. */
+export async function startExample(name, broker, gateway) {
+  const args = ["--nats", broker.url, "--port", "0", "--gateway", gateway.url];
+  const example = new Program(join(TARGET, "examples", name), args);
+  [, example.page] = await example.says(/open (http:\S+)/);
+  return example;
+}
+
+/** Stops everything that still runs. */
+export async function stopAll() {
+  await Promise.all([...running].map((program) => program.stop("SIGKILL")));
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# All tests: Rust, then the published ResClient in Node, then the pages in Chromium.
+#
+# Environment: TIDEGATE_BIN runs the Node and browser tests against another gateway.
+
+SCRIPT="test"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/setup.sh"
+cd "$ROOT"
+
+need_rust
+need_npm_packages
+need_both_nats
+need_chromium
+say "$("$NATS_SERVER_BIN" --version) as the current broker," \
+    "$("$NATS_SERVER_BIN_OLD" --version) as the old one"
+
+# The gateway and the examples, which the Node and browser tests start.
+say "Rust tests"
+cargo build --bins --examples
+cargo test
+
+say "ResClient tests"
+node --test --test-reporter=spec tests/resclient/*.test.mjs
+
+say "browser tests; screenshots go to artifacts/browser"
+node --test --test-reporter=spec tests/browser/*.test.mjs
+
+say "all passed"
