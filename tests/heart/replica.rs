@@ -158,10 +158,9 @@ impl Replica {
         let (rid, name) = event.rsplit_once('.').expect("a name");
         let held = self.held.get(rid);
         let held = held.unwrap_or_else(|| panic!("{event} of what the client does not hold"));
-        assert!(!held.failed, "{event} of what failed");
         assert!(
-            !held.deleted || name == "unsubscribe",
-            "{event} of what was deleted"
+            !held.failed && !held.deleted || name == "unsubscribe",
+            "{event} of what failed or was deleted"
         );
         if matches!(name, "change" | "add") {
             self.add(data);
