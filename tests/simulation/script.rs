@@ -169,7 +169,7 @@ impl Script {
 
 impl Action {
     /// What follows some actions in many cases: a change without event is made good by
-    /// a reset, and whose access changed once has it changed again.
+    /// a reset, what was deleted is asked for, and access that changed changes again.
     fn sequel(&self, rng: &mut Rng) -> Option<Self> {
         match *self {
             Self::Mutate {
@@ -183,6 +183,17 @@ impl Action {
                     resources: true,
                     access: false,
                 })
+            }
+            Self::Delete { name, .. } if name < RIDS.len() && rng.chance(50) => {
+                let ask = if rng.chance(60) {
+                    Ask::Subscribe(name)
+                } else {
+                    Ask::Get(name)
+                };
+                Some(Self::Ask(rng.below(SLOTS), ask))
+            }
+            Self::Regulate { name, .. } if name < RIDS.len() && rng.chance(25) => {
+                Some(Self::Ask(rng.below(SLOTS), Ask::UnsubscribeAny(name)))
             }
             Self::Regulate {
                 name, token, tell, ..
