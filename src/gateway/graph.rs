@@ -322,9 +322,11 @@ impl Gateway {
     fn reload(&mut self, key: SubKey) {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
-        let waiters = sub.lag.take().map(|lag| lag.waiters).unwrap_or_default();
+        let lag = sub.lag.take().unwrap_or_default();
         sub.lag = Some(Box::new(Lag {
-            waiters,
+            waiters: lag.waiters,
+            held: lag.held,
+            reaccess: lag.reaccess,
             ..Lag::default()
         }));
         self.work.push_back(Work::Load(key));

@@ -102,10 +102,11 @@ impl Gateway {
         let waiting = self.cache.aliases[key].subs.iter().copied();
         let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
         self.work.extend(waiting.map(Work::Load));
+        if stale {
+            self.refresh(resource);
+        }
         if self.cache.aliases[key].subs.is_empty() {
             self.alias_unused(key);
-        } else if stale {
-            self.refresh(resource);
         }
     }
 

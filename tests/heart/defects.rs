@@ -17,9 +17,9 @@ fn defect_01_a_subscribe_that_is_unsubscribed_while_it_loads_is_answered() {
         .receives(r#"{"id":2}"#);
     h.grant("test.model");
     h.serve("test.model", r#"{"model":{"a":1}}"#);
-    h.client(1)
-        .receives(r#"{"result":{"models":{"test.model":{"a":1}}},"id":1}"#);
-    // The subscription is gone all the same.
+    // The subscription is gone all the same. Clients that keep what they are sent, as
+    // ResClient does, would keep it for good: nothing is sent.
+    h.client(1).receives(&nothing_new(1));
     h.event("event.test.model.change", r#"{"values":{"a":2}}"#);
     h.client(1).receives_nothing();
 }
@@ -354,6 +354,24 @@ fn defect_23_a_reset_during_the_get_of_an_earlier_one_is_not_lost() {
     h.advance(1_000);
     h.serve("test.model", r#"{"model":{"a":2}}"#);
     h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+}
+
+#[test]
+fn defect_23_a_reset_that_overtakes_the_answer_to_an_earlier_one_is_not_lost() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
+    h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    let get = h.expect_request("get.test.model");
+    for _ in 0..3 {
+        h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    }
+    h.expect_no_request();
+    // The service looked before the further resets: it is asked once more.
+    h.respond(&get, r#"{"result":{"model":{"a":2}}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+    h.serve("test.model", r#"{"model":{"a":3}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":3}"#));
+    h.expect_no_request();
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod harness;
 mod loading;
 mod queries;
 mod races;
+mod random;
+mod replica;
 mod resets;
 mod revival;
 mod web;
