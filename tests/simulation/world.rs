@@ -90,7 +90,7 @@ impl World {
             seed: [seed, 1, 2, 3],
             write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
         };
-        let mut service = Service::new(seed);
+        let mut service = Service::new(seed, profile.focus);
         if profile.open {
             service.open_up();
         }
