@@ -47,6 +47,7 @@ impl Gateway {
             slot,
             next: first,
             previous: None,
+            parent: u32::MAX,
             direct: 0,
             open: 0,
             sent_refs: 0,
@@ -369,7 +370,7 @@ impl Gateway {
                 };
                 if !sub.is_referenced() {
                     self.drop_sub(key);
-                } else if sub.direct > 0 {
+                } else if sub.direct > 0 || self.is_known_to_be_held(key) {
                     continue;
                 } else if self
                     .content(key)

@@ -153,6 +153,7 @@ impl Gateway {
         for rid in references.iter() {
             if let Some(child) = self.subscribe(client, rid) {
                 self.subs.arena[child].unsent_refs += 1;
+                self.hint_parent(child, key);
                 children.push(child);
             }
         }

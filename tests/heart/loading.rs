@@ -501,3 +501,36 @@ fn idle_query_strings_are_not_kept_without_bound() {
     h.change("test.model", r#"{"a":2}"#);
     h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
 }
+
+#[test]
+fn a_large_cyclic_graph_is_changed_in_time() {
+    // Each child points back to the list, which something else holds: whoever loses a
+    // child must not look at all others to see that the list stays.
+    const COUNT: usize = 4_000;
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.root");
+    h.grant("test.root");
+    h.serve("test.root", r#"{"model":{"list":{"rid":"test.list"}}}"#);
+    let rid = |n: usize| format!(r#"{{"rid":"test.item.{n}"}}"#);
+    let list = |from: usize| {
+        let rids: Vec<String> = (from..COUNT).map(rid).collect();
+        format!(r#"{{"collection":[{}]}}"#, rids.join(","))
+    };
+    h.serve("test.list", &list(0));
+    for n in 0..COUNT {
+        h.serve(
+            &format!("test.item.{n}"),
+            r#"{"model":{"up":{"rid":"test.list"}}}"#,
+        );
+    }
+    assert_eq!(h.client(1).messages().len(), 1);
+    for _ in 0..COUNT / 2 {
+        h.event("event.test.list.remove", r#"{"idx":0}"#);
+    }
+    assert_eq!(h.client(1).messages().len(), COUNT / 2);
+    assert_eq!(h.stats().subscriptions, COUNT / 2 + 2);
+    h.event("system.reset", r#"{"resources":["test.list"]}"#);
+    h.serve("test.list", &list(COUNT - 1));
+    assert_eq!(h.client(1).messages().len(), COUNT / 2 - 1);
+    assert_eq!(h.stats().subscriptions, 3);
+}
