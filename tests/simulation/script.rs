@@ -184,7 +184,9 @@ impl Action {
                     access: false,
                 })
             }
-            Self::Delete { name, .. } if name < RIDS.len() && rng.chance(50) => {
+            Self::Delete { name, .. } | Self::Create(name, _)
+                if name < RIDS.len() && rng.chance(60) =>
+            {
                 let ask = if rng.chance(60) {
                     Ask::Subscribe(name)
                 } else {
