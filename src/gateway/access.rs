@@ -120,7 +120,17 @@ impl Gateway {
             return;
         };
         let same_token = client.token_serial == request.token;
-        let verdict = answer.and_then(|payload| service::access(&payload));
+        let is_http = client.is_http();
+        let verdict = match &answer {
+            Ok(payload) => service::access(payload),
+            Err(error) => Err(error.clone()),
+        };
+        if let Ok(payload) = &answer
+            && is_http
+            && self.heed_meta(request.client.key, payload, verdict.as_ref().err(), None)
+        {
+            return;
+        }
         let lasting = match &verdict {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
@@ -184,19 +194,16 @@ impl Gateway {
         self.queue_job(Job::Reaccess(key));
     }
 
-    pub(super) fn send_reaccess(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get(key) else {
-            return;
-        };
+    pub(super) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
+        let sub = self.subs.arena.get(key)?;
         if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
-            return;
+            return None;
         }
         if !matches!(sub.access, AccessState::Unknown) {
-            return self.require_access(key, Use::Reaccess);
+            self.require_access(key, Use::Reaccess);
+            return None;
         }
-        if let Some(pending) = self.ask_access_of(key, Use::Reaccess) {
-            self.mark_background(pending);
-        }
+        self.ask_access_of(key, Use::Reaccess)
     }
 
     fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {

@@ -119,6 +119,15 @@ impl Gateway {
             }
             result => result,
         };
+        let rid = match &result {
+            Ok(CallResult::Resource(rid)) => Some(&**rid),
+            _ => None,
+        };
+        if let (Ok(payload), Reply::Web) = (&answer, call.reply)
+            && self.heed_meta(call.client.key, payload, result.as_ref().err(), rid)
+        {
+            return;
+        }
         match (result, call.reply) {
             (Err(error), reply) => self.reply_error(call.client, reply, &error),
             (Ok(CallResult::Payload(payload)), Reply::Client(id)) => {

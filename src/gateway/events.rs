@@ -319,7 +319,7 @@ impl Gateway {
         let client = self.subs.arena[key].client;
         let mut children = Vec::new();
         for rid in &update.steps[at].added {
-            if let Some(child) = self.subscribe(client, rid) {
+            if let Some(child) = self.subscribe(client, rid, None) {
                 self.subs.arena[child].unsent_refs += 1;
                 children.push(child);
             }

@@ -68,8 +68,16 @@ impl Gateway {
                 }
             }
             Held::Take(sub) => self.take_content(sub),
-            Held::Reset => self.reset_name(key),
-            Held::Reaccess => self.reaccess_name(key),
+            Held::Reset(throttle) => {
+                self.resume_reset(throttle);
+                self.reset_name(key);
+                self.end_reset();
+            }
+            Held::Reaccess(throttle) => {
+                self.resume_reset(throttle);
+                self.reaccess_name(key);
+                self.end_reset();
+            }
         }
     }
 

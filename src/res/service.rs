@@ -7,6 +7,7 @@
 
 use super::error::Error;
 use super::json::{self, JsonError, Raw};
+use super::meta::Meta;
 use super::pattern::Pattern;
 use super::rid::Rid;
 use super::value::{self, Change, Value, ValueError};
@@ -127,6 +128,27 @@ fn pre_response_timeout(mut text: &str) -> Option<u64> {
         }
         text = rest;
     }
+}
+
+/// Reads what an answer wants to see in the HTTP answer that it leads to.
+///
+/// An answer whose meta object is not valid is an error as a whole, as all readers of
+/// answers say; here it just wants nothing.
+pub fn meta(payload: &[u8]) -> Meta {
+    let mut meta = Meta::default();
+    if let Ok(text) = json::value(payload) {
+        // What is no object has no members.
+        let _ = json::object(text, |name, raw| {
+            if json::is(&name, "meta") {
+                meta = json::present(raw)
+                    .map(Meta::parse)
+                    .transpose()?
+                    .unwrap_or_default();
+            }
+            Ok(())
+        });
+    }
+    meta
 }
 
 /// Reads an access answer.
@@ -433,6 +455,8 @@ impl<'a> Answer<'a> {
                     answer.resource = json::present(raw);
                 } else if json::is(&name, "error") {
                     error = json::present(raw).map(error_object).transpose()?;
+                } else if json::is(&name, "meta") {
+                    json::present(raw).map(Meta::parse).transpose()?;
                 }
                 Ok(())
             })
