@@ -20,6 +20,17 @@ use std::rc::Rc;
 /// Aliases without subscriptions that are kept per resource.
 const MAX_IDLE_ALIASES: usize = 64;
 
+/// Which holders of a subscription a look at the graph counts, beside direct ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holders {
+    /// Parents that the client holds.
+    Sent,
+    /// Open requests and parents that it does not hold.
+    Unsent,
+    /// All of them.
+    All,
+}
+
 impl Gateway {
     /// Finds or makes a client's subscription of a resource ID. A new one is loaded, and
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
@@ -141,6 +152,29 @@ impl Gateway {
             .collect()
     }
 
+    /// The subscriptions that the deleted version of a revived subscription holds.
+    fn old_children(&self, key: SubKey) -> Vec<SubKey> {
+        let sub = &self.subs.arena[key];
+        let Some(old) = sub.lag.as_deref().and_then(|lag| lag.old.as_ref()) else {
+            return Vec::new();
+        };
+        let ids = old.references();
+        ids.iter()
+            .filter_map(|id| self.find_sub(sub.client, id))
+            .collect()
+    }
+
+    /// The client does not hold the deleted version of a revived subscription any more.
+    fn release_old(&mut self, key: SubKey) {
+        for child in self.old_children(key) {
+            self.subs.arena[child].sent_refs -= 1;
+            self.suspects.push(child);
+        }
+        if let Some(lag) = &mut self.subs.arena[key].lag {
+            lag.old = None;
+        }
+    }
+
     /// The subscriptions that the first event in a subscription's queue waits for.
     fn awaited(&self, key: SubKey) -> Vec<SubKey> {
         let sub = &self.subs.arena[key];
@@ -212,6 +246,7 @@ impl Gateway {
             child.unsent_refs -= 1;
             child.sent_refs += 1;
         }
+        self.release_old(key);
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
@@ -225,6 +260,9 @@ impl Gateway {
 
     /// The client does not hold a subscription any more, but something unsent does.
     fn mark_unsent(&mut self, key: SubKey) {
+        if !self.subs.arena[key].sent {
+            return self.release_old(key);
+        }
         self.stop_waiting(key);
         self.freeze(key);
         let children = self.children(key);
@@ -279,21 +317,15 @@ impl Gateway {
         }
     }
 
-    /// Loads again what was deleted or failed, since the client asks for it.
+    /// Loads again what was deleted or failed, since the client asks for it. The client
+    /// keeps what it holds of it until it is sent the new content.
     pub(super) fn revive(&mut self, key: SubKey) {
-        let sent = self.subs.arena[key].sent;
-        for child in self.children(key) {
-            let child_sub = &mut self.subs.arena[child];
-            if sent {
-                child_sub.sent_refs -= 1;
-            } else {
-                child_sub.unsent_refs -= 1;
-            }
-            self.suspects.push(child);
-        }
-        self.subs.arena[key].sent = false;
+        let sub = &mut self.subs.arena[key];
+        let lag = sub.lag.as_deref_mut();
+        let old = lag.and_then(|lag| lag.version.take().or(lag.old.take()));
+        sub.sent = false;
         self.reload(key);
-        self.collect();
+        self.subs.arena[key].lag().old = old;
     }
 
     fn reload(&mut self, key: SubKey) {
@@ -307,21 +339,25 @@ impl Gateway {
         self.work.push_back(Work::Load(key));
     }
 
-    /// A revived subscription whose request brought nothing is deleted again, if only
-    /// parents that the client holds keep it.
-    pub(super) fn give_up_revival(&mut self, key: SubKey) {
+    /// Whether a revived subscription was not sent, and nothing wants it any more.
+    fn is_revived_in_vain(&self, key: SubKey) -> bool {
         let sub = &self.subs.arena[key];
-        let held_by_sent_only = sub.sent_refs > 0 && sub.unsent_refs == 0;
-        if sub.sent || sub.open > 0 || sub.direct > 0 || !held_by_sent_only {
-            return;
-        }
+        let revived = sub.lag.as_ref().is_some_and(|lag| lag.old.is_some());
+        revived && self.unanchored(&[key], Holders::Unsent).contains(&key)
+    }
+
+    /// Makes a revived subscription again what it was: deleted, and held as such.
+    fn give_up_revival(&mut self, key: SubKey) {
+        self.stop_waiting(key);
         for child in self.children(key) {
             self.subs.arena[child].unsent_refs -= 1;
             self.suspects.push(child);
         }
         let sub = &mut self.subs.arena[key];
+        let version = sub.lag.as_deref_mut().and_then(|lag| lag.old.take());
         (sub.state, sub.sent) = (State::Deleted, true);
         sub.lag = Some(Box::new(Lag {
+            version,
             ended: true,
             ..Lag::default()
         }));
@@ -355,14 +391,15 @@ impl Gateway {
                 return;
             }
             let roots = std::mem::take(&mut cyclic);
-            for key in self.unanchored(&roots, true) {
+            for key in self.unanchored(&roots, Holders::Sent) {
                 self.mark_unsent(key);
             }
-            let roots: Vec<SubKey> = roots
-                .into_iter()
-                .filter(|key| self.subs.arena.contains(*key))
-                .collect();
-            for key in self.unanchored(&roots, false) {
+            for key in &roots {
+                if self.is_revived_in_vain(*key) {
+                    self.give_up_revival(*key);
+                }
+            }
+            for key in self.unanchored(&roots, Holders::All) {
                 if self.subs.arena.contains(key) {
                     self.drop_sub(key);
                 }
@@ -371,12 +408,18 @@ impl Gateway {
     }
 
     /// What is reachable from some subscriptions and held only from within that: no
-    /// direct subscription, and no parent outside. `held` looks at what the client holds
-    /// alone, otherwise open requests and unsent parents hold too.
-    fn unanchored(&self, roots: &[SubKey], held: bool) -> Vec<SubKey> {
+    /// direct subscription, and no parent or open request outside that counts.
+    fn unanchored(&self, roots: &[SubKey], holders: Holders) -> Vec<SubKey> {
         let arena = &self.subs.arena;
-        let is_candidate =
-            |sub: &Sub| sub.direct == 0 && if held { sub.sent } else { sub.open == 0 };
+        let is_candidate = |sub: &Sub| {
+            let revived = sub.lag.as_ref().is_some_and(|lag| lag.old.is_some());
+            sub.direct == 0
+                && match holders {
+                    Holders::Sent => sub.sent || revived,
+                    Holders::Unsent => !sub.sent && sub.open == 0,
+                    Holders::All => sub.open == 0,
+                }
+        };
         // How many of each one's holders lie within.
         let mut within: HashMap<SubKey, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut order: Vec<SubKey> = Vec::new();
@@ -389,8 +432,14 @@ impl Gateway {
         let mut at = 0;
         while at < order.len() {
             let key = order[at];
-            let mut children = self.children(key);
-            if !held {
+            let mut children = match holders {
+                Holders::Sent if !arena[key].sent => Vec::new(),
+                _ => self.children(key),
+            };
+            if holders != Holders::Unsent {
+                children.extend(self.old_children(key));
+            }
+            if holders == Holders::All {
                 children.extend(self.awaited(key));
             }
             children.retain(|child| is_candidate(&arena[*child]));
@@ -408,8 +457,12 @@ impl Gateway {
             .iter()
             .map(|key| {
                 let sub = &arena[*key];
-                let holders = sub.sent_refs + if held { 0 } else { sub.unsent_refs };
-                holders > within[key]
+                let counted = match holders {
+                    Holders::Sent => sub.sent_refs,
+                    Holders::Unsent => sub.unsent_refs,
+                    Holders::All => sub.sent_refs + sub.unsent_refs,
+                };
+                counted > within[key]
             })
             .collect();
         let places: HashMap<SubKey, usize, foldhash::fast::RandomState> =
@@ -434,6 +487,7 @@ impl Gateway {
     /// Drops a subscription; what it held becomes suspect.
     fn drop_sub(&mut self, key: SubKey) {
         self.stop_waiting(key);
+        self.release_old(key);
         let sent = self.subs.arena[key].sent;
         for child in self.children(key) {
             let child_sub = &mut self.subs.arena[child];

@@ -67,7 +67,7 @@ impl Gateway {
             return self.refuse_want(client, rid, want, &Error::INVALID_REQUEST);
         };
         let sub = &mut self.subs.arena[root];
-        if sub.direct + sub.open >= MAX_DIRECT {
+        if want.subscribes() && sub.direct + sub.open >= MAX_DIRECT {
             return self.refuse_want(client, rid, want, &Error::SUBSCRIPTION_LIMIT);
         }
         sub.open += 1;
@@ -286,7 +286,6 @@ impl Gateway {
             return;
         };
         sub.open -= 1;
-        self.give_up_revival(root);
         self.suspects.push(root);
         self.collect();
     }

@@ -73,6 +73,9 @@ pub struct Lag {
     /// What the client holds, or will be sent first. Always there in the states `Ready`
     /// and `Deleted`.
     pub version: Option<Rc<Content>>,
+    /// What the client holds of a deleted resource that is being loaded again, until it
+    /// is sent the new one. Its references keep counting as those of what is held.
+    pub old: Option<Rc<Content>>,
     /// What happened since, in order.
     pub queue: VecDeque<Rc<Update>>,
     /// Steps of the first update that the client has been sent.

@@ -34,14 +34,6 @@ impl Client {
             .expect("the gateway holds the connection");
     }
 
-    /// Sends any WebSocket message.
-    #[track_caller]
-    pub fn send_message(&mut self, message: Message) {
-        self.ws
-            .send(message)
-            .expect("the gateway holds the connection");
-    }
-
     /// Sends a request without params; its id.
     #[track_caller]
     pub fn ask(&mut self, method: &str) -> u64 {

@@ -18,8 +18,6 @@ pub struct Http {
 pub struct Response {
     /// Status code.
     pub status: u16,
-    /// Reason phrase.
-    pub reason: String,
     /// Header lines in order, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body, taken apart if it was chunked.
@@ -137,7 +135,6 @@ impl Http {
             .next()
             .and_then(|s| s.parse().ok())
             .unwrap_or_else(|| panic!("no status in {status_line:?}"));
-        let reason = parts.next().unwrap_or_default().to_owned();
         let headers: Vec<(String, String)> = lines
             .map(|line| {
                 let (name, value) = line
@@ -148,7 +145,6 @@ impl Http {
             .collect();
         Response {
             status,
-            reason,
             headers,
             body: String::new(),
         }

@@ -14,8 +14,6 @@
 //! time went by. That something does *not* come is shown by a fence, see
 //! [`Client::fence`].
 
-#![allow(dead_code, reason = "each test binary uses its part of the harness")]
-
 mod client;
 mod http;
 mod json;
@@ -24,7 +22,7 @@ mod raw;
 mod service;
 
 pub use client::Client;
-pub use http::{Http, Response};
+pub use http::Http;
 pub use json::{assert_json, canonical, member};
 pub use process::{Broker, Gateway, Stack};
 pub use raw::{Frame, RawWs};

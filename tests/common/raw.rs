@@ -165,11 +165,4 @@ impl RawWs {
             panic!("expected the end of the connection, got {frame:?}");
         }
     }
-
-    /// No more bytes will be sent.
-    pub fn finish(&mut self) {
-        self.stream
-            .shutdown(std::net::Shutdown::Write)
-            .expect("a live socket");
-    }
 }

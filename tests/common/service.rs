@@ -35,14 +35,6 @@ impl Request {
         std::str::from_utf8(&self.message.data).expect("requests are UTF-8")
     }
 
-    /// The reply subject.
-    pub fn reply(&self) -> &str {
-        self.message
-            .reply
-            .as_deref()
-            .expect("requests have a reply")
-    }
-
     /// One member of the payload: of a string its content, else its text.
     #[track_caller]
     pub fn member(&self, key: &str) -> String {

@@ -334,7 +334,8 @@ fn no_subject_however_long_makes_the_broker_drop_the_gateway_unlike_resgate() {
             let code = member(&member(&answer, "error"), "code");
             assert!(
                 code == "system.subjectTooLong" || code == "system.notFound" && length < 4068,
-                "{code} for a name of {length} bytes"
+                "{code} for {} of {length} bytes",
+                &method[..5]
             );
         }
     }

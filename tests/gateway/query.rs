@@ -141,31 +141,73 @@ fn a_query_request_may_be_answered_with_the_whole_content() {
 }
 
 #[test]
-fn query_answers_that_say_nothing_or_nonsense_change_nothing() {
-    let (svc, mut c) = pair("qry_bad");
-    subscribe(&mut c, &svc, "qry_bad.l", "x=1", "x=1", r#"["a"]"#);
+fn query_answers_that_say_nothing_change_nothing() {
+    let (svc, mut c) = pair("qry_nothing");
+    subscribe(&mut c, &svc, "qry_nothing.l", "x=1", "x=1", r#"["a"]"#);
     for answer in [
         r#"{"result":{}}"#,
-        r#"{"result":null}"#,
         r#"{"result":{"events":null}}"#,
         r#"{"result":{"events":[]}}"#,
-        r#"{"result":{"collection":["b"],"events":[{"event":"add","data":{"idx":0,"value":1}}]}}"#,
-        r#"{"result":{"model":{"a":1}}}"#,
-        r#"{"result":{"collection":[{"action":"delete"}]}}"#,
-        r#"{"error":{"code":"system.internalError","message":"x"}}"#,
-        r#"{"result":{"events":[{"event":"add","data":{"idx":7,"value":1}}]}}"#,
-        r#"{"result":{"events":[{"event":"change","data":{"values":{"a":1}}}]}}"#,
-        "{",
-        "[]",
+        r#"{"result":{"collection":["a"]}}"#,
     ] {
+        query_event(&svc, "qry_nothing.l", "qry_nothing").respond(answer);
+        c.fence(&svc, "qry_nothing.l");
+    }
+}
+
+#[test]
+fn of_several_events_in_a_query_answer_the_bad_ones_are_skipped() {
+    let (svc, mut c) = pair("qry_skip");
+    subscribe(&mut c, &svc, "qry_skip.l", "x=1", "x=1", r#"["a"]"#);
+    query_event(&svc, "qry_skip.l", "qry_skip").result(
+        r#"{"events":[{"event":"add","data":{"idx":9,"value":1}},{"event":"change","data":{"values":{"a":1}}},{"event":"add","data":{"idx":1,"value":"b"}}]}"#,
+    );
+    c.expect_event("qry_skip.l?x=1.add", r#"{"idx":1,"value":"b"}"#);
+    c.fence(&svc, "qry_skip.l");
+}
+
+/// Query requests that are answered with an error or nonsense.
+const USELESS: [&str; 7] = [
+    r#"{"result":{"collection":["b"],"events":[{"event":"add","data":{"idx":0,"value":1}}]}}"#,
+    r#"{"result":{"model":{"a":1}}}"#,
+    r#"{"result":{"collection":[{"action":"delete"}]}}"#,
+    r#"{"error":{"code":"system.internalError","message":"x"}}"#,
+    "{",
+    "[]",
+    "{}",
+];
+
+#[test]
+fn useless_query_answers_send_nothing_to_clients() {
+    let (svc, mut c) = pair("qry_bad");
+    subscribe(&mut c, &svc, "qry_bad.l", "x=1", "x=1", r#"["a"]"#);
+    for answer in USELESS {
         query_event(&svc, "qry_bad.l", "qry_bad").respond(answer);
+        if !is_peer() {
+            svc.serve_get("qry_bad.l", r#"{"collection":["a"],"query":"x=1"}"#);
+        }
         c.fence(&svc, "qry_bad.l");
     }
-    // Of several events the bad ones are skipped.
-    query_event(&svc, "qry_bad.l", "qry_bad").result(
-        r#"{"events":[{"event":"add","data":{"idx":9,"value":1}},{"event":"add","data":{"idx":1,"value":"b"}}]}"#,
-    );
-    c.expect_event("qry_bad.l?x=1.add", r#"{"idx":1,"value":"b"}"#);
+}
+
+#[test]
+fn after_a_useless_query_answer_the_resource_is_fetched_whole_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (svc, mut c) = pair("qry_fetch");
+    subscribe(&mut c, &svc, "qry_fetch.l", "x=1", "x=1", "[0]");
+    for (i, answer) in USELESS.into_iter().enumerate() {
+        query_event(&svc, "qry_fetch.l", "qry_fetch").respond(answer);
+        let get = svc.expect("get.qry_fetch.l");
+        assert_eq!(get.payload(), r#"{"query":"x=1"}"#);
+        get.result(&format!(r#"{{"collection":[{}],"query":"x=1"}}"#, i + 1));
+        c.expect_event("qry_fetch.l?x=1.remove", r#"{"idx":0}"#);
+        c.expect_event(
+            "qry_fetch.l?x=1.add",
+            &format!(r#"{{"idx":0,"value":{}}}"#, i + 1),
+        );
+    }
 }
 
 #[test]

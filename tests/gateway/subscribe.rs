@@ -192,15 +192,31 @@ fn subscribing_again_needs_no_requests_and_sends_nothing_new() {
 }
 
 #[test]
-fn of_two_requests_into_one_loading_resource_the_first_carries_it() {
+fn of_two_subscribes_of_one_loading_resource_the_first_carries_it() {
     let (svc, mut c) = pair("sub_twice");
-    let first = c.ask("get.sub_twice.a");
+    let first = c.ask("subscribe.sub_twice.a");
     let second = c.ask("subscribe.sub_twice.a");
     svc.serve("sub_twice.a", MODEL);
     c.expect_result(first, r#"{"models":{"sub_twice.a":{"a":1}}}"#);
     c.expect_result(second, "{}");
     svc.event("sub_twice.a.custom", "1");
     c.expect_event("sub_twice.a.custom", "1");
+}
+
+#[test]
+fn a_subscribe_beside_an_open_get_is_answered_with_the_data_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (svc, mut c) = pair("sub_get");
+    let first = c.ask("get.sub_get.a");
+    let second = c.ask("subscribe.sub_get.a");
+    svc.serve("sub_get.a", MODEL);
+    c.expect_result(first, r#"{"models":{"sub_get.a":{"a":1}}}"#);
+    // The get left nothing with the client.
+    c.expect_result(second, r#"{"models":{"sub_get.a":{"a":1}}}"#);
+    svc.event("sub_get.a.custom", "1");
+    c.expect_event("sub_get.a.custom", "1");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Clients, services and a clock for the heart: a test reads like a transcript.
 //!
 //! Clients are numbers, time is virtual, and nothing is lost by accident: when a test is
-//! over, every message and every request must have been looked at, and once all clients
-//! are gone nothing may be left behind.
+//! over, every message and every request must have been looked at, every request of a
+//! client must have been answered once, and once all clients are gone nothing may be left
+//! behind.
 
 use std::collections::{BTreeMap, VecDeque};
 use tidegate::gateway::{
@@ -42,6 +43,8 @@ pub struct Heart {
 #[derive(Default)]
 struct Peer {
     messages: VecDeque<String>,
+    /// IDs of its requests without answer.
+    open: Vec<u64>,
     answer: Option<WebResponse>,
     cid: Option<String>,
     closed: bool,
@@ -124,6 +127,11 @@ impl Heart {
                 Delivery::Message(message) => {
                     let message = text(message.text());
                     assert!(is_json(&message), "a message is no JSON: {message}");
+                    if let Some(id) = answered_id(&message) {
+                        let asked = peer.open.iter().position(|open| *open == id);
+                        let asked = asked.unwrap_or_else(|| panic!("never asked: {message}"));
+                        peer.open.remove(asked);
+                    }
                     peer.messages.push_back(message);
                 }
                 Delivery::Web(response) => {
@@ -420,6 +428,15 @@ impl Heart {
         subjects
     }
 
+    /// Looks away from whatever has been sent until now.
+    pub fn discard(&mut self) {
+        self.requests.clear();
+        for peer in self.clients.values_mut() {
+            peer.messages.clear();
+            peer.answer = None;
+        }
+    }
+
     /// Nothing that was sent has been overlooked, and nothing is left when all are gone.
     fn finish(&mut self) {
         for (number, peer) in &self.clients {
@@ -430,8 +447,11 @@ impl Heart {
             assert!(peer.answer.is_none(), "web request {number} is unread");
         }
         self.expect_no_request();
+        // By then every request has been answered, if only with a time-out.
+        self.advance(20_000);
         let numbers: Vec<u32> = self.clients.keys().copied().collect();
         for number in numbers {
+            assert_eq!(self.clients[&number].open, [0; 0], "no answer to {number}");
             self.close(number);
         }
         assert_eq!((self.stats().subscriptions, self.stats().waiting), (0, 0));
@@ -464,6 +484,10 @@ impl Client<'_> {
     /// Sends a message.
     pub fn send(self, message: &str) -> Self {
         let key = ClientKey(self.number);
+        let peer = self.heart.clients.get_mut(&self.number);
+        peer.expect("it is connected")
+            .open
+            .extend(asked_id(message));
         self.heart.input(|gateway, now, out| {
             gateway.client_message(now, key, message.as_bytes(), out);
         });
@@ -581,6 +605,23 @@ fn without_cid(payload: &str) -> String {
         }
         None => payload.to_owned(),
     }
+}
+
+/// The ID of a client's request, if it must be answered.
+fn asked_id(message: &str) -> Option<u64> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let method = message.get("method");
+    let readable = method.is_none_or(|method| method.is_string() || method.is_null());
+    message.get("id")?.as_u64().filter(|_| readable)
+}
+
+/// The ID of the request that a message answers.
+fn answered_id(message: &str) -> Option<u64> {
+    if message.starts_with(r#"{"event""#) {
+        return None;
+    }
+    let (_, id) = message.rsplit_once("\"id\":")?;
+    id.strip_suffix('}')?.parse().ok()
 }
 
 fn is_json(text: &str) -> bool {

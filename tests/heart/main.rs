@@ -1,7 +1,17 @@
 //! The heart through its public contract, with virtual time and neither sockets nor
 //! threads: each test is a transcript of what clients, services and the gateway say.
 
+mod access;
 mod broker;
+mod calls;
+mod clients;
+mod cuts;
 mod defects;
+mod events;
 mod harness;
+mod loading;
+mod queries;
 mod races;
+mod resets;
+mod revival;
+mod web;

@@ -143,3 +143,18 @@ fn a_token_while_a_resource_loads_is_asked_with_after_the_answer() {
         r#"{"event":"test.model.unsubscribe","data":{"reason":{"code":"test.no","message":"No"}}}"#,
     );
 }
+
+#[test]
+fn open_gets_do_not_count_as_direct_subscriptions() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.child", CHILD.1);
+    h.event("event.test.child.reaccess", "");
+    for id in 2..258 {
+        h.client(1).get(id, "test.child");
+    }
+    h.client(1).receives_nothing();
+    h.grant("test.child");
+    for id in 2..258 {
+        h.client(1).receives(&nothing_new(id));
+    }
+}

@@ -13,6 +13,8 @@ pub enum Asked {
     Subscribe(String),
     Unsubscribe(String, u64),
     Call,
+    /// A call that must bring a resource.
+    New,
     /// What does not change what the client holds.
     Other,
 }
@@ -90,7 +92,11 @@ impl Replica {
             (Asked::Unsubscribe(rid, count), _) if message.get("error").is_none() => {
                 self.unsubscribed(&rid, count);
             }
-            (Asked::Call, Some(result)) if self.is_modern && result.get("payload").is_none() => {
+            (asked @ (Asked::Call | Asked::New), Some(result)) => {
+                let is_new = matches!(asked, Asked::New);
+                if !is_new && (!self.is_modern || result.get("payload").is_some()) {
+                    return;
+                }
                 let rid = result["rid"].as_str().expect("a payload or a resource");
                 // Whether the client was subscribed to what failed, it is not told.
                 self.is_lost |= result
@@ -109,7 +115,7 @@ impl Replica {
         let told = count.min(*direct);
         *direct -= told;
         for _ in told..count {
-            let is_call = |asked: &Asked| matches!(asked, Asked::Call);
+            let is_call = |asked: &Asked| matches!(asked, Asked::Call | Asked::New);
             self.is_lost |= self.asked.values().any(is_call);
             let open = self.asked.values_mut();
             let mut same = open.filter(|asked| matches!(asked, Asked::Subscribe(r) if r == rid));

@@ -155,7 +155,7 @@ impl World {
             }
             6 => self.request(key, &format!("get.{rid}"), Value::Null, Asked::Other),
             7 => self.request(key, &format!("auth.{rid}.set"), json!([1]), Asked::Call),
-            8 => self.request(key, &format!("new.{rid}"), json!({}), Asked::Call),
+            8 => self.request(key, &format!("new.{rid}"), json!({}), Asked::New),
             _ => self.request(key, &format!("call.{rid}.set"), Value::Null, Asked::Call),
         }
     }
@@ -189,7 +189,8 @@ impl World {
             let asked = match request.action {
                 Some(Action::Subscribe(rid)) => Asked::Subscribe(rid.into()),
                 Some(Action::Unsubscribe(rid)) => Asked::Unsubscribe(rid.into(), count),
-                Some(Action::Call(..) | Action::Auth(..) | Action::New(_)) => Asked::Call,
+                Some(Action::Call(..) | Action::Auth(..)) => Asked::Call,
+                Some(Action::New(_)) => Asked::New,
                 _ => Asked::Other,
             };
             replica.ask(request.id, asked);

@@ -1,0 +1,329 @@
+//! The steps of a script, carried out.
+
+use super::client::{Client, Pending};
+use super::content::Generation;
+use super::request::token_event;
+use super::rng::Rng;
+use super::script::{Action, Ask, Pattern, SLOTS, Script, Tell};
+use super::service::{RIDS, Sent};
+use super::world::World;
+use serde_json::{Value, json};
+use tidegate::gateway::ClientKey;
+
+/// Requests of a burst, more than the gateway keeps open for one client.
+const BURST: usize = 300;
+
+/// Patterns of system resets.
+const PATTERNS: [&str; 10] = [
+    ">", "m.>", "c.*", "m.0", "c.1", "q.>", "*.0", "q.0", "u.>", "*.1",
+];
+
+/// Requests that are none, and the error that is due; `None` for no answer at all.
+const JUNK: [(&str, Option<&str>); 9] = [
+    ("foo", Some("system.invalidRequest")),
+    ("subscribe.m..0", Some("system.invalidRequest")),
+    ("call.m", Some("system.invalidRequest")),
+    ("subscribe.m.*", Some("system.invalidRequest")),
+    ("Subscribe.m.0", Some("system.invalidRequest")),
+    ("nonsense", None),
+    ("[]", None),
+    (r#"{"method":"get.m.0"}"#, None),
+    (r#"{"id":1.5,"method":"get.m.0"}"#, None),
+];
+
+/// Service messages without meaning, by the end of their subject.
+const NOISE: [(&str, &str); 9] = [
+    ("change", "{"),
+    ("change", r#"{"values":{"a":{"b":1}}}"#),
+    ("change", r#"{"values":{"a":{"rid":"m..0"}}}"#),
+    ("add", r#"{"value":1,"idx":99}"#),
+    ("add", r#"{"idx":0}"#),
+    ("remove", r#"{"idx":99}"#),
+    ("remove", r#"{"idx":-1}"#),
+    ("hello", "nonsense"),
+    ("query", r#"{"subject":""}"#),
+];
+
+/// Runs a script to its end, or to the first failure.
+pub fn run(script: &Script, trace: bool) -> World {
+    let mut world = World::new(script.seed, script.profile, trace);
+    for (gap, action) in &script.steps {
+        world.advance(world.now + gap);
+        if world.failure.is_some() {
+            return world;
+        }
+        world.log(|| format!("-- {action:?}"));
+        world.perform(action);
+    }
+    world.settle();
+    world.finish();
+    world
+}
+
+impl World {
+    fn perform(&mut self, action: &Action) {
+        let names = self.service.names();
+        let name = |choice: usize| {
+            let of_rid = RIDS.get(choice).and_then(|rid| rid.split('?').next());
+            let known = of_rid.filter(|name| names.iter().any(|other| other == name));
+            known.unwrap_or(&names[choice % names.len()])
+        };
+        match *action {
+            Action::Connect(slot, generation) => self.connect(slot, generation),
+            Action::Disconnect(slot) => self.disconnect(slot),
+            Action::Ask(slot, ref ask) => {
+                if self.clients[slot].is_some() {
+                    self.carry_out(slot, ask);
+                }
+            }
+            Action::Web(web, rid) => {
+                if !self.web[web].pending {
+                    self.web_get(web, RIDS[rid]);
+                }
+            }
+            Action::WebCall(web, rid, method) => {
+                if !self.web[web].pending {
+                    self.web_call(web, RIDS[rid], method);
+                }
+            }
+            Action::WebClose(web) => self.web_close(web),
+            Action::Mutate {
+                name: choice,
+                silent,
+                roll,
+            } => {
+                let sent = self
+                    .service
+                    .mutate(name(choice), &mut Rng::new(roll), silent);
+                self.emit(sent);
+            }
+            Action::Custom(choice) => {
+                let sent = self.service.custom(name(choice));
+                self.emit(sent);
+            }
+            Action::Delete {
+                name: choice,
+                silent,
+            } => {
+                let sent = self.service.delete(name(choice), silent);
+                self.emit(sent);
+            }
+            Action::Create(choice, roll) => {
+                let sent = self.service.create(name(choice), &mut Rng::new(roll));
+                self.emit(sent);
+            }
+            Action::Regulate {
+                name: choice,
+                token,
+                tell,
+                roll,
+            } => {
+                self.regulate(name(choice), token, tell, &mut Rng::new(roll));
+            }
+            Action::Reset {
+                pattern,
+                resources,
+                access,
+            } => {
+                let pattern = match pattern {
+                    Pattern::Name(choice) => name(choice),
+                    Pattern::Wild(choice) => PATTERNS[choice % PATTERNS.len()],
+                };
+                self.reset(pattern, resources, access);
+            }
+            Action::Token(slot, kind) => {
+                let known = self.clients[slot].as_ref();
+                if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
+                    let event = token_event(&client.cid, kind);
+                    self.emit(vec![event]);
+                }
+            }
+            Action::TokenReset(kind) => {
+                let payload = json!({"tids": [format!("t{kind}")], "subject": "renew.tokens"});
+                self.send_joint(&["auth".to_owned()], "system.tokenReset", &payload);
+            }
+            Action::Noise(choice, kind) => {
+                let (event, payload) = NOISE[kind % NOISE.len()];
+                let mut sent = Sent::event(name(choice), event, &Value::Null);
+                sent.payload = payload.into();
+                self.emit(vec![sent]);
+            }
+            Action::Settle => self.settle(),
+        }
+    }
+
+    /// Sends what services want sent, and says so.
+    pub fn emit(&mut self, sent: Vec<Sent>) {
+        for message in &sent {
+            let text = String::from_utf8_lossy(&message.payload).into_owned();
+            self.log(|| format!("service sends {} {text}", message.subject));
+        }
+        self.send(sent);
+    }
+
+    /// Connects a client where none is. The generation is its choice of version.
+    pub fn connect(&mut self, slot: usize, generation: usize) {
+        if self.clients[slot].is_some() {
+            return;
+        }
+        let (version, generation) = match generation {
+            0 if self.profile.legacy => (None, Generation::V1_1),
+            1 if self.profile.legacy => (Some("1.2.0"), Generation::V1_2_0),
+            2 => (Some("1.2.3"), Generation::V1_2_1),
+            _ => (Some("1.2.1"), Generation::V1_2_1),
+        };
+        self.clients[slot] = Some(Client::new(generation));
+        self.acting = Some(slot);
+        let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
+        self.input(|gateway, now, out| {
+            let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+                .to_vec()
+                .into_boxed_slice();
+            gateway.client_connected(now, ClientKey(slot as u32), head, remote, out);
+        });
+        if let Some(version) = version {
+            self.ask(
+                slot,
+                "version",
+                &json!({"protocol": version}),
+                Pending::Version,
+            );
+        }
+    }
+
+    pub fn disconnect(&mut self, slot: usize) {
+        if self.clients[slot].take().is_some() {
+            self.input(|gateway, now, out| {
+                gateway.client_closed(now, ClientKey(slot as u32), out);
+            });
+        }
+    }
+
+    /// Closes a web connection, with or without an open request.
+    fn web_close(&mut self, web: usize) {
+        if std::mem::take(&mut self.web[web]).pending {
+            self.log(|| format!("web {web} goes away"));
+            self.input(|gateway, now, out| {
+                gateway.client_closed(now, ClientKey((SLOTS + web) as u32), out);
+            });
+        }
+    }
+
+    fn carry_out(&mut self, slot: usize, ask: &Ask) {
+        let Some(client) = &mut self.clients[slot] else {
+            return;
+        };
+        match *ask {
+            Ask::Subscribe(rid) => self.subscribe(slot, RIDS[rid]),
+            Ask::Unsubscribe { choice, count } => {
+                let directs: Vec<_> = client.replica.directs().map(str::to_owned).collect();
+                if directs.is_empty() {
+                    return;
+                }
+                let rid = directs[choice % directs.len()].clone();
+                if client.replica.is_uncertain(&rid)
+                    || (client.expects_resource() && count > client.replica.direct(&rid))
+                {
+                    return;
+                }
+                let params = if count == 1 {
+                    Value::Null
+                } else {
+                    json!({"count": count})
+                };
+                let method = format!("unsubscribe.{rid}");
+                self.ask(slot, &method, &params, Pending::Unsubscribe(rid, count));
+            }
+            Ask::UnsubscribeAny(rid)
+                if client.replica.is_uncertain(RIDS[rid]) || client.expects_resource() => {}
+            Ask::UnsubscribeAny(rid) => {
+                let rid = RIDS[rid].to_owned();
+                let method = format!("unsubscribe.{rid}");
+                self.ask(slot, &method, &Value::Null, Pending::Unsubscribe(rid, 1));
+            }
+            Ask::Get(rid) => {
+                let rid = RIDS[rid].to_owned();
+                self.ask(slot, &format!("get.{rid}"), &Value::Null, Pending::Get(rid));
+            }
+            Ask::Call(rid, method) => {
+                let params = json!({"n": self.now});
+                let pending = Pending::Call(method.to_owned(), params.clone());
+                self.ask(
+                    slot,
+                    &format!("call.{}.{method}", RIDS[rid]),
+                    &params,
+                    pending,
+                );
+            }
+            Ask::New(rid) => {
+                self.ask(
+                    slot,
+                    &format!("new.{}", RIDS[rid]),
+                    &Value::Null,
+                    Pending::New,
+                );
+            }
+            Ask::Login(kind) => {
+                let params = json!({"user": kind});
+                self.ask(slot, "auth.m.0.login", &params, Pending::Auth);
+            }
+            Ask::Burst(rid) => {
+                for _ in 0..BURST {
+                    let rid = RIDS[rid].to_owned();
+                    client.enqueue(&format!("get.{rid}"), &Value::Null, Pending::Get(rid));
+                }
+                self.flush_clients();
+            }
+            Ask::Junk(choice) => match JUNK[choice % JUNK.len()] {
+                (method, Some(code)) => {
+                    self.ask(slot, method, &Value::Null, Pending::Refused(code))
+                }
+                (text, None) => {
+                    client.enqueue_raw(text);
+                    self.flush_clients();
+                }
+            },
+        }
+    }
+
+    pub fn subscribe(&mut self, slot: usize, rid: &str) {
+        let pending = Pending::Subscribe(rid.to_owned());
+        self.ask(slot, &format!("subscribe.{rid}"), &Value::Null, pending);
+    }
+
+    fn regulate(&mut self, name: &str, token: usize, tell: Tell, rng: &mut Rng) {
+        self.service.regulate(name, token, rng);
+        match tell {
+            Tell::Reaccess => {
+                if let Some(entry) = self.service.entry(name) {
+                    entry.access_doubt = false;
+                }
+                self.emit(vec![Sent::event(name, "reaccess", &Value::Null)]);
+            }
+            Tell::Reset => self.reset(name, false, true),
+            Tell::Nothing => {}
+        }
+    }
+
+    /// Sends a system reset, after everything that the affected services sent.
+    pub fn reset(&mut self, pattern: &str, resources: bool, access: bool) {
+        let mut names = self.service.names();
+        names.retain(|name| super::broker::matches(pattern, name));
+        for name in &names {
+            if let Some(entry) = self.service.entry(name) {
+                entry.disturbed |= resources;
+                entry.doubt &= !resources;
+                entry.access_doubt &= !access;
+            }
+        }
+        let mut payload = json!({});
+        if resources {
+            payload["resources"] = json!([pattern]);
+        }
+        if access {
+            payload["access"] = json!([pattern]);
+        }
+        self.log(|| format!("service sends system.reset {payload}"));
+        self.send_joint(&names, "system.reset", &payload);
+    }
+}

@@ -1,0 +1,300 @@
+//! What happens in a run, drawn from its seed beforehand: a list of actions with the
+//! time between them. Any part of the list is a valid script too.
+
+use super::rng::Rng;
+use super::service::{RIDS, TOKENS};
+
+/// Connections that scripts use at the same time.
+pub const SLOTS: usize = 5;
+
+/// Web requests that may be open at the same time.
+pub const WEB_SLOTS: usize = 3;
+
+/// Methods that are called.
+const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
+
+/// What a client asks for. Resources are numbers in [`RIDS`].
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Subscribe(usize),
+    /// Ends so many direct subscriptions of one of the client's, chosen by number.
+    Unsubscribe {
+        choice: usize,
+        count: u32,
+    },
+    /// Ends a subscription that the client need not have.
+    UnsubscribeAny(usize),
+    Get(usize),
+    Call(usize, &'static str),
+    New(usize),
+    /// Asks for another token.
+    Login(usize),
+    /// Something that is no valid request.
+    Junk(usize),
+    /// More requests at once than the gateway takes.
+    Burst(usize),
+}
+
+/// How a change of access is made known.
+#[derive(Clone, Copy, Debug)]
+pub enum Tell {
+    Reaccess,
+    Reset,
+    Nothing,
+}
+
+/// What a system reset is about: one name chosen by number, or one of some patterns.
+#[derive(Clone, Copy, Debug)]
+pub enum Pattern {
+    Name(usize),
+    Wild(usize),
+}
+
+/// One step of a script.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Connect(usize, usize),
+    Disconnect(usize),
+    Ask(usize, Ask),
+    Web(usize, usize),
+    WebCall(usize, usize, &'static str),
+    WebClose(usize),
+    /// The services change one of their resources, chosen by number.
+    Mutate {
+        name: usize,
+        silent: bool,
+        roll: u64,
+    },
+    Custom(usize),
+    Delete {
+        name: usize,
+        silent: bool,
+    },
+    Create(usize, u64),
+    Regulate {
+        name: usize,
+        token: usize,
+        tell: Tell,
+        roll: u64,
+    },
+    /// A system reset with a pattern, of resources, access, or both.
+    Reset {
+        pattern: Pattern,
+        resources: bool,
+        access: bool,
+    },
+    Token(usize, usize),
+    TokenReset(usize),
+    /// A service message that means nothing.
+    Noise(usize, usize),
+    /// Lets everything come to rest, and compares.
+    Settle,
+}
+
+/// What a run may meet.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Errors, time-outs, garbage and late answers.
+    pub faults: bool,
+    /// Resources come and go.
+    pub deletes: bool,
+    /// Changes without events, followed by resets.
+    pub silent: bool,
+    /// Another sender than the resource's answers access requests.
+    pub access_apart: bool,
+    /// Clients of older generations take part.
+    pub legacy: bool,
+    /// Everybody may do everything, always.
+    pub open: bool,
+    /// Most milliseconds between the gateway and the broker.
+    pub latency: u64,
+}
+
+/// A run: what it meets, and the steps with the milliseconds before each.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub seed: u64,
+    pub profile: Profile,
+    pub steps: Vec<(u64, Action)>,
+}
+
+impl Script {
+    /// The script of a seed.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut rng = Rng::labelled(seed, "script", 0);
+        let profile = Profile {
+            faults: rng.chance(50),
+            deletes: rng.chance(50),
+            silent: rng.chance(50),
+            access_apart: rng.chance(30),
+            legacy: rng.chance(30),
+            open: rng.chance(30),
+            latency: *rng.pick(&[0, 3, 60]),
+        };
+        // Runs that use few resources meet more often on the same ones.
+        let focus = if rng.chance(50) {
+            RIDS.len()
+        } else {
+            3 + rng.below(6)
+        };
+        let offset = rng.below(RIDS.len());
+        let length = rng.between(40, 180);
+        let pace = *rng.pick(&[5, 30, 120]);
+        let mut steps = Vec::new();
+        for slot in 0..2 {
+            steps.push((0, Action::Connect(slot, rng.below(4))));
+        }
+        for _ in 0..length {
+            let gap = match rng.weighted(&[45, 50, 4, 1]) {
+                0 => 0,
+                1 => rng.between(0, pace),
+                2 => rng.between(500, 4000),
+                _ => rng.between(4900, 5200),
+            };
+            let mut rid = |rng: &mut Rng| (offset + rng.below(focus)) % RIDS.len();
+            let action = profile.action(&mut rng, &mut rid);
+            let sequel = action.sequel(&mut rng);
+            steps.push((gap, action));
+            if let Some(sequel) = sequel {
+                steps.push((rng.between(0, pace), sequel));
+            }
+        }
+        Self {
+            seed,
+            profile,
+            steps,
+        }
+    }
+}
+
+impl Action {
+    /// What follows some actions in many cases: a change without event is made good by
+    /// a reset, and whose access changed once has it changed again.
+    fn sequel(&self, rng: &mut Rng) -> Option<Self> {
+        match *self {
+            Self::Mutate {
+                name, silent: true, ..
+            }
+            | Self::Delete { name, silent: true }
+                if rng.chance(75) =>
+            {
+                Some(Self::Reset {
+                    pattern: Pattern::Name(name),
+                    resources: true,
+                    access: false,
+                })
+            }
+            Self::Regulate {
+                name, token, tell, ..
+            } if rng.chance(50) => Some(Self::Regulate {
+                name,
+                token,
+                tell,
+                roll: rng.next(),
+            }),
+            Self::Token(slot, _) if rng.chance(40) => Some(Self::Token(slot, rng.below(TOKENS))),
+            _ => None,
+        }
+    }
+}
+
+impl Profile {
+    fn action(&self, rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Action {
+        let on = |on: bool, weight: u64| if on { weight } else { 0 };
+        let slot = rng.below(SLOTS);
+        // Numbers beyond the resource IDs stand for any name.
+        let name = if rng.chance(70) {
+            rid(rng)
+        } else {
+            RIDS.len() + rng.below(64)
+        };
+        let weights = [
+            60,
+            34,
+            6,
+            3,
+            5,
+            1,
+            8,
+            on(self.deletes, 3),
+            on(self.deletes, 4),
+            on(!self.open, 6),
+            on(self.silent, 5),
+            4,
+            1,
+            2,
+            1,
+        ];
+        match rng.weighted(&weights) {
+            0 => Action::Ask(slot, ask(rng, rid)),
+            1 => {
+                let silent = self.silent && rng.chance(12);
+                Action::Mutate {
+                    name,
+                    silent,
+                    roll: rng.next(),
+                }
+            }
+            2 => Action::Connect(slot, rng.below(4)),
+            3 => Action::Disconnect(slot),
+            4 if rng.chance(30) => {
+                let method = METHODS[rng.below(METHODS.len())];
+                Action::WebCall(rng.below(WEB_SLOTS), rid(rng), method)
+            }
+            4 => Action::Web(rng.below(WEB_SLOTS), rid(rng)),
+            5 => Action::WebClose(rng.below(WEB_SLOTS)),
+            6 => Action::Custom(name),
+            7 => Action::Delete {
+                name,
+                silent: self.silent && rng.chance(30),
+            },
+            8 => Action::Create(name, rng.next()),
+            9 => {
+                let tell = *rng.pick(&[Tell::Reaccess, Tell::Reset, Tell::Nothing]);
+                Action::Regulate {
+                    name,
+                    token: rng.below(TOKENS),
+                    tell,
+                    roll: rng.next(),
+                }
+            }
+            10 => {
+                let (pattern, what) = (Pattern::Wild(rng.below(64)), rng.below(3));
+                Action::Reset {
+                    pattern,
+                    resources: what != 0,
+                    access: what != 1,
+                }
+            }
+            11 => Action::Token(slot, rng.below(TOKENS)),
+            12 => Action::TokenReset(rng.below(TOKENS)),
+            13 => Action::Noise(name, rng.below(64)),
+            _ => Action::Settle,
+        }
+    }
+}
+
+fn ask(rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Ask {
+    let method = *rng.pick(&METHODS);
+    match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1]) {
+        0 => Ask::Subscribe(rid(rng)),
+        1 => Ask::Unsubscribe {
+            choice: rng.below(64),
+            count: rng.between(1, 2) as u32,
+        },
+        2 => Ask::UnsubscribeAny(rid(rng)),
+        3 => Ask::Get(rid(rng)),
+        4 => Ask::Call(rid(rng), method),
+        5 => Ask::New(rid(rng)),
+        6 => Ask::Login(rng.below(TOKENS)),
+        7 => Ask::Junk(rng.below(64)),
+        _ => Ask::Burst(rid(rng)),
+    }
+}
+
+#[test]
+fn a_seed_always_gives_the_same_script() {
+    let text = |seed| format!("{:?}", Script::from_seed(seed));
+    assert_eq!(text(11), text(11));
+    assert_ne!(text(11), text(12));
+}

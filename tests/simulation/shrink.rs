@@ -1,0 +1,115 @@
+//! Runs that may panic, and failing scripts made small.
+
+use super::actions;
+use super::script::Script;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+/// Attempts at making a script smaller.
+const ATTEMPTS: usize = 3000;
+
+/// Runs a script. Returns what failed, if anything did, and the trace if wanted.
+pub fn attempt(script: &Script, trace: bool) -> (Option<String>, Vec<String>) {
+    let heard = Arc::new(Mutex::new(String::new()));
+    let writer = Arc::clone(&heard);
+    let old = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if let Ok(mut heard) = writer.lock() {
+            *heard = info.to_string();
+        }
+    }));
+    let mut lines = Vec::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let world = actions::run(script, trace);
+        let failure = world.failure.clone();
+        lines = world.into_trace();
+        failure
+    }));
+    std::panic::set_hook(old);
+    match outcome {
+        Ok(failure) => (failure.map(|failure| failure.0), lines),
+        Err(_) => (heard.lock().ok().map(|heard| heard.clone()), lines),
+    }
+}
+
+/// Drops steps of a failing script as long as it fails in the same way.
+pub fn shrink(script: &Script, failure: &str) -> Script {
+    let wanted = kind(failure);
+    minimise(script, |candidate| {
+        attempt(candidate, false)
+            .0
+            .is_some_and(|failure| kind(&failure) == wanted)
+    })
+}
+
+/// The smallest script found that still fails.
+fn minimise(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script {
+    let mut best = script.clone();
+    let mut chunk = best.steps.len().div_ceil(2);
+    let mut left = ATTEMPTS;
+    while chunk > 0 {
+        let (mut start, before) = (0, best.steps.len());
+        while start < best.steps.len() && left > 0 {
+            let mut candidate = best.clone();
+            let end = (start + chunk).min(best.steps.len());
+            candidate.steps.drain(start..end);
+            left -= 1;
+            if fails(&candidate) {
+                best = candidate;
+            } else {
+                start = end;
+            }
+        }
+        if chunk > 1 {
+            chunk = chunk.div_ceil(2);
+        } else if best.steps.len() == before || left == 0 {
+            chunk = 0;
+        }
+    }
+    best
+}
+
+/// The words of a failure that do not change from run to run: no numbers, and nothing
+/// from the first quoted text on.
+fn kind(failure: &str) -> String {
+    let words = failure
+        .split(['{', '"', '[', '('])
+        .next()
+        .unwrap_or_default();
+    let words = words
+        .split_whitespace()
+        .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn only_what_is_needed_stays() {
+    let script = Script::from_seed(1);
+    let needed: Vec<String> = [3, 20, 31]
+        .iter()
+        .map(|&i| format!("{:?}", script.steps[i].1))
+        .collect();
+    let small = minimise(&script, |candidate| {
+        let steps: Vec<_> = candidate
+            .steps
+            .iter()
+            .map(|step| format!("{:?}", step.1))
+            .collect();
+        needed.iter().all(|step| steps.contains(step))
+    });
+    let steps: Vec<_> = small
+        .steps
+        .iter()
+        .map(|step| format!("{:?}", step.1))
+        .collect();
+    assert_eq!(steps, needed);
+}
+
+#[test]
+fn failures_are_told_apart_by_their_words() {
+    assert_eq!(
+        kind("client 3: m.0 is sent in models: {}"),
+        kind("client 4: m.1 is sent in models: {1}")
+    );
+    assert_ne!(kind("client 3: a is sent"), kind("client 3: a is held"));
+}
