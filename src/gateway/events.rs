@@ -317,10 +317,12 @@ impl Gateway {
         before: Option<&Rc<Content>>,
     ) -> bool {
         let client = self.subs.arena[key].client;
-        let mut children = Vec::new();
+        let (mut children, mut tree) = (Vec::new(), None);
         for rid in &update.steps[at].added {
-            if let Some(child) = self.subscribe(client, rid, None) {
+            if let Some(child) = self.subscribe(client, rid, tree) {
                 self.subs.arena[child].unsent_refs += 1;
+                let lag = self.subs.arena[child].lag.as_ref();
+                tree = tree.or(lag.and_then(|lag| lag.tree));
                 children.push(child);
             }
         }

@@ -331,11 +331,14 @@ impl Gateway {
     fn reload(&mut self, key: SubKey) {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
-        let waiters = sub.lag.take().map(|lag| lag.waiters).unwrap_or_default();
+        let lag = sub.lag.take().unwrap_or_default();
+        let (waiters, tree) = (lag.waiters, lag.tree);
         sub.lag = Some(Box::new(Lag {
             waiters,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
+        self.join_tree(key, None);
         self.work.push_back(Work::Load(key));
     }
 
@@ -354,13 +357,15 @@ impl Gateway {
             self.suspects.push(child);
         }
         let sub = &mut self.subs.arena[key];
-        let version = sub.lag.as_deref_mut().and_then(|lag| lag.old.take());
+        let lag = sub.lag.take();
+        let (version, tree) = lag.map_or((None, None), |lag| (lag.old, lag.tree));
         (sub.state, sub.sent) = (State::Deleted, true);
         sub.lag = Some(Box::new(Lag {
             version,
             ended: true,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
     }
 
     /// Drops what nothing holds any more among the suspects and below them, and marks

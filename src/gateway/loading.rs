@@ -26,7 +26,7 @@ impl Gateway {
         let (alias_key, alias) = (sub.alias, &self.cache.aliases[sub.alias]);
         let (name, query) = (alias.name, &alias.query);
         if alias.loading {
-            return;
+            return self.pass_place(key);
         }
         if alias.resource.is_none()
             && let Some(resource) = self.cache.resource(name, query)

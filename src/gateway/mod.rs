@@ -34,6 +34,7 @@ mod work;
 
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 
+use crate::res::json;
 use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
 use delay::DelayQueue;
@@ -78,6 +79,27 @@ pub struct Options {
     pub seed: [u64; 4],
     /// Tells services of a connection.
     pub write_head: WriteHead,
+}
+
+impl Default for Options {
+    /// The gateway of an empty configuration, with a fixed seed, that tells services no
+    /// more than the address of a connection.
+    fn default() -> Self {
+        Self {
+            api_path: "/api/".into(),
+            request_timeout: 3_000,
+            flat: false,
+            header_auth: None,
+            ws_header_auth: None,
+            reset_throttle: 0,
+            reference_throttle: 0,
+            seed: [1, 2, 3, 4],
+            write_head: |_, remote, out| {
+                out.extend_from_slice(b"\"remoteAddr\":");
+                json::write_string(remote, out);
+            },
+        }
+    }
 }
 
 /// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth

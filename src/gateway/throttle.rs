@@ -171,6 +171,15 @@ impl Gateway {
         self.next_in_tree(key);
     }
 
+    /// A subscription that may have come out of the queue needs no place: the get request
+    /// of its alias is open already.
+    pub(super) fn pass_place(&mut self, key: SubKey) {
+        let lag = self.subs.arena[key].lag.as_ref();
+        if let Some(tree) = lag.and_then(|lag| lag.tree) {
+            self.next_in_tree(tree);
+        }
+    }
+
     /// Lets those go on that wait, as far as there are places. Some may need none.
     fn next_in_tree(&mut self, key: Key<TreeThrottle>) {
         let throttle = &mut self.tree_throttles[key];

@@ -216,7 +216,7 @@ impl Gateway {
             Some(Transport::WebSocket) | None => Fields::default(),
         };
         if let Some(location) = location {
-            fields.push("Location", &location);
+            fields.set("Location", &location);
         }
         self.close_client(key);
         let response = WebResponse {

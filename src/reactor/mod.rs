@@ -98,6 +98,8 @@ struct Reactor {
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
+    /// Messages taken from NATS in one turn.
+    broker_messages: u32,
 }
 
 /// Why the loop ends.
@@ -146,6 +148,7 @@ impl Reactor {
             }),
             outbox: Outbox::default(),
             buffer: vec![0; READ_MAX],
+            broker_messages: config.buffer_size,
         };
         let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
         reactor
@@ -272,10 +275,11 @@ impl Reactor {
     /// used up.
     fn read_broker(&mut self) -> Result<(), BrokerError> {
         let now = self.clock.now();
-        let mut budget = BROKER_BUDGET;
-        while self.takes_broker_input() {
+        let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
+        while messages > 0 && self.takes_broker_input() {
             match self.broker.next(now)? {
                 Some(event) => {
+                    messages -= 1;
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.settle();
                 }
@@ -460,6 +464,10 @@ fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now
             let Some(mut work) = http.work.take() else {
                 return;
             };
+            if site.is_closing {
+                clients.disown(key);
+                return site.unavailable(clients, key, &work, now);
+            }
             match work.upgrade.take() {
                 Some(Ok(proof)) => {
                     site.upgrade(clients, key, &proof, &fields, now);

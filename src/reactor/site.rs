@@ -22,12 +22,15 @@ const BODY_COPIED: usize = 16 << 10;
 /// Milliseconds for which one reading of the date is good.
 const DATE_STEP: u64 = 500;
 
-/// Fields of services' meta objects that would contradict the message's framing.
-const FRAMING: [&str; 7] = [
+/// Fields of services' meta objects that would contradict what the transport says of the
+/// message or the connection.
+const FRAMING: [&str; 9] = [
     "connection",
     "content-length",
     "date",
     "keep-alive",
+    "sec-websocket-accept",
+    "sec-websocket-version",
     "trailer",
     "transfer-encoding",
     "upgrade",

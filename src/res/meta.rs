@@ -42,6 +42,13 @@ impl Fields {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Sets a field, in place of all of its name.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.push(name, value);
+    }
+
     /// Takes the fields of an answer over those of earlier ones: cookies are added, all
     /// others replaced, and the gateway's own left out.
     pub fn merge(&mut self, header: &[(String, Vec<String>)]) {
@@ -100,7 +107,8 @@ fn header(text: Raw<'_>) -> Result<Vec<(String, Vec<String>)>, JsonError> {
         let mut values = Vec::new();
         if let Some(raw) = json::present(raw) {
             json::array(raw, |value| {
-                values.push(json::string(value)?.into_owned());
+                let value = json::present(value).map(json::string).transpose()?;
+                values.push(value.unwrap_or_default().into_owned());
                 Ok(())
             })?;
         }
@@ -163,6 +171,10 @@ mod tests {
             (r#"{"Status":599}"#, Some(599)),
             (r#"{"status":600}"#, None),
             (r#"{"status":-1}"#, None),
+            (
+                r#"{"status":400,"header":{"A":[null],"B":null}}"#,
+                Some(400),
+            ),
             (r#"{"status":70000}"#, None),
         ] {
             assert_eq!(Meta::parse(text).unwrap().status, expected, "{text}");

@@ -191,12 +191,12 @@ mod tests {
     fn answers_the_example_of_the_rfc() {
         let head = Head::parse(GOOD.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write_accept(check(&head, true).unwrap(), &mut out);
+        write_accept(check(&head, true).unwrap(), b"X-A: 1\r\n", &mut out);
         assert_eq!(
             str::from_utf8(&out),
             Ok(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-A: 1\r\n\r\n"
             )
         );
     }

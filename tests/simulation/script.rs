@@ -108,6 +108,9 @@ pub struct Profile {
     pub open: bool,
     /// Most milliseconds between the gateway and the broker.
     pub latency: u64,
+    /// The throttles of the gateway, 0 for none.
+    pub reset_throttle: usize,
+    pub reference_throttle: usize,
 }
 
 /// A run: what it meets, and the steps with the milliseconds before each.
@@ -122,6 +125,7 @@ impl Script {
     /// The script of a seed.
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::labelled(seed, "script", 0);
+        let mut throttles = Rng::labelled(seed, "throttles", 0);
         let profile = Profile {
             faults: rng.chance(50),
             deletes: rng.chance(50),
@@ -130,6 +134,8 @@ impl Script {
             legacy: rng.chance(30),
             open: rng.chance(30),
             latency: *rng.pick(&[0, 3, 60]),
+            reset_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
+            reference_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
         };
         // Runs that use few resources meet more often on the same ones.
         let focus = if rng.chance(50) {
