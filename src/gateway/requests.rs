@@ -240,6 +240,8 @@ impl Gateway {
         let Some(pending) = self.forget_request(key) else {
             return;
         };
+        // What has to be asked once more stays in the throttle of its reset event.
+        self.resume_reset(pending.background.flatten());
         match pending.then {
             Then::Load(alias) => self.loaded(alias, answer),
             Then::Refresh(resource) => self.refreshed(resource, answer),
@@ -249,21 +251,23 @@ impl Gateway {
             Then::HeaderAuth(client) => self.header_auth_answered(client, answer),
             Then::Ignore => {}
         }
+        self.resume_reset(None);
+        if let Some(reset) = pending.background {
+            self.job_done(reset);
+        }
         if let Some(name) = pending.name {
             self.release_name(name);
         }
     }
 
-    /// Takes a request out of the books; its name is still in use.
+    /// Takes a request out of the books; its name is still in use, and its place in a
+    /// throttle taken.
     pub(super) fn forget_request(&mut self, key: PendingKey) -> Option<Pending> {
         if self.pending.contains(key) {
             self.stop_timer(key);
         }
         let pending = self.pending.remove(key)?;
-        if let Some(reset) = pending.background {
-            self.background_open -= 1;
-            self.job_done(reset);
-        }
+        self.background_open -= usize::from(pending.background.is_some());
         if let Some(number) = pending.short {
             self.replies.forget(number);
         }

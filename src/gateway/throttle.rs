@@ -78,7 +78,7 @@ impl Gateway {
         }
     }
 
-    /// Goes on with a reset event that was put off, see [`Gateway::put_off_reset`].
+    /// What is queued from now on belongs to this reset event, or to none.
     pub(super) fn resume_reset(&mut self, reset: Option<Key<ResetThrottle>>) {
         self.reset = reset;
     }
