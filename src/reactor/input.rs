@@ -339,7 +339,7 @@ impl Reactor {
         }
         match proof {
             Err(refusal) => {
-                site.refuse_upgrade(clients, key, refusal, &work, &Fields::default(), now);
+                site.refuse_upgrade(clients, key, refusal, &work, now);
             }
             Ok(proof) => {
                 connection.known = true;

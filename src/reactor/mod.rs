@@ -475,7 +475,7 @@ fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now
                 }
                 Some(Err(refusal)) => {
                     clients.disown(key);
-                    site.refuse_upgrade(clients, key, refusal, &work, &fields, now);
+                    site.refuse_upgrade(clients, key, refusal, &work, now);
                 }
                 None => {}
             }

@@ -249,14 +249,12 @@ impl Site {
         key: u32,
         refusal: Refusal,
         work: &Work,
-        fields: &Fields,
         now: Time,
     ) {
         let persistence = self.persistence(work.persistence);
         let status = refusal.status();
         let mut out = Vec::new();
-        let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
-        write_fields(fields, &mut writer);
+        let writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
         writer.constant("Sec-WebSocket-Version", "13").body(
             TEXT,
             reason(status).as_bytes(),
