@@ -108,10 +108,11 @@ impl Gateway {
         let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
         self.work.extend(waiting.map(Work::Load));
         self.leave_place(tree);
+        if stale {
+            self.refresh(resource);
+        }
         if self.cache.aliases[key].subs.is_empty() {
             self.alias_unused(key);
-        } else if stale {
-            self.refresh(resource);
         }
     }
 

@@ -25,6 +25,8 @@ const MAX_HELD_SIZE: usize = 64 << 20;
 pub struct Refresh {
     state: RefreshState,
     failures: u32,
+    /// Put in doubt once more since the get request was sent.
+    again: bool,
     /// Events since the get request was sent: a good answer has them in it.
     held: Vec<(Box<str>, Box<str>)>,
     held_size: usize,
@@ -109,8 +111,8 @@ impl Gateway {
 
     /// Puts a resource in doubt.
     ///
-    /// While a get request is open this changes nothing: its answer comes after whatever
-    /// put the resource in doubt, and if it fails, it is sent again.
+    /// While a get request is open, one more follows its answer: the service may have
+    /// looked before whatever put the resource in doubt again.
     pub(super) fn refresh(&mut self, key: ResourceKey) {
         let Some(resource) = self.cache.resources.get_mut(key) else {
             return;
@@ -118,6 +120,7 @@ impl Gateway {
         match &mut resource.refresh {
             Some(refresh) => {
                 let RefreshState::Pausing(due) = refresh.state else {
+                    refresh.again = true;
                     return;
                 };
                 refresh.state = RefreshState::Queued;
@@ -127,6 +130,7 @@ impl Gateway {
                 resource.refresh = Some(Box::new(Refresh {
                     state: RefreshState::Queued,
                     failures: 0,
+                    again: false,
                     held: Vec::new(),
                     held_size: 0,
                 }));
@@ -142,7 +146,7 @@ impl Gateway {
         if refresh.state != RefreshState::Queued {
             return None;
         }
-        refresh.state = RefreshState::Open;
+        (refresh.state, refresh.again) = (RefreshState::Open, false);
         let then = Then::Refresh(key);
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             write_query(&query, out);
@@ -193,8 +197,10 @@ impl Gateway {
                     let error = Error::internal("the resource is of another type now");
                     return self.refresh_failed(key, &error);
                 }
-                if let Some(resource) = self.cache.resources.get_mut(key) {
-                    resource.refresh = None;
+                let resource = self.cache.resources.get_mut(key);
+                let refresh = resource.and_then(|resource| resource.refresh.take());
+                if refresh.is_some_and(|refresh| refresh.again) {
+                    self.refresh(key);
                 }
             }
             Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),

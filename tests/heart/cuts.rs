@@ -10,9 +10,15 @@ type Step = fn(&mut Heart);
 /// tokens, resets, queries, calls and deletion. Requests are answered in other steps than
 /// they are made, so that each cut finds something open.
 const LIFE: &[Step] = &[
-    |h| drop(h.client(1).subscribe(1, "test.root")),
-    |h| drop(h.client(1).get(2, "test.child")),
-    |h| drop(h.client(1).call(3, "test.root.set")),
+    |h| {
+        h.client(1).subscribe(1, "test.root");
+    },
+    |h| {
+        h.client(1).get(2, "test.child");
+    },
+    |h| {
+        h.client(1).call(3, "test.root.set");
+    },
     |h| {
         answer(
             h,
@@ -43,7 +49,9 @@ const LIFE: &[Step] = &[
             r#"{"result":{"collection":[{"rid":"test.child"},1],"query":"q=1"}}"#,
         )
     },
-    |h| drop(h.client(1).subscribe(4, "test.child")),
+    |h| {
+        h.client(1).subscribe(4, "test.child");
+    },
     |h| publish(h, "event.test.child.reaccess", ""),
     |h| {
         publish(
@@ -65,7 +73,9 @@ const LIFE: &[Step] = &[
     },
     |h| publish(h, "event.test.list.query", r#"{"subject":"_Q"}"#),
     |h| publish(h, "event.test.list.query", r#"{"subject":"_Q"}"#),
-    |h| drop(h.client(1).subscribe(5, "test.list?z")),
+    |h| {
+        h.client(1).subscribe(5, "test.list?z");
+    },
     |h| answer(h, "access.test.list", r#"{"result":{"get":true}}"#),
     |h| {
         answer(
@@ -143,7 +153,9 @@ const LIFE: &[Step] = &[
             r#"{"error":{"code":"system.notFound","message":"M"}}"#,
         )
     },
-    |h| drop(h.client(1).subscribe(6, "test.root")),
+    |h| {
+        h.client(1).subscribe(6, "test.root");
+    },
     |h| answer(h, "access.test.root", r#"{"result":{"get":true}}"#),
     |h| {
         answer(
@@ -153,10 +165,16 @@ const LIFE: &[Step] = &[
         )
     },
     |h| publish(h, "event.test.child.delete", ""),
-    |h| drop(h.client(1).unsubscribe(7, "test.child")),
+    |h| {
+        h.client(1).unsubscribe(7, "test.child");
+    },
     |h| publish(h, "event.test.slow.delete", ""),
-    |h| drop(h.client(1).unsubscribe(8, "test.made")),
-    |h| drop(h.client(1).unsubscribe(9, "test.root")),
+    |h| {
+        h.client(1).unsubscribe(8, "test.made");
+    },
+    |h| {
+        h.client(1).unsubscribe(9, "test.root");
+    },
 ];
 
 /// What a service answers if it has got the request, which depends on the cut.

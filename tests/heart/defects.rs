@@ -357,6 +357,24 @@ fn defect_23_a_reset_during_the_get_of_an_earlier_one_is_not_lost() {
 }
 
 #[test]
+fn defect_23_a_reset_that_overtakes_the_answer_to_an_earlier_one_is_not_lost() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"a":1}}"#);
+    h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    let get = h.expect_request("get.test.model");
+    for _ in 0..3 {
+        h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    }
+    h.expect_no_request();
+    // The service looked before the further resets: it is asked once more.
+    h.respond(&get, r#"{"result":{"model":{"a":2}}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+    h.serve("test.model", r#"{"model":{"a":3}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"a":3}"#));
+    h.expect_no_request();
+}
+
+#[test]
 fn defect_24_a_delete_that_overtakes_an_unsubscribe_counts_once() {
     for leave in ["unsubscribe", "close"] {
         let mut h = Heart::new();

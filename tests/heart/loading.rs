@@ -462,6 +462,20 @@ fn a_reset_while_a_resource_loads_asks_once_more_after_it() {
 }
 
 #[test]
+fn a_reset_while_a_resource_loads_counts_although_its_users_are_gone() {
+    let mut h = Heart::new();
+    h.client(1).get(1, "test.model");
+    h.grant("test.model");
+    let get = h.expect_request("get.test.model");
+    h.event("system.reset", r#"{"resources":["test.model"]}"#);
+    h.close(1);
+    h.respond(&get, r#"{"result":{"model":{"a":1}}}"#);
+    assert!(h.subscribed_again(2, "test.model").contains(r#"{"a":1}"#));
+    h.serve("test.model", r#"{"model":{"a":2}}"#);
+    h.client(2).receives(&changed("test.model", r#"{"a":2}"#));
+}
+
+#[test]
 fn idle_query_strings_are_not_kept_without_bound() {
     let mut h = Heart::new();
     h.subscribed(1, "test.model", MODEL);

@@ -14,6 +14,8 @@ mod loading;
 mod meta;
 mod queries;
 mod races;
+mod random;
+mod replica;
 mod resets;
 mod revival;
 mod throttles;

@@ -1,6 +1,6 @@
 //! Inputs that meet: what happens when something changes while something else is open.
 
-use crate::harness::{Heart, REQUEST_TIMEOUT, access_lost, changed, nothing_new};
+use crate::harness::{Heart, REQUEST_TIMEOUT, access_lost, changed, error, nothing_new};
 
 const PARENT: (&str, &str) = ("test.parent", r#"{"model":{"c":{"rid":"test.child"}}}"#);
 const CHILD: (&str, &str) = ("test.child", r#"{"model":{"n":1}}"#);
@@ -124,6 +124,72 @@ fn reaccess_while_a_resource_loads_is_asked_after_the_answer_and_holds_later_eve
     h.client(1)
         .receives(&access_lost("test.model"))
         .receives_nothing();
+}
+
+#[test]
+fn what_a_deleted_resource_holds_stays_while_it_is_asked_for_again() {
+    for found in [true, false] {
+        let mut h = Heart::new();
+        h.subscribed_tree(
+            1,
+            &[
+                ("test.root", r#"{"model":{"p":{"rid":"test.parent"}}}"#),
+                PARENT,
+                CHILD,
+            ],
+        );
+        h.event("event.test.parent.delete", "");
+        h.client(1)
+            .receives(r#"{"event":"test.parent.delete","data":null}"#);
+        h.client(1).subscribe(2, "test.parent");
+        h.change("test.child", r#"{"n":2}"#);
+        h.client(1).receives(&changed("test.child", r#"{"n":2}"#));
+        h.grant("test.parent");
+        if found {
+            // What is there now does not hold the child any more.
+            h.serve("test.parent", r#"{"model":{}}"#);
+            h.client(1)
+                .receives(r#"{"result":{"models":{"test.parent":{}}},"id":2}"#);
+            h.change("test.child", r#"{"n":3}"#);
+            h.client(1).receives_nothing();
+        } else {
+            h.fail("test.parent", "system.notFound");
+            h.client(1).receives(&error(2, "system.notFound", "M"));
+            h.change("test.child", r#"{"n":3}"#);
+            h.client(1).receives(&changed("test.child", r#"{"n":3}"#));
+            h.change("test.root", r#"{"p":null}"#);
+            h.client(1).receives(&changed("test.root", r#"{"p":null}"#));
+            h.change("test.child", r#"{"n":4}"#);
+            h.client(1).receives_nothing();
+        }
+    }
+}
+
+#[test]
+fn a_cycle_through_a_deleted_resource_is_dropped_although_it_is_asked_for_again() {
+    let mut h = Heart::new();
+    h.subscribed_tree(
+        1,
+        &[
+            ("test.root", r#"{"model":{"p":{"rid":"test.parent"}}}"#),
+            PARENT,
+            ("test.child", r#"{"model":{"up":{"rid":"test.parent"}}}"#),
+        ],
+    );
+    h.event("event.test.parent.delete", "");
+    h.client(1).message();
+    h.client(1).get(2, "test.parent");
+    h.change("test.root", r#"{"p":null}"#);
+    h.client(1).receives(&changed("test.root", r#"{"p":null}"#));
+    // The client has given up both.
+    h.change("test.child", r#"{"n":2}"#);
+    h.client(1).receives_nothing();
+    h.grant("test.parent");
+    h.serve("test.parent", PARENT.1);
+    h.client(1).receives(
+        r#"{"result":{"models":{"test.child":{"n":2,"up":{"rid":"test.parent"}},"test.parent":{"c":{"rid":"test.child"}}}},"id":2}"#,
+    );
+    assert_eq!(h.stats().subscriptions, 1);
 }
 
 #[test]

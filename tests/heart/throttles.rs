@@ -100,9 +100,9 @@ fn access_of_one_resource_for_many_clients_is_asked_in_turn() {
                 r#"{"resources":["test.r"],"access":["test.r"]}"#,
             );
         }
-        // Every client is asked about once more, in the same throttle: the later resets
-        // came while its request was open or waited.
-        assert_eq!(answer_all(&mut h, places, usual_but_changed), 1 + 2 * 9);
+        // All is asked once more, in the same throttle: the later resets came while the
+        // requests were open or waited.
+        assert_eq!(answer_all(&mut h, places, usual_but_changed), 2 * (1 + 9));
         assert_eq!(h.stats().throttles, 0);
         for number in 1..=9 {
             h.client(number)

@@ -24,6 +24,7 @@ struct Entry {
     is_deleted: bool,
 }
 
+#[derive(Debug, PartialEq)]
 enum Data {
     Model(Map<String, Value>),
     Collection(Vec<Value>),
@@ -32,8 +33,8 @@ enum Data {
 
 #[derive(Default)]
 pub struct Replica {
-    /// Whether calls can subscribe it to resources.
-    is_modern: bool,
+    /// The protocol version that the client speaks.
+    pub version: &'static str,
     asked: BTreeMap<u64, Asked>,
     entries: BTreeMap<String, Entry>,
     direct: BTreeMap<String, u64>,
@@ -44,10 +45,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A client that holds nothing; `is_modern` from protocol version 1.2.0 on.
-    pub fn new(is_modern: bool) -> Self {
+    /// A client that holds nothing.
+    pub fn new(version: &'static str) -> Self {
         Self {
-            is_modern,
+            version,
             ..Self::default()
         }
     }
@@ -62,6 +63,35 @@ impl Replica {
 
     pub fn open(&self) -> impl Iterator<Item = (&u64, &Asked)> {
         self.asked.iter()
+    }
+
+    /// What it is subscribed to, and was not deleted.
+    pub fn subscribed(&self) -> Vec<String> {
+        let direct = self.direct.iter().filter(|(_, count)| **count > 0);
+        direct
+            .filter(|(rid, _)| {
+                self.entries
+                    .get(*rid)
+                    .is_some_and(|entry| !entry.is_deleted)
+            })
+            .map(|(rid, _)| rid.clone())
+            .collect()
+    }
+
+    /// What it knows is what another client has been told now.
+    pub fn compare(&self, fresh: &Self) {
+        if self.is_lost || fresh.is_lost {
+            return;
+        }
+        for (rid, entry) in &self.entries {
+            // The same tag means another resource for each client.
+            if entry.is_deleted || rid.contains("{cid}") || entry.data == Data::Error {
+                continue;
+            }
+            if let Some(now) = fresh.entries.get(rid).filter(|now| now.data != Data::Error) {
+                assert_eq!(entry.data, now.data, "{rid} is out of step");
+            }
+        }
     }
 
     /// Takes a message from the gateway.
@@ -94,7 +124,7 @@ impl Replica {
             }
             (asked @ (Asked::Call | Asked::New), Some(result)) => {
                 let is_new = matches!(asked, Asked::New);
-                if !is_new && (!self.is_modern || result.get("payload").is_some()) {
+                if !is_new && (self.version == "1.1.1" || result.get("payload").is_some()) {
                     return;
                 }
                 let rid = result["rid"].as_str().expect("a payload or a resource");

@@ -108,13 +108,17 @@ impl World {
             return;
         }
         let version = bytes.pick(&["1.2.3", "1.2.3", "1.2.0", "1.1.1"]);
+        self.connect_as(key, version);
+    }
+
+    fn connect_as(&mut self, key: u32, version: &'static str) {
         trace!(self, "> {key} connects, {version}");
         let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let head = Box::default();
         let (now, key) = (Time(self.now), ClientKey(key));
         self.gateway
             .client_connected(now, key, head, remote, &mut self.out);
-        let replica = Replica::new(version != "1.1.1");
+        let replica = Replica::new(version);
         self.clients.insert(key.0, replica);
         self.drain();
         let params = json!({ "protocol": version });
@@ -454,6 +458,9 @@ impl World {
                 panic!("{id} of {key} is not answered: {asked:?}");
             }
         }
+        for key in 0..CLIENTS {
+            self.compare(key);
+        }
         for key in 0..CLIENTS + WEBS {
             self.disconnect(key);
             self.drain();
@@ -468,6 +475,49 @@ impl World {
             matches!(subscribed[..], ["system.*", inbox] if inbox.starts_with("_INBOX.")),
             "{subscribed:?}"
         );
+    }
+
+    /// A client at rest knows what one that comes now is told.
+    fn compare(&mut self, key: u32) {
+        self.rest();
+        let Some(replica) = self.clients.get(&key) else {
+            return;
+        };
+        let subscribed = replica.subscribed();
+        let fresh = CLIENTS + WEBS;
+        self.connect_as(fresh, replica.version);
+        self.drain();
+        for rid in subscribed {
+            let method = format!("subscribe.{rid}");
+            self.request(fresh, &method, Value::Null, Asked::Subscribe(rid));
+            self.drain();
+        }
+        self.rest();
+        self.clients[&key].compare(&self.clients[&fresh]);
+        self.disconnect(fresh);
+        self.drain();
+    }
+
+    /// Services grant access and answer nothing else, until no request is open.
+    fn rest(&mut self) {
+        for _ in 0..PATIENCE {
+            let is_access = |open: &mut Open| open.subject.starts_with("access.");
+            let access: Vec<Open> = self.open.extract_if(.., is_access).collect();
+            let is_resting = access.is_empty();
+            for open in access {
+                let granted = br#"{"result":{"get":true}}"#;
+                self.message(2, &open.reply, Some(granted));
+                self.drain();
+            }
+            let stats = self.gateway.stats();
+            if is_resting && (stats.pending, stats.waiting, stats.queued) == (0, 0, 0) {
+                return;
+            }
+            if is_resting {
+                self.pass_to_next();
+            }
+        }
+        panic!("no rest: {:?}", self.gateway.stats());
     }
 
     fn pass_to_next(&mut self) {
