@@ -110,10 +110,16 @@ impl Gateway {
         };
         let dialect = client.dialect;
         let result = match &answer {
+            // An auth method of the name `new` never had the old form.
+            Ok(payload) if call.kind == CallKind::Auth => service::call(payload, ""),
             Ok(payload) => service::call(payload, &call.method),
             Err(error) => Err(error.clone()),
         };
         let result = match result {
+            Ok(CallResult::OldResource(rid)) => {
+                self.deprecated.old_new(&self.cache.names[call.name].text);
+                Ok(CallResult::Resource(rid))
+            }
             Ok(CallResult::Payload(_)) if call.kind == CallKind::New => {
                 Err(Error::internal("non-resource response on new request"))
             }
@@ -136,14 +142,14 @@ impl Gateway {
             (Ok(CallResult::Payload(payload)), Reply::Web) => {
                 self.reply_web_payload(call.client.key, payload);
             }
-            (Ok(CallResult::Resource(rid)), Reply::Client(id)) => {
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), Reply::Client(id)) => {
                 if dialect == Dialect::V1_1 && call.kind != CallKind::New {
                     self.reply_rid(call.client.key, id, &rid);
                 } else {
                     self.want(call.client.key, &rid, Want::Resource(id));
                 }
             }
-            (Ok(CallResult::Resource(rid)), Reply::Web) => {
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), Reply::Web) => {
                 self.reply_web_location(call.client.key, &rid);
             }
         }

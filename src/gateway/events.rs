@@ -90,8 +90,12 @@ impl Gateway {
         let content = &self.cache.resources[key].content;
         let kind = match (event, content.length()) {
             ("change", None) => {
-                let changes = service::change(payload).map_err(|error| error.to_string())?;
-                let changes = content.effective(changes);
+                let event = service::change(payload).map_err(|error| error.to_string())?;
+                let changes = content.effective(event.changes);
+                if event.is_old {
+                    let name = &self.cache.names[self.cache.resources[key].name].text;
+                    self.deprecated.old_change(name);
+                }
                 if changes.is_empty() {
                     return Ok(());
                 }

@@ -10,6 +10,7 @@ mod cache;
 mod calls;
 mod content;
 mod delay;
+mod deprecated;
 mod diff;
 mod encode;
 mod events;
@@ -38,6 +39,7 @@ use crate::res::json;
 use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
 use delay::DelayQueue;
+use deprecated::Deprecated;
 use encode::Bundle;
 use random::Random;
 use ready::Waiter;
@@ -221,6 +223,7 @@ pub struct Gateway {
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     last_bundle: Option<Bundle>,
+    deprecated: Deprecated,
     replies: Replies,
     random: Random,
     max_payload: usize,
@@ -261,6 +264,7 @@ impl Gateway {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             last_bundle: None,
+            deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),
             random,
             max_payload: 1 << 20,

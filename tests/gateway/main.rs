@@ -10,6 +10,7 @@ mod events;
 mod header_auth;
 mod http_api;
 mod http_protocol;
+mod legacy;
 mod lifecycle;
 mod lingering;
 mod mapped;
