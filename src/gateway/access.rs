@@ -6,7 +6,7 @@ use super::calls::CallRequest;
 use super::outbox::ClientKey;
 use super::ready::WaiterKey;
 use super::requests::{Answer, ClientRef, Job, PendingKey, Subject, Then};
-use super::subscription::{AccessState, State, SubKey};
+use super::subscription::{AccessState, SubKey};
 use super::work::Work;
 use crate::res::Error;
 use crate::res::service::{self, Access};
@@ -176,12 +176,12 @@ impl Gateway {
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        let is_open = sub.open > 0;
-        let holds = sub.direct > 0 && sub.sent && sub.state == State::Ready;
-        if is_open {
+        let (open, direct) = (sub.open, sub.direct);
+        if open > 0 {
             self.question_requests(key);
         }
-        if !holds {
+        // One that failed counts too: its data may come by reference any time.
+        if direct == 0 {
             return;
         }
         let sub = &mut self.subs.arena[key];

@@ -332,9 +332,11 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
         let lag = sub.lag.take().unwrap_or_default();
-        let (waiters, tree) = (lag.waiters, lag.tree);
+        let tree = lag.tree;
         sub.lag = Some(Box::new(Lag {
-            waiters,
+            waiters: lag.waiters,
+            held: lag.held,
+            reaccess: lag.reaccess,
             ..Lag::default()
         }));
         self.leave_tree(tree);

@@ -222,9 +222,9 @@ impl Profile {
             5,
             1,
             8,
-            on(self.deletes, 3),
             on(self.deletes, 4),
-            on(!self.open, 6),
+            on(self.deletes, 8),
+            on(!self.open, 8),
             on(self.silent, 5),
             4,
             1,
@@ -256,10 +256,12 @@ impl Profile {
             },
             8 => Action::Create(name, rng.next()),
             9 => {
-                let tell = *rng.pick(&[Tell::Reaccess, Tell::Reset, Tell::Nothing]);
+                let tell = [Tell::Reaccess, Tell::Reset, Tell::Nothing][rng.weighted(&[4, 3, 1])];
+                // Most clients have no token.
+                let token = if rng.chance(50) { 0 } else { rng.below(TOKENS) };
                 Action::Regulate {
                     name,
-                    token: rng.below(TOKENS),
+                    token,
                     tell,
                     roll: rng.next(),
                 }

@@ -76,8 +76,10 @@ pub struct Entry {
     pub disturbed: bool,
     /// A get request ever failed.
     pub failed: bool,
-    /// Every state that there was.
-    pub history: Vec<Content>,
+    /// Every state that there was, of a plain resource.
+    history: Vec<Content>,
+    /// Every list of rows that there was, of a query resource.
+    past_rows: Vec<Vec<Value>>,
 }
 
 /// A message on its way to the broker. Messages of one lane keep their order.
@@ -172,7 +174,6 @@ impl Service {
                     .unwrap_or_default()
                     .to_owned();
                 if let Some(entry) = self.entry(&name) {
-                    entry.doubt = true;
                     entry.disturbed = true;
                 }
             }
@@ -241,7 +242,7 @@ impl Service {
                 None => {}
             }
         }
-        entry.history.extend(entry.content.clone());
+        entry.remember();
         if silent {
             return Vec::new();
         }
@@ -308,7 +309,7 @@ impl Service {
             };
         }
         entry.content = Entry::new(entry.shape, rng).content;
-        entry.history.extend(entry.content.clone());
+        entry.remember();
         vec![Sent::event(name, "create", &Value::Null)]
     }
 
@@ -364,6 +365,7 @@ impl Entry {
             disturbed: false,
             failed: false,
             history: Vec::new(),
+            past_rows: Vec::new(),
         };
         let count = rng.below(4);
         match shape {
@@ -382,8 +384,25 @@ impl Entry {
                 entry.rows = (0..=count).map(|_| value(rng)).collect();
             }
         }
-        entry.history.extend(entry.content.clone());
+        entry.remember();
         entry
+    }
+
+    fn remember(&mut self) {
+        self.history.extend(self.content.clone());
+        self.past_rows.push(self.rows.clone());
+    }
+
+    /// Every state that a resource of this name ever had.
+    pub fn past(&self, query: Option<&str>) -> Vec<Content> {
+        if !self.is_query() {
+            return self.history.clone();
+        }
+        let windows = self
+            .past_rows
+            .iter()
+            .map(|rows| query::window(self.shape, rows, query));
+        windows.collect()
     }
 
     /// Whether this is a query resource.
