@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use tidegate::res::client::{self, Action};
+use tidegate::res::client::{self, Action, InvalidParams};
 
 /// An object's members in order, duplicates kept.
 struct Members(Vec<(String, Value)>);
@@ -100,17 +100,19 @@ fuzz_target!(|data: &[u8]| {
     let params = request.params.map(serde_json::from_str::<Members>);
     let count = match &params {
         None => Ok(1),
-        Some(Err(_)) => Err(()),
+        Some(Err(_)) => Err(InvalidParams),
         Some(Ok(params)) => match params.last("count", Value::as_u64) {
-            Ok(Some(0)) | Err(()) => Err(()),
+            Ok(Some(0)) | Err(()) => Err(InvalidParams),
             Ok(count) => Ok(count.unwrap_or(1)),
         },
     };
     assert_eq!(client::parse_count(request.params), count);
     let protocol = match &params {
         None => Ok(None),
-        Some(Err(_)) => Err(()),
-        Some(Ok(params)) => params.last("protocol", Value::as_str),
+        Some(Err(_)) => Err(InvalidParams),
+        Some(Ok(params)) => params
+            .last("protocol", Value::as_str)
+            .map_err(|()| InvalidParams),
     };
     assert_eq!(
         client::parse_protocol(request.params),
