@@ -12,6 +12,7 @@ use crate::res::meta::Fields;
 use crate::res::rid::{Rid, is_token};
 use crate::res::service::{self, CallResult};
 use crate::res::{Error, json};
+use log::error;
 use std::net::SocketAddr;
 
 /// What is kept of a web request.
@@ -187,7 +188,9 @@ impl Gateway {
             Transport::Web(web) => &mut web.fields,
         };
         let meta = service::meta(payload);
-        fields.merge(&meta.header);
+        if !fields.merge(&meta.header) {
+            error!("header fields of a service's meta object are left out: there are too many");
+        }
         let Some(status) = meta.status else {
             return false;
         };

@@ -11,6 +11,10 @@ const RESERVED: [&str; 5] = [
     "content-type",
 ];
 
+/// Fields that services may set in one answer, and the bytes of their names and values.
+const MAX_FIELDS: usize = 256;
+const MAX_SIZE: usize = 64 << 10;
+
 /// Header fields of an HTTP answer, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(Box<str>, Box<str>)>);
@@ -51,7 +55,11 @@ impl Fields {
 
     /// Takes the fields of an answer over those of earlier ones: cookies are added, all
     /// others replaced, and the gateway's own left out.
-    pub fn merge(&mut self, header: &[(String, Vec<String>)]) {
+    ///
+    /// Returns `false` when there are too many, or too large ones; the rest is left out
+    /// then.
+    pub fn merge(&mut self, header: &[(String, Vec<String>)]) -> bool {
+        let mut has_all = true;
         for (name, values) in header {
             if RESERVED
                 .iter()
@@ -64,9 +72,19 @@ impl Fields {
                     .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             }
             for value in values {
-                self.push(name, value);
+                if self.has_room(name.len() + value.len()) {
+                    self.push(name, value);
+                } else {
+                    has_all = false;
+                }
             }
         }
+        has_all
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        let sizes = self.0.iter().map(|(name, value)| name.len() + value.len());
+        self.0.len() < MAX_FIELDS && sizes.sum::<usize>() + size <= MAX_SIZE
     }
 }
 
@@ -150,6 +168,26 @@ mod tests {
         for ((name, value), expected) in pairs.iter().zip(expected) {
             assert_eq!((name.as_str(), value.as_str()), expected);
         }
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let named = |count| -> Vec<(String, Vec<String>)> {
+            let names = (0..count).map(|i| format!("X-{i}"));
+            names.map(|name| (name, vec!["v".to_owned()])).collect()
+        };
+        let mut fields = Fields::default();
+        assert!(fields.merge(&named(MAX_FIELDS)));
+        assert!(fields.merge(&named(MAX_FIELDS)), "they replace the others");
+        assert!(!fields.merge(&named(MAX_FIELDS + 1)));
+        assert_eq!(fields.iter().count(), MAX_FIELDS);
+
+        let large = |size| vec![("A".to_owned(), vec!["v".repeat(size - 1)])];
+        let mut fields = Fields::default();
+        assert!(!fields.merge(&large(MAX_SIZE + 1)));
+        assert_eq!(fields.iter().count(), 0);
+        assert!(fields.merge(&large(MAX_SIZE)));
+        assert!(!fields.merge(&[("B".to_owned(), vec![String::new()])]));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Header authentication of WebSocket clients, before they are connected.
 
+use rustix::process::Signal;
+
 use crate::common::*;
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
@@ -207,4 +209,28 @@ fn the_access_of_a_client_is_asked_again_when_its_token_changes() {
     let renewal = id.expect("auth.id.renew");
     assert_eq!(renewal.member("uri"), "/?room=1");
     renewal.result("null");
+}
+
+#[test]
+fn a_gateway_that_ends_makes_no_more_websockets_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for is_answered in [true, false] {
+        let (mut stack, id, _svc, mut h) = start(&[]);
+        upgrade(&mut h, "");
+        let auth = id.expect("auth.id.login");
+        let mut other = stack.http();
+        stack.gateway.signal(Signal::TERM);
+        // An idle connection is closed when it has begun to end.
+        other.expect_closed();
+        if is_answered {
+            auth.result("null");
+        }
+        let r = h.response();
+        assert_eq!(r.status, 503, "{is_answered}");
+        assert!(r.body.contains("system.serviceUnavailable"), "{}", r.body);
+        h.expect_closed();
+        assert_eq!(stack.gateway.wait(PATIENCE), Some(0));
+    }
 }
