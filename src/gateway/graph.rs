@@ -211,7 +211,9 @@ impl Gateway {
         let mut stack: Vec<SubKey> = roots.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
             let sub = &self.subs.arena[next];
-            if sub.sent || !seen.insert(next) {
+            // An error is no state that a client keeps: each set tells it again.
+            let holds = sub.sent && sub.state != State::Failed;
+            if holds || !seen.insert(next) {
                 continue;
             }
             match sub.state {

@@ -131,7 +131,7 @@ impl Gateway {
             return;
         }
         if let Ok(payload) = &answer {
-            let result = service::call(payload, "");
+            let result = service::call(payload, false);
             let rid = match &result {
                 Ok(CallResult::Resource(rid)) => Some(&**rid),
                 _ => None,

@@ -218,8 +218,8 @@ pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
 
 /// Reads an answer to a call or auth request.
 ///
-/// `method` is what was called: `new` has an older form of answer.
-pub fn call<'a>(payload: &'a [u8], method: &str) -> Result<CallResult<'a>, Error> {
+/// `is_new` tells whether it was a call of `new`, which has an older form of answer.
+pub fn call(payload: &[u8], is_new: bool) -> Result<CallResult<'_>, Error> {
     let answer = Answer::parse(payload, true)?;
     if let Some(resource) = answer.resource {
         let mut rid = None;
@@ -236,9 +236,7 @@ pub fn call<'a>(payload: &'a [u8], method: &str) -> Result<CallResult<'a>, Error
         };
     }
     let result = answer.result.ok_or_else(missing_result)?;
-    if method == "new"
-        && let Some(rid) = old_new_result(result)
-    {
+    if is_new && let Some(rid) = old_new_result(result) {
         return Ok(CallResult::OldResource(rid));
     }
     Ok(CallResult::Payload(result))

@@ -370,10 +370,7 @@ impl World {
                     replica.expect("messages are for clients").take(&message);
                 }
                 Delivery::Web(response) => {
-                    trace!(
-                        self,
-                        "  < {key} {} {:?}", response.status, response.fields
-                    );
+                    trace!(self, "  < {key} {} {:?}", response.status, response.fields);
                     let place = self.webs.iter().position(|web| *web == key);
                     self.webs
                         .remove(place.expect("an open request is answered"));
