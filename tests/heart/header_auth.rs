@@ -157,6 +157,51 @@ fn a_sender_that_is_gone_is_forgotten() {
 }
 
 #[test]
+fn a_request_may_be_given_up_at_any_step() {
+    let steps = [
+        (
+            "auth.id.login",
+            r#"{"result":null,"meta":{"header":{"A":["b"]}}}"#,
+        ),
+        (
+            "access.test.r",
+            r#"{"result":{"call":"*"},"meta":{"status":200}}"#,
+        ),
+        ("call.test.r.m", r#"{"result":1,"meta":{"status":403}}"#),
+    ];
+    for at in 0..steps.len() {
+        for is_silent in [true, false] {
+            let mut h = web();
+            h.web(1, "POST", "test/r/m", "{}");
+            for (subject, answer) in &steps[..at] {
+                let request = h.expect_request(subject);
+                h.respond(&request, answer);
+            }
+            let open = h.expect_request(steps[at].0);
+            if is_silent {
+                h.advance(REQUEST_TIMEOUT);
+                h.respond(&open, steps[at].1);
+                if at == 0 {
+                    h.deny("test.r");
+                    assert_eq!(h.web_answer(1).0, 401);
+                } else {
+                    let (status, body, fields) = h.web_response(1);
+                    assert_eq!((status, &*fields), (404, "A: b"), "{body}");
+                }
+            } else {
+                h.close(1);
+                // The same connection key is used by another request.
+                h.web(1, "GET", "test/other", "");
+                h.respond(&open, steps[at].1);
+                assert_eq!(h.subjects(), ["auth.id.login"]);
+                assert!(!h.has_web_answer(1));
+                h.discard();
+            }
+        }
+    }
+}
+
+#[test]
 fn an_upgrade_waits_for_the_service() {
     for answer in NOTHING_SAID {
         let mut h = upgrades();
