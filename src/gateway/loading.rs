@@ -36,11 +36,15 @@ impl Gateway {
         }
         let loaded = self.cache.aliases[alias_key].resource.is_some();
         match (loaded, self.is_waiting(name)) {
-            (true, true) => self.hold_input(name, Held::Take(key)),
+            (true, true) => {
+                self.hold_input(name, Held::Take(key));
+                self.pass_place(key);
+            }
             (true, false) => self.take_content(key),
             (false, true) => {
                 self.cache.aliases[alias_key].loading = true;
                 self.hold_input(name, Held::Load(alias_key));
+                self.pass_place(key);
             }
             (false, false) => {
                 if self.enter_tree(key) {

@@ -171,8 +171,8 @@ impl Gateway {
         self.next_in_tree(key);
     }
 
-    /// A subscription that may have come out of the queue needs no place: the get request
-    /// of its alias is open already.
+    /// A subscription that may have come out of the queue needs no place now: the get
+    /// request of its alias is open already, or it waits for its turn.
     pub(super) fn pass_place(&mut self, key: SubKey) {
         let lag = self.subs.arena[key].lag.as_ref();
         if let Some(tree) = lag.and_then(|lag| lag.tree) {

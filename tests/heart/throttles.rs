@@ -396,3 +396,24 @@ fn a_load_held_by_a_query_event_asks_for_a_place_in_its_turn() {
     h.client(2).message();
     assert_eq!(h.stats().throttles, 0);
 }
+
+#[test]
+fn who_waits_for_a_query_event_lets_the_next_one_go_first() {
+    let mut h = trees(1);
+    h.subscribed(1, "test.q?x", r#"{"model":{},"query":"x"}"#);
+    h.client(2).subscribe(1, "test.r");
+    h.grant("test.r");
+    h.serve(
+        "test.r",
+        r#"{"collection":[{"rid":"test.a"},{"rid":"test.q?y"},{"rid":"test.z"}]}"#,
+    );
+    h.event("event.test.q.query", r#"{"subject":"s"}"#);
+    let query = h.expect_request("s");
+    h.serve("test.a", r#"{"model":{}}"#);
+    h.serve("test.z", r#"{"model":{}}"#);
+    h.expect_no_request();
+    h.respond(&query, r#"{"result":{"events":[]}}"#);
+    h.serve("test.q", r#"{"model":{},"query":"y"}"#);
+    h.client(2).message();
+    assert_eq!(h.stats().throttles, 0);
+}
