@@ -74,7 +74,7 @@ impl Gateway {
     }
 
     /// Subscribes to a name's events. `false` when its subject is too long.
-    fn listen_to_events(&mut self, key: NameKey) -> bool {
+    pub(super) fn listen_to_events(&mut self, key: NameKey) -> bool {
         let name = &mut self.cache.names[key];
         if name.subscribed {
             return true;

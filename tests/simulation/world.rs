@@ -93,7 +93,7 @@ impl World {
             reference_throttle: profile.reference_throttle,
             ..Options::default()
         };
-        let mut service = Service::new(seed);
+        let mut service = Service::new(seed, profile.focus);
         if profile.open {
             service.open_up();
         }
