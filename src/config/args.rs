@@ -24,6 +24,11 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
   -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
       --alloworigin <origin>  origin that browsers may call from (default *, may be
                               repeated)
+      --tls                   serve TLS to clients
+      --tlscert, --tlskey <file>    certificate with its chain, and key, for that
+      --creds <file>          NATS user credentials
+      --natsrootca <file>     root certificates for NATS (may be repeated)
+      --natscert, --natskey <file>  client certificate for NATS, and its key
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
@@ -39,9 +44,7 @@ Known from Resgate, and refused by this version if set to anything but the defau
   -u, --headauth <method>     -t, --wsheadauth <method>   -m, --metricsport <port>
       --apiencoding <type>        --wscompression             --putmethod <name>
       --deletemethod <name>       --patchmethod <name>        --resetthrottle <n>
-      --referencethrottle <n>     --tls                       --tlscert <file>
-      --tlskey <file>             --creds <file>              --natscert <file>
-      --natskey <file>            --natsrootca <file>
+      --referencethrottle <n>
 ";
 
 /// What the command line asks for.

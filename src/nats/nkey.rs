@@ -105,7 +105,7 @@ impl fmt::Debug for UserKey {
     }
 }
 
-/// Decodes base32 without padding; bits that fill no byte are dropped.
+/// Decodes base32 without padding; bits that fill no byte must be zero.
 fn from_base32(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
     let (mut bits, mut count) = (0u16, 0);
@@ -123,7 +123,7 @@ fn from_base32(text: &[u8]) -> Option<Vec<u8>> {
             bits &= (1 << count) - 1;
         }
     }
-    Some(bytes)
+    (bits == 0).then_some(bytes)
 }
 
 /// Encodes groups of `width` bits (5 or 6) by an alphabet, without padding.
@@ -196,6 +196,7 @@ mod tests {
         }
         assert_eq!(from_base32(b"MY1A"), None);
         assert_eq!(from_base32(b"my"), None);
+        assert_eq!(from_base32(b"MZ"), None);
     }
 
     #[test]

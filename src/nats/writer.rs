@@ -305,7 +305,6 @@ mod tests {
                 key: key.clone(),
             });
             let got = written(|o| connect(o, &options, true, server));
-            let got = String::from_utf8(got).unwrap();
             assert!(got.contains(r#""tls_required":true,"#), "{got}");
             let tail = format!(r#","auth_token":"t",{expected}}}"#);
             assert!(got.ends_with(&format!("{tail}\r\n")), "{got}");

@@ -186,7 +186,7 @@ impl Tls {
         &self.incoming
     }
 
-    /// Takes ciphertext: what was [kept](Self::incoming) and what has come. Decrypted
+    /// Takes ciphertext, unless it is [deaf](Self::is_deaf): what was [kept](Self::incoming) and what has come. Decrypted
     /// bytes are written to the front of `plain`; their number is returned.
     ///
     /// `plain` must be at least as long as `input`, the input of a handshake excepted.
@@ -196,6 +196,9 @@ impl Tls {
     ///
     /// The connection has failed. What remains to be sent tells the peer why.
     pub(super) fn decrypt(&mut self, input: &mut [u8], plain: &mut [u8]) -> Result<usize, Failure> {
+        if self.is_deaf() {
+            return Ok(0);
+        }
         if self.is_fresh && !input.is_empty() && matches!(self.session, Session::Server(_)) {
             // A TLS client begins with one byte that no method begins with, so that
             // fewer bytes than a method has are no reason to wait.
@@ -213,20 +216,27 @@ impl Tls {
         };
         let mut outgoing = std::mem::take(&mut self.outgoing);
         let mut at = 0;
-        let mut failure = None;
-        loop {
+        let mut failure = loop {
             let rest = &mut input[at..];
             let (discard, step) = self.step(rest, &mut plain, &mut outgoing, &mut None);
             at += discard;
             match step {
                 Ok(Step::Again) => {}
                 Ok(Step::PeerClosed) => self.peer_closed = true,
-                Ok(Step::Done) => break,
-                // The session may have an alert to send, which it gives only now.
-                Err(error) if failure.is_none() => failure = Some(error),
-                Err(_) => break,
+                Ok(Step::Done) => break None,
+                Err(failure) => {
+                    // The session may have an alert to send. Without, a step would look
+                    // at what is wrong once more.
+                    while self.wants_write() {
+                        let rest = &mut input[at..];
+                        if let (_, Err(_)) = self.step(rest, &mut plain, &mut outgoing, &mut None) {
+                            break;
+                        }
+                    }
+                    break Some(failure);
+                }
             }
-        }
+        };
         self.outgoing = outgoing;
         if self.peer_closed {
             at = input.len();
@@ -244,6 +254,7 @@ impl Tls {
         }
         if let Some(failure) = failure {
             self.closed = true;
+            self.incoming = Vec::new();
             return Err(failure);
         }
         self.incoming = rest.to_vec();
@@ -257,7 +268,10 @@ impl Tls {
     ///
     /// The session cannot encrypt any more.
     pub(super) fn encrypt(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
-        self.perform(Task::Encrypt(plain), wire)
+        match self.closed {
+            true => Err(Failure::Closed),
+            false => self.perform(Task::Encrypt(plain), wire),
+        }
     }
 
     /// Queues the word that nothing follows, once. Nothing may be encrypted afterwards.
@@ -293,6 +307,13 @@ impl Tls {
     /// Keeps ciphertext that the socket has not taken.
     pub(super) fn keep_unsent(&mut self, rest: &[u8]) {
         self.outgoing.extend_from_slice(rest);
+    }
+
+    fn wants_write(&self) -> bool {
+        match &self.session {
+            Session::Server(session) => session.wants_write(),
+            Session::Client(session) => session.wants_write(),
+        }
     }
 
     /// Lets the session do something as soon as it is in the state for it.

@@ -16,6 +16,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
+mod authority;
 mod client;
 mod http;
 mod json;
@@ -23,6 +24,7 @@ mod process;
 mod raw;
 mod service;
 
+pub use authority::{Authority, Directory, Issued, data};
 pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};

@@ -250,6 +250,21 @@ impl Gateway {
     pub fn log(&self) -> String {
         self.process.log()
     }
+
+    /// Waits until it has written this text so many times.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str, times: usize) {
+        while self.log().matches(text).count() < times {
+            if let Err(error) = self.process.next_line(PATIENCE) {
+                panic!("{text:?} is not logged ({error}):\n{}", self.log());
+            }
+        }
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
 }
 
 fn gateway_binary() -> PathBuf {
