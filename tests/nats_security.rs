@@ -228,6 +228,48 @@ fn tls_by_the_servers_wish_or_by_ours() {
     expect_refused(&plain.url(), &["--natsrootca", &secured.root], words);
 }
 
+/// The server's own certificate may be named as root, of whatever kind it is; any other
+/// of the same name and issuer is not taken for it.
+#[test]
+fn a_self_signed_certificate() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa};
+    let directory = Directory::new();
+    for kind in [
+        IsCa::NoCa,
+        IsCa::ExplicitNoCa,
+        IsCa::Ca(BasicConstraints::Unconstrained),
+    ] {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.is_ca = kind;
+        let make = |name: &str| {
+            let key = rcgen::KeyPair::generate().expect("there is randomness");
+            let certificate = params.self_signed(&key).expect("a valid request");
+            let key = directory.write(&format!("{name}-key.pem"), &key.serialize_pem());
+            (
+                directory.write(&format!("{name}.pem"), &certificate.pem()),
+                key,
+            )
+        };
+        let (certificate, key) = make("server");
+        let (other, _) = make("other");
+        let broker = broker(
+            &directory,
+            &format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\", timeout: 5 }}"),
+        );
+        let url = format!("nats://localhost:{}", port(&broker));
+        let gateway = Gateway::start(&url, &["--natsrootca", &certificate]);
+        gateway.wait_for_log("Connected to", 1);
+        let failed = "TLS failed: invalid peer certificate: ";
+        expect_refused(&url, &["--natsrootca", &other], failed);
+        let by_address = format!("nats://127.0.0.1:{}", port(&broker));
+        expect_refused(
+            &by_address,
+            &["--natsrootca", &certificate],
+            "certificate not valid for name",
+        );
+    }
+}
+
 #[test]
 fn large_messages_and_bursts_by_tls() {
     const EVENTS: usize = 20_000;

@@ -23,6 +23,7 @@ mod signals;
 mod site;
 mod stream;
 mod tls;
+mod verifier;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::verifier::Verifier;
 use crate::config::Config;
 use crate::nats::{CredentialsError, UserCredentials};
 
@@ -168,15 +169,19 @@ impl Source<'_> {
         })
     }
 
-    fn root_certificates(self, roots: &mut RootCertStore) -> Result<(), SecretError> {
+    /// Adds the certificates of the file to `roots`, and returns them.
+    fn root_certificates(
+        self,
+        roots: &mut RootCertStore,
+    ) -> Result<Vec<CertificateDer<'static>>, SecretError> {
         let certificates = self.certificates()?;
         // Systems carry certificates that are not valid for one reader or another.
-        let (added, ignored) = roots.add_parsable_certificates(certificates);
+        let (added, ignored) = roots.add_parsable_certificates(certificates.iter().cloned());
         match added {
             0 => Err(self.error(SecretProblem::Unusable(format!(
                 "none of the {ignored} certificates in it is valid"
             )))),
-            _ => Ok(()),
+            _ => Ok(certificates),
         }
     }
 }
@@ -249,7 +254,10 @@ pub(super) struct BrokerSecrets {
     pub(super) user: Option<UserCredentials>,
     /// Whether TLS is wanted even if neither the URL nor the server asks for it.
     pub(super) wants_tls: bool,
-    roots: Option<Arc<RootCertStore>>,
+    /// The root certificates of the configuration's files, and the same one by one.
+    roots: Arc<RootCertStore>,
+    named: Vec<CertificateDer<'static>>,
+    /// The files of certificate and key.
     identity: Option<(PathBuf, PathBuf)>,
 }
 
@@ -274,18 +282,20 @@ impl BrokerSecrets {
             }
         };
         let mut roots = RootCertStore::empty();
+        let mut named = Vec::new();
         for path in &config.nats_root_cas {
             let what = "root certificate for NATS";
-            Source { what, path }.root_certificates(&mut roots)?;
+            named.extend(Source { what, path }.root_certificates(&mut roots)?);
         }
         let secrets = Self {
             user,
             wants_tls: !roots.is_empty() || config.nats_cert.is_some(),
-            roots: (!roots.is_empty()).then(|| Arc::new(roots)),
+            roots: Arc::new(roots),
+            named,
             identity: config.nats_cert.clone().zip(config.nats_key.clone()),
         };
-        if secrets.identity.is_some() {
-            secrets.client_config(Arc::new(RootCertStore::empty()))?;
+        if secrets.wants_tls {
+            secrets.tls_config()?;
         }
         Ok(secrets)
     }
@@ -297,14 +307,10 @@ impl BrokerSecrets {
     ///
     /// A file cannot be read or used.
     pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, SecretError> {
-        let roots = match &self.roots {
-            Some(roots) => Arc::clone(roots),
-            None => system_roots()?,
+        let roots = match self.named.is_empty() {
+            true => system_roots()?,
+            false => Arc::clone(&self.roots),
         };
-        self.client_config(roots)
-    }
-
-    fn client_config(&self, roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, SecretError> {
         let (certificate, key) = match &self.identity {
             Some((certificate, key)) => (certificate.as_path(), key.as_path()),
             None => (Path::new(""), Path::new("")),
@@ -319,10 +325,13 @@ impl BrokerSecrets {
                 path: key,
             },
         };
+        let verifier = Verifier::new(roots, self.named.clone(), provider())
+            .map_err(|words| identity.certificate.error(SecretProblem::Unusable(words)))?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| identity.error(error))?
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some(_) => {

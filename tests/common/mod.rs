@@ -14,7 +14,11 @@
 //! time went by. That something does *not* come is shown by a fence, see
 //! [`Client::fence`].
 
-#![allow(dead_code, reason = "each test binary uses its part of the harness")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its part of the harness"
+)]
 
 mod authority;
 mod client;

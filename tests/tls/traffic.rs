@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::Site;
 use crate::client::*;
-use crate::common::*;
 
 #[test]
 fn resources_events_and_calls_over_a_websocket() {
