@@ -139,7 +139,6 @@ impl Reactor {
                 return 0;
             }
         };
-        let len = got.len;
         // Less than asked for is all there was; more will be an event. A client that
         // has hung up sends no further event, so that the end must be read.
         if got.is_ended || got.would_block || got.is_drained && !connection.hung_up {
@@ -147,16 +146,17 @@ impl Reactor {
         }
         connection.ended |= got.is_ended;
         let now = self.clock.now();
-        if was_handshaking && !connection.stream.is_handshaking() {
+        let is_closing = matches!(connection.phase, Phase::Closing);
+        if was_handshaking && !connection.stream.is_handshaking() && !is_closing {
             // From now on it has the time for a head.
             self.clients.arm(key, Kind::Head, now);
         }
         self.clients.flush_tls(key, now);
-        self.take_input(key, len);
+        self.take_input(key, got.len);
         if got.is_ended {
             self.client_ended(key);
         }
-        len
+        got.taken
     }
 
     /// Parses what was read into the buffer.

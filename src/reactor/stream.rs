@@ -37,6 +37,9 @@ pub(super) struct Stream {
 pub(super) struct Got {
     /// Bytes for us.
     pub(super) len: usize,
+    /// Bytes that came: the measure of the work, as a record of one byte is as much of
+    /// it as a long one is.
+    pub(super) taken: usize,
     /// The socket had nothing.
     pub(super) would_block: bool,
     /// The socket had less than it was asked for.
@@ -138,6 +141,7 @@ impl Stream {
             let len = read(&mut self.socket, buffer)?;
             return Ok(Got {
                 len: len.unwrap_or(0),
+                taken: len.unwrap_or(0),
                 would_block: len.is_none(),
                 is_drained: len.is_none_or(|len| len < buffer.len()),
                 is_ended: len == Some(0),
@@ -161,6 +165,7 @@ impl Stream {
         };
         Ok(Got {
             len: plain_len,
+            taken: len.unwrap_or(0),
             would_block: len.is_none(),
             is_drained: len.is_none_or(|len| len < room),
             // The end counts also without the word that nothing follows: HTTP, WebSocket

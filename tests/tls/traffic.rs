@@ -72,9 +72,16 @@ fn large_messages_in_both_directions() {
     let site = Site::start();
     let svc = site.stack.service("large");
     let text = long_text(900_000);
-    for (index, versions) in VERSIONS.into_iter().enumerate() {
+    // Records of the greatest length, and of the smallest that the client's side makes.
+    let [old, new] = VERSIONS;
+    for (index, (versions, record)) in [(old, None), (new, None), (old, Some(32)), (new, Some(32))]
+        .into_iter()
+        .enumerate()
+    {
         let name = format!("large.{index}");
-        let mut ws = site.websocket_with(&Arc::new(site.authority.client(versions)));
+        let mut config = site.authority.client(versions);
+        config.max_fragment_size = record;
+        let mut ws = site.websocket_with(&Arc::new(config));
         ws.subscribe(&svc, &name, &format!(r#"{{"a":"{text}"}}"#));
         ws.send(&format!(
             r#"{{"id":3,"method":"call.{name}.set","params":"{text}"}}"#

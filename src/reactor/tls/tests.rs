@@ -300,3 +300,89 @@ fn endless_handshake_messages_are_refused() {
     };
     assert_eq!(failure, Failure::TooMuch);
 }
+
+/// Numbers that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    /// Does something to the bytes that no network would.
+    fn harm(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.roll(bytes.len() + 1);
+        let end = at + self.roll(bytes.len() - at + 1);
+        match self.roll(6) {
+            0 => drop(bytes.drain(at..end)),
+            1 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            2 => {
+                let types = [20, 21, 22, 23, 24, 0];
+                let head = [types[self.roll(6)], 3, 3, 0, self.roll(40) as u8];
+                bytes.splice(at..at, head);
+            }
+            3 => bytes[at..end].reverse(),
+            4 => {
+                let random: Vec<u8> = (0..self.roll(60)).map(|_| self.roll(256) as u8).collect();
+                bytes.splice(at..end, random);
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = self.roll(256) as u8;
+                }
+            }
+        }
+    }
+}
+
+/// Ciphertext harmed at random, in pieces of random sizes, and both sides used on as if
+/// nothing had happened: no panic, no endless loop, and only text that was sent.
+#[test]
+fn random_harm() {
+    let pairs = pairs();
+    let plain = text(3_000);
+    let mut dice = Dice(1);
+    let mut failures = 0;
+    for round in 0..3_000 {
+        let mut ends = pairs[round % 2].ends();
+        let mut got = [Vec::new(), Vec::new()];
+        let mut sent = 0;
+        for _ in 0..12 {
+            for from in [0, 1] {
+                let mut wire = take_unsent(&mut ends[from]);
+                if !ends[from].is_handshaking() && sent < plain.len() {
+                    let end = (sent + dice.roll(700)).min(plain.len());
+                    if from == 0 && ends[0].encrypt(&plain[sent..end], &mut wire).is_ok() {
+                        sent = end;
+                    }
+                }
+                if dice.roll(9) == 0 {
+                    dice.harm(&mut wire);
+                }
+                if dice.roll(30) == 0 {
+                    ends[from].close();
+                    wire.extend(take_unsent(&mut ends[from]));
+                }
+                let mut rest = wire.as_slice();
+                while !rest.is_empty() {
+                    let (piece, tail) = rest.split_at(1 + dice.roll(rest.len()));
+                    rest = tail;
+                    match feed(&mut ends[1 - from], piece) {
+                        Ok(bytes) => got[1 - from].extend(bytes),
+                        Err(_) => failures += 1,
+                    }
+                }
+            }
+        }
+        assert_eq!(got[0], b"");
+        assert!(plain.starts_with(&got[1]), "round {round}");
+    }
+    assert!(failures > 500, "only {failures} were noticed");
+}
