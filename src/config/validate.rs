@@ -15,7 +15,6 @@ const UNSUPPORTED: &[Setting] = &[
     Setting::NatsCert,
     Setting::NatsKey,
     Setting::NatsRootCas,
-    Setting::MetricsPort,
     Setting::ApiEncoding,
     Setting::HeaderAuth,
     Setting::WsHeaderAuth,
@@ -25,7 +24,6 @@ const UNSUPPORTED: &[Setting] = &[
     Setting::Tls,
     Setting::TlsCert,
     Setting::TlsKey,
-    Setting::WsCompression,
     Setting::ResetThrottle,
     Setting::ReferenceThrottle,
 ];

@@ -228,19 +228,21 @@ impl Reactor {
                         return 0..0;
                     }
                 },
-                Phase::WebSocket(decoder) => match decoder.next(rest, MESSAGE_MAX) {
-                    Ok(ws::Step::Event { event, consumed }) => {
-                        at += consumed;
-                        self.frame(key, event);
+                Phase::WebSocket(decoder) => {
+                    match decoder.next(rest, MESSAGE_MAX, self.compression.inflater()) {
+                        Ok(ws::Step::Event { event, consumed }) => {
+                            at += consumed;
+                            self.frame(key, event);
+                        }
+                        Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
+                        Err(violation) => {
+                            log::debug!("client {} closed: {violation}", connection.remote);
+                            self.close_socket(key, Some(violation.close_code()), "");
+                            self.settle();
+                            return 0..0;
+                        }
                     }
-                    Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
-                    Err(violation) => {
-                        log::debug!("client {} closed: {violation}", connection.remote);
-                        self.close_socket(key, Some(violation.close_code()), "");
-                        self.settle();
-                        return 0..0;
-                    }
-                },
+                }
             }
         }
     }
@@ -332,11 +334,12 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
-        connection.phase = Phase::WebSocket(Decoder::default());
+        let agreement = self.compression.agree(head);
+        connection.phase = Phase::WebSocket(Decoder::new(agreement.is_some()));
         connection.known = true;
         let remote = connection.remote;
         let mut out = Vec::new();
-        handshake::write_accept(proof, &mut out);
+        handshake::write_accept(proof, agreement, &mut out);
         self.clients.push(key, Piece::Bytes(out.into()), now);
         self.gateway.client_connected(
             now,

@@ -11,6 +11,7 @@
 mod broker;
 mod clients;
 mod clock;
+mod compression;
 mod connection;
 mod deadlines;
 mod error;
@@ -35,12 +36,12 @@ use crate::nats::{Event, ServerUrl};
 use broker::Broker;
 use clients::Clients;
 use clock::Clock;
+use compression::Compression;
 use connection::{BROKER, LISTENER, Phase, SIGNALS};
 use deadlines::Kind;
 pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
-use output::Piece;
 use signals::Signals;
 use site::Site;
 
@@ -93,6 +94,7 @@ struct Reactor {
     broker: Broker,
     clients: Clients,
     site: Site,
+    compression: Compression,
     gateway: Gateway,
     outbox: Outbox,
     /// What is read from clients passes through here; a connection keeps only what it
@@ -133,6 +135,7 @@ impl Reactor {
             broker,
             clients: Clients::new(),
             site: Site::new(config),
+            compression: Compression::new(config.ws_compression),
             gateway: Gateway::new(Options {
                 api_path: config.api_path.clone(),
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
@@ -332,7 +335,8 @@ impl Reactor {
         loop {
             self.broker.queue(&self.outbox);
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
-                deliver(&mut self.clients, &self.site, key, delivery, now);
+                let (clients, site) = (&mut self.clients, &self.site);
+                deliver(clients, site, &mut self.compression, key, delivery, now);
             }
             self.outbox.clear();
             let Some(client) = self.clients.take_doomed() else {
@@ -430,13 +434,21 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
 }
 
 /// Does one thing that the gateway wants done for a connection.
-fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now: Time) {
+fn deliver(
+    clients: &mut Clients,
+    site: &Site,
+    compression: &mut Compression,
+    key: u32,
+    delivery: Delivery,
+    now: Time,
+) {
     let Some(connection) = clients.get_mut(key) else {
         return;
     };
     match (delivery, &mut connection.phase) {
-        (Delivery::Message(message), Phase::WebSocket(_)) => {
-            clients.push(key, Piece::Message(message), now);
+        (Delivery::Message(message), Phase::WebSocket(decoder)) => {
+            let piece = compression.piece(message, decoder);
+            clients.push(key, piece, now);
         }
         (Delivery::Web(response), Phase::Http(http)) => {
             if let Some(work) = http.work.take() {

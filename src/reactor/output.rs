@@ -43,6 +43,8 @@ const SLICES: usize = 64;
 pub(super) enum Piece {
     /// A message, which leaves as one text frame.
     Message(Rc<Message>),
+    /// A message in its compressed form, which was made: one text frame too.
+    Packed(Rc<Message>),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
@@ -52,17 +54,21 @@ impl Piece {
     fn header(&self) -> ([u8; frame::HEADER_MAX], usize) {
         let mut header = [0; frame::HEADER_MAX];
         let len = match self {
-            Piece::Message(message) => {
-                frame::header(frame::Opcode::Text, message.text().len(), &mut header)
+            Piece::Message(_) | Piece::Packed(_) => {
+                frame::header(frame::Opcode::Text, self.body().len(), &mut header)
             }
             Piece::Bytes(_) => 0,
         };
+        if let Piece::Packed(_) = self {
+            header[0] |= frame::COMPRESSED;
+        }
         (header, len)
     }
 
     fn body(&self) -> &[u8] {
         match self {
             Piece::Message(message) => message.text(),
+            Piece::Packed(message) => message.packed().unwrap_or_default(),
             Piece::Bytes(bytes) => bytes,
         }
     }
