@@ -4,6 +4,7 @@ use super::access::AccessRequest;
 use super::arena::Key;
 use super::cache::{AliasKey, Held, NameKey, ResourceKey};
 use super::calls::CallRequest;
+use super::counters::RequestKind;
 use super::delay::TimerKey;
 use super::outbox::ClientKey;
 use super::replies::Form;
@@ -30,6 +31,8 @@ pub struct Pending {
     pub name: Option<NameKey>,
     pub then: Then,
     timer: Timer,
+    /// When it was sent.
+    sent: Time,
     background: bool,
     /// The short number in its reply subject, if that has one.
     short: Option<u32>,
@@ -116,10 +119,12 @@ impl Gateway {
             return Err(Box::new(Unsent { error, then }));
         }
         let timer = Timer::Stopped;
+        self.counters.opened(RequestKind::of(&then));
         let key = self.pending.insert(Pending {
             name,
             then,
             timer,
+            sent: self.now,
             background: false,
             short: None,
         });
@@ -228,6 +233,8 @@ impl Gateway {
     fn answer(&mut self, key: PendingKey, answer: Answer<'_>) {
         self.stop_timer(key);
         let pending = &self.pending[key];
+        self.counters
+            .answered(RequestKind::of(&pending.then), pending.sent, self.now);
         match pending.name {
             Some(name) if !matches!(pending.then, Then::Query(_)) && self.is_waiting(name) => {
                 let answer = answer.map(|payload| Cow::Owned(payload.into_owned()));
@@ -261,6 +268,7 @@ impl Gateway {
             self.stop_timer(key);
         }
         let pending = self.pending.remove(key)?;
+        self.counters.closed(RequestKind::of(&pending.then));
         if pending.background {
             self.background_open -= 1;
         }

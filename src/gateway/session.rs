@@ -191,6 +191,10 @@ impl Gateway {
             remote,
         }));
         self.client_count += 1;
+        match web {
+            true => self.web_count += 1,
+            false => self.counters.clients += 1,
+        }
     }
 
     /// Forgets a connection and all that it held. Its subscriptions go together, so
@@ -200,6 +204,7 @@ impl Gateway {
             return;
         };
         self.client_count -= 1;
+        self.web_count -= usize::from(client.web);
         for waiter in &client.waiters {
             self.waiters.remove(*waiter);
         }
@@ -252,6 +257,15 @@ impl Gateway {
 
     fn client_request(&mut self, key: ClientKey, request: &client::Request<'_>) {
         let id = request.id;
+        let counters = &mut self.counters;
+        match request.action {
+            Some(Action::Subscribe(_)) => counters.subscribes += 1,
+            Some(Action::Unsubscribe(_)) => counters.unsubscribes += 1,
+            Some(Action::Get(_)) => counters.gets += 1,
+            Some(Action::Call(..) | Action::New(_)) => counters.calls += 1,
+            Some(Action::Auth(..)) => counters.auths += 1,
+            None | Some(Action::Version) => {}
+        }
         match &request.action {
             None => self.respond_error(key, id, &Error::INVALID_REQUEST),
             Some(Action::Version) => self.version_request(key, id, request.params),

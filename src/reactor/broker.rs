@@ -12,6 +12,7 @@ use super::connection::{BROKER, SIGNALS};
 use super::error::{BrokerError, Error, Refusal};
 use super::signals::Signals;
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
+use crate::metrics::Traffic;
 use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
 
 /// Size of the input buffer; it grows while a larger message is coming in.
@@ -57,6 +58,9 @@ pub(super) struct Broker {
     /// The input may hold a whole operation.
     unparsed: bool,
     is_abandoned: bool,
+    traffic: Traffic,
+    /// Messages published so far.
+    published: u64,
 }
 
 impl Broker {
@@ -122,6 +126,21 @@ impl Broker {
         BrokerLimits {
             max_payload: self.client.info().max_payload(),
         }
+    }
+
+    /// Whether messages come and go.
+    pub(super) fn is_connected(&self) -> bool {
+        !self.is_abandoned
+    }
+
+    /// Bytes so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Messages published so far.
+    pub(super) fn published(&self) -> u64 {
+        self.published
     }
 
     /// Notes a readiness event.
@@ -209,6 +228,7 @@ impl Broker {
                 Ok(0) => return Err(self.client.disconnected().into()),
                 Ok(len) => {
                     self.end += len;
+                    self.traffic.received += len as u64;
                     self.unparsed = true;
                     // Less than asked for is all there was; more will be an event.
                     if len < room && !self.hung_up {
@@ -261,6 +281,7 @@ impl Broker {
                         continue;
                     }
                     writer::publish(&mut self.output, subject, reply, payload);
+                    self.published += 1;
                 }
                 BrokerOp::Subscribe { sid, subject } => {
                     let subject = outbox.bytes(subject);
@@ -286,6 +307,7 @@ impl Broker {
                 Ok(0) => return Err(BrokerError::Socket(ErrorKind::WriteZero.into())),
                 Ok(len) => {
                     self.written += len;
+                    self.traffic.sent += len as u64;
                     // Less than offered is all it takes; more room will be an event.
                     self.writable = self.written == self.output.len();
                 }
@@ -342,6 +364,8 @@ impl Broker {
             hung_up: false,
             unparsed: false,
             is_abandoned: false,
+            traffic: Traffic::default(),
+            published: 0,
         })
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Clients {
     scratch: Vec<u8>,
     /// Bytes queued for sockets that may take them.
     fresh: usize,
+    /// Bytes written so far.
+    written: u64,
 }
 
 /// Clients that may be too slow, and how many were.
@@ -87,6 +89,7 @@ impl Clients {
             spare: Vec::new(),
             scratch: Vec::new(),
             fresh: 0,
+            written: 0,
         }
     }
 
@@ -139,6 +142,16 @@ impl Clients {
     /// taken on and not done. What waits for slow readers is not in it.
     pub(super) fn fresh(&self) -> usize {
         self.fresh
+    }
+
+    /// Bytes written to clients so far.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Clients closed so far since they read too slowly.
+    pub(super) fn slow_closed(&self) -> u64 {
+        self.slow.closed
     }
 
     /// Whether there is something to write.
@@ -412,7 +425,10 @@ impl Clients {
             return;
         };
         self.fresh -= std::mem::take(&mut output.fresh);
-        match output.write_to(&mut connection.socket, &mut self.scratch, now) {
+        let before = output.bytes();
+        let result = output.write_to(&mut connection.socket, &mut self.scratch, now);
+        self.written += (before - output.bytes()) as u64;
+        match result {
             Ok(Written::All) => {
                 if let Some(output) = connection.output.take() {
                     self.keep_spare(output);

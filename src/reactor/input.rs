@@ -119,6 +119,7 @@ impl Reactor {
                 }
             }
         };
+        self.metrics.client_bytes_in += len as u64;
         if len == 0 {
             connection.readable = false;
             connection.ended = true;
@@ -294,6 +295,7 @@ impl Reactor {
         let Phase::Http(http) = &mut connection.phase else {
             return;
         };
+        self.metrics.http_requests.count(head.method());
         http.work = Some(work);
         connection.known = true;
         let request = WebRequest {

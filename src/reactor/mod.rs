@@ -17,6 +17,7 @@ mod deadlines;
 mod error;
 mod input;
 mod listener;
+mod monitor;
 mod output;
 mod process;
 mod signals;
@@ -31,17 +32,19 @@ use crate::gateway::{
     BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Outbox, Time,
 };
 use crate::http::write_head;
+use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
 use broker::Broker;
 use clients::Clients;
-use clock::Clock;
+use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, LISTENER, Phase, SIGNALS};
+use connection::{BROKER, LISTENER, Phase, SIGNALS, is_monitor};
 use deadlines::Kind;
 pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
+use monitor::Monitor;
 use signals::Signals;
 use site::Site;
 
@@ -95,6 +98,8 @@ struct Reactor {
     clients: Clients,
     site: Site,
     compression: Compression,
+    monitor: Option<Box<Monitor>>,
+    metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
     /// What is read from clients passes through here; a connection keeps only what it
@@ -136,6 +141,8 @@ impl Reactor {
             clients: Clients::new(),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            monitor: None,
+            metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
                 api_path: config.api_path.clone(),
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
@@ -150,6 +157,7 @@ impl Reactor {
             .gateway
             .broker_connected(now, limits, &mut reactor.outbox);
         reactor.settle();
+        reactor.monitor = Monitor::bind(config, reactor.poll.registry())?;
         reactor.listen(config)?;
         Ok(Some(reactor))
     }
@@ -158,6 +166,7 @@ impl Reactor {
         let refused = |source| Error::Listen {
             addr: config.addr,
             port: config.port,
+            option: "--port",
             source,
         };
         let mut listener =
@@ -199,6 +208,7 @@ impl Reactor {
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
         self.poll(events, limit)?;
         let now = self.clock.tick();
+        let start = self.monitor.as_ref().map(|_| self.clock.micros());
         self.site.tick(now);
         let mut is_signalled = false;
         for event in events.iter() {
@@ -210,6 +220,11 @@ impl Reactor {
                 }
                 BROKER => self.broker.set_ready(event),
                 SIGNALS => is_signalled = self.signals.take() > 0,
+                token if is_monitor(token) => {
+                    if let Some(monitor) = &mut self.monitor {
+                        monitor.set_ready(event);
+                    }
+                }
                 _ => self.clients.set_ready(event),
             }
         }
@@ -232,6 +247,10 @@ impl Reactor {
         // is free.
         self.settle();
         self.clients.reap();
+        if let Some(start) = start {
+            self.metrics.turns.observe(self.clock.micros() - start);
+            self.serve_monitor(now);
+        }
         Ok(())
     }
 
@@ -240,7 +259,11 @@ impl Reactor {
             || self.clients.ready_len() > 0 && self.takes_clients_input()
             || self.broker.has_output()
             || self.broker.has_input() && self.takes_broker_input()
-            || self.listener.as_ref().is_some_and(Listener::is_ready);
+            || self.listener.as_ref().is_some_and(Listener::is_ready)
+            || self
+                .monitor
+                .as_ref()
+                .is_some_and(|monitor| monitor.is_busy());
         let sleep = if is_busy {
             Some(std::time::Duration::ZERO)
         } else {
@@ -250,6 +273,9 @@ impl Reactor {
                 self.clients.next_timeout(),
                 self.broker.next_timeout(),
                 self.listener.as_ref().and_then(Listener::next_timeout),
+                self.monitor
+                    .as_ref()
+                    .and_then(|monitor| monitor.next_timeout()),
             ]
             .into_iter()
             .flatten()
@@ -274,6 +300,7 @@ impl Reactor {
         while self.takes_broker_input() {
             match self.broker.next(now)? {
                 Some(event) => {
+                    self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.settle();
                 }
@@ -335,6 +362,7 @@ impl Reactor {
         loop {
             self.broker.queue(&self.outbox);
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
+                self.metrics.deliveries += u64::from(matches!(delivery, Delivery::Message(_)));
                 let (clients, site) = (&mut self.clients, &self.site);
                 deliver(clients, site, &mut self.compression, key, delivery, now);
             }

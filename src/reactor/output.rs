@@ -429,6 +429,23 @@ mod tests {
     }
 
     #[test]
+    fn the_packed_form_leaves_in_a_frame_that_says_so() {
+        let mut output = Output::default();
+        for packed in [&b"packed"[..], &[7; 20_000]] {
+            let message = Message::new(&text(30_000));
+            message.pack(|_| Some(packed.into()));
+            output.push(Piece::Packed(message), Time(0));
+        }
+        let mut expected = framed(b"packed");
+        let second = expected.len();
+        expected.extend(framed(&[7; 20_000]));
+        (expected[0], expected[second]) = (0xc1, 0xc1);
+        let mut socket = Script::new(&[usize::MAX]);
+        let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
+        assert_eq!((state.unwrap(), socket.got), (Written::All, expected));
+    }
+
+    #[test]
     fn one_call_offers_a_bounded_amount() {
         let mut output = Output::default();
         fill(&mut output, &[LARGE; 200]);

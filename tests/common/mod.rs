@@ -19,6 +19,7 @@
 mod client;
 mod http;
 mod json;
+mod openmetrics;
 mod process;
 mod raw;
 mod service;
@@ -26,6 +27,7 @@ mod service;
 pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
+pub use openmetrics::Exposition;
 pub use process::{Broker, Gateway, Stack};
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service};
