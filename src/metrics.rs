@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 
 use crate::gateway::{Counters, Histogram, RequestKind, Stats};
 
-/// Content type of [`write`]'s text.
+/// Content type of [`write()`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The version of Resgate that `resgate_info` names.

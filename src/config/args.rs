@@ -24,6 +24,8 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
   -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
       --alloworigin <origin>  origin that browsers may call from (default *, may be
                               repeated)
+      --wscompression         compress messages for clients that ask for it
+  -m, --metricsport <port>    port for /metrics, /healthz, /readyz (default 0, none)
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
@@ -36,9 +38,9 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
 A flag wins over the same option in the file. A switch is turned off with =false.
 
 Known from Resgate, and refused by this version if set to anything but the default:
-  -u, --headauth <method>     -t, --wsheadauth <method>   -m, --metricsport <port>
-      --apiencoding <type>        --wscompression             --putmethod <name>
-      --deletemethod <name>       --patchmethod <name>        --resetthrottle <n>
+  -u, --headauth <method>     -t, --wsheadauth <method>
+      --apiencoding <type>        --putmethod <name>          --resetthrottle <n>
+      --deletemethod <name>       --patchmethod <name>
       --referencethrottle <n>     --tls                       --tlscert <file>
       --tlskey <file>             --creds <file>              --natscert <file>
       --natskey <file>            --natsrootca <file>

@@ -260,11 +260,11 @@ impl Gateway {
         let counters = &mut self.counters;
         match request.action {
             Some(Action::Subscribe(_)) => counters.subscribes += 1,
-            Some(Action::Unsubscribe(_)) => counters.unsubscribes += 1,
             Some(Action::Get(_)) => counters.gets += 1,
             Some(Action::Call(..) | Action::New(_)) => counters.calls += 1,
             Some(Action::Auth(..)) => counters.auths += 1,
-            None | Some(Action::Version) => {}
+            // Counted when its parameters are known to be valid.
+            None | Some(Action::Version | Action::Unsubscribe(_)) => {}
         }
         match &request.action {
             None => self.respond_error(key, id, &Error::INVALID_REQUEST),
@@ -374,6 +374,7 @@ impl Gateway {
         let Ok(count) = client::parse_count(params) else {
             return self.respond_error(key, id, &Error::INVALID_PARAMS);
         };
+        self.counters.unsubscribes += 1;
         match self.find_sub(key, rid) {
             Some(sub) if self.unsubscribe(sub, count) => self.respond(key, id, |_| {}),
             _ => self.respond_error(key, id, &Error::NO_SUBSCRIPTION),

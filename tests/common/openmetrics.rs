@@ -67,9 +67,12 @@ struct Reader {
     samples: BTreeMap<String, f64>,
     /// The family that the lines are in.
     current: String,
-    /// The samples of the current family: suffix, labels, value.
-    group: Vec<(String, Vec<(String, String)>, f64)>,
+    /// The samples of the current family.
+    group: Vec<Sample>,
 }
+
+/// A sample: what its name has beyond its family's, its labels, its value.
+type Sample = (String, Vec<(String, String)>, f64);
 
 impl Reader {
     #[track_caller]
@@ -179,7 +182,7 @@ impl Reader {
 
 /// Each label set: rising buckets up to +Inf, then count, sum, time of creation.
 #[track_caller]
-fn check_histogram(name: &str, group: &[(String, Vec<(String, String)>, f64)]) {
+fn check_histogram(name: &str, group: &[Sample]) {
     let mut lines = group.iter().peekable();
     assert!(lines.peek().is_some(), "{name} has no samples");
     while lines.peek().is_some() {

@@ -144,11 +144,12 @@ fn counts_requests_as_resgate_does() {
     );
 
     // Invalid requests are not counted; new counts as call; unsubscribing what is not
-    // subscribed counts.
+    // subscribed counts, but not with an invalid count.
     client.ask("subscribe.m..a");
     client.ask("nothing.m.a");
     client.ask("unsubscribe.m.none");
-    for _ in 0..3 {
+    client.ask_with("unsubscribe.m.a", r#"{"count":-1}"#);
+    for _ in 0..4 {
         client.next();
     }
     let id = client.ask("auth.m.a.login");
@@ -385,15 +386,16 @@ fn is_live_but_not_ready_while_it_stops_unlike_resgate() {
 }
 
 #[test]
-fn a_taken_metrics_port_is_an_error() {
+fn a_taken_metrics_port_is_an_error_unlike_resgate() {
+    if is_peer() {
+        return; // It says so and then hangs.
+    }
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let broker = Broker::start();
     let (code, log) = Gateway::run_to_end(&broker.url(), &["--metricsport", &port]);
     assert_eq!(code, Some(1), "{log}");
-    if !is_peer() {
-        let message = format!("cannot listen on 127.0.0.1:{port}: ");
-        assert!(log.contains(&message), "{log}");
-        assert!(log.contains("choose another with --metricsport"), "{log}");
-    }
+    let message = format!("cannot listen on 127.0.0.1:{port}: ");
+    assert!(log.contains(&message), "{log}");
+    assert!(log.contains("choose another with --metricsport"), "{log}");
 }

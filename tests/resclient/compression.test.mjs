@@ -4,15 +4,18 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
-import ResClient from "resclient";
+import resclient from "resclient";
 import WebSocket from "ws";
-import { brokers, startBroker, startExample, startGateway, stopAll } from "../support/programs.mjs";
+import { nextEvent } from "../support/client.mjs";
+import { startBroker, startExample, startGateway, stopAll } from "../support/programs.mjs";
+
+const ResClient = resclient.default ?? resclient;
 
 describe("compression", () => {
   let gateway;
 
   before(async () => {
-    const broker = await startBroker(brokers()[0].file);
+    const broker = await startBroker();
     gateway = await startGateway(broker, undefined, ["--wscompression"]);
     await startExample("book-collection", broker, gateway);
   });
@@ -88,14 +91,3 @@ describe("compression", () => {
     }
   });
 });
-
-/** The next event of a ResClient resource. */
-function nextEvent(resource, event) {
-  return new Promise((resolve) => {
-    const seen = () => {
-      resource.off(event, seen);
-      resolve();
-    };
-    resource.on(event, seen);
-  });
-}

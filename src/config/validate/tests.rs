@@ -233,12 +233,6 @@ fn unsupported_options_are_refused() {
             "an empty list",
         ),
         (
-            Setting::MetricsPort,
-            Value::Number(8_090),
-            "\"metricsPort\"",
-            "0",
-        ),
-        (
             Setting::ApiEncoding,
             text("JsonFlat"),
             "\"apiEncoding\"",
@@ -267,12 +261,6 @@ fn unsupported_options_are_refused() {
         (Setting::Tls, Value::Switch(true), "\"tls\"", "false"),
         (Setting::TlsCert, text("f"), "\"certFile\"", "empty"),
         (Setting::TlsKey, text("f"), "\"keyFile\"", "empty"),
-        (
-            Setting::WsCompression,
-            Value::Switch(true),
-            "\"wsCompression\"",
-            "false",
-        ),
         (
             Setting::ResetThrottle,
             Value::Number(32),
