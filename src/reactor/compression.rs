@@ -8,7 +8,7 @@ use super::output::Piece;
 use crate::gateway::Message;
 use crate::http::Head;
 use crate::ws::extension::{Agreement, negotiate};
-use crate::ws::{Decoder, Deflater, Inflater};
+use crate::ws::{Deflater, Inflater};
 
 /// Lengths of the messages that are compressed, in bytes. A shorter one fits in the same
 /// packet as it is; a longer one would hold up all clients for more than about 20 ms.
@@ -46,11 +46,12 @@ impl Compression {
         &mut self.inflater
     }
 
-    /// A message in the form for a connection. It is compressed for the first receiver,
+    /// A message in the form for a connection with what it agreed on. It is compressed for the first receiver,
     /// the others share that.
-    pub(super) fn piece(&mut self, message: Rc<Message>, decoder: &Decoder) -> Piece {
-        let is_packed = decoder.deflates()
-            && LENGTHS.contains(&message.text().len())
+    pub(super) fn piece(&mut self, message: Rc<Message>, agreed: Option<Agreement>) -> Piece {
+        let length = message.text().len();
+        let is_packed = agreed.is_some_and(|agreed| length <= agreed.longest())
+            && LENGTHS.contains(&length)
             && message.pack(|text| self.deflater.deflate(text)).is_some();
         match is_packed {
             true => Piece::Packed(message),
@@ -76,14 +77,11 @@ mod tests {
     #[test]
     fn compresses_once_and_only_what_is_worth_it() {
         let mut compression = Compression::new(true);
-        let (plain, packed) = (Decoder::new(false), Decoder::new(true));
+        let packed = negotiate([&b"permessage-deflate"[..]].into_iter());
         let mut kind = |text: &[u8]| {
             let message = Message::new(text);
-            let forms = [&packed, &plain, &packed].map(|decoder| {
-                matches!(
-                    compression.piece(message.clone(), decoder),
-                    Piece::Packed(_)
-                )
+            let forms = [packed, None, packed].map(|agreed| {
+                matches!(compression.piece(message.clone(), agreed), Piece::Packed(_))
             });
             assert!(!forms[1] && forms[0] == forms[2]);
             assert_eq!(message.packed().is_some(), forms[0]);
@@ -98,9 +96,21 @@ mod tests {
         assert!(!kind(&noise));
 
         let message = Message::new(&[b'x'; 500]);
-        compression.piece(message.clone(), &packed);
+        compression.piece(message.clone(), packed);
         let first = message.packed().unwrap().as_ptr();
-        compression.piece(message.clone(), &packed);
+        compression.piece(message.clone(), packed);
         assert_eq!(message.packed().unwrap().as_ptr(), first);
+    }
+
+    #[test]
+    fn what_may_refer_too_far_back_stays_plain() {
+        let mut compression = Compression::new(true);
+        let offer = &b"permessage-deflate; server_max_window_bits=9"[..];
+        let small = negotiate([offer].into_iter());
+        for (length, is_packed) in [(512, true), (513, false)] {
+            let message = Message::new(&vec![b'x'; length]);
+            let piece = compression.piece(message.clone(), small);
+            assert_eq!(matches!(piece, Piece::Packed(_)), is_packed, "{length}");
+        }
     }
 }

@@ -337,7 +337,7 @@ impl Reactor {
             return;
         };
         let agreement = self.compression.agree(head);
-        connection.phase = Phase::WebSocket(Decoder::new(agreement.is_some()));
+        connection.phase = Phase::WebSocket(Decoder::new(agreement));
         connection.known = true;
         let remote = connection.remote;
         let mut out = Vec::new();

@@ -475,7 +475,7 @@ fn deliver(
     };
     match (delivery, &mut connection.phase) {
         (Delivery::Message(message), Phase::WebSocket(decoder)) => {
-            let piece = compression.piece(message, decoder);
+            let piece = compression.piece(message, decoder.agreement());
             clients.push(key, piece, now);
         }
         (Delivery::Web(response), Phase::Http(http)) => {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::deflate::{InflateError, Inflater};
+use super::extension::Agreement;
 use super::frame::{COMPRESSED, CONTROL_MAX, Opcode};
 use super::{mask, utf8};
 
@@ -132,22 +133,21 @@ impl std::error::Error for Violation {}
 pub struct Decoder {
     partial: Option<Box<Partial>>,
     is_over: bool,
-    deflates: bool,
+    agreement: Option<Agreement>,
 }
 
 impl Decoder {
-    /// A decoder for a connection that has just been made. `deflates` says that it
-    /// agreed on permessage-deflate.
-    pub fn new(deflates: bool) -> Self {
+    /// A decoder for a connection that has just been made, with what it agreed on.
+    pub fn new(agreement: Option<Agreement>) -> Self {
         Self {
-            deflates,
+            agreement,
             ..Self::default()
         }
     }
 
-    /// Whether the connection agreed on permessage-deflate.
-    pub fn deflates(&self) -> bool {
-        self.deflates
+    /// What the connection agreed on.
+    pub fn agreement(&self) -> Option<Agreement> {
+        self.agreement
     }
 
     /// Reads on in `input`, which is unmasked in place; so bytes in front of `consumed`
@@ -209,7 +209,9 @@ impl Decoder {
             }
             let input_left = &input[consumed..];
             let partial = self.partial.as_deref();
-            let Some(frame) = FrameHead::parse(input_left, partial, limit, self.deflates)? else {
+            let Some(frame) =
+                FrameHead::parse(input_left, partial, limit, self.agreement.is_some())?
+            else {
                 return Ok(Step::NeedMore { consumed });
             };
             let start = consumed + frame.length;

@@ -6,26 +6,36 @@ use crate::http::fields::is_token_byte;
 /// The only name of the extension.
 const NAME: &str = "permessage-deflate";
 
-/// Bits of the window that the compressor uses, the most there is.
-const WINDOW_BITS: u8 = 15;
-
 /// An offer of permessage-deflate that was accepted. Neither side uses what it sent
 /// before for the next message (no context takeover).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreement {
-    /// The offer names the server's window, so that the answer must name it too.
-    names_window: bool,
+    /// Bits of the server's window, if the offer bounds it.
+    window: Option<u8>,
 }
 
 impl Agreement {
-    /// The value of `Sec-WebSocket-Extensions` in the answer.
-    pub fn answer(self) -> &'static str {
-        match self.names_window {
-            false => "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
-            true => {
-                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
-                 server_max_window_bits=15"
+    /// Appends the value of `Sec-WebSocket-Extensions` in the answer.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(
+            b"permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        );
+        if let Some(bits) = self.window {
+            out.extend_from_slice(b"; server_max_window_bits=");
+            if bits >= 10 {
+                out.push(b'1');
             }
+            out.push(b'0' + bits % 10);
+        }
+    }
+
+    /// The longest message, in bytes, that may be compressed for the client. The
+    /// compressor has the largest window; what it makes of a message that is no longer
+    /// than a smaller one refers to nothing outside of that.
+    pub fn longest(self) -> usize {
+        match self.window {
+            Some(bits) if bits < 15 => 1 << bits,
+            _ => usize::MAX,
         }
     }
 }
@@ -34,9 +44,8 @@ impl Agreement {
 /// `Sec-WebSocket-Extensions`.
 ///
 /// An offer of permessage-deflate is passed over if it has an unknown, repeated or
-/// invalid parameter (RFC 7692, 7.1), or asks the server for a window of fewer than 15
-/// bits: the compressed form of a message is shared by all its receivers. Nothing is
-/// accepted if a line is not a list of extensions.
+/// invalid parameter (RFC 7692, 7.1). Nothing is accepted if a line is not a list of
+/// extensions.
 pub fn negotiate<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Agreement> {
     let mut agreement = None;
     for line in lines {
@@ -81,9 +90,8 @@ impl Offer {
     }
 
     fn agreement(&self) -> Option<Agreement> {
-        let fits = self.server_window.is_none_or(|bits| bits == WINDOW_BITS);
-        (fits && !self.is_invalid).then_some(Agreement {
-            names_window: self.server_window.is_some(),
+        (!self.is_invalid).then_some(Agreement {
+            window: self.server_window,
         })
     }
 }
@@ -192,8 +200,11 @@ impl<'a> Parser<'a> {
 mod tests {
     use super::*;
 
-    fn answer(lines: &[&str]) -> Option<&'static str> {
-        negotiate(lines.iter().map(|line| line.as_bytes())).map(Agreement::answer)
+    fn answer(lines: &[&str]) -> Option<String> {
+        let agreement = negotiate(lines.iter().map(|line| line.as_bytes()))?;
+        let mut out = Vec::new();
+        agreement.write(&mut out);
+        Some(String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -210,21 +221,36 @@ mod tests {
             &["foo; a=b; c=\"d\"; a", "permessage-deflate"],
             &[",, permessage-deflate ,"],
             // The first offer cannot be kept, the second can.
-            &["permessage-deflate; server_max_window_bits=10, permessage-deflate"],
+            &["permessage-deflate; server_max_window_bits=7, permessage-deflate"],
             &["permessage-deflate; foo", "permessage-deflate"],
         ] {
-            assert_eq!(answer(lines), Some(plain), "{lines:?}");
+            assert_eq!(answer(lines).as_deref(), Some(plain), "{lines:?}");
         }
-        assert_eq!(
-            answer(&[
-                "permessage-deflate; server_max_window_bits=15; client_max_window_bits, \
-                      permessage-deflate"
-            ]),
-            Some(
+    }
+
+    #[test]
+    fn keeps_to_the_window_that_it_may_use() {
+        for (bits, longest) in [
+            (8, 256),
+            (9, 512),
+            (10, 1_024),
+            (14, 16_384),
+            (15, usize::MAX),
+        ] {
+            let offer = format!(
+                "permessage-deflate; server_max_window_bits={bits}; client_max_window_bits, \
+                 permessage-deflate"
+            );
+            let expected = format!(
                 "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
-                 server_max_window_bits=15"
-            )
-        );
+                 server_max_window_bits={bits}"
+            );
+            assert_eq!(answer(&[&offer]), Some(expected));
+            let agreement = negotiate([offer.as_bytes()].into_iter()).unwrap();
+            assert_eq!(agreement.longest(), longest);
+        }
+        let agreement = negotiate([&b"permessage-deflate"[..]].into_iter()).unwrap();
+        assert_eq!(agreement.longest(), usize::MAX);
     }
 
     #[test]
@@ -246,8 +272,6 @@ mod tests {
             &["permessage-deflate; client_no_context_takeover=\"true\""],
             &["permessage-deflate; server_max_window_bits"],
             &["permessage-deflate; server_max_window_bits=7"],
-            &["permessage-deflate; server_max_window_bits=8"],
-            &["permessage-deflate; server_max_window_bits=14"],
             &["permessage-deflate; server_max_window_bits=16"],
             &["permessage-deflate; server_max_window_bits=015"],
             &["permessage-deflate; client_max_window_bits=7"],

@@ -86,7 +86,7 @@ pub fn write_accept(key: &[u8], extension: Option<Agreement>, out: &mut Vec<u8>)
     out.extend_from_slice(&accept_key(key));
     if let Some(agreement) = extension {
         out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
-        out.extend_from_slice(agreement.answer().as_bytes());
+        agreement.write(out);
     }
     out.extend_from_slice(b"\r\n\r\n");
 }

@@ -9,6 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
 
 use tidegate::http::{Limits, RequestReader, Step};
+use tidegate::ws::extension::Agreement;
 use tidegate::ws::{self, Decoder, Deflater, Event, Inflater, extension, frame, handshake};
 
 /// The suite sends messages of up to 16 MiB.
@@ -62,8 +63,12 @@ fn serve(mut socket: TcpStream) -> std::io::Result<()> {
                     at += consumed;
                     match event {
                         Event::Message { is_text, data } => {
-                            let packer = decoder.deflates().then_some(&mut deflater);
-                            write_message(is_text, &data, packer, &mut out);
+                            let longest = decoder.agreement().map(Agreement::longest);
+                            let packed = match longest {
+                                Some(longest) if data.len() <= longest => deflater.deflate(&data),
+                                _ => None,
+                            };
+                            write_message(is_text, &data, packed.as_deref(), &mut out);
                         }
                         Event::Ping(payload) => frame::write_pong(payload, &mut out),
                         Event::Pong(_) => {}
@@ -106,7 +111,7 @@ fn upgrade(socket: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Result<Optio
                         let lines = request.head.field_lines("sec-websocket-extensions");
                         let agreement = extension::negotiate(lines);
                         handshake::write_accept(key, agreement, &mut out);
-                        (Decoder::new(agreement.is_some()), consumed)
+                        (Decoder::new(agreement), consumed)
                     }
                     Err(refusal) => return Err(std::io::Error::other(refusal)),
                 }
@@ -120,14 +125,13 @@ fn upgrade(socket: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Result<Optio
     Ok(None)
 }
 
-fn write_message(is_text: bool, data: &[u8], packer: Option<&mut Deflater>, out: &mut Vec<u8>) {
+fn write_message(is_text: bool, data: &[u8], packed: Option<&[u8]>, out: &mut Vec<u8>) {
     let opcode = match is_text {
         true => frame::Opcode::Text,
         false => frame::Opcode::Binary,
     };
-    let packed = packer.and_then(|packer| packer.deflate(data));
     let start = out.len();
-    frame::write(opcode, packed.as_deref().unwrap_or(data), out);
+    frame::write(opcode, packed.unwrap_or(data), out);
     if packed.is_some() {
         out[start] |= frame::COMPRESSED;
     }

@@ -52,7 +52,7 @@ fn inflate(frame: &Frame) -> String {
 #[test]
 fn answers_offers() {
     let plain = Some(ANSWER);
-    let with_window = format!("{ANSWER}; server_max_window_bits=15");
+    let with_window = format!("{ANSWER}; server_max_window_bits=10");
     for (lines, answer) in [
         ("", None),
         ("permessage-deflate", plain),
@@ -78,12 +78,12 @@ fn answers_offers() {
     }
     for (lines, answer) in [
         (
-            "permessage-deflate; server_max_window_bits=15",
+            "permessage-deflate; server_max_window_bits=10",
             Some(&with_window[..]),
         ),
-        ("permessage-deflate; server_max_window_bits=10", None),
+        ("permessage-deflate; server_max_window_bits=16", None),
         (
-            "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+            "permessage-deflate; server_max_window_bits=7, permessage-deflate",
             plain,
         ),
         ("permessage-deflate; unknown", None),

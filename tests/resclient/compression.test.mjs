@@ -43,7 +43,11 @@ describe("compression", () => {
       { perMessageDeflate: { threshold: 0, clientMaxWindowBits: 9 } },
       "permessage-deflate",
     ],
-    ["declined for a small window", { perMessageDeflate: { serverMaxWindowBits: 9 } }, ""],
+    [
+      "agreed on for a small window of the gateway",
+      { perMessageDeflate: { serverMaxWindowBits: 9 } },
+      "permessage-deflate",
+    ],
     ["not asked for", { perMessageDeflate: false }, ""],
   ]) {
     it(`is ${name}`, async () => {

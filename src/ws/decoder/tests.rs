@@ -420,13 +420,20 @@ fn violations_have_their_close_code() {
     }
 }
 
+/// A decoder for a connection that agreed on compression.
+fn packed() -> Decoder {
+    let agreement = super::super::extension::negotiate([&b"permessage-deflate"[..]].into_iter());
+    assert!(agreement.is_some());
+    Decoder::new(agreement)
+}
+
 /// The outcome of an input of a connection that agreed on compression.
 fn compressed_outcome(input: &[u8], limit: usize) -> Outcome {
-    let bytewise = feed_to(Decoder::new(true), input.chunks(1), limit);
+    let bytewise = feed_to(packed(), input.chunks(1), limit);
     for split in 0..=input.len() {
         let (front, back) = input.split_at(split);
         assert_eq!(
-            feed_to(Decoder::new(true), [front, back], limit),
+            feed_to(packed(), [front, back], limit),
             bytewise,
             "cut at {split}: {input:?}"
         );
