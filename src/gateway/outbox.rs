@@ -12,7 +12,8 @@ pub struct ClientKey(pub u32);
 #[derive(Debug)]
 pub struct Message {
     text: Box<[u8]>,
-    packed: OnceCell<Option<Box<[u8]>>>,
+    /// Empty for none.
+    packed: OnceCell<Box<[u8]>>,
 }
 
 impl Message {
@@ -32,12 +33,17 @@ impl Message {
     /// A second form of the text which the transport makes, once for all its receivers;
     /// `None` if it has decided that there is none. `make` is called the first time.
     pub fn pack(&self, make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>) -> Option<&[u8]> {
-        self.packed.get_or_init(|| make(&self.text)).as_deref()
+        self.packed
+            .get_or_init(|| make(&self.text).unwrap_or_default());
+        self.packed()
     }
 
     /// The second form, if it was made.
     pub fn packed(&self) -> Option<&[u8]> {
-        self.packed.get()?.as_deref()
+        self.packed
+            .get()
+            .map(|form| &**form)
+            .filter(|form| !form.is_empty())
     }
 }
 
