@@ -1,11 +1,14 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup fuzz fmt lint doc ci clean
+.PHONY: help run build test setup fuzz autobahn fmt lint doc ci clean
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
 TARGETS ?=
+
+# Cases of the Autobahn testsuite, divided by commas (empty: all).
+CASES ?=
 
 help: ## show this list
 	@echo "Tidegate, a realtime and REST API gateway for the RES protocol"
@@ -26,6 +29,9 @@ setup: ## install what `make run` and `make test` need, as far as possible
 
 fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
 	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)
+
+autobahn: ## the Autobahn testsuite against our WebSocket code (CASES=1.*,2.* for some)
+	@tests/tools/autobahn.sh '$(CASES)'
 
 fmt: ## format the source
 	cargo fmt
