@@ -75,6 +75,11 @@ impl Gateway {
             // No token could matter to a web request that only reads.
             self.listen_to_connection(client);
         }
+        if sub.is_some() {
+            // A kept answer holds until an event says otherwise, so none may be missed. A
+            // name too long for that cannot be loaded either.
+            self.listen_to_events(name);
+        }
         let there = self.client(client)?;
         let request = AccessRequest {
             client: ClientRef {
@@ -120,7 +125,17 @@ impl Gateway {
             return;
         };
         let same_token = client.token_serial == request.token;
-        let verdict = answer.and_then(|payload| service::access(&payload));
+        let is_http = client.is_http();
+        let verdict = match &answer {
+            Ok(payload) => service::access(payload),
+            Err(error) => Err(error.clone()),
+        };
+        if let Ok(payload) = &answer
+            && is_http
+            && self.heed_meta(request.client.key, payload, verdict.as_ref().err(), None)
+        {
+            return;
+        }
         let lasting = match &verdict {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
@@ -184,19 +199,16 @@ impl Gateway {
         self.queue_job(Job::Reaccess(key));
     }
 
-    pub(super) fn send_reaccess(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get(key) else {
-            return;
-        };
+    pub(super) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
+        let sub = self.subs.arena.get(key)?;
         if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
-            return;
+            return None;
         }
         if !matches!(sub.access, AccessState::Unknown) {
-            return self.require_access(key, Use::Reaccess);
+            self.require_access(key, Use::Reaccess);
+            return None;
         }
-        if let Some(pending) = self.ask_access_of(key, Use::Reaccess) {
-            self.mark_background(pending);
-        }
+        self.ask_access_of(key, Use::Reaccess)
     }
 
     fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
@@ -239,5 +251,37 @@ fn readable(verdict: &Verdict) -> Result<(), Error> {
         Ok(access) if access.get => Ok(()),
         Ok(_) => Err(Error::ACCESS_DENIED),
         Err(error) => Err(error.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::gateway::{BrokerLimits, BrokerOp, ClientKey, Gateway, Options, Outbox, Time};
+    use std::net::SocketAddr;
+
+    #[test]
+    fn events_are_subscribed_before_access_is_asked() {
+        let mut gateway = Gateway::new(Options::default());
+        let mut out = Outbox::default();
+        let (now, client) = (Time(0), ClientKey(0));
+        let limits = BrokerLimits {
+            max_payload: 1 << 20,
+        };
+        let remote = SocketAddr::from(([127, 0, 0, 1], 4000));
+        gateway.broker_connected(now, limits, &mut out);
+        gateway.client_connected(now, client, Box::default(), remote, &mut out);
+        let subscribe = br#"{"id":1,"method":"subscribe.test.model"}"#;
+        gateway.client_message(now, client, subscribe, &mut out);
+        let position = |text: &str| {
+            out.broker().iter().position(|op| match *op {
+                BrokerOp::Publish { subject, .. } | BrokerOp::Subscribe { subject, .. } => {
+                    out.bytes(subject) == text.as_bytes()
+                }
+                BrokerOp::Unsubscribe { .. } => false,
+            })
+        };
+        let events = position("event.test.model.*").expect("events are subscribed");
+        let access = position("access.test.model").expect("access is asked");
+        assert!(events < access);
     }
 }

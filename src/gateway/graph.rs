@@ -7,10 +7,12 @@
 
 use super::Gateway;
 use super::anchor::ParentHints;
+use super::arena::Key;
 use super::cache::{Alias, AliasKey};
 use super::content::Content;
 use super::outbox::ClientKey;
 use super::subscription::{AccessState, Lag, State, Sub, SubKey};
+use super::throttle::TreeThrottle;
 use super::work::Work;
 use crate::res::rid::{Rid, has_cid_tag};
 use hashbrown::{HashMap, HashSet};
@@ -35,7 +37,12 @@ impl Gateway {
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
     ///
     /// `None` when the ID is not valid.
-    pub(super) fn subscribe(&mut self, client: ClientKey, rid: &str) -> Option<SubKey> {
+    pub(super) fn subscribe(
+        &mut self,
+        client: ClientKey,
+        rid: &str,
+        tree: Option<Key<TreeThrottle>>,
+    ) -> Option<SubKey> {
         let alias = self.intern_alias(client, rid)?;
         if let Some(sub) = self.subs.find(client, alias) {
             return Some(sub);
@@ -66,6 +73,7 @@ impl Gateway {
         }
         self.cache.aliases[alias].subs.push(key);
         self.hold_name(self.cache.aliases[alias].name);
+        self.join_tree(key, tree);
         self.work.push_back(Work::Load(key));
         Some(key)
     }
@@ -85,6 +93,7 @@ impl Gateway {
             resource: None,
             loading: false,
             stale: false,
+            tree: None,
             subs: Vec::new(),
             name_slot: 0,
             resource_slot: 0,
@@ -204,7 +213,9 @@ impl Gateway {
         let mut stack: Vec<SubKey> = roots.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
             let sub = &self.subs.arena[next];
-            if sub.sent || !seen.insert(next) {
+            // An error is no state that a client keeps: each set tells it again.
+            let holds = sub.sent && sub.state != State::Failed;
+            if holds || !seen.insert(next) {
                 continue;
             }
             match sub.state {
@@ -325,12 +336,15 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
         let lag = sub.lag.take().unwrap_or_default();
+        let tree = lag.tree;
         sub.lag = Some(Box::new(Lag {
             waiters: lag.waiters,
             held: lag.held,
             reaccess: lag.reaccess,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
+        self.join_tree(key, None);
         self.work.push_back(Work::Load(key));
     }
 
@@ -349,13 +363,15 @@ impl Gateway {
             self.suspects.push(child);
         }
         let sub = &mut self.subs.arena[key];
-        let version = sub.lag.as_deref_mut().and_then(|lag| lag.old.take());
+        let lag = sub.lag.take();
+        let (version, tree) = lag.map_or((None, None), |lag| (lag.old, lag.tree));
         (sub.state, sub.sent) = (State::Deleted, true);
         sub.lag = Some(Box::new(Lag {
             version,
             ended: true,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
     }
 
     /// Drops what nothing holds any more among the suspects and below them, and marks
@@ -525,8 +541,11 @@ impl Gateway {
         if let Some(next) = sub.next {
             self.subs.arena[next].previous = sub.previous;
         }
-        if let Some(waiter) = sub.lag.and_then(|lag| lag.waiting) {
-            self.waiters.remove(waiter);
+        if let Some(lag) = sub.lag {
+            if let Some(waiter) = lag.waiting {
+                self.waiters.remove(waiter);
+            }
+            self.leave_tree(lag.tree);
         }
         let alias = &mut self.cache.aliases[sub.alias];
         let name = alias.name;

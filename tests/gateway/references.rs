@@ -448,12 +448,15 @@ fn a_failed_child_is_an_error_in_every_later_set_that_refers_to_it() {
             r#"{{"collections":{{"ref_failed.q":[{{"rid":"ref_failed.d"}}]}},"errors":{{"ref_failed.d":{error}}}}}"#
         ),
     );
+    let id = c.ask("subscribe.ref_failed.r");
+    svc.serve("ref_failed.r", r#"{"collection":[]}"#);
+    c.expect_result(id, r#"{"collections":{"ref_failed.r":[]}}"#);
     svc.event(
-        "ref_failed.q.add",
+        "ref_failed.r.add",
         r#"{"idx":0,"value":{"rid":"ref_failed.d"}}"#,
     );
     c.expect_event(
-        "ref_failed.q.add",
+        "ref_failed.r.add",
         &format!(
             r#"{{"idx":0,"value":{{"rid":"ref_failed.d"}},"errors":{{"ref_failed.d":{error}}}}}"#
         ),

@@ -420,7 +420,10 @@ impl World {
             }
             (Held::Content(_), None) => Err(format!("{rid} does not exist")),
             (Held::Content(content), Some(entry)) => {
+                // Query answers make several events of one change; a client that is sent
+                // the resource between them is sent a state that is none of the service.
                 let known = entry.disturbed
+                    || entry.is_query()
                     || entry
                         .past(query.as_deref())
                         .iter()

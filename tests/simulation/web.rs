@@ -220,7 +220,7 @@ fn href(rid: &str) -> String {
 #[test]
 fn references_expand_until_they_meet_themselves() {
     assert_eq!(href("q.0?l=2&s=0"), "/api/q/0%3Fl=2&s=0");
-    let mut service = Service::new(1);
+    let mut service = Service::new(1, super::changes::EVERYWHERE);
     let values = [
         ("a", json!({"rid": "m.0"})),
         ("b", json!({"rid": "u.{cid}"})),
