@@ -229,6 +229,8 @@ impl Gateway {
                         stack.extend(self.children(next).into_iter().rev());
                     }
                 }
+                // What is deleted and could not be loaded again stays as the client holds it.
+                State::Failed if self.is_revived(next) => {}
                 State::Failed => set.push(next),
                 State::Deleted => {}
             }
@@ -348,11 +350,20 @@ impl Gateway {
         self.work.push_back(Work::Load(key));
     }
 
-    /// Whether a revived subscription was not sent, and nothing wants it any more.
+    /// Whether a subscription is loaded again while the client holds its deleted version.
+    pub(super) fn is_revived(&self, key: SubKey) -> bool {
+        let lag = self.subs.arena[key].lag.as_deref();
+        lag.is_some_and(|lag| lag.old.is_some())
+    }
+
+    /// Whether a revived subscription failed to load or is not wanted any more.
     fn is_revived_in_vain(&mut self, key: SubKey) -> bool {
+        if !self.is_revived(key) {
+            return false;
+        }
         let sub = &self.subs.arena[key];
-        let revived = sub.lag.as_ref().is_some_and(|lag| lag.old.is_some());
-        revived && self.unanchored(&[key], Holders::Unsent).contains(&key)
+        let failed = sub.state == State::Failed && sub.open == 0 && sub.direct == 0;
+        failed || self.unanchored(&[key], Holders::Unsent).contains(&key)
     }
 
     /// Makes a revived subscription again what it was: deleted, and held as such.

@@ -257,7 +257,7 @@ fn open_gets_do_not_count_as_direct_subscriptions() {
 }
 
 #[test]
-fn a_resource_that_its_own_event_cuts_off_is_sent_no_more() {
+fn a_resource_that_only_a_deleted_one_holds_goes_on_when_that_cannot_be_loaded_again() {
     let mut h = Heart::new();
     h.subscribed_tree(
         1,
@@ -276,12 +276,11 @@ fn a_resource_that_its_own_event_cuts_off_is_sent_no_more() {
     h.client(1).receives_nothing();
     h.grant("test.child");
     h.fail("test.child", "test.gone");
-    // The event brings the error in place of the child, which held the list.
+    // The client keeps the deleted child, which holds the list, as it was.
     h.client(1)
         .receives(&error(2, "test.gone", "M"))
-        .receives(
-            r#"{"event":"test.list.add","data":{"idx":0,"value":{"rid":"test.child"},"errors":{"test.child":{"code":"test.gone","message":"M"}}}}"#,
-        )
+        .receives(r#"{"event":"test.list.add","data":{"idx":0,"value":{"rid":"test.child"}}}"#)
+        .receives(r#"{"event":"test.list.add","data":{"idx":1,"value":3}}"#)
         .receives_nothing();
-    assert_eq!(h.stats().subscriptions, 2);
+    assert_eq!(h.stats().subscriptions, 3);
 }
