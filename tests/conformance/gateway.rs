@@ -1,0 +1,143 @@
+//! A gateway process with the scripted broker that it is connected to.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::broker::Broker;
+
+/// Which gateway runs; some steps are for one of them only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Ours,
+    Peer,
+}
+
+/// A running gateway. Ended when dropped.
+pub struct Gateway {
+    pub broker: Broker,
+    /// `127.0.0.1:port` for clients.
+    pub addr: String,
+    /// `127.0.0.1:port` for metrics, if flags ask for them with `$metricsport`.
+    pub metrics_addr: String,
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    /// Starts the binary and waits until it takes connections.
+    pub fn start(binary: &Path, flags: &[String]) -> Result<Gateway, String> {
+        let mut log = String::new();
+        // A free port may be snatched before the gateway binds it.
+        for _ in 0..5 {
+            let broker = Broker::start();
+            let (port, metrics) = free_ports();
+            let flags = flags
+                .iter()
+                .map(|f| f.replace("$metricsport", &metrics.to_string()));
+            let mut child = Command::new(binary)
+                .args(["--nats", &format!("nats://{}", broker.addr)])
+                .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
+                // A busy machine must cause no time-outs; a later flag wins.
+                .args(["--reqtimeout", "30000"])
+                .args(flags)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
+            let kept = Arc::new(Mutex::new(String::new()));
+            let sink = Arc::clone(&kept);
+            let stderr = child.stderr.take().expect("stderr is piped");
+            let reader = std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let mut log = sink.lock().expect("no holder panics");
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            });
+            let mut gateway = Gateway {
+                broker,
+                addr: format!("127.0.0.1:{port}"),
+                metrics_addr: format!("127.0.0.1:{metrics}"),
+                child,
+                log: kept,
+            };
+            if gateway.wait_ready() {
+                return Ok(gateway);
+            }
+            gateway.end();
+            // The log is whole once its reader has ended.
+            let _ = reader.join();
+            log = gateway.log();
+        }
+        Err(format!("{} does not start:\n{log}", binary.display()))
+    }
+
+    fn wait_ready(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if self
+                .broker
+                .wait_subscription(Duration::from_millis(20), "system.*", true)
+                || self
+                    .broker
+                    .wait_subscription(Duration::ZERO, "system.>", true)
+            {
+                while Instant::now() < deadline && !self.has_ended() {
+                    if TcpStream::connect(&self.addr).is_ok() {
+                        return true;
+                    }
+                    std::thread::yield_now();
+                }
+                return false;
+            }
+            if self.has_ended() {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// What it said on stderr.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no holder panics").clone()
+    }
+
+    /// The exit code, once the process ends by itself.
+    pub fn wait_exit(&mut self, patience: Duration) -> Option<i32> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.code();
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn free_ports() -> (u16, u16) {
+    let a = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let b = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = |l: &TcpListener| l.local_addr().expect("a bound socket").port();
+    (port(&a), port(&b))
+}
