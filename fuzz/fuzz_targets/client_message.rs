@@ -106,14 +106,14 @@ fuzz_target!(|data: &[u8]| {
             Ok(count) => Ok(count.unwrap_or(1)),
         },
     };
-    assert_eq!(client::parse_count(request.params), count);
+    assert_eq!(client::parse_count(request.params).map_err(drop), count);
     let protocol = match &params {
         None => Ok(None),
         Some(Err(_)) => Err(()),
         Some(Ok(params)) => params.last("protocol", Value::as_str),
     };
     assert_eq!(
-        client::parse_protocol(request.params),
+        client::parse_protocol(request.params).map_err(drop),
         protocol.map(|text| text.filter(|text| !text.is_empty()).map(Into::into))
     );
 });

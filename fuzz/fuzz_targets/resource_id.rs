@@ -162,7 +162,7 @@ impl Web {
                 api_path: "/api/".into(),
                 request_timeout: 3000,
                 seed: [1, 2, 3, 4],
-                write_head: |_, _| {},
+                write_head: |_, _, _| {},
             }),
             out: Outbox::default(),
         };

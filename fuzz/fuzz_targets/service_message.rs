@@ -45,8 +45,8 @@ fuzz_target!(|data: &[u8]| {
                 compare_data(&resource.data, result);
             });
         }
-        3 => check_call(service::call(payload, "set"), payload),
-        4 => check_call(service::call(payload, "new"), payload),
+        3 => check_call(service::call(payload, false), payload),
+        4 => check_call(service::call(payload, true), payload),
         5 => {
             if let Ok(QueryResult::Data(data)) = service::query(payload) {
                 check_data(&data);

@@ -6,7 +6,7 @@ use super::calls::CallRequest;
 use super::outbox::ClientKey;
 use super::ready::WaiterKey;
 use super::requests::{Answer, ClientRef, Job, PendingKey, Subject, Then};
-use super::subscription::{AccessState, State, SubKey};
+use super::subscription::{AccessState, SubKey};
 use super::work::Work;
 use crate::res::Error;
 use crate::res::service::{self, Access};
@@ -74,6 +74,11 @@ impl Gateway {
         if !(is_read && self.client(client)?.is_web()) {
             // No token could matter to a web request that only reads.
             self.listen_to_connection(client);
+        }
+        if sub.is_some() {
+            // A kept answer holds until an event says otherwise, so none may be missed. A
+            // name too long for that cannot be loaded either.
+            self.listen_to_events(name);
         }
         let there = self.client(client)?;
         let request = AccessRequest {
@@ -166,12 +171,12 @@ impl Gateway {
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        let is_open = sub.open > 0;
-        let holds = sub.direct > 0 && sub.sent && sub.state == State::Ready;
-        if is_open {
+        let (open, direct) = (sub.open, sub.direct);
+        if open > 0 {
             self.question_requests(key);
         }
-        if !holds {
+        // One that failed counts too: its data may come by reference any time.
+        if direct == 0 {
             return;
         }
         let sub = &mut self.subs.arena[key];
@@ -239,5 +244,42 @@ fn readable(verdict: &Verdict) -> Result<(), Error> {
         Ok(access) if access.get => Ok(()),
         Ok(_) => Err(Error::ACCESS_DENIED),
         Err(error) => Err(error.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::gateway::{BrokerLimits, BrokerOp, ClientKey, Gateway, Options, Outbox, Time};
+    use std::net::SocketAddr;
+
+    #[test]
+    fn events_are_subscribed_before_access_is_asked() {
+        let mut gateway = Gateway::new(Options {
+            api_path: "/api/".into(),
+            request_timeout: 3_000,
+            seed: [1, 2, 3, 4],
+            write_head: |_, _, _| {},
+        });
+        let mut out = Outbox::default();
+        let (now, client) = (Time(0), ClientKey(0));
+        let limits = BrokerLimits {
+            max_payload: 1 << 20,
+        };
+        let remote = SocketAddr::from(([127, 0, 0, 1], 4000));
+        gateway.broker_connected(now, limits, &mut out);
+        gateway.client_connected(now, client, Box::default(), remote, &mut out);
+        let subscribe = br#"{"id":1,"method":"subscribe.test.model"}"#;
+        gateway.client_message(now, client, subscribe, &mut out);
+        let position = |text: &str| {
+            out.broker().iter().position(|op| match *op {
+                BrokerOp::Publish { subject, .. } | BrokerOp::Subscribe { subject, .. } => {
+                    out.bytes(subject) == text.as_bytes()
+                }
+                BrokerOp::Unsubscribe { .. } => false,
+            })
+        };
+        let events = position("event.test.model.*").expect("events are subscribed");
+        let access = position("access.test.model").expect("access is asked");
+        assert!(events < access);
     }
 }

@@ -128,6 +128,12 @@ impl<T> Arena<T> {
         (Key::from_parts(index, slot.generation), &slot.value)
     }
 
+    /// The key of whatever is at an index now.
+    pub fn key_at(&self, index: u32) -> Option<Key<T>> {
+        let slot = self.slots.get(index as usize)?;
+        Some(Key::from_parts(index, slot.generation))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.slots
             .iter()

@@ -110,7 +110,11 @@ impl Gateway {
         };
         let dialect = client.dialect;
         let result = match &answer {
-            Ok(payload) => service::call(payload, &call.method),
+            Ok(payload) => {
+                // Only calls of `new` have an older form of answer.
+                let is_new = call.kind != CallKind::Auth && &*call.method == "new";
+                service::call(payload, is_new)
+            }
             Err(error) => Err(error.clone()),
         };
         let result = match result {

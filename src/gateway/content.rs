@@ -97,6 +97,11 @@ impl Content {
         }
     }
 
+    /// Whether it references a resource.
+    pub fn has_reference(&self, rid: &str) -> bool {
+        self.references.0.contains_key(rid)
+    }
+
     pub fn has_references(&self) -> bool {
         !self.references.0.is_empty()
     }

@@ -321,6 +321,7 @@ impl Gateway {
         for rid in &update.steps[at].added {
             if let Some(child) = self.subscribe(client, rid) {
                 self.subs.arena[child].unsent_refs += 1;
+                self.hint_parent(child, key);
                 children.push(child);
             }
         }
@@ -423,7 +424,12 @@ impl Gateway {
         if matches!(step.kind, StepKind::Delete { .. }) {
             self.deleted(key);
         }
-        self.collect();
+        // What a run of removals cuts off is looked for once: before something is added,
+        // or when all is done.
+        let next = update.steps.get(at + 1);
+        if next.is_none_or(|next| !next.added.is_empty()) {
+            self.collect();
+        }
     }
 
     /// The client was told that a resource is deleted.

@@ -47,6 +47,7 @@ impl Gateway {
             slot,
             next: first,
             previous: None,
+            parent: u32::MAX,
             direct: 0,
             open: 0,
             sent_refs: 0,
@@ -202,7 +203,9 @@ impl Gateway {
         let mut stack: Vec<SubKey> = roots.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
             let sub = &self.subs.arena[next];
-            if sub.sent || !seen.insert(next) {
+            // An error is no state that a client keeps: each set tells it again.
+            let holds = sub.sent && sub.state != State::Failed;
+            if holds || !seen.insert(next) {
                 continue;
             }
             match sub.state {
@@ -322,9 +325,11 @@ impl Gateway {
     fn reload(&mut self, key: SubKey) {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
-        let waiters = sub.lag.take().map(|lag| lag.waiters).unwrap_or_default();
+        let lag = sub.lag.take().unwrap_or_default();
         sub.lag = Some(Box::new(Lag {
-            waiters,
+            waiters: lag.waiters,
+            held: lag.held,
+            reaccess: lag.reaccess,
             ..Lag::default()
         }));
         self.work.push_back(Work::Load(key));
@@ -365,7 +370,7 @@ impl Gateway {
                 };
                 if !sub.is_referenced() {
                     self.drop_sub(key);
-                } else if sub.direct > 0 {
+                } else if sub.direct > 0 || self.is_known_to_be_held(key) {
                     continue;
                 } else if self
                     .content(key)

@@ -66,7 +66,7 @@ impl Gateway {
     }
 
     /// Subscribes to a name's events. `false` when its subject is too long.
-    fn listen_to_events(&mut self, key: NameKey) -> bool {
+    pub(super) fn listen_to_events(&mut self, key: NameKey) -> bool {
         let name = &mut self.cache.names[key];
         if name.subscribed {
             return true;
@@ -153,6 +153,7 @@ impl Gateway {
         for rid in references.iter() {
             if let Some(child) = self.subscribe(client, rid) {
                 self.subs.arena[child].unsent_refs += 1;
+                self.hint_parent(child, key);
                 children.push(child);
             }
         }

@@ -5,6 +5,7 @@
 //! calls back or re-enters.
 
 mod access;
+mod anchor;
 mod arena;
 mod cache;
 mod calls;

@@ -43,13 +43,15 @@ pub enum Cause {
 pub enum Want {
     /// A direct subscription; the ID of the client's request.
     Subscribe(u64),
-    /// The resource once. Also a subscribe request whose subscription was ended before it
-    /// could be answered.
+    /// The resource once.
     Get(u64),
     /// A direct subscription of what a call brought.
     Resource(u64),
-    /// The same, ended before it could be answered.
-    Fetch(u64),
+    /// A subscribe request whose subscription was ended before it could be answered. The
+    /// answer must bring nothing: a client could not tell whether it will stay true.
+    Ended(u64),
+    /// The same of what a call brought.
+    EndedResource(u64),
     /// The encoded resource, for the connection's web request.
     Web,
 }
@@ -195,8 +197,10 @@ impl Gateway {
 
     fn refuse_want(&mut self, client: ClientKey, rid: &str, want: Want, error: &Error) {
         match want {
-            Want::Subscribe(id) | Want::Get(id) => self.respond_error(client, id, error),
-            Want::Resource(id) | Want::Fetch(id) => {
+            Want::Subscribe(id) | Want::Get(id) | Want::Ended(id) => {
+                self.respond_error(client, id, error);
+            }
+            Want::Resource(id) | Want::EndedResource(id) => {
                 self.respond_resource_error(client, id, rid, error);
             }
             Want::Web => self.reply_web_error(client, error),
@@ -226,7 +230,7 @@ impl Gateway {
             return self.wait_again(key, &[root]);
         }
         if let (State::Failed, Some(error)) = (sub.state, sub.error().cloned())
-            && !matches!(want, Want::Resource(_) | Want::Fetch(_))
+            && !matches!(want, Want::Resource(_) | Want::EndedResource(_))
         {
             let rid = self.cache.aliases[sub.alias].text.clone();
             self.refuse_want(client, &rid, want, &error);
@@ -236,16 +240,19 @@ impl Gateway {
             self.reply_web_resource(client, root);
             return self.end_request(key);
         }
-        let set = match self.unsent_below(&[root]) {
-            Ok(set) => set,
-            Err(loading) => return self.wait_again(key, &loading),
+        let (id, named, set) = match want {
+            Want::Ended(id) => (id, None, Vec::new()),
+            Want::EndedResource(id) => (id, Some(root), Vec::new()),
+            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
+                let named = matches!(want, Want::Resource(_)).then_some(root);
+                match self.unsent_below(&[root]) {
+                    Ok(set) => (id, named, set),
+                    Err(loading) => return self.wait_again(key, &loading),
+                }
+            }
+            Want::Web => return,
         };
-        let rid = matches!(want, Want::Resource(_) | Want::Fetch(_));
-        let (Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) | Want::Fetch(id)) = want
-        else {
-            return;
-        };
-        self.respond_set(client, id, rid.then_some(root), &set);
+        self.respond_set(client, id, named, &set);
         if want.subscribes() {
             let held = self.subs.arena[root]
                 .lag
@@ -317,8 +324,8 @@ impl Gateway {
         for waiter in asked.into_iter().take((count - told) as usize) {
             if let Cause::Request { want, .. } = &mut self.waiters[waiter].cause {
                 *want = match *want {
-                    Want::Subscribe(id) => Want::Get(id),
-                    Want::Resource(id) => Want::Fetch(id),
+                    Want::Subscribe(id) => Want::Ended(id),
+                    Want::Resource(id) => Want::EndedResource(id),
                     other => other,
                 };
             }

@@ -26,6 +26,8 @@ pub struct Sub {
     /// Its neighbours among the client's subscriptions.
     pub next: Option<SubKey>,
     pub previous: Option<SubKey>,
+    /// The place of a parent that may hold it, or any other: a hint, see `anchor`.
+    pub parent: u32,
     /// Direct subscriptions that the client was told of.
     pub direct: u16,
     /// Open requests for it.

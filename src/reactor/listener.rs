@@ -39,14 +39,16 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds and listens. Without `addr` it is every address, of IPv6 and IPv4 alike
-    /// where the host has both. With `reuse_port` several processes may share the port.
+    /// Binds and listens. Without `addr`, and with `0.0.0.0` or `::`, it is every address,
+    /// of IPv6 and IPv4 alike where the host has both: Resgate's default of `0.0.0.0` means
+    /// that too, and `localhost` is `::1` for many clients. With `reuse_port` several
+    /// processes may share the port.
     ///
     /// # Errors
     ///
     /// The system's: port in use, no right to it, no such address.
     pub(super) fn bind(addr: Option<IpAddr>, port: u16, reuse_port: bool) -> io::Result<Self> {
-        let socket = match addr {
+        let socket = match addr.filter(|addr| !addr.is_unspecified()) {
             Some(addr) => listen(SocketAddr::new(addr, port), reuse_port)?,
             None => match listen((Ipv6Addr::UNSPECIFIED, port).into(), reuse_port) {
                 Err(error) if no_ipv6(&error) => {
@@ -193,17 +195,29 @@ mod tests {
     }
 
     #[test]
-    fn no_address_means_ipv4_too() {
-        let mut listener = Listener::bind(None, 0, false).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        // The connection is in the backlog when connect returns.
-        listener.set_ready();
-        let mut taken = Vec::new();
-        listener.accept(Time(0), |socket, remote| taken.push((socket, remote)));
-        assert_eq!(taken.len(), 1);
-        assert_eq!(taken[0].1, client.local_addr().unwrap());
-        assert!(taken[0].0.nodelay().unwrap());
-        assert!(!listener.is_ready());
+    fn no_address_means_both_versions() {
+        let has_ipv6 = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let unspecified = [
+            None,
+            Some(Ipv4Addr::UNSPECIFIED.into()),
+            Some(Ipv6Addr::UNSPECIFIED.into()),
+        ];
+        for addr in unspecified {
+            let mut listener = Listener::bind(addr, 0, false).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let mut hosts: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into()];
+            hosts.extend(has_ipv6.then_some(IpAddr::from(Ipv6Addr::LOCALHOST)));
+            for host in hosts {
+                let client = std::net::TcpStream::connect((host, port)).unwrap();
+                // The connection is in the backlog when connect returns.
+                listener.set_ready();
+                let mut taken = Vec::new();
+                listener.accept(Time(0), |socket, remote| taken.push((socket, remote)));
+                assert_eq!(taken.len(), 1);
+                assert_eq!(taken[0].1, client.local_addr().unwrap());
+                assert!(taken[0].0.nodelay().unwrap());
+                assert!(!listener.is_ready());
+            }
+        }
     }
 }

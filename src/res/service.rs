@@ -185,8 +185,8 @@ pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
 
 /// Reads an answer to a call or auth request.
 ///
-/// `method` is what was called: `new` has an older form of answer.
-pub fn call<'a>(payload: &'a [u8], method: &str) -> Result<CallResult<'a>, Error> {
+/// `is_new` tells whether it was a call of `new`, which has an older form of answer.
+pub fn call(payload: &[u8], is_new: bool) -> Result<CallResult<'_>, Error> {
     let answer = Answer::parse(payload)?;
     if let Some(resource) = answer.resource {
         let mut rid = None;
@@ -203,9 +203,7 @@ pub fn call<'a>(payload: &'a [u8], method: &str) -> Result<CallResult<'a>, Error
         };
     }
     let result = answer.result.ok_or_else(missing_result)?;
-    if method == "new"
-        && let Some(rid) = old_new_result(result)
-    {
+    if is_new && let Some(rid) = old_new_result(result) {
         return Ok(CallResult::Resource(rid));
     }
     Ok(CallResult::Payload(result))
@@ -711,7 +709,7 @@ mod tests {
             ),
             ("{}", "x", Err("Internal error: response missing result")),
         ] {
-            let answer = call(payload.as_bytes(), method);
+            let answer = call(payload.as_bytes(), method == "new");
             assert_eq!(
                 answer.map_err(|e| e.message.into_owned()),
                 expected.map_err(String::from)

@@ -317,6 +317,11 @@ fn the_old_form_of_a_resource_response_counts_for_call_new_only() {
     svc.expect("call.call_new.list.new")
         .respond(r#"{"result":{"rid":"call_new.a","x":1}}"#);
     c.expect_result(id, r#"{"payload":{"rid":"call_new.a","x":1}}"#);
+    // A method `new` of an auth request is no such call.
+    let id = c.ask("auth.call_new.list.new");
+    svc.expect("auth.call_new.list.new")
+        .respond(r#"{"result":{"rid":"call_new.a"}}"#);
+    c.expect_result(id, r#"{"payload":{"rid":"call_new.a"}}"#);
 }
 
 #[test]

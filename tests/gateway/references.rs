@@ -426,3 +426,41 @@ fn a_cycle_whose_holder_lets_it_go_is_dropped() {
         r#"{"values":{"x":{"rid":"ref_cut.b"}},"models":{"ref_cut.a":{"b":{"rid":"ref_cut.b"}},"ref_cut.b":{"a":{"rid":"ref_cut.a"}}}}"#,
     );
 }
+
+#[test]
+fn a_failed_child_is_an_error_in_every_later_set_that_refers_to_it() {
+    let (svc, mut c) = pair("ref_failed");
+    let error = r#"{"code":"x.y","message":"Z"}"#;
+    let id = c.ask("subscribe.ref_failed.p");
+    svc.serve("ref_failed.p", r#"{"collection":[{"rid":"ref_failed.d"}]}"#);
+    svc.expect("get.ref_failed.d").error("x.y", "Z");
+    c.expect_result(
+        id,
+        &format!(
+            r#"{{"collections":{{"ref_failed.p":[{{"rid":"ref_failed.d"}}]}},"errors":{{"ref_failed.d":{error}}}}}"#
+        ),
+    );
+    let id = c.ask("subscribe.ref_failed.q");
+    svc.serve("ref_failed.q", r#"{"collection":[{"rid":"ref_failed.d"}]}"#);
+    c.expect_result(
+        id,
+        &format!(
+            r#"{{"collections":{{"ref_failed.q":[{{"rid":"ref_failed.d"}}]}},"errors":{{"ref_failed.d":{error}}}}}"#
+        ),
+    );
+    let id = c.ask("subscribe.ref_failed.r");
+    svc.serve("ref_failed.r", r#"{"collection":[]}"#);
+    c.expect_result(id, r#"{"collections":{"ref_failed.r":[]}}"#);
+    svc.event(
+        "ref_failed.r.add",
+        r#"{"idx":0,"value":{"rid":"ref_failed.d"}}"#,
+    );
+    c.expect_event(
+        "ref_failed.r.add",
+        &format!(
+            r#"{{"idx":0,"value":{{"rid":"ref_failed.d"}},"errors":{{"ref_failed.d":{error}}}}}"#
+        ),
+    );
+    // The failed get is not repeated.
+    c.fence(&svc, "ref_failed.d");
+}

@@ -360,3 +360,40 @@ fn a_client_may_hold_a_resource_under_two_ids_and_by_reference() {
     h.serve("test.list", LIST);
     h.client(1).message();
 }
+
+#[test]
+fn a_query_request_is_given_up_when_too_much_waits_for_it() {
+    let mut h = with_three_clients();
+    h.subscribed(4, "test.list", r#"{"collection":[]}"#);
+    h.event("event.test.list.query", r#"{"subject":"_S"}"#);
+    let late = [h.expect_request("_S"), h.expect_request("_S")];
+    let mut count = 0;
+    while h.subjects().is_empty() {
+        h.event("event.test.list.custom", "1");
+        count += 1;
+        assert!(count < 100_000, "it waits without end");
+    }
+    // Both resources are fetched whole, and what waited goes on.
+    for (query, value) in [("q=1", 11), ("q=2", 22)] {
+        let get = h.expect_request("get.test.list");
+        assert_eq!(get.payload, format!(r#"{{"query":"{query}"}}"#));
+        h.respond(
+            &get,
+            &format!(r#"{{"result":{{"collection":[{value}],"query":"{query}"}}}}"#),
+        );
+    }
+    assert_eq!(h.client(4).messages().len(), count);
+    for query in late {
+        h.respond(&query, r#"{"result":{"events":[{"event":"remove"}]}}"#);
+    }
+    for (number, rid, value) in [
+        (1, "test.list?q=1", "11"),
+        (2, "test.list?a=b;q=1", "11"),
+        (3, "test.list?q=2", "22"),
+    ] {
+        h.client(number)
+            .receives(&format!(r#"{{"event":"{rid}.remove","data":{{"idx":0}}}}"#))
+            .receives(&added(rid, 0, value))
+            .receives_nothing();
+    }
+}

@@ -193,6 +193,37 @@ fn a_cycle_through_a_deleted_resource_is_dropped_although_it_is_asked_for_again(
 }
 
 #[test]
+fn access_to_what_failed_to_load_is_asked_again_before_its_data_can_come() {
+    for allowed in [true, false] {
+        let mut h = Heart::new();
+        h.client(1).request(1, "auth.test.make");
+        let call = h.expect_request("auth.test.make");
+        h.respond(&call, r#"{"resource":{"rid":"test.child"}}"#);
+        h.grant("test.child");
+        h.fail("test.child", "test.broken");
+        h.client(1).message();
+        h.event("event.test.child.reaccess", "");
+        // Another request loads it again while access is asked.
+        h.client(1).subscribe(2, "test.child");
+        h.serve("test.child", CHILD.1);
+        h.change("test.child", r#"{"n":2}"#);
+        h.client(1).receives_nothing();
+        if allowed {
+            h.grant("test.child");
+            h.client(1)
+                .receives(r#"{"result":{"models":{"test.child":{"n":1}}},"id":2}"#)
+                .receives(&changed("test.child", r#"{"n":2}"#));
+        } else {
+            h.deny("test.child");
+            h.client(1)
+                .receives(&access_lost("test.child"))
+                .receives(&error(2, "system.accessDenied", "Access denied"));
+            assert_eq!(h.stats().subscriptions, 0);
+        }
+    }
+}
+
+#[test]
 fn a_token_while_a_resource_loads_is_asked_with_after_the_answer() {
     let mut h = Heart::new();
     h.client(1).subscribe(1, "test.model");

@@ -339,3 +339,59 @@ fn a_reset_reaches_every_client_in_its_own_way() {
     h.grant("test.b");
     h.client(3).receives(&nothing_new(2));
 }
+
+#[test]
+fn more_events_than_can_wait_for_a_reset_are_left_to_its_next_answer() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", r#"{"model":{"n":-1}}"#);
+    h.event("system.reset", RESET);
+    for n in 0..70_000 {
+        h.change("test.model", &format!(r#"{{"n":{n}}}"#));
+    }
+    h.fail("test.model", "test.broken");
+    h.client(1).receives_nothing();
+    h.change("test.model", r#"{"n":70000,"x":1}"#);
+    h.client(1)
+        .receives(&changed("test.model", r#"{"n":70000,"x":1}"#));
+    h.advance(1_000);
+    h.serve("test.model", r#"{"model":{"n":70000,"x":1,"y":2}}"#);
+    h.client(1).receives(&changed("test.model", r#"{"y":2}"#));
+}
+
+#[test]
+fn a_large_reset_that_fails_is_tried_again_a_few_at_a_time() {
+    const COUNT: usize = 2_500;
+    let mut h = Heart::new();
+    let rids: Vec<String> = (0..COUNT)
+        .map(|n| format!(r#"{{"rid":"test.item.{n}"}}"#))
+        .collect();
+    h.client(1).subscribe(1, "test.list");
+    h.grant("test.list");
+    let list = format!(r#"{{"collection":[{}]}}"#, rids.join(","));
+    h.serve("test.list", &list);
+    for n in 0..COUNT {
+        h.serve(&format!("test.item.{n}"), r#"{"model":{"n":0}}"#);
+    }
+    h.client(1).message();
+    h.event("system.reset", r#"{"resources":["test.item.*"]}"#);
+    let mut rounds = 0;
+    // Nobody answers; the requests time out in turn and are sent again later.
+    while rounds < 3 {
+        let open = h.subjects().len();
+        assert!(open <= 1_024);
+        rounds += 1;
+        h.discard();
+        h.advance(REQUEST_TIMEOUT);
+    }
+    for _ in 0..200 {
+        while let Some(subject) = h.subjects().first().map(|s| (*s).to_owned()) {
+            let get = h.expect_request(&subject);
+            h.respond(&get, r#"{"result":{"model":{"n":1}}}"#);
+        }
+        h.advance(1_000);
+    }
+    let mut events = h.client(1).messages();
+    events.sort();
+    events.dedup();
+    assert_eq!(events.len(), COUNT);
+}

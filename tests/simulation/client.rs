@@ -2,12 +2,10 @@
 
 use super::content::{Content, Generation};
 use super::replica::{Held, Item, Replica};
-use super::script::SLOTS;
 use super::service::same;
 use super::world::World;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
 
 /// A request that waits for its answer.
 #[derive(Clone, Debug)]
@@ -47,18 +45,10 @@ pub struct Client {
     /// Failed resource responses that may have left a subscription.
     probes: Vec<String>,
     /// Subscribe requests whose subscriptions were ended before the answer; which, when it
-    /// comes, is as that of a get.
+    /// comes, must bring nothing.
     ended: BTreeSet<u64>,
     /// Answers that an at-rest check asked for: resource and whether it succeeded.
     pub answers: Vec<(String, Result<(), String>)>,
-}
-
-/// A connection for web requests.
-#[derive(Debug, Default)]
-pub struct WebClient {
-    pub pending: bool,
-    /// Status and body of the last answer.
-    pub answer: Option<(u16, Option<Vec<u8>>)>,
 }
 
 impl Client {
@@ -187,6 +177,7 @@ impl World {
                 }
                 self.check_fresh(slot, &fresh);
                 if let Some(event) = event {
+                    self.check_reason(event, &message["data"]);
                     self.check_state(slot, event, &message["data"]);
                 }
             }
@@ -235,7 +226,12 @@ impl World {
                     .is_some_and(|id| client.ended.remove(&id));
                 match error {
                     Some(code) => self.check_error(slot, Some(rid), code)?,
-                    None if ended => self.got(slot, rid, result, since)?,
+                    None if ended && *result == json!({}) => {
+                        self.check_granted(slot, rid, since)?;
+                    }
+                    None if ended => {
+                        return Err(format!("{rid} was sent to a client that had left it"));
+                    }
                     None => {
                         self.check_granted(slot, rid, since)?;
                         return self.subscribe_answered(slot, rid, result);
@@ -381,6 +377,19 @@ impl World {
         }
     }
 
+    /// Without faults subscriptions end only with access or the resource.
+    fn check_reason(&mut self, event: &str, data: &Value) {
+        let reason = data["reason"]["code"].as_str().unwrap_or_default();
+        let expected = match reason {
+            "system.deleted" => true,
+            "system.accessDenied" => !self.profile.open,
+            _ => self.profile.faults,
+        };
+        if event.ends_with(".unsubscribe") && !expected {
+            self.fail(format!("{event} without a reason: {data}"));
+        }
+    }
+
     fn check_fresh(&mut self, slot: usize, fresh: &[String]) {
         for rid in fresh {
             let Some(client) = &self.clients[slot] else {
@@ -400,7 +409,7 @@ impl World {
         let Some(client) = &self.clients[slot] else {
             return Ok(());
         };
-        let (generation, (name, _)) = (client.replica.generation, client.target(rid));
+        let (generation, (name, query)) = (client.replica.generation, client.target(rid));
         let (faults, entry) = (self.profile.faults, self.service.entry(&name));
         match (&item.held, entry) {
             (Held::Error(error), entry) => {
@@ -411,10 +420,12 @@ impl World {
             }
             (Held::Content(_), None) => Err(format!("{rid} does not exist")),
             (Held::Content(content), Some(entry)) => {
-                let known = entry.is_query()
-                    || entry.disturbed
+                // Query answers make several events of one change; a client that is sent
+                // the resource between them is sent a state that is none of the service.
+                let known = entry.disturbed
+                    || entry.is_query()
                     || entry
-                        .history
+                        .past(query.as_deref())
                         .iter()
                         .any(|old| same(&old.seen_by(generation), content));
                 if known {
@@ -457,71 +468,5 @@ impl World {
                 "client {slot} holds {held:?} of {rid} at {event}: {data}"
             )),
         }
-    }
-
-    /// Sends a GET on a free web connection.
-    pub fn web_get(&mut self, web: usize, rid: &str) {
-        self.log(|| format!("web {web} gets {rid}"));
-        let (name, query) = match rid.split_once('?') {
-            Some((name, query)) => (name, Some(query)),
-            None => (rid, None),
-        };
-        self.web_request(web, WebAction::Get, &name.replace('.', "/"), query);
-    }
-
-    /// Sends a POST on a free web connection.
-    pub fn web_call(&mut self, web: usize, rid: &str, method: &str) {
-        self.log(|| format!("web {web} calls {rid} {method}"));
-        let (name, query) = match rid.split_once('?') {
-            Some((name, query)) => (name, Some(query)),
-            None => (rid, None),
-        };
-        let path = format!("{}/{method}", name.replace('.', "/"));
-        self.web_request(web, WebAction::Post, &path, query);
-    }
-
-    fn web_request(&mut self, web: usize, action: WebAction, path: &str, query: Option<&str>) {
-        self.web[web].pending = true;
-        self.web[web].answer = None;
-        self.input(|gateway, now, out| {
-            let request = WebRequest {
-                action,
-                path,
-                query,
-                body: if action == WebAction::Post {
-                    br#"{"n":1}"#
-                } else {
-                    b""
-                },
-                head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-                remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
-            };
-            gateway.web_request(now, ClientKey((SLOTS + web) as u32), request, out);
-        });
-    }
-
-    /// A web request is answered.
-    pub fn web_answer(&mut self, web: usize, response: WebResponse) {
-        let text = response
-            .body
-            .as_deref()
-            .map(String::from_utf8_lossy)
-            .map(|text| text.into_owned());
-        self.log(|| {
-            format!(
-                "web {web} gets {} {}",
-                response.status,
-                text.unwrap_or_default()
-            )
-        });
-        if !std::mem::take(&mut self.web[web].pending) {
-            self.fail(format!("web {web} gets an answer to no request"));
-        }
-        if let Some(body) = &response.body
-            && let Err(error) = serde_json::from_slice::<Value>(body)
-        {
-            self.fail(format!("web {web} gets no JSON: {error}"));
-        }
-        self.web[web].answer = Some((response.status, response.body));
     }
 }

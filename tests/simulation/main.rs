@@ -7,6 +7,7 @@
 
 mod actions;
 mod broker;
+mod changes;
 mod client;
 mod content;
 mod ledger;

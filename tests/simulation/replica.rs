@@ -198,7 +198,8 @@ impl Replica {
                 .as_object()
                 .ok_or_else(|| format!("{group} is no object"))?;
             for (rid, value) in members {
-                if self.holds_content(rid) || fresh.contains(rid) {
+                let held = self.holds_content(rid) && self.certainly_holds(rid);
+                if held || fresh.contains(rid) {
                     return Err(format!("{rid} is sent in {group}, and the client holds it"));
                 }
                 let held = match (group, value) {
@@ -251,13 +252,18 @@ impl Replica {
     }
 
     fn collect(&mut self) {
+        let reached = self.reach(self.direct.keys().chain(self.uncertain.keys()));
+        self.items.retain(|rid, _| reached.contains(rid));
+    }
+
+    /// Whether a resource is in reach of what is certainly subscribed.
+    fn certainly_holds(&self, rid: &str) -> bool {
+        self.uncertain.is_empty() || self.reach(self.direct.keys()).contains(rid)
+    }
+
+    fn reach<'a>(&'a self, roots: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
         let mut reached = BTreeSet::new();
-        let mut open: Vec<&str> = self
-            .direct
-            .keys()
-            .chain(self.uncertain.keys())
-            .map(String::as_str)
-            .collect();
+        let mut open: Vec<&str> = roots.map(String::as_str).collect();
         while let Some(rid) = open.pop() {
             let Some(item) = self.items.get(rid) else {
                 continue;
@@ -268,7 +274,7 @@ impl Replica {
                 open.extend(content.hard_references());
             }
         }
-        self.items.retain(|rid, _| reached.contains(rid));
+        reached
     }
 }
 

@@ -268,7 +268,7 @@ fn requests_are_read_by_their_subject() {
 
 #[test]
 fn answers_follow_the_state_and_the_rules() {
-    let mut service = Service::new(1);
+    let mut service = Service::new(1, super::changes::EVERYWHERE);
     let mut rng = Rng::new(1);
     let mut ask = |subject: &str, body: &str| -> Vec<(String, Value)> {
         let request = Request::parse(subject, "r", body.as_bytes()).unwrap();

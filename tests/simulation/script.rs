@@ -1,6 +1,7 @@
 //! What happens in a run, drawn from its seed beforehand: a list of actions with the
 //! time between them. Any part of the list is a valid script too.
 
+use super::changes::Focus;
 use super::rng::Rng;
 use super::service::{RIDS, TOKENS};
 
@@ -106,6 +107,8 @@ pub struct Profile {
     pub legacy: bool,
     /// Everybody may do everything, always.
     pub open: bool,
+    /// Resources that take part most.
+    pub focus: Focus,
     /// Most milliseconds between the gateway and the broker.
     pub latency: u64,
 }
@@ -129,15 +132,13 @@ impl Script {
             access_apart: rng.chance(30),
             legacy: rng.chance(30),
             open: rng.chance(30),
+            // Runs that use few resources meet more often on the same ones.
+            focus: Focus {
+                first: rng.below(RIDS.len()),
+                count: [RIDS.len(), 3, 6, 9][rng.weighted(&[3, 1, 2, 2])],
+            },
             latency: *rng.pick(&[0, 3, 60]),
         };
-        // Runs that use few resources meet more often on the same ones.
-        let focus = if rng.chance(50) {
-            RIDS.len()
-        } else {
-            3 + rng.below(6)
-        };
-        let offset = rng.below(RIDS.len());
         let length = rng.between(40, 180);
         let pace = *rng.pick(&[5, 30, 120]);
         let mut steps = Vec::new();
@@ -151,8 +152,7 @@ impl Script {
                 2 => rng.between(500, 4000),
                 _ => rng.between(4900, 5200),
             };
-            let mut rid = |rng: &mut Rng| (offset + rng.below(focus)) % RIDS.len();
-            let action = profile.action(&mut rng, &mut rid);
+            let action = profile.action(&mut rng);
             let sequel = action.sequel(&mut rng);
             steps.push((gap, action));
             if let Some(sequel) = sequel {
@@ -169,7 +169,7 @@ impl Script {
 
 impl Action {
     /// What follows some actions in many cases: a change without event is made good by
-    /// a reset, and whose access changed once has it changed again.
+    /// a reset, what was deleted is asked for, and access that changed changes again.
     fn sequel(&self, rng: &mut Rng) -> Option<Self> {
         match *self {
             Self::Mutate {
@@ -183,6 +183,20 @@ impl Action {
                     resources: true,
                     access: false,
                 })
+            }
+            Self::Delete { name, .. } | Self::Create(name, _)
+                if name < RIDS.len() && rng.chance(60) =>
+            {
+                let ask = if rng.chance(60) {
+                    Ask::Subscribe(name)
+                } else {
+                    Ask::Get(name)
+                };
+                // The first clients are connected most of the time.
+                Some(Self::Ask(rng.below(3), ask))
+            }
+            Self::Regulate { name, .. } if name < RIDS.len() && rng.chance(25) => {
+                Some(Self::Ask(rng.below(3), Ask::UnsubscribeAny(name)))
             }
             Self::Regulate {
                 name, token, tell, ..
@@ -199,7 +213,8 @@ impl Action {
 }
 
 impl Profile {
-    fn action(&self, rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Action {
+    fn action(&self, rng: &mut Rng) -> Action {
+        let rid = |rng: &mut Rng| self.focus.number(rng);
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         let slot = rng.below(SLOTS);
         // Numbers beyond the resource IDs stand for any name.
@@ -216,9 +231,9 @@ impl Profile {
             5,
             1,
             8,
-            on(self.deletes, 3),
             on(self.deletes, 4),
-            on(!self.open, 6),
+            on(self.deletes, 8),
+            on(!self.open, 8),
             on(self.silent, 5),
             4,
             1,
@@ -226,7 +241,7 @@ impl Profile {
             1,
         ];
         match rng.weighted(&weights) {
-            0 => Action::Ask(slot, ask(rng, rid)),
+            0 => Action::Ask(slot, ask(rng, self.focus)),
             1 => {
                 let silent = self.silent && rng.chance(12);
                 Action::Mutate {
@@ -250,10 +265,12 @@ impl Profile {
             },
             8 => Action::Create(name, rng.next()),
             9 => {
-                let tell = *rng.pick(&[Tell::Reaccess, Tell::Reset, Tell::Nothing]);
+                let tell = [Tell::Reaccess, Tell::Reset, Tell::Nothing][rng.weighted(&[4, 3, 1])];
+                // Most clients have no token.
+                let token = if rng.chance(50) { 0 } else { rng.below(TOKENS) };
                 Action::Regulate {
                     name,
-                    token: rng.below(TOKENS),
+                    token,
                     tell,
                     roll: rng.next(),
                 }
@@ -274,7 +291,8 @@ impl Profile {
     }
 }
 
-fn ask(rng: &mut Rng, rid: &mut dyn FnMut(&mut Rng) -> usize) -> Ask {
+fn ask(rng: &mut Rng, focus: Focus) -> Ask {
+    let rid = |rng: &mut Rng| focus.number(rng);
     let method = *rng.pick(&METHODS);
     match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1]) {
         0 => Ask::Subscribe(rid(rng)),

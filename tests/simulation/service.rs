@@ -1,6 +1,7 @@
 //! The services: resources and their truth, who may do what, and what goes out over
 //! the broker when something changes.
 
+use super::changes::{Focus, KEYS, change_list, change_model, change_rows, value};
 use super::content::{Content, canonical};
 use super::query;
 use super::request::{Kind, Request};
@@ -76,8 +77,10 @@ pub struct Entry {
     pub disturbed: bool,
     /// A get request ever failed.
     pub failed: bool,
-    /// Every state that there was.
-    pub history: Vec<Content>,
+    /// Every state that there was, of a plain resource.
+    history: Vec<Content>,
+    /// Every list of rows that there was, of a query resource.
+    past_rows: Vec<Vec<Value>>,
 }
 
 /// A message on its way to the broker. Messages of one lane keep their order.
@@ -116,14 +119,16 @@ struct Change {
 pub struct Service {
     entries: BTreeMap<String, Entry>,
     changes: BTreeMap<String, Change>,
+    focus: Focus,
 }
 
 impl Service {
     /// Services with a first state drawn from a seed.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, focus: Focus) -> Self {
         let mut service = Self {
             entries: BTreeMap::new(),
             changes: BTreeMap::new(),
+            focus,
         };
         for rid in RIDS
             .iter()
@@ -136,7 +141,7 @@ impl Service {
                 _ if *rid == "q.0" => Shape::QueryCollection,
                 _ => Shape::QueryModel,
             };
-            let mut entry = Entry::new(shape, &mut rng);
+            let mut entry = Entry::new(shape, focus, &mut rng);
             for grant in &mut entry.grants {
                 *grant = Grant {
                     get: rng.chance(85),
@@ -172,7 +177,6 @@ impl Service {
                     .unwrap_or_default()
                     .to_owned();
                 if let Some(entry) = self.entry(&name) {
-                    entry.doubt = true;
                     entry.disturbed = true;
                 }
             }
@@ -188,7 +192,7 @@ impl Service {
     /// One name; a client's own ones come to life when they are first looked at.
     pub fn entry(&mut self, name: &str) -> Option<&mut Entry> {
         if name.starts_with("u.") && !self.entries.contains_key(name) {
-            let mut entry = Entry::new(Shape::Model, &mut Rng::new(0));
+            let mut entry = Entry::new(Shape::Model, self.focus, &mut Rng::new(0));
             entry.content = Some(Content::Model([("a".to_owned(), json!(1))].into()));
             entry.history = entry.content.iter().cloned().collect();
             self.entries.insert(name.to_owned(), entry);
@@ -222,6 +226,7 @@ impl Service {
 
     /// Changes a resource. Without events if `silent`, and then a reset is due.
     pub fn mutate(&mut self, name: &str, rng: &mut Rng, silent: bool) -> Vec<Sent> {
+        let focus = self.focus;
         let Some(entry) = self.entry(name) else {
             return Vec::new();
         };
@@ -235,13 +240,13 @@ impl Service {
         let mut sent = Vec::new();
         for _ in 0..rounds {
             match &mut entry.content {
-                Some(Content::Model(model)) => sent.push(change_model(name, model, rng)),
-                Some(Content::Collection(list)) => sent.push(change_list(name, list, rng)),
-                None if query => change_rows(&mut entry.rows, rng),
+                Some(Content::Model(model)) => sent.push(change_model(name, model, focus, rng)),
+                Some(Content::Collection(list)) => sent.push(change_list(name, list, focus, rng)),
+                None if query => change_rows(&mut entry.rows, focus, rng),
                 None => {}
             }
         }
-        entry.history.extend(entry.content.clone());
+        entry.remember();
         if silent {
             return Vec::new();
         }
@@ -294,6 +299,7 @@ impl Service {
 
     /// Creates a deleted resource anew, perhaps as another type.
     pub fn create(&mut self, name: &str, rng: &mut Rng) -> Vec<Sent> {
+        let focus = self.focus;
         let Some(entry) = self.entry(name) else {
             return Vec::new();
         };
@@ -307,8 +313,8 @@ impl Service {
                 _ => Shape::Model,
             };
         }
-        entry.content = Entry::new(entry.shape, rng).content;
-        entry.history.extend(entry.content.clone());
+        entry.content = Entry::new(entry.shape, focus, rng).content;
+        entry.remember();
         vec![Sent::event(name, "create", &Value::Null)]
     }
 
@@ -349,7 +355,7 @@ impl Service {
 }
 
 impl Entry {
-    fn new(shape: Shape, rng: &mut Rng) -> Self {
+    fn new(shape: Shape, focus: Focus, rng: &mut Rng) -> Self {
         let mut entry = Self {
             shape,
             content: None,
@@ -364,26 +370,44 @@ impl Entry {
             disturbed: false,
             failed: false,
             history: Vec::new(),
+            past_rows: Vec::new(),
         };
         let count = rng.below(4);
         match shape {
             Shape::Model => {
                 let values = KEYS[..count]
                     .iter()
-                    .map(|key| ((*key).to_owned(), value(rng)));
+                    .map(|key| ((*key).to_owned(), value(focus, rng)));
                 entry.content = Some(Content::Model(values.collect()));
             }
             Shape::Collection => {
                 entry.content = Some(Content::Collection(
-                    (0..count).map(|_| value(rng)).collect(),
+                    (0..count).map(|_| value(focus, rng)).collect(),
                 ));
             }
             Shape::QueryModel | Shape::QueryCollection => {
-                entry.rows = (0..=count).map(|_| value(rng)).collect();
+                entry.rows = (0..=count).map(|_| value(focus, rng)).collect();
             }
         }
-        entry.history.extend(entry.content.clone());
+        entry.remember();
         entry
+    }
+
+    fn remember(&mut self) {
+        self.history.extend(self.content.clone());
+        self.past_rows.push(self.rows.clone());
+    }
+
+    /// Every state that a resource of this name ever had.
+    pub fn past(&self, query: Option<&str>) -> Vec<Content> {
+        if !self.is_query() {
+            return self.history.clone();
+        }
+        let windows = self
+            .past_rows
+            .iter()
+            .map(|rows| query::window(self.shape, rows, query));
+        windows.collect()
     }
 
     /// Whether this is a query resource.
@@ -395,83 +419,6 @@ impl Entry {
         self.content
             .as_ref()
             .map_or(Value::Null, |content| Value::Object(content.to_result()))
-    }
-}
-
-const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
-
-/// A value of any kind; references go to anything that has a name.
-fn value(rng: &mut Rng) -> Value {
-    let rid = *rng.pick(&RIDS);
-    match rng.weighted(&[24, 8, 4, 4, 34, 3, 8, 6, 5, 4]) {
-        0 => json!(rng.below(5)),
-        1 => json!(rng.pick(&["x", "<b>&amp;</b>", "\u{2028}", "ä\"\\\n", ""])),
-        2 => json!(null),
-        3 => json!(1.0),
-        4 => json!({"rid": rid}),
-        5 => json!({"rid": rid, "soft": false}),
-        6 => json!({"rid": rid, "soft": true}),
-        7 => json!({"data": {"rid": rid, "n": [rng.below(3)]}}),
-        8 => json!({"data": [rng.below(3), {"rid": rid}]}),
-        _ => json!({"data": rng.below(3)}),
-    }
-}
-
-fn change_model(name: &str, model: &mut BTreeMap<String, Value>, rng: &mut Rng) -> Sent {
-    let mut values = serde_json::Map::new();
-    for _ in 0..=rng.below(2) {
-        let key = *rng.pick(&KEYS);
-        if rng.chance(30) {
-            // May be a delete action for what is not there, which changes nothing.
-            model.remove(key);
-            values.insert(key.to_owned(), json!({"action": "delete"}));
-        } else {
-            let value = value(rng);
-            model.insert(key.to_owned(), value.clone());
-            values.insert(key.to_owned(), value);
-        }
-    }
-    if rng.chance(20)
-        && let Some((key, value)) = model.first_key_value()
-    {
-        // Unchanged members may stand in an event.
-        values.insert(key.clone(), value.clone());
-    }
-    let payload = if rng.chance(15) {
-        json!(values)
-    } else {
-        json!({"values": values})
-    };
-    Sent::event(name, "change", &payload)
-}
-
-fn change_list(name: &str, list: &mut Vec<Value>, rng: &mut Rng) -> Sent {
-    let grow = list.is_empty() || (list.len() < 6 && rng.chance(55));
-    if grow {
-        let (idx, value) = (rng.below(list.len() + 1), value(rng));
-        list.insert(idx, value.clone());
-        let mut payload = json!({"value": value, "idx": idx});
-        if idx == 0 && rng.chance(50) {
-            payload = json!({"value": value});
-        }
-        return Sent::event(name, "add", &payload);
-    }
-    let idx = rng.below(list.len());
-    list.remove(idx);
-    Sent::event(name, "remove", &json!({"idx": idx}))
-}
-
-fn change_rows(rows: &mut Vec<Value>, rng: &mut Rng) {
-    for _ in 0..=rng.below(2) {
-        let grow = rows.is_empty() || (rows.len() < 7 && rng.chance(50));
-        if grow {
-            rows.insert(rng.below(rows.len() + 1), value(rng));
-        } else if rng.chance(60) {
-            rows.remove(rng.below(rows.len()));
-        } else {
-            let row = rng.below(rows.len());
-            rows[row] = value(rng);
-        }
     }
 }
 
@@ -489,7 +436,7 @@ pub fn same(a: &Content, b: &Content) -> bool {
 
 #[test]
 fn events_describe_the_change() {
-    let mut service = Service::new(3);
+    let mut service = Service::new(3, super::changes::EVERYWHERE);
     let mut rng = Rng::new(9);
     for name in ["m.0", "m.1", "c.0", "c.1"] {
         for _ in 0..200 {
@@ -525,7 +472,7 @@ fn events_describe_the_change() {
 
 #[test]
 fn a_query_answer_tells_the_change_at_the_event() {
-    let mut service = Service::new(5);
+    let mut service = Service::new(5, super::changes::EVERYWHERE);
     let mut rng = Rng::new(1);
     let before = service.truth("q.0", Some("l=9")).unwrap();
     let sent = service.mutate("q.0", &mut rng, false);
@@ -555,7 +502,7 @@ fn a_query_answer_tells_the_change_at_the_event() {
 
 #[test]
 fn silent_changes_and_deletion_leave_doubt() {
-    let mut service = Service::new(5);
+    let mut service = Service::new(5, super::changes::EVERYWHERE);
     let mut rng = Rng::new(1);
     assert!(service.mutate("m.0", &mut rng, true).is_empty());
     assert!(service.delete("c.0", true).is_empty());

@@ -2,12 +2,13 @@
 //! virtual clock, and what must hold at every step.
 
 use super::broker::{Broker, Lanes};
-use super::client::{Client, Pending, WebClient};
+use super::client::{Client, Pending};
 use super::ledger::{AccessKey, Open, Outcome};
 use super::request::{self, Kind, Request, Style};
 use super::rng::Rng;
 use super::script::{Profile, SLOTS, WEB_SLOTS};
 use super::service::{Sent, Service};
+use super::web::WebClient;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -89,7 +90,7 @@ impl World {
             seed: [seed, 1, 2, 3],
             write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
         };
-        let mut service = Service::new(seed);
+        let mut service = Service::new(seed, profile.focus);
         if profile.open {
             service.open_up();
         }

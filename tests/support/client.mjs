@@ -9,7 +9,10 @@ const open = new Set();
 
 /** A ResClient that is quick to reconnect and to unsubscribe. */
 export function newClient(url) {
-  const client = new ResClient(() => new WebSocket(url), {
+  // Message by message, as browsers do it: ResClient takes up the answer to a call only
+  // after the message was handled, and must have done so when the next one comes.
+  const connect = () => new WebSocket(url, { allowSynchronousEvents: false });
+  const client = new ResClient(connect, {
     reconnectDelay: 50,
     unsubscribeDelay: 50,
   });

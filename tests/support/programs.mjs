@@ -1,7 +1,7 @@
 // Child processes of the tests: broker, gateway and example services, each on a port
 // that the system chose, none of which outlives the test process.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -18,13 +18,13 @@ process.on("exit", () => running.forEach((program) => program.child.kill("SIGKIL
 
 /** A child process and everything that it printed. */
 class Program {
-  constructor(file, args) {
+  constructor(file, args, options = {}) {
     if (file.includes("/") && !existsSync(file)) {
       throw new Error(`${file} does not exist; \`make build\` makes the gateway and the examples`);
     }
     this.name = file.split("/").at(-1);
     this.output = "";
-    this.child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     this.exited = new Promise((resolve) => {
       this.child.on("error", (error) => resolve(`did not start: ${error.message}`));
       this.child.on("exit", (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
@@ -165,6 +165,32 @@ export async function startExample(name, broker, gateway) {
   const example = new Program(join(TARGET, "examples", name), args);
   [, example.page] = await example.says(/open (http:\S+)/);
   return example;
+}
+
+/** Whether there is a Go tool chain to build services with. */
+export function hasGo() {
+  return spawnSync("go", ["version"]).status === 0;
+}
+
+/** Builds the Go service in a directory beside this one; the result is the program. */
+export async function buildGo(name) {
+  const file = join(TARGET, "go", name);
+  // The versions are those of go.mod and go.sum, with the Go that is there.
+  const env = { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local", GOWORK: "off" };
+  const cwd = join(ROOT, "tests", name);
+  const compiler = new Program("go", ["build", "-o", file, "."], { cwd, env });
+  const how = await compiler.exited;
+  if (how !== "ended with code 0") {
+    throw new Error(`go build in tests/${name} ${how}; it printed:\n${compiler.output}`);
+  }
+  return file;
+}
+
+/** Starts a Go service, which says so when it serves. */
+export async function startGoService(file, broker) {
+  const service = new Program(file, [broker.url]);
+  await service.says(/^serving$/m);
+  return service;
 }
 
 /** Stops everything that still runs. */

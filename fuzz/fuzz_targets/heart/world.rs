@@ -56,7 +56,7 @@ impl World {
             api_path: "/api/".into(),
             request_timeout: 3000,
             seed: [7, 1, 2, u64::from(kind)],
-            write_head: |_, _| {},
+            write_head: |_, _, _| {},
         });
         let mut world = Self {
             gateway,

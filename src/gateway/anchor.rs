@@ -1,0 +1,60 @@
+//! Hints at who holds a subscription, so that most that lose a holder need not be searched
+//! for the others.
+//!
+//! Each subscription remembers the place of the parent that brought it. Hints are checked
+//! when they are used and may be out of date: a chain of true ones that ends at a direct
+//! subscription proves that all in it are held, a broken one proves nothing.
+
+use super::Gateway;
+use super::subscription::{State, SubKey};
+
+/// Hints that are followed before a search is the better choice.
+const LONGEST_CHAIN: usize = 64;
+
+impl Gateway {
+    /// Remembers the parent that has just begun to hold a subscription, unless others do
+    /// already: the first one is nearest to what is held directly.
+    pub(super) fn hint_parent(&mut self, child: SubKey, parent: SubKey) {
+        let child = &mut self.subs.arena[child];
+        if child.sent_refs + child.unsent_refs == 1 {
+            child.parent = parent.index();
+        }
+    }
+
+    /// Whether a subscription is known to be held by what the client holds, without a
+    /// search. `false` proves nothing.
+    pub(super) fn is_known_to_be_held(&self, key: SubKey) -> bool {
+        let mut at = key;
+        for _ in 0..LONGEST_CHAIN {
+            let sub = &self.subs.arena[at];
+            if !sub.sent {
+                return false;
+            }
+            if sub.direct > 0 {
+                return true;
+            }
+            let Some(parent) = self.subs.arena.key_at(sub.parent) else {
+                return false;
+            };
+            if self.subs.arena[parent].client != sub.client || !self.is_parent(parent, at) {
+                return false;
+            }
+            at = parent;
+        }
+        false
+    }
+
+    /// Whether the content that the client holds of one subscription references another.
+    fn is_parent(&self, parent: SubKey, child: SubKey) -> bool {
+        let sub = &self.subs.arena[parent];
+        let in_step = sub.lag.as_ref().is_none_or(|lag| lag.applied == lag.step);
+        // While an update is half done, what is referenced is not simply the content's.
+        if !sub.sent || sub.state != State::Ready || !in_step {
+            return false;
+        }
+        let alias = self.subs.arena[child].alias;
+        let id = &self.cache.aliases[alias].text;
+        self.content(parent)
+            .is_some_and(|content| content.has_reference(id))
+    }
+}
