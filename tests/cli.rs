@@ -12,7 +12,19 @@ use std::process::{Command, Output, Stdio};
 const NO_BROKER: &str = "nats://127.0.0.1:1";
 
 fn tidegate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tidegate"))
+    tidegate_with(&[], arguments)
+}
+
+/// Runs with these variables, and without those of whoever runs the tests.
+fn tidegate_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let foreign = std::env::vars_os().map(|(name, _)| name);
+    let foreign = foreign.filter(|name| name.as_encoded_bytes().starts_with(b"TIDEGATE_"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    for name in foreign {
+        command.env_remove(name);
+    }
+    command
+        .envs(variables.iter().copied())
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -288,6 +300,67 @@ fn flags_win_over_the_file() {
         1,
         "--addr: \"y\" is not an IP address; give an IPv4 or IPv6 address, or an empty text for \
          all",
+    );
+}
+
+#[test]
+fn flags_win_over_the_environment_which_wins_over_the_file() {
+    let path = file(
+        "environment",
+        r#"{"natsUrl":"nats://127.0.0.1:x","port":"y"}"#,
+    );
+    let said = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let output = tidegate_with(variables, arguments);
+        assert_eq!(output.status.code(), Some(1), "{variables:?} {arguments:?}");
+        stderr(&output)
+    };
+    // The file's values are not looked at where others replace them, but for their kind.
+    let wrong_kind = said(&[("TIDEGATE_CONFIG", &path), ("TIDEGATE_PORT", "1")], &[]);
+    assert!(wrong_kind.contains("\"port\" in "), "{wrong_kind}");
+
+    let path = file("environment", r#"{"apiEncoding":"xml"}"#);
+    let named = [("TIDEGATE_CONFIG", &*path)];
+    assert!(said(&named, &["-n", NO_BROKER]).contains("\"xml\" is not"));
+    let both = [named[0], ("TIDEGATE_APIENCODING", "csv")];
+    let line = said(&both, &["-n", NO_BROKER]);
+    assert!(
+        line.starts_with("tidegate: TIDEGATE_APIENCODING: \"csv\" is not"),
+        "{line}"
+    );
+    let line = said(&both, &["--apiencoding=toml", "-n", NO_BROKER]);
+    assert!(
+        line.starts_with("tidegate: --apiencoding: \"toml\" is not"),
+        "{line}"
+    );
+    // An empty variable says nothing, and neither does the file's rival on the line.
+    let other = file("environment-2", r#"{"apiEncoding":"yaml"}"#);
+    let empty = [named[0], ("TIDEGATE_APIENCODING", "")];
+    assert!(said(&empty, &["-c", &other]).contains("\"yaml\" is not"));
+}
+
+#[test]
+fn a_created_file_holds_nothing_of_the_environment() {
+    let path = directory("environment-create").join("new.json");
+    let path = path.to_str().expect("text");
+    let variables = [
+        ("TIDEGATE_NATS", "nats://me:hush@127.0.0.1:1"),
+        ("TIDEGATE_TYPO", "1"),
+    ];
+    let output = tidegate_with(&variables, &["-c", path, "-w", "/ws"]);
+    let log = stderr(&output);
+    assert!(
+        log.contains("127.0.0.1:1"),
+        "the variable is in force: {log}"
+    );
+    assert!(
+        log.contains("[WRN] TIDEGATE_TYPO stands for no option"),
+        "{log}"
+    );
+    let text = fs::read_to_string(path).expect("it is created");
+    assert!(text.contains("\"wsPath\": \"/ws\""), "{text}");
+    assert!(
+        text.contains("\"natsUrl\": \"nats://127.0.0.1:4222\""),
+        "{text}"
     );
 }
 

@@ -126,8 +126,9 @@ fn check_paths(text: &str) {
         call,
         &serde_json::json!({"resource":{"rid":text}}).to_string(),
     );
-    let location = response.and_then(|response| response.location);
-    let location = location.expect("the answer leads to the resource");
+    let fields = response.expect("the call is answered").fields;
+    let location = fields.iter().find(|(name, _)| *name == "Location");
+    let (_, location) = location.expect("the answer leads to the resource");
     assert!(
         location
             .chars()
@@ -158,12 +159,7 @@ struct Web {
 impl Web {
     fn new() -> Self {
         let mut web = Self {
-            gateway: Gateway::new(Options {
-                api_path: "/api/".into(),
-                request_timeout: 3000,
-                seed: [1, 2, 3, 4],
-                write_head: |_, _, _| {},
-            }),
+            gateway: Gateway::new(Options::default()),
             out: Outbox::default(),
         };
         let limits = BrokerLimits {

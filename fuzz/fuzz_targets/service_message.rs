@@ -68,8 +68,8 @@ fuzz_target!(|data: &[u8]| {
                 return;
             };
             let Ok(changes) = changes else { return };
-            assert!(changes.is_sorted_by(|a, b| a.0 < b.0));
-            for (_, change) in &changes {
+            assert!(changes.changes.is_sorted_by(|a, b| a.0 < b.0));
+            for (_, change) in &changes.changes {
                 if let Change::Set(value) = change {
                     check_value(value);
                 }
@@ -215,7 +215,9 @@ fn check<T>(answer: Result<T, Error>, payload: &[u8], look: impl FnOnce(T, &Json
 
 fn check_call(answer: Result<CallResult<'_>, Error>, payload: &[u8]) {
     match &answer {
-        Ok(CallResult::Resource(rid)) => assert!(Rid::parse(rid).is_some()),
+        Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)) => {
+            assert!(Rid::parse(rid).is_some())
+        }
         Ok(CallResult::Payload(raw)) => check_text(raw),
         Err(_) => {}
     }

@@ -24,24 +24,28 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
   -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
       --alloworigin <origin>  origin that browsers may call from (default *, may be
                               repeated)
+  -u, --headauth <method>     resource method called before each HTTP request
+  -t, --wsheadauth <method>   resource method called before each WebSocket opens
+      --apiencoding <type>    encoding of the HTTP API: json (default), jsonflat
+      --putmethod <name>      method that PUT calls; likewise --deletemethod <name>
+                              and --patchmethod <name>
+      --resetthrottle <n>     most requests of a reset at once (default 0: all)
+      --referencethrottle <n> most get requests of a tree at once (default 0: all)
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
   -D, --debug                 log what happens inside
-  -V, --trace                 log every message between gateway and services
-      -DV                     both
+  -V, --trace                 log messages between gateway and services (-DV: both)
   -h, --help                  show this text
   -v, --version               show the version
 
-A flag wins over the same option in the file. A switch is turned off with =false.
+A flag wins over the environment (TIDEGATE_NATS for --nats and so on), and that over
+the file. A switch is turned off with =false.
 
 Known from Resgate, and refused by this version if set to anything but the default:
-  -u, --headauth <method>     -t, --wsheadauth <method>   -m, --metricsport <port>
-      --apiencoding <type>        --wscompression             --putmethod <name>
-      --deletemethod <name>       --patchmethod <name>        --resetthrottle <n>
-      --referencethrottle <n>     --tls                       --tlscert <file>
-      --tlskey <file>             --creds <file>              --natscert <file>
-      --natskey <file>            --natsrootca <file>
+  -m, --metricsport <port>        --wscompression             --tls
+      --tlscert <file>            --tlskey <file>             --creds <file>
+      --natscert <file>           --natskey <file>            --natsrootca <file>
 ";
 
 /// What the command line asks for.
@@ -224,31 +228,43 @@ fn switch(pico: &mut pico_args::Arguments, flag: &'static str) -> Result<Option<
     };
     match last.to_str().and_then(truth) {
         Some(value) => Ok(Some(value)),
-        None => Err(not_a_switch(flag, &last)),
+        None => Err(not_a_switch(Place::Flag(flag), &last)),
     }
 }
 
-fn not_a_switch(flag: &'static str, value: &OsStr) -> Error {
+fn not_a_switch(place: Place, value: &OsStr) -> Error {
+    let advice = match place {
+        Place::Flag(flag) => format!("write {flag} or {flag}=false"),
+        _ => "give true or false".to_owned(),
+    };
     Error::Invalid {
-        place: Place::Flag(flag),
-        reason: format!("{value:?} is not a truth value; write {flag} or {flag}=false"),
+        place,
+        reason: format!("{value:?} is not a truth value; {advice}"),
     }
 }
 
 /// The value of an option from all its occurrences, of which there is at least one.
 fn value(spec: &'static Spec, given: Vec<OsString>) -> Result<Value, Error> {
-    let invalid = |reason: String| Error::Invalid {
-        place: Place::Flag(spec.flag),
-        reason,
-    };
+    let place = || Place::Flag(spec.flag);
     let mut texts = Vec::with_capacity(given.len());
     for text in given {
-        texts.push(text.into_string().map_err(|text| {
-            invalid(format!(
-                "{text:?} is not valid UTF-8; use UTF-8 characters only"
-            ))
+        texts.push(text.into_string().map_err(|text| Error::Invalid {
+            place: place(),
+            reason: format!("{text:?} is not valid UTF-8; use UTF-8 characters only"),
         })?);
     }
+    typed(spec, texts, place)
+}
+
+/// The value of an option from texts, of which the last counts unless it takes several.
+///
+/// # Errors
+/// [`Error::Invalid`] at the place, if a text is not of the option's kind.
+pub(super) fn typed(
+    spec: &'static Spec,
+    texts: Vec<String>,
+    place: impl Fn() -> Place,
+) -> Result<Value, Error> {
     let last = texts.last().map(String::as_str).unwrap_or_default();
     Ok(match spec.kind {
         Kind::Text if spec.key == Setting::AllowOrigin => Value::Text(texts.join(";").into()),
@@ -256,14 +272,15 @@ fn value(spec: &'static Spec, given: Vec<OsString>) -> Result<Value, Error> {
         Kind::List => Value::List(texts),
         Kind::Switch => match truth(last) {
             Some(value) => Value::Switch(value),
-            None => return Err(not_a_switch(spec.flag, OsStr::new(last))),
+            None => return Err(not_a_switch(place(), OsStr::new(last))),
         },
         Kind::Number(min, max) => match integer(last) {
             Some(number) if (min..=max).contains(&number) => Value::Number(number),
             _ => {
-                return Err(invalid(format!(
-                    "{last:?} is not a whole number from {min} to {max}; give one"
-                )));
+                return Err(Error::Invalid {
+                    place: place(),
+                    reason: format!("{last:?} is not a whole number from {min} to {max}; give one"),
+                });
             }
         },
     })

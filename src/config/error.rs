@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub enum Place {
     /// A flag of the command line, with its dashes.
     Flag(&'static str),
+    /// A variable of the environment.
+    Variable(String),
     /// A member of the configuration file.
     Member {
         /// The file.
@@ -22,6 +24,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Flag(flag) => f.write_str(flag),
+            Place::Variable(name) => f.write_str(name),
             Place::Member { path, member } => write!(f, "\"{member}\" in {}", path.display()),
         }
     }

@@ -1,11 +1,11 @@
-//! Command line, configuration file and the one validated [`Config`].
+//! Command line, environment, configuration file and the one validated [`Config`].
 //!
 //! Values are merged in layers, each over the one before: defaults, the file, the
-//! command line. The environment will come between the last two. Only then the
-//! checks run, once, so that a wrong value in the file does no harm if a flag replaces
-//! it.
+//! environment, the command line. Only then the checks run, once, so that a wrong value in
+//! the file does no harm if a flag replaces it.
 
 mod args;
+mod environment;
 mod error;
 mod file;
 mod options;
@@ -51,6 +51,8 @@ pub struct Config {
     pub debug: bool,
     /// Log the messages between gateway and services.
     pub trace: bool,
+    /// Messages taken from NATS in one turn of the loop; at least 1.
+    pub buffer_size: u32,
     /// Address to listen on; `None` is all of both IP versions.
     pub addr: Option<IpAddr>,
     /// Port to listen on, never 0.
@@ -146,13 +148,18 @@ pub enum Command {
     },
 }
 
-/// Reads the arguments that follow the program's name, and the file that they name. If
-/// there is no such file, it is created with the values in force, once they have passed
-/// the checks; if that fails, a warning says so.
+/// Reads the arguments that follow the program's name, the environment's variables, and
+/// the file that either names. If there is no such file, it is created once the values in
+/// force have passed the checks; if that fails, a warning says so. A created file holds
+/// the defaults and the flags. What the environment says is left out: it may be a secret,
+/// and would stay in force after the variable has changed.
 ///
 /// # Errors
-/// Whatever is wrong with the arguments, the file or a value.
-pub fn load(arguments: Vec<OsString>) -> Result<Command, Error> {
+/// Whatever is wrong with the arguments, the environment, the file or a value.
+pub fn load(
+    arguments: Vec<OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Command, Error> {
     let arguments = args::parse(arguments)?;
     if arguments.help {
         return Ok(Command::Help);
@@ -160,26 +167,33 @@ pub fn load(arguments: Vec<OsString>) -> Result<Command, Error> {
     if arguments.version {
         return Ok(Command::Version);
     }
-    let path = arguments.config.as_deref();
+    let mut environment = environment::parse(environment)?;
+    let path = arguments
+        .config
+        .as_deref()
+        .or(environment.config.as_deref());
     let mut settings = Settings::new(path.unwrap_or(Path::new("")));
     let mut missing = None;
     if let Some(path) = path {
         match file::read(path)? {
             Some(bytes) => file::apply(path, bytes, &mut settings)?,
-            None => missing = Some(path),
+            None => missing = Some((path, settings.clone())),
         }
     }
+    environment.apply(&mut settings);
     arguments.apply(&mut settings);
     let mut warnings = Vec::new();
     let config = Box::new(validate::validate(&settings, &mut warnings)?);
-    if let Some(path) = missing
-        && let Err(error) = file::create(path, &settings)
-    {
-        warnings.push(format!(
-            "cannot create the configuration file {}: {error}; running without it",
-            path.display()
-        ));
+    if let Some((path, mut written)) = missing {
+        arguments.apply(&mut written);
+        if let Err(error) = file::create(path, &written) {
+            warnings.push(format!(
+                "cannot create the configuration file {}: {error}; running without it",
+                path.display()
+            ));
+        }
     }
+    warnings.append(&mut environment.warnings);
     Ok(Command::Run { config, warnings })
 }
 
@@ -208,7 +222,7 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_debug_output() {
         let arguments = ["-n", "nats://user:hush@h"].map(OsString::from);
-        let command = load(arguments.into()).expect("valid");
+        let command = load(arguments.into(), []).expect("valid");
         let shown = format!("{command:?}");
         assert!(shown.contains("port: 8080"), "{shown}");
         assert!(!shown.contains("hush"), "{shown}");

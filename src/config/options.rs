@@ -179,6 +179,7 @@ enum Origin {
     Default,
     /// The file, with the name of the member as this table spells it.
     File(&'static str),
+    Variable,
     Flag,
 }
 
@@ -213,8 +214,17 @@ impl Settings {
         self.values[key as usize] = (value, Origin::File(name));
     }
 
+    /// Takes a value from the environment.
+    pub(super) fn set_from_variable(&mut self, key: Setting, value: Value) {
+        self.set_over_file(key, value, Origin::Variable);
+    }
+
     /// Takes a value from the command line.
     pub(super) fn set_from_flag(&mut self, key: Setting, value: Value) {
+        self.set_over_file(key, value, Origin::Flag);
+    }
+
+    fn set_over_file(&mut self, key: Setting, value: Value, origin: Origin) {
         let value = match key.spec().blank {
             // As in Resgate, where `-p 0` leaves the file's port in force.
             Blank::Default if key == Setting::Port && is_blank(&value) => return,
@@ -222,7 +232,7 @@ impl Settings {
             Blank::Unsets if is_blank(&value) => Value::Unset,
             _ => value,
         };
-        self.values[key as usize] = (value, Origin::Flag);
+        self.values[key as usize] = (value, origin);
     }
 
     /// The value in force.
@@ -267,6 +277,7 @@ impl Settings {
                 path: self.path.clone(),
                 member,
             },
+            Origin::Variable => Place::Variable(key.variable()),
             Origin::Flag | Origin::Default if !spec.flag.is_empty() => Place::Flag(spec.flag),
             _ => Place::Flag(spec.member),
         }

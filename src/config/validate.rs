@@ -16,18 +16,10 @@ const UNSUPPORTED: &[Setting] = &[
     Setting::NatsKey,
     Setting::NatsRootCas,
     Setting::MetricsPort,
-    Setting::ApiEncoding,
-    Setting::HeaderAuth,
-    Setting::WsHeaderAuth,
-    Setting::PutMethod,
-    Setting::DeleteMethod,
-    Setting::PatchMethod,
     Setting::Tls,
     Setting::TlsCert,
     Setting::TlsKey,
     Setting::WsCompression,
-    Setting::ResetThrottle,
-    Setting::ReferenceThrottle,
 ];
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
@@ -37,7 +29,7 @@ const UNSUPPORTED: &[Setting] = &[
 pub(super) fn validate(settings: &Settings, warnings: &mut Vec<String>) -> Result<Config, Error> {
     let config = Checker { settings, warnings }.config()?;
     for &key in UNSUPPORTED {
-        if !is_default(settings.value(key), &key.spec().default) {
+        if *settings.value(key) != key.spec().default {
             return Err(Error::Unsupported {
                 place: settings.place(key),
                 default: written(&key.spec().default),
@@ -45,14 +37,6 @@ pub(super) fn validate(settings: &Settings, warnings: &mut Vec<String>) -> Resul
         }
     }
     Ok(config)
-}
-
-/// `apiEncoding` is the one text among them whose letter case does not matter.
-fn is_default(value: &Value, default: &Value) -> bool {
-    match (value, default) {
-        (Value::Text(value), Value::Text(default)) => value.eq_ignore_ascii_case(default),
-        _ => value == default,
-    }
 }
 
 /// A default as a user would write it.
@@ -89,6 +73,7 @@ impl Checker<'_> {
             request_timeout: self.request_timeout(),
             debug: settings.switch(Setting::Debug),
             trace: settings.switch(Setting::Trace),
+            buffer_size: self.count(Setting::BufferSize),
             addr: self.addr()?,
             port,
             ws_path: self.url_path(Setting::WsPath),

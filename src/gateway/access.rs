@@ -125,7 +125,17 @@ impl Gateway {
             return;
         };
         let same_token = client.token_serial == request.token;
-        let verdict = answer.and_then(|payload| service::access(&payload));
+        let is_http = client.is_http();
+        let verdict = match &answer {
+            Ok(payload) => service::access(payload),
+            Err(error) => Err(error.clone()),
+        };
+        if let Ok(payload) = &answer
+            && is_http
+            && self.heed_meta(request.client.key, payload, verdict.as_ref().err(), None)
+        {
+            return;
+        }
         let lasting = match &verdict {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
@@ -189,19 +199,16 @@ impl Gateway {
         self.queue_job(Job::Reaccess(key));
     }
 
-    pub(super) fn send_reaccess(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get(key) else {
-            return;
-        };
+    pub(super) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
+        let sub = self.subs.arena.get(key)?;
         if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
-            return;
+            return None;
         }
         if !matches!(sub.access, AccessState::Unknown) {
-            return self.require_access(key, Use::Reaccess);
+            self.require_access(key, Use::Reaccess);
+            return None;
         }
-        if let Some(pending) = self.ask_access_of(key, Use::Reaccess) {
-            self.mark_background(pending);
-        }
+        self.ask_access_of(key, Use::Reaccess)
     }
 
     fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
@@ -254,12 +261,7 @@ mod tests {
 
     #[test]
     fn events_are_subscribed_before_access_is_asked() {
-        let mut gateway = Gateway::new(Options {
-            api_path: "/api/".into(),
-            request_timeout: 3_000,
-            seed: [1, 2, 3, 4],
-            write_head: |_, _, _| {},
-        });
+        let mut gateway = Gateway::new(Options::default());
         let mut out = Outbox::default();
         let (now, client) = (Time(0), ClientKey(0));
         let limits = BrokerLimits {

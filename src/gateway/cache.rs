@@ -6,6 +6,7 @@ use super::delay::TimerKey;
 use super::requests::{Answer, Pending};
 use super::reset::Refresh;
 use super::subscription::SubKey;
+use super::throttle::{ResetThrottle, TreeThrottle};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::collections::{BTreeMap, VecDeque};
@@ -48,9 +49,9 @@ pub enum Held {
     /// Cached content that was to be handed to a new subscription.
     Take(SubKey),
     /// A reset of its resources.
-    Reset,
+    Reset(Option<Key<ResetThrottle>>),
     /// Access that was to be asked again for all its subscriptions.
-    Reaccess,
+    Reaccess(Option<Key<ResetThrottle>>),
 }
 
 /// A loaded resource: a name with a normalised query.
@@ -76,6 +77,8 @@ pub struct Alias {
     pub loading: bool,
     /// A reset came while it was loading.
     pub stale: bool,
+    /// The tree whose throttle its get request has a place of.
+    pub tree: Option<Key<TreeThrottle>>,
     pub subs: Vec<SubKey>,
     /// Its places among the aliases of its name and of its resource.
     pub name_slot: u32,

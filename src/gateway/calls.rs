@@ -118,11 +118,24 @@ impl Gateway {
             Err(error) => Err(error.clone()),
         };
         let result = match result {
+            Ok(CallResult::OldResource(rid)) => {
+                self.deprecated.old_new(&self.cache.names[call.name].text);
+                Ok(CallResult::Resource(rid))
+            }
             Ok(CallResult::Payload(_)) if call.kind == CallKind::New => {
                 Err(Error::internal("non-resource response on new request"))
             }
             result => result,
         };
+        let rid = match &result {
+            Ok(CallResult::Resource(rid)) => Some(&**rid),
+            _ => None,
+        };
+        if let (Ok(payload), Reply::Web) = (&answer, call.reply)
+            && self.heed_meta(call.client.key, payload, result.as_ref().err(), rid)
+        {
+            return;
+        }
         match (result, call.reply) {
             (Err(error), reply) => self.reply_error(call.client, reply, &error),
             (Ok(CallResult::Payload(payload)), Reply::Client(id)) => {
@@ -131,14 +144,14 @@ impl Gateway {
             (Ok(CallResult::Payload(payload)), Reply::Web) => {
                 self.reply_web_payload(call.client.key, payload);
             }
-            (Ok(CallResult::Resource(rid)), Reply::Client(id)) => {
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), Reply::Client(id)) => {
                 if dialect == Dialect::V1_1 && call.kind != CallKind::New {
                     self.reply_rid(call.client.key, id, &rid);
                 } else {
                     self.want(call.client.key, &rid, Want::Resource(id));
                 }
             }
-            (Ok(CallResult::Resource(rid)), Reply::Web) => {
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), Reply::Web) => {
                 self.reply_web_location(call.client.key, &rid);
             }
         }

@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn change(content: &mut Content, payload: &str) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
-        let changes = content.effective(service::change(payload).unwrap());
+        let changes = content.effective(service::change(payload).unwrap().changes);
         content.apply(&StepKind::Change(changes), 2)
     }
 
@@ -347,7 +347,7 @@ mod tests {
         let content = content(r#"{"model":{"a":1,"b":"x"}}"#);
         let changes =
             service::change(r#"{"values":{"a":1,"b":"y","c":{"action":"delete"},"d":null}}"#);
-        let effective = content.effective(changes.unwrap());
+        let effective = content.effective(changes.unwrap().changes);
         let names: Vec<_> = effective.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["b", "d"]);
     }

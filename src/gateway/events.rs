@@ -90,8 +90,12 @@ impl Gateway {
         let content = &self.cache.resources[key].content;
         let kind = match (event, content.length()) {
             ("change", None) => {
-                let changes = service::change(payload).map_err(|error| error.to_string())?;
-                let changes = content.effective(changes);
+                let event = service::change(payload).map_err(|error| error.to_string())?;
+                let changes = content.effective(event.changes);
+                if event.is_old {
+                    let name = &self.cache.names[self.cache.resources[key].name].text;
+                    self.deprecated.old_change(name);
+                }
                 if changes.is_empty() {
                     return Ok(());
                 }
@@ -317,11 +321,13 @@ impl Gateway {
         before: Option<&Rc<Content>>,
     ) -> bool {
         let client = self.subs.arena[key].client;
-        let mut children = Vec::new();
+        let (mut children, mut tree) = (Vec::new(), None);
         for rid in &update.steps[at].added {
-            if let Some(child) = self.subscribe(client, rid) {
+            if let Some(child) = self.subscribe(client, rid, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
+                let lag = self.subs.arena[child].lag.as_ref();
+                tree = tree.or(lag.and_then(|lag| lag.tree));
                 children.push(child);
             }
         }

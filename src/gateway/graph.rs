@@ -6,10 +6,12 @@
 //! resource that only the latter hold is one that the client does not have any more.
 
 use super::Gateway;
+use super::arena::Key;
 use super::cache::{Alias, AliasKey};
 use super::content::Content;
 use super::outbox::ClientKey;
 use super::subscription::{AccessState, Lag, State, Sub, SubKey};
+use super::throttle::TreeThrottle;
 use super::work::Work;
 use crate::res::rid::{Rid, has_cid_tag};
 use hashbrown::{HashMap, HashSet};
@@ -34,7 +36,12 @@ impl Gateway {
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
     ///
     /// `None` when the ID is not valid.
-    pub(super) fn subscribe(&mut self, client: ClientKey, rid: &str) -> Option<SubKey> {
+    pub(super) fn subscribe(
+        &mut self,
+        client: ClientKey,
+        rid: &str,
+        tree: Option<Key<TreeThrottle>>,
+    ) -> Option<SubKey> {
         let alias = self.intern_alias(client, rid)?;
         if let Some(sub) = self.subs.find(client, alias) {
             return Some(sub);
@@ -65,6 +72,7 @@ impl Gateway {
         }
         self.cache.aliases[alias].subs.push(key);
         self.hold_name(self.cache.aliases[alias].name);
+        self.join_tree(key, tree);
         self.work.push_back(Work::Load(key));
         Some(key)
     }
@@ -84,6 +92,7 @@ impl Gateway {
             resource: None,
             loading: false,
             stale: false,
+            tree: None,
             subs: Vec::new(),
             name_slot: 0,
             resource_slot: 0,
@@ -326,12 +335,15 @@ impl Gateway {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
         let lag = sub.lag.take().unwrap_or_default();
+        let tree = lag.tree;
         sub.lag = Some(Box::new(Lag {
             waiters: lag.waiters,
             held: lag.held,
             reaccess: lag.reaccess,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
+        self.join_tree(key, None);
         self.work.push_back(Work::Load(key));
     }
 
@@ -350,13 +362,15 @@ impl Gateway {
             self.suspects.push(child);
         }
         let sub = &mut self.subs.arena[key];
-        let version = sub.lag.as_deref_mut().and_then(|lag| lag.old.take());
+        let lag = sub.lag.take();
+        let (version, tree) = lag.map_or((None, None), |lag| (lag.old, lag.tree));
         (sub.state, sub.sent) = (State::Deleted, true);
         sub.lag = Some(Box::new(Lag {
             version,
             ended: true,
             ..Lag::default()
         }));
+        self.leave_tree(tree);
     }
 
     /// Drops what nothing holds any more among the suspects and below them, and marks
@@ -513,8 +527,11 @@ impl Gateway {
         if let Some(next) = sub.next {
             self.subs.arena[next].previous = sub.previous;
         }
-        if let Some(waiter) = sub.lag.and_then(|lag| lag.waiting) {
-            self.waiters.remove(waiter);
+        if let Some(lag) = sub.lag {
+            if let Some(waiter) = lag.waiting {
+                self.waiters.remove(waiter);
+            }
+            self.leave_tree(lag.tree);
         }
         let alias = &mut self.cache.aliases[sub.alias];
         let name = alias.name;

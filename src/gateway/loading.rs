@@ -26,7 +26,7 @@ impl Gateway {
         let (alias_key, alias) = (sub.alias, &self.cache.aliases[sub.alias]);
         let (name, query) = (alias.name, &alias.query);
         if alias.loading {
-            return;
+            return self.pass_place(key);
         }
         if alias.resource.is_none()
             && let Some(resource) = self.cache.resource(name, query)
@@ -36,13 +36,21 @@ impl Gateway {
         }
         let loaded = self.cache.aliases[alias_key].resource.is_some();
         match (loaded, self.is_waiting(name)) {
-            (true, true) => self.hold_input(name, Held::Take(key)),
+            (true, true) => {
+                self.hold_input(name, Held::Take(key));
+                self.pass_place(key);
+            }
             (true, false) => self.take_content(key),
             (false, true) => {
                 self.cache.aliases[alias_key].loading = true;
                 self.hold_input(name, Held::Load(alias_key));
+                self.pass_place(key);
             }
-            (false, false) => self.send_get(alias_key),
+            (false, false) => {
+                if self.enter_tree(key) {
+                    self.send_get(alias_key);
+                }
+            }
         }
     }
 
@@ -91,6 +99,7 @@ impl Gateway {
         };
         alias.loading = false;
         let (name, stale) = (alias.name, std::mem::take(&mut alias.stale));
+        let tree = alias.tree.take();
         // What is cached has seen every event since, and is as good as the answer.
         let cached = self.cache.resource(name, &resource.query);
         let resource = cached.unwrap_or_else(|| {
@@ -102,6 +111,7 @@ impl Gateway {
         let waiting = self.cache.aliases[key].subs.iter().copied();
         let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
         self.work.extend(waiting.map(Work::Load));
+        self.leave_place(tree);
         if stale {
             self.refresh(resource);
         }
@@ -115,18 +125,23 @@ impl Gateway {
             return;
         };
         (alias.loading, alias.stale) = (false, false);
+        let tree = alias.tree.take();
         let error = Rc::new(error);
         for sub in alias.subs.clone() {
             if self.subs.arena[sub].state == State::Loading {
                 let failed = &mut self.subs.arena[sub];
                 failed.state = State::Failed;
-                failed.lag().error = Some(error.clone());
+                let lag = failed.lag();
+                lag.error = Some(error.clone());
+                let tree = lag.tree.take();
                 self.notify_waiters(sub, &[]);
+                self.leave_tree(tree);
             }
         }
         if self.cache.aliases[key].subs.is_empty() {
             self.cache.remove_alias(key);
         }
+        self.leave_place(tree);
     }
 
     /// Hands the resource's content to a subscription. It keeps this version until it is
@@ -148,16 +163,19 @@ impl Gateway {
         let references = content.references();
         let sub = &mut self.subs.arena[key];
         sub.state = State::Ready;
-        sub.lag().version = Some(content);
+        let lag = sub.lag();
+        lag.version = Some(content);
+        let tree = lag.tree.take();
         let mut children = Vec::with_capacity(references.len());
         for rid in references.iter() {
-            if let Some(child) = self.subscribe(client, rid) {
+            if let Some(child) = self.subscribe(client, rid, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
                 children.push(child);
             }
         }
         self.notify_waiters(key, &children);
+        self.leave_tree(tree);
     }
 
     /// Forgets a query resource without subscriptions; others linger with their name.

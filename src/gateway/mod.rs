@@ -11,12 +11,14 @@ mod cache;
 mod calls;
 mod content;
 mod delay;
+mod deprecated;
 mod diff;
 mod encode;
 mod events;
 mod graph;
 mod loading;
 mod outbox;
+mod paths;
 mod query;
 mod random;
 mod ready;
@@ -25,16 +27,20 @@ mod requests;
 mod reset;
 mod session;
 mod subscription;
+mod throttle;
 mod tokens;
 mod update;
 mod web;
+mod web_json;
 mod work;
 
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 
-use arena::Arena;
+use crate::res::json;
+use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
 use delay::DelayQueue;
+use deprecated::Deprecated;
 use encode::Bundle;
 use random::Random;
 use ready::Waiter;
@@ -44,6 +50,7 @@ use session::{Client, Sid};
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use subscription::{SubKey, Subs};
+use throttle::{ResetThrottle, TreeThrottle};
 use work::Work;
 
 /// How long a name stays cached after its last use, in milliseconds.
@@ -60,10 +67,42 @@ pub struct Options {
     pub api_path: String,
     /// Time for a service to answer a request, in milliseconds.
     pub request_timeout: u64,
+    /// Whether web resources are nested without addresses (`jsonflat`).
+    pub flat: bool,
+    /// Auth method that is called before every web request.
+    pub header_auth: Option<Method>,
+    /// Auth method that is called before a client is connected.
+    pub ws_header_auth: Option<Method>,
+    /// Requests that one reset event causes that may be open at once; 0 for no such limit.
+    pub reset_throttle: usize,
+    /// Get requests for the tree of one subscribe request that may be open at once; 0 for
+    /// no such limit.
+    pub reference_throttle: usize,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
     /// Tells services of a connection.
     pub write_head: WriteHead,
+}
+
+impl Default for Options {
+    /// The gateway of an empty configuration, with a fixed seed, that tells services no
+    /// more than the address of a connection.
+    fn default() -> Self {
+        Self {
+            api_path: "/api/".into(),
+            request_timeout: 3_000,
+            flat: false,
+            header_auth: None,
+            ws_header_auth: None,
+            reset_throttle: 0,
+            reference_throttle: 0,
+            seed: [1, 2, 3, 4],
+            write_head: |_, remote, out| {
+                out.extend_from_slice(b"\"remoteAddr\":");
+                json::write_string(remote, out);
+            },
+        }
+    }
 }
 
 /// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
@@ -71,6 +110,15 @@ pub struct Options {
 /// head that the client connected with (the bytes given to [`Gateway::client_connected`]
 /// or in [`WebRequest::head`]) and its address.
 pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
+
+/// A method of a resource, as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Resource ID without query; it may have connection ID tags.
+    pub resource: String,
+    /// Name of the method.
+    pub method: String,
+}
 
 /// What the broker said of itself when the connection was made (NATS `INFO`).
 #[derive(Clone, Copy, Debug)]
@@ -94,18 +142,20 @@ pub struct BrokerMessage<'a> {
 
 /// What an HTTP request asks of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebAction {
+pub enum WebAction<'a> {
     /// Encode a resource (GET and HEAD; the caller leaves out the body for HEAD).
     Get,
     /// Call a method, the last part of the path (POST).
     Post,
+    /// Call this method of the resource that is the whole path (PUT, PATCH, DELETE).
+    Call(&'a str),
 }
 
 /// An HTTP request below the API path.
 #[derive(Clone, Copy, Debug)]
 pub struct WebRequest<'a> {
     /// What is asked.
-    pub action: WebAction,
+    pub action: WebAction<'a>,
     /// The request target's path behind the API prefix, still percent-encoded.
     pub path: &'a str,
     /// What follows the first `?` of the request target, undecoded.
@@ -137,6 +187,8 @@ pub struct Stats {
     pub waiting: usize,
     /// Requests that wait until fewer are open.
     pub queued: usize,
+    /// Throttles in use.
+    pub throttles: usize,
 }
 
 /// The heart.
@@ -159,17 +211,27 @@ pub struct Gateway {
     work: VecDeque<Work>,
     /// Subscriptions that may have lost their last holder.
     suspects: Vec<SubKey>,
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(Job, Option<Key<ResetThrottle>>)>,
+    /// The reset event that is being acted on.
+    reset: Option<Key<ResetThrottle>>,
+    reset_throttles: Arena<ResetThrottle>,
+    reset_places: usize,
+    tree_throttles: Arena<TreeThrottle>,
+    tree_places: usize,
     background_open: usize,
     request_timers: DelayQueue<PendingKey>,
     set_timers: BTreeSet<(Time, PendingKey)>,
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     last_bundle: Option<Bundle>,
+    deprecated: Deprecated,
     replies: Replies,
     random: Random,
     max_payload: usize,
     api_path: String,
+    flat: bool,
+    header_auth: Option<Method>,
+    ws_header_auth: Option<Method>,
     write_head: WriteHead,
     scratch: Vec<u8>,
 }
@@ -192,16 +254,25 @@ impl Gateway {
             work: VecDeque::new(),
             suspects: Vec::new(),
             jobs: VecDeque::new(),
+            reset: None,
+            reset_throttles: Arena::default(),
+            reset_places: options.reset_throttle,
+            tree_throttles: Arena::default(),
+            tree_places: options.reference_throttle,
             background_open: 0,
             request_timers: DelayQueue::new(options.request_timeout),
             set_timers: BTreeSet::new(),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             last_bundle: None,
+            deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),
             random,
             max_payload: 1 << 20,
             api_path: options.api_path,
+            flat: options.flat,
+            header_auth: options.header_auth,
+            ws_header_auth: options.ws_header_auth,
             write_head: options.write_head,
             scratch: Vec::new(),
         }
@@ -277,6 +348,7 @@ impl Gateway {
             pending: self.pending.len(),
             waiting: self.waiters.len(),
             queued: self.jobs.len(),
+            throttles: self.reset_throttles.len() + self.tree_throttles.len(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the gateway wants done: the one narrow way out of the heart.
 
+use crate::res::meta::Fields;
 use std::rc::Rc;
 
 /// The caller's key of a connection: an index that the caller reuses only after
@@ -32,8 +33,8 @@ pub struct WebResponse {
     pub status: u16,
     /// JSON body; `None` for none, and then no content type either.
     pub body: Option<Vec<u8>>,
-    /// Value of the `Location` header.
-    pub location: Option<String>,
+    /// Header fields beside those that the transport sets, as services wrote them.
+    pub fields: Fields,
 }
 
 /// Why the gateway closes a client.
@@ -48,8 +49,11 @@ pub enum CloseReason {
 pub enum Delivery {
     /// A message to a WebSocket client.
     Message(Rc<Message>),
-    /// The answer to the connection's web request. The key is free for the next one.
+    /// The answer to the connection's web request, or to its upgrade request. The key is
+    /// free for the next one.
     Web(Box<WebResponse>),
+    /// The upgrade request may be carried out, with these fields in its answer.
+    Upgrade(Box<Fields>),
     /// The client takes requests again (see `Gateway::takes_requests`).
     Resume,
     /// Close the connection; the caller answers with `Gateway::client_closed`.

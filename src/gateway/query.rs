@@ -2,9 +2,10 @@
 //! until all answers are in, the name's other inputs wait.
 
 use super::Gateway;
-use super::cache::{Held, NameKey, ResourceKey};
+use super::cache::{AliasKey, Held, NameKey, ResourceKey};
 use super::loading::write_query;
 use super::requests::{Answer, PendingKey, Subject, Then};
+use super::subscription::State;
 use super::work::Work;
 use crate::res::Error;
 use crate::res::rid::is_subject;
@@ -68,12 +69,20 @@ impl Gateway {
                 }
             }
             Held::Take(sub) => self.take_content(sub),
-            Held::Reset => self.reset_name(key),
-            Held::Reaccess => self.reaccess_name(key),
+            Held::Reset(throttle) => {
+                self.resume_reset(throttle);
+                self.reset_name(key);
+                self.end_reset();
+            }
+            Held::Reaccess(throttle) => {
+                self.resume_reset(throttle);
+                self.reaccess_name(key);
+                self.end_reset();
+            }
         }
     }
 
-    fn send_get_unless_known(&mut self, key: super::cache::AliasKey) {
+    fn send_get_unless_known(&mut self, key: AliasKey) {
         let alias = &self.cache.aliases[key];
         if alias.subs.is_empty() {
             if alias.resource.is_none() {
@@ -88,7 +97,17 @@ impl Gateway {
                     self.take_content(sub);
                 }
             }
-            None => self.send_get(key),
+            None => self.send_get_in_turn(key),
+        }
+    }
+
+    /// Sends the get request of an alias if the throttle of any tree lets it; those whose
+    /// tree does not have got into its queue.
+    fn send_get_in_turn(&mut self, key: AliasKey) {
+        for sub in self.cache.aliases[key].subs.clone() {
+            if self.subs.arena[sub].state == State::Loading && self.enter_tree(sub) {
+                return self.send_get(key);
+            }
         }
     }
 

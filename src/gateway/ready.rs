@@ -65,7 +65,7 @@ impl Want {
 impl Gateway {
     /// A client asks for a resource.
     pub(super) fn want(&mut self, client: ClientKey, rid: &str, want: Want) {
-        let Some(root) = self.subscribe(client, rid) else {
+        let Some(root) = self.subscribe(client, rid, None) else {
             return self.refuse_want(client, rid, want, &Error::INVALID_REQUEST);
         };
         let sub = &mut self.subs.arena[root];

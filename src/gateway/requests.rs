@@ -8,6 +8,7 @@ use super::delay::TimerKey;
 use super::outbox::ClientKey;
 use super::replies::Form;
 use super::subscription::SubKey;
+use super::throttle::ResetThrottle;
 use super::{BrokerMessage, Gateway, Time};
 use crate::res::{Error, json, service};
 use std::borrow::Cow;
@@ -30,7 +31,8 @@ pub struct Pending {
     pub name: Option<NameKey>,
     pub then: Then,
     timer: Timer,
-    background: bool,
+    /// Whether it is one of the background, and of which reset event.
+    background: Option<Option<Key<ResetThrottle>>>,
     /// The short number in its reply subject, if that has one.
     short: Option<u32>,
 }
@@ -47,6 +49,8 @@ pub enum Then {
     Call(CallRequest),
     /// Query request.
     Query(ResourceKey),
+    /// Auth request that comes before a request of the client.
+    HeaderAuth(ClientRef),
     /// The answer does not matter.
     Ignore,
 }
@@ -120,7 +124,7 @@ impl Gateway {
             name,
             then,
             timer,
-            background: false,
+            background: None,
             short: None,
         });
         if form == Some(Form::Short) {
@@ -158,12 +162,6 @@ impl Gateway {
                 name
             }
         }
-    }
-
-    /// Counts a request as one of the background.
-    pub(super) fn mark_background(&mut self, key: PendingKey) {
-        self.pending[key].background = true;
-        self.background_open += 1;
     }
 
     /// A message came on the inbox.
@@ -242,49 +240,57 @@ impl Gateway {
         let Some(pending) = self.forget_request(key) else {
             return;
         };
+        // What has to be asked once more stays in the throttle of its reset event.
+        self.resume_reset(pending.background.flatten());
         match pending.then {
             Then::Load(alias) => self.loaded(alias, answer),
             Then::Refresh(resource) => self.refreshed(resource, answer),
             Then::Access(request) => self.access_answered(key, request, answer),
             Then::Call(request) => self.call_answered(request, answer),
             Then::Query(resource) => self.query_answered(resource, pending.name, answer),
+            Then::HeaderAuth(client) => self.header_auth_answered(client, answer),
             Then::Ignore => {}
+        }
+        self.resume_reset(None);
+        if let Some(reset) = pending.background {
+            self.job_done(reset);
         }
         if let Some(name) = pending.name {
             self.release_name(name);
         }
     }
 
-    /// Takes a request out of the books; its name is still in use.
+    /// Takes a request out of the books; its name is still in use, and its place in a
+    /// throttle taken.
     pub(super) fn forget_request(&mut self, key: PendingKey) -> Option<Pending> {
         if self.pending.contains(key) {
             self.stop_timer(key);
         }
         let pending = self.pending.remove(key)?;
-        if pending.background {
-            self.background_open -= 1;
-        }
+        self.background_open -= usize::from(pending.background.is_some());
         if let Some(number) = pending.short {
             self.replies.forget(number);
         }
         Some(pending)
     }
 
-    /// Queues a request of the background.
-    pub(super) fn queue_job(&mut self, job: Job) {
-        self.jobs.push_back(job);
-    }
-
     /// Sends what waits in the background, as far as few enough are open.
     pub(super) fn start_jobs(&mut self) {
         while self.background_open < MAX_BACKGROUND {
-            let Some(job) = self.jobs.pop_front() else {
+            let Some((job, reset)) = self.jobs.pop_front() else {
                 break;
             };
-            match job {
+            let sent = match job {
                 Job::Refresh(resource) => self.send_refresh(resource),
                 Job::Reaccess(sub) => self.send_reaccess(sub),
                 Job::TokenReset(client) => self.send_token_reset(client),
+            };
+            match sent {
+                Some(key) => {
+                    self.pending[key].background = Some(reset);
+                    self.background_open += 1;
+                }
+                None => self.job_done(reset),
             }
         }
     }
@@ -303,7 +309,7 @@ impl Gateway {
         out.extend_from_slice(b",\"cid\":\"");
         out.extend_from_slice(&client.cid);
         out.push(b'"');
-        if client.is_web() {
+        if client.is_http() {
             out.extend_from_slice(b",\"isHttp\":true");
         }
     }

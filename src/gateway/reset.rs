@@ -4,7 +4,7 @@ use super::Gateway;
 use super::Time;
 use super::cache::{Held, NameKey, ResourceKey};
 use super::loading::write_query;
-use super::requests::{Answer, Job, Subject, Then};
+use super::requests::{Answer, Job, PendingKey, Subject, Then};
 use super::update::Update;
 use crate::res::json::{self, Raw};
 use crate::res::service::{self, Data};
@@ -49,9 +49,11 @@ impl Gateway {
             Ok(reset) => reset,
             Err(error) => return warn!("system.reset is ignored: {error}"),
         };
+        self.begin_reset();
         for name in self.matching_names(&reset.resources) {
             if self.is_waiting(name) {
-                self.hold_input(name, Held::Reset);
+                let throttle = self.put_off_reset();
+                self.hold_input(name, Held::Reset(throttle));
             } else {
                 self.reset_name(name);
             }
@@ -59,12 +61,14 @@ impl Gateway {
         for pattern in &reset.access {
             for name in self.matching_names(std::slice::from_ref(pattern)) {
                 if self.is_waiting(name) {
-                    self.hold_input(name, Held::Reaccess);
+                    let throttle = self.put_off_reset();
+                    self.hold_input(name, Held::Reaccess(throttle));
                 } else {
                     self.reaccess_name(name);
                 }
             }
         }
+        self.end_reset();
     }
 
     fn matching_names(&self, patterns: &[Pattern]) -> Vec<NameKey> {
@@ -135,25 +139,24 @@ impl Gateway {
         self.queue_job(Job::Refresh(key));
     }
 
-    pub(super) fn send_refresh(&mut self, key: ResourceKey) {
-        let Some(resource) = self.cache.resources.get_mut(key) else {
-            return;
-        };
+    pub(super) fn send_refresh(&mut self, key: ResourceKey) -> Option<PendingKey> {
+        let resource = self.cache.resources.get_mut(key)?;
         let (name, query) = (resource.name, resource.query.clone());
-        match &mut resource.refresh {
-            Some(refresh) if refresh.state == RefreshState::Queued => {
-                refresh.state = RefreshState::Open;
-                refresh.again = false;
-            }
-            _ => return,
+        let refresh = resource.refresh.as_mut()?;
+        if refresh.state != RefreshState::Queued {
+            return None;
         }
+        (refresh.state, refresh.again) = (RefreshState::Open, false);
         let then = Then::Refresh(key);
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             write_query(&query, out);
         });
         match sent {
-            Ok(pending) => self.mark_background(pending),
-            Err(unsent) => self.refresh_failed(key, &unsent.error),
+            Ok(pending) => Some(pending),
+            Err(unsent) => {
+                self.refresh_failed(key, &unsent.error);
+                None
+            }
         }
     }
 

@@ -6,8 +6,10 @@ use super::outbox::{ClientKey, Delivery, Message};
 use super::ready::{WaiterKey, Want};
 use super::requests::ClientRef;
 use super::subscription::SubKey;
+use super::web::Web;
 use super::{Gateway, Outbox, Time};
 use crate::res::client::{self, Action};
+use crate::res::meta::Fields;
 use crate::res::rid::{self, Rid};
 use crate::res::version::{Dialect, PROTOCOL, Version};
 use crate::res::{Error, json};
@@ -36,8 +38,7 @@ pub struct Client {
     /// Whether the broker sends its connection events.
     pub listening: bool,
     pub dialect: Dialect,
-    /// Whether it is a web request.
-    pub web: bool,
+    pub transport: Transport,
     pub in_flight: u16,
     /// Bytes of parameters that wait for access.
     pub params: usize,
@@ -50,13 +51,28 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether it is a web request.
     pub fn is_web(&self) -> bool {
-        self.web
+        matches!(self.transport, Transport::Web(_))
+    }
+
+    /// Whether what is done for it leads to an HTTP answer.
+    pub fn is_http(&self) -> bool {
+        !matches!(self.transport, Transport::WebSocket)
     }
 
     fn takes_requests(&self) -> bool {
         self.in_flight < MAX_IN_FLIGHT && self.params < MAX_PARAMS
     }
+}
+
+/// How a client is connected.
+pub enum Transport {
+    WebSocket,
+    /// An upgrade request waits for header authentication. The fields are for its answer.
+    Upgrading(Box<Fields>),
+    /// One web request.
+    Web(Box<Web>),
 }
 
 /// A resource ID as a client writes it, and as services know it.
@@ -119,7 +135,7 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
-            gateway.open_client(key, head, remote, false)
+            gateway.open_client(key, head, remote, Transport::WebSocket)
         });
     }
 
@@ -130,7 +146,7 @@ impl Gateway {
             let Some(client) = gateway.client(key) else {
                 return;
             };
-            if client.web {
+            if client.is_http() {
                 return;
             }
             let Some(request) = client::parse(payload) else {
@@ -160,7 +176,7 @@ impl Gateway {
         key: ClientKey,
         head: Box<[u8]>,
         remote: SocketAddr,
-        web: bool,
+        transport: Transport,
     ) {
         self.close_client(key);
         let place = key.0 as usize;
@@ -177,12 +193,12 @@ impl Gateway {
             had_token: false,
             renewal: None,
             listening: false,
-            dialect: if web {
+            dialect: if matches!(transport, Transport::Web(_)) {
                 Dialect::Current
             } else {
                 Version::DEFAULT.dialect()
             },
-            web,
+            transport,
             in_flight: 0,
             params: 0,
             first: None,

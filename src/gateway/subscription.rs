@@ -6,6 +6,7 @@ use super::cache::AliasKey;
 use super::content::Content;
 use super::ready::WaiterKey;
 use super::requests::Pending;
+use super::throttle::TreeThrottle;
 use super::update::Update;
 use crate::res::Error;
 use crate::res::service::Access;
@@ -89,6 +90,8 @@ pub struct Lag {
     pub waiting: Option<WaiterKey>,
     /// Requests and events that wait for this subscription to be loaded.
     pub waiters: Vec<WaiterKey>,
+    /// While it is being loaded: the throttle of its tree, if there is one.
+    pub tree: Option<Key<TreeThrottle>>,
     /// Events wait, since access is being asked again.
     pub held: bool,
     /// A deletion is in the queue or done: the resource's later events are another's.

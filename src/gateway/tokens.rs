@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::outbox::ClientKey;
-use super::requests::{ClientRef, Job, Subject, Then};
+use super::requests::{ClientRef, Job, PendingKey, Subject, Then};
 use super::session::Sid;
 use super::subscription::AccessState;
 use super::work::Work;
@@ -73,7 +73,7 @@ impl Gateway {
                 .tid
                 .as_deref()
                 .is_some_and(|tid| event.tids.iter().any(|t| t == tid));
-            if !matches || client.is_web() {
+            if !matches || client.is_http() {
                 continue;
             }
             // One that still waits is replaced: it would renew the same token.
@@ -82,35 +82,25 @@ impl Gateway {
                     key: ClientKey(key as u32),
                     serial: client.serial,
                 };
-                self.jobs.push_back(Job::TokenReset(client));
+                self.jobs.push_back((Job::TokenReset(client), None));
             }
         }
     }
 
-    pub(super) fn send_token_reset(&mut self, client: ClientRef) {
-        if self.present(client).is_none() {
-            return;
-        }
-        let Some(there) = self.client_mut(client.key) else {
-            return;
-        };
-        let Some(subject) = there.renewal.take() else {
-            return;
-        };
+    pub(super) fn send_token_reset(&mut self, client: ClientRef) -> Option<PendingKey> {
+        self.present(client)?;
+        let subject = self.client_mut(client.key)?.renewal.take()?;
         self.listen_to_connection(client.key);
-        let sent = self.request(
-            Subject::Chosen(&subject, None),
-            Then::Ignore,
-            |gateway, out| {
-                out.push(b'{');
-                gateway.write_identity(client.key, "", out);
-                gateway.write_connection(client.key, out);
-                out.push(b'}');
-            },
-        );
-        match sent {
-            Ok(pending) => self.mark_background(pending),
-            Err(unsent) => debug!("token reset is not sent: {}", unsent.error),
+        let subject = Subject::Chosen(&subject, None);
+        let sent = self.request(subject, Then::Ignore, |gateway, out| {
+            out.push(b'{');
+            gateway.write_identity(client.key, "", out);
+            gateway.write_connection(client.key, out);
+            out.push(b'}');
+        });
+        if let Err(unsent) = &sent {
+            debug!("token reset is not sent: {}", unsent.error);
         }
+        sent.ok()
     }
 }

@@ -84,6 +84,21 @@ pub(super) fn is_authority_valid(text: &[u8]) -> bool {
         }
 }
 
+/// The canonical form of a field name: the first letter and those behind a hyphen are
+/// capital, the others small.
+pub(super) fn canonical(name: &[u8]) -> Vec<u8> {
+    let mut is_first = true;
+    let change = |&byte: &u8| {
+        let changed = match is_first {
+            true => byte.to_ascii_uppercase(),
+            false => byte.to_ascii_lowercase(),
+        };
+        is_first = byte == b'-';
+        changed
+    };
+    name.iter().map(change).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

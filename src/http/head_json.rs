@@ -1,5 +1,6 @@
 //! A request head as the JSON members that services get to see.
 
+use super::fields::canonical;
 use super::head::Head;
 
 /// Appends `"header":{"X-Foo":["a","b"]},"host":"..","remoteAddr":"..","uri":".."` for a
@@ -58,21 +59,6 @@ fn write_fields(head: &Head<'_>, out: &mut Vec<u8>) {
         out.push(b']');
     }
     out.extend_from_slice(b"},");
-}
-
-/// The canonical form of a field name: the first letter and those behind a hyphen are
-/// capital, the others small.
-fn canonical(name: &[u8]) -> Vec<u8> {
-    let mut is_first = true;
-    let change = |&byte: &u8| {
-        let changed = match is_first {
-            true => byte.to_ascii_uppercase(),
-            false => byte.to_ascii_lowercase(),
-        };
-        is_first = byte == b'-';
-        changed
-    };
-    name.iter().map(change).collect()
 }
 
 /// Appends a JSON string; each byte that is not part of UTF-8 becomes U+FFFD.

@@ -78,12 +78,7 @@ impl<'o> ResponseWriter<'o> {
     ///
     /// Writes nothing if name or value could break out of the field.
     pub fn field(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidField> {
-        let is_name = !name.is_empty() && name.bytes().all(fields::is_token_byte);
-        if !is_name || !value.iter().copied().all(fields::is_value_byte) {
-            return Err(InvalidField);
-        }
-        self.line(name, value);
-        Ok(())
+        write_field(self.out, name, value)
     }
 
     /// Writes a field that the program itself names and sets.
@@ -113,10 +108,7 @@ impl<'o> ResponseWriter<'o> {
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value);
-        self.out.extend_from_slice(b"\r\n");
+        write_line(self.out, name.as_bytes(), value);
     }
 
     fn end(&mut self, length: usize) {
@@ -127,6 +119,27 @@ impl<'o> ResponseWriter<'o> {
         }
         self.out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Appends one field line of a head, its name in canonical form (`X-Foo`).
+///
+/// # Errors
+///
+/// Writes nothing if name or value could break out of the field.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), InvalidField> {
+    let is_name = !name.is_empty() && name.bytes().all(fields::is_token_byte);
+    if !is_name || !value.iter().copied().all(fields::is_value_byte) {
+        return Err(InvalidField);
+    }
+    write_line(out, &fields::canonical(name.as_bytes()), value);
+    Ok(())
+}
+
+fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Content type of what the API answers.

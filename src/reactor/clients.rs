@@ -305,6 +305,15 @@ impl Clients {
         self.dead.push(key);
     }
 
+    /// The connection goes on, but is none of the gateway's clients any more.
+    pub(super) fn disown(&mut self, key: u32) {
+        if let Some(connection) = self.get_mut(key)
+            && std::mem::take(&mut connection.known)
+        {
+            self.doomed.push(ClientKey(key));
+        }
+    }
+
     /// A connection that ended and that the gateway has not heard of.
     pub(super) fn take_doomed(&mut self) -> Option<ClientKey> {
         self.doomed.pop()

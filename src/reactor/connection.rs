@@ -12,6 +12,7 @@ use super::deadlines::Timer;
 use super::output::Output;
 use crate::http::{Persistence, RequestReader};
 use crate::ws::Decoder;
+use crate::ws::handshake::Refusal;
 
 /// Where a connection stands.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Work {
     pub(super) persistence: Persistence,
     /// The request's `Origin`.
     pub(super) origin: Option<Box<[u8]>>,
+    /// The request is for a WebSocket: the key of its handshake, or what is wrong with it.
+    pub(super) upgrade: Option<Result<Box<[u8]>, Refusal>>,
 }
 
 /// One client connection.

@@ -8,9 +8,10 @@ use super::clients::Clients;
 use super::connection::Phase;
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
-use crate::gateway::{ClientKey, Time, WebAction, WebRequest};
+use crate::gateway::{ClientKey, Time, WebRequest};
 use crate::http::{self, Request, Route, route};
-use crate::ws::{self, Decoder, frame, handshake};
+use crate::res::meta::Fields;
+use crate::ws::{self, frame, handshake};
 
 /// Bytes that are read from one client before the next one has its turn.
 pub(super) const READ_MAX: usize = 64 << 10;
@@ -286,6 +287,9 @@ impl Reactor {
     fn ask(&mut self, key: u32, request: &Request<'_>, path: &str) {
         let head = &request.head;
         let work = self.site.work(head, request.persistence);
+        let Some(action) = self.site.action(head.method()) else {
+            return;
+        };
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -295,10 +299,7 @@ impl Reactor {
         http.work = Some(work);
         connection.known = true;
         let request = WebRequest {
-            action: match head.method() {
-                "POST" => WebAction::Post,
-                _ => WebAction::Get,
-            },
+            action,
             path,
             query: head.query(),
             body: request.body,
@@ -310,42 +311,45 @@ impl Reactor {
         self.settle();
     }
 
-    /// Makes a WebSocket of the connection, if the request is fit for it.
+    /// Makes a WebSocket of the connection, if the request is fit for it and a service,
+    /// where one is asked, does not forbid it.
     fn upgrade(&mut self, key: u32, request: &Request<'_>) {
         let now = self.clock.now();
         let head = &request.head;
         let is_allowed = self.site.cors.allows_upgrade(head.field("origin"));
-        let proof = match handshake::check(head, is_allowed) {
-            Ok(proof) => proof,
-            Err(refusal) => {
-                self.site.refuse_upgrade(
-                    &mut self.clients,
-                    key,
-                    refusal,
-                    head,
-                    request.persistence,
-                    now,
-                );
-                return;
-            }
-        };
-        let Some(connection) = self.clients.get_mut(key) else {
+        let proof = handshake::check(head, is_allowed);
+        let mut work = self.site.work(head, request.persistence);
+        let (clients, site) = (&mut self.clients, &self.site);
+        let Some(connection) = clients.get_mut(key) else {
             return;
         };
-        connection.phase = Phase::WebSocket(Decoder::default());
-        connection.known = true;
         let remote = connection.remote;
-        let mut out = Vec::new();
-        handshake::write_accept(proof, &mut out);
-        self.clients.push(key, Piece::Bytes(out.into()), now);
-        self.gateway.client_connected(
-            now,
-            ClientKey(key),
-            head.bytes().into(),
-            remote,
-            &mut self.outbox,
-        );
-        self.settle();
+        // The service is asked even about a request that is not fit, as Resgate does.
+        if site.has_ws_auth && is_allowed {
+            let Phase::Http(http) = &mut connection.phase else {
+                return;
+            };
+            work.upgrade = Some(proof.map(Into::into));
+            http.work = Some(work);
+            connection.known = true;
+            let head = head.bytes().into();
+            self.gateway
+                .client_connecting(now, ClientKey(key), head, remote, &mut self.outbox);
+            return self.settle();
+        }
+        match proof {
+            Err(refusal) => {
+                site.refuse_upgrade(clients, key, refusal, &work, now);
+            }
+            Ok(proof) => {
+                connection.known = true;
+                site.upgrade(clients, key, proof, &Fields::default(), now);
+                let head = head.bytes().into();
+                self.gateway
+                    .client_connected(now, ClientKey(key), head, remote, &mut self.outbox);
+                self.settle();
+            }
+        }
     }
 
     /// Something that a WebSocket client sent.

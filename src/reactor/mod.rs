@@ -25,9 +25,9 @@ use std::io::ErrorKind;
 
 use mio::{Events, Poll};
 
-use crate::config::Config;
+use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
-    BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Outbox, Time,
+    BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Method, Options, Outbox, Time,
 };
 use crate::http::write_head;
 use crate::nats::{Event, ServerUrl};
@@ -98,6 +98,8 @@ struct Reactor {
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
+    /// Messages taken from NATS in one turn.
+    broker_messages: u32,
 }
 
 /// Why the loop ends.
@@ -136,11 +138,17 @@ impl Reactor {
             gateway: Gateway::new(Options {
                 api_path: config.api_path.clone(),
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
+                reset_throttle: config.reset_throttle as usize,
+                reference_throttle: config.reference_throttle as usize,
+                flat: config.api_encoding == ApiEncoding::JsonFlat,
+                header_auth: config.header_auth.as_ref().map(method),
+                ws_header_auth: config.ws_header_auth.as_ref().map(method),
                 seed,
                 write_head,
             }),
             outbox: Outbox::default(),
             buffer: vec![0; READ_MAX],
+            broker_messages: config.buffer_size,
         };
         let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
         reactor
@@ -267,10 +275,11 @@ impl Reactor {
     /// used up.
     fn read_broker(&mut self) -> Result<(), BrokerError> {
         let now = self.clock.now();
-        let mut budget = BROKER_BUDGET;
-        while self.takes_broker_input() {
+        let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
+        while messages > 0 && self.takes_broker_input() {
             match self.broker.next(now)? {
                 Some(event) => {
+                    messages -= 1;
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.settle();
                 }
@@ -403,6 +412,13 @@ impl Reactor {
     }
 }
 
+fn method(method: &AuthMethod) -> Method {
+    Method {
+        resource: method.resource.clone(),
+        method: method.method.clone(),
+    }
+}
+
 /// Gives the gateway an event of the NATS connection.
 fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox) {
     match event {
@@ -444,6 +460,26 @@ fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now
                 site.answer(clients, key, &work, *response, now);
             }
         }
+        (Delivery::Upgrade(fields), Phase::Http(http)) => {
+            let Some(mut work) = http.work.take() else {
+                return;
+            };
+            if site.is_closing {
+                clients.disown(key);
+                return site.unavailable(clients, key, &work, now);
+            }
+            match work.upgrade.take() {
+                Some(Ok(proof)) => {
+                    site.upgrade(clients, key, &proof, &fields, now);
+                    clients.wake(key);
+                }
+                Some(Err(refusal)) => {
+                    clients.disown(key);
+                    site.refuse_upgrade(clients, key, refusal, &work, now);
+                }
+                None => {}
+            }
+        }
         (Delivery::Resume, _) => clients.wake(key),
         (Delivery::Close(reason), Phase::WebSocket(_)) => {
             let (code, text) = match reason {
@@ -453,6 +489,6 @@ fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now
             input::close_socket(clients, key, Some(code), text, now);
         }
         // It closed while the gateway did not know it yet.
-        (Delivery::Message(_) | Delivery::Web(_) | Delivery::Close(_), _) => {}
+        (_, _) => {}
     }
 }

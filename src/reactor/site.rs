@@ -1,16 +1,18 @@
 //! What HTTP clients are answered: the site's paths, its rules for pages, its errors.
 
 use crate::config::{AllowOrigin, Config};
-use crate::gateway::{Time, WebResponse};
+use crate::gateway::{Time, WebAction, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
-use crate::http::response::{CONTINUE, JSON, TEXT, reason, write_error};
+use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
-use crate::ws::handshake::Refusal;
+use crate::res::meta::Fields;
+use crate::ws::Decoder;
+use crate::ws::handshake::{self, Refusal};
 
 use super::clients::Clients;
 use super::clock::unix_seconds;
-use super::connection::Work;
+use super::connection::{Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
@@ -20,8 +22,19 @@ const BODY_COPIED: usize = 16 << 10;
 /// Milliseconds for which one reading of the date is good.
 const DATE_STEP: u64 = 500;
 
-/// The methods that the API answers, for the `Allow` of a 405 (RFC 9110, 15.5.6).
-const ALLOW: &str = "GET, HEAD, OPTIONS, POST";
+/// Fields of services' meta objects that would contradict what the transport says of the
+/// message or the connection.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "sec-websocket-accept",
+    "sec-websocket-version",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// The body of a 404 for a path that leads nowhere.
 pub(super) const NOT_FOUND: &[u8] = br#"{"code":"system.notFound","message":"Not found"}"#;
@@ -38,6 +51,14 @@ pub(super) struct Site {
     pub(super) api_path: String,
     pub(super) limits: Limits,
     pub(super) cors: Cors,
+    /// The methods that the API answers, for the `Allow` of a 405 (RFC 9110, 15.5.6).
+    allow: String,
+    /// The RES methods that HTTP methods stand for.
+    put: Option<String>,
+    patch: Option<String>,
+    delete: Option<String>,
+    /// Whether a service decides who becomes a WebSocket client.
+    pub(super) has_ws_auth: bool,
     /// Whether the verdict on a request depends on its `Origin`.
     has_origins: bool,
     date: Date,
@@ -58,7 +79,23 @@ impl Site {
             delete: config.delete_method.is_some(),
             patch: config.patch_method.is_some(),
         };
+        let mut allow = "GET, HEAD, OPTIONS, POST".to_owned();
+        for (is_mapped, method) in [
+            (mapped.put, "PUT"),
+            (mapped.delete, "DELETE"),
+            (mapped.patch, "PATCH"),
+        ] {
+            if is_mapped {
+                allow.push_str(", ");
+                allow.push_str(method);
+            }
+        }
         Self {
+            allow,
+            put: config.put_method.clone(),
+            patch: config.patch_method.clone(),
+            delete: config.delete_method.clone(),
+            has_ws_auth: config.ws_header_auth.is_some(),
             ws_path: config.ws_path.clone(),
             api_path: config.api_path.clone(),
             limits: Limits::default(),
@@ -87,7 +124,21 @@ impl Site {
                 true => head.field("origin").map(Into::into),
                 false => None,
             },
+            upgrade: None,
         }
+    }
+
+    /// What the API does for an HTTP method; `None` for one that it does not answer.
+    pub(super) fn action(&self, method: &str) -> Option<WebAction<'_>> {
+        let mapped = match method {
+            "GET" | "HEAD" => return Some(WebAction::Get),
+            "POST" => return Some(WebAction::Post),
+            "PUT" => &self.put,
+            "PATCH" => &self.patch,
+            "DELETE" => &self.delete,
+            _ => return None,
+        };
+        mapped.as_deref().map(WebAction::Call)
     }
 
     /// Answers an API request with what the gateway says.
@@ -107,12 +158,10 @@ impl Site {
                 .map_or(0, |body| body.len().min(BODY_COPIED)),
         );
         let mut writer = ResponseWriter::new(&mut out, response.status, &self.date, persistence);
-        self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
-        if let Some(location) = &response.location
-            && writer.field("Location", location.as_bytes()).is_err()
-        {
-            log::error!("left out a Location that cannot be sent: {location:?}");
+        if work.upgrade.is_none() {
+            self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
         }
+        write_fields(&response.fields, &mut writer);
         let mut body = None;
         match response.body {
             None => writer.empty(),
@@ -147,13 +196,13 @@ impl Site {
             "OPTIONS" => (200, None),
             _ if verdict.is_forbidden => (403, Some(FORBIDDEN_ORIGIN)),
             _ if self.is_closing => (503, Some(UNAVAILABLE)),
-            "GET" | "HEAD" | "POST" => return false,
+            _ if self.action(method).is_some() => return false,
             _ => (405, Some(METHOD_NOT_ALLOWED)),
         };
         let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
         self.write_verdict(&mut writer, verdict);
-        if status == 405 {
-            writer = writer.constant("Allow", ALLOW);
+        if status == 405 && writer.field("Allow", self.allow.as_bytes()).is_err() {
+            log::error!("left out an Allow that cannot be sent: {}", self.allow);
         }
         match body {
             None => {
@@ -199,18 +248,43 @@ impl Site {
         clients: &mut Clients,
         key: u32,
         refusal: Refusal,
-        head: &Head<'_>,
-        persistence: Persistence,
+        work: &Work,
         now: Time,
     ) {
-        let persistence = self.persistence(persistence);
+        let persistence = self.persistence(work.persistence);
         let status = refusal.status();
         let mut out = Vec::new();
-        ResponseWriter::new(&mut out, status, &self.date, persistence)
-            .constant("Sec-WebSocket-Version", "13")
-            .body(TEXT, reason(status).as_bytes(), head.method() == "HEAD");
+        let writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
+        writer.constant("Sec-WebSocket-Version", "13").body(
+            TEXT,
+            reason(status).as_bytes(),
+            work.is_head,
+        );
         clients.push(key, Piece::Bytes(out.into()), now);
         finish(clients, key, persistence, now);
+    }
+
+    /// Makes a WebSocket of a connection.
+    pub(super) fn upgrade(
+        &self,
+        clients: &mut Clients,
+        key: u32,
+        proof: &[u8],
+        fields: &Fields,
+        now: Time,
+    ) {
+        let mut lines = Vec::new();
+        for (name, value) in sendable(fields) {
+            if response::write_field(&mut lines, name, value.as_bytes()).is_err() {
+                log::error!("left out a field that cannot be sent: {name:?}");
+            }
+        }
+        let mut out = Vec::new();
+        handshake::write_accept(proof, &lines, &mut out);
+        if let Some(connection) = clients.get_mut(key) {
+            connection.phase = Phase::WebSocket(Decoder::default());
+        }
+        clients.push(key, Piece::Bytes(out.into()), now);
     }
 
     /// Answers what is no request, or none in time, and closes the connection.
@@ -226,7 +300,7 @@ impl Site {
         let response = WebResponse {
             status: 503,
             body: Some(UNAVAILABLE.into()),
-            location: None,
+            fields: Fields::default(),
         };
         self.answer(clients, key, work, response, now);
     }
@@ -257,5 +331,19 @@ fn finish(clients: &mut Clients, key: u32, persistence: Persistence, now: Time) 
         clients.wake(key);
     } else {
         clients.close(key, Kind::Idle, now);
+    }
+}
+
+/// The fields of services that may be sent.
+fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
+    let is_framing = |name: &str| FRAMING.iter().any(|other| other.eq_ignore_ascii_case(name));
+    fields.iter().filter(move |(name, _)| !is_framing(name))
+}
+
+fn write_fields(fields: &Fields, writer: &mut ResponseWriter<'_>) {
+    for (name, value) in sendable(fields) {
+        if writer.field(name, value.as_bytes()).is_err() {
+            log::error!("left out a field that cannot be sent: {name:?}");
+        }
     }
 }

@@ -29,8 +29,12 @@ impl Error {
     predefined! {
         /// Access to a resource or method is denied.
         ACCESS_DENIED = "system.accessDenied", "Access denied";
+        /// The request is not one that can be understood.
+        BAD_REQUEST = "system.badRequest", "Bad request";
         /// The resource was deleted.
         DELETED = "system.deleted", "Deleted";
+        /// The client must not do this, whoever it is.
+        FORBIDDEN = "system.forbidden", "Forbidden";
         /// Something went wrong that the client cannot mend.
         INTERNAL = "system.internalError", "Internal error";
         /// The parameters of the request are not valid.
@@ -39,8 +43,12 @@ impl Error {
         INVALID_REQUEST = "system.invalidRequest", "Invalid request";
         /// The HTTP method has no meaning for the resource.
         METHOD_NOT_ALLOWED = "system.methodNotAllowed", "Method not allowed";
+        /// The method does not exist.
+        METHOD_NOT_FOUND = "system.methodNotFound", "Method not found";
         /// The resource does not exist, or nobody serves it.
         NOT_FOUND = "system.notFound", "Not found";
+        /// Nobody has made this yet.
+        NOT_IMPLEMENTED = "system.notImplemented", "Not implemented";
         /// The client has no such direct subscription.
         NO_SUBSCRIPTION = "system.noSubscription", "No subscription";
         /// The gateway is stopping.

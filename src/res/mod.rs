@@ -4,6 +4,7 @@
 pub mod client;
 pub mod error;
 pub mod json;
+pub mod meta;
 pub mod pattern;
 pub mod rid;
 pub mod service;
@@ -11,6 +12,7 @@ pub mod value;
 pub mod version;
 
 pub use error::Error;
+pub use meta::Meta;
 pub use pattern::Pattern;
 pub use value::Value;
 pub use version::Version;

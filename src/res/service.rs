@@ -7,6 +7,7 @@
 
 use super::error::Error;
 use super::json::{self, JsonError, Raw};
+use super::meta::Meta;
 use super::pattern::Pattern;
 use super::rid::Rid;
 use super::value::{self, Change, Value, ValueError};
@@ -54,6 +55,8 @@ pub enum CallResult<'a> {
     Payload(Raw<'a>),
     /// A reference to a resource that the client shall be subscribed to.
     Resource(Cow<'a, str>),
+    /// The same in the form of protocol 1.1, which only `new` may answer with.
+    OldResource(Cow<'a, str>),
 }
 
 /// A successful answer to a query request.
@@ -63,6 +66,15 @@ pub enum QueryResult<'a> {
     Events(Vec<(Cow<'a, str>, Option<Raw<'a>>)>),
     /// The resource's new state.
     Data(Data),
+}
+
+/// A change event.
+#[derive(Debug, PartialEq)]
+pub struct ChangeEvent {
+    /// The changed properties, sorted by name.
+    pub changes: Vec<(Rc<str>, Change)>,
+    /// Whether it has the form of protocol 1.0.
+    pub is_old: bool,
 }
 
 /// An add event.
@@ -129,9 +141,30 @@ fn pre_response_timeout(mut text: &str) -> Option<u64> {
     }
 }
 
+/// Reads what an answer wants to see in the HTTP answer that it leads to.
+///
+/// An answer whose meta object is not valid is an error as a whole, as all readers of
+/// answers say; here it just wants nothing.
+pub fn meta(payload: &[u8]) -> Meta {
+    let mut meta = Meta::default();
+    if let Ok(text) = json::value(payload) {
+        // What is no object has no members.
+        let _ = json::object(text, |name, raw| {
+            if json::is(&name, "meta") {
+                meta = json::present(raw)
+                    .map(Meta::parse)
+                    .transpose()?
+                    .unwrap_or_default();
+            }
+            Ok(())
+        });
+    }
+    meta
+}
+
 /// Reads an access answer.
 pub fn access(payload: &[u8]) -> Result<Access, Error> {
-    let result = present_result(payload)?;
+    let result = Answer::parse(payload, true)?.present_result()?;
     let (mut get, mut call) = (false, Cow::Borrowed(""));
     json::object(result, |name, raw| {
         if json::is(&name, "get") {
@@ -156,7 +189,7 @@ pub fn access(payload: &[u8]) -> Result<Access, Error> {
 
 /// Reads a get answer.
 pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
-    let result = present_result(payload)?;
+    let result = Answer::parse(payload, false)?.present_result()?;
     let (mut model, mut collection, mut query) = (None, None, Cow::Borrowed(""));
     json::object(result, |name, raw| {
         if json::is(&name, "model") {
@@ -187,7 +220,7 @@ pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
 ///
 /// `is_new` tells whether it was a call of `new`, which has an older form of answer.
 pub fn call(payload: &[u8], is_new: bool) -> Result<CallResult<'_>, Error> {
-    let answer = Answer::parse(payload)?;
+    let answer = Answer::parse(payload, true)?;
     if let Some(resource) = answer.resource {
         let mut rid = None;
         json::object(resource, |name, raw| {
@@ -204,7 +237,7 @@ pub fn call(payload: &[u8], is_new: bool) -> Result<CallResult<'_>, Error> {
     }
     let result = answer.result.ok_or_else(missing_result)?;
     if is_new && let Some(rid) = old_new_result(result) {
-        return Ok(CallResult::Resource(rid));
+        return Ok(CallResult::OldResource(rid));
     }
     Ok(CallResult::Payload(result))
 }
@@ -225,7 +258,7 @@ fn old_new_result(result: Raw<'_>) -> Option<Cow<'_, str>> {
 
 /// Reads an answer to a query request.
 pub fn query(payload: &[u8]) -> Result<QueryResult<'_>, Error> {
-    let result = present_result(payload)?;
+    let result = Answer::parse(payload, false)?.present_result()?;
     let (mut events, mut model, mut collection) = (None, None, None);
     json::object(result, |name, raw| {
         if json::is(&name, "events") {
@@ -270,7 +303,7 @@ fn query_events(text: Raw<'_>) -> Result<QueryResult<'_>, JsonError> {
 /// Services of protocol 1.0 send the properties at the top level. A member `values` that
 /// is an object means the present form, unless further members stand beside it and it
 /// reads as one property's value.
-pub fn change(payload: Raw<'_>) -> Result<Vec<(Rc<str>, Change)>, ValueError> {
+pub fn change(payload: Raw<'_>) -> Result<ChangeEvent, ValueError> {
     let (mut values, mut members) = (None, 0);
     json::object(payload, |name, raw| {
         members += 1;
@@ -285,7 +318,8 @@ pub fn change(payload: Raw<'_>) -> Result<Vec<(Rc<str>, Change)>, ValueError> {
         changes.push((name, value::parse_change(raw)?));
         Ok(())
     })?;
-    Ok(changes)
+    let is_old = current.is_none() && members > 0;
+    Ok(ChangeEvent { changes, is_old })
 }
 
 /// Reads the payload of an add event; `None` when it lacks a value.
@@ -413,8 +447,9 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads an answer; one with an error is that error.
-    fn parse(payload: &'a [u8]) -> Result<Self, Error> {
+    /// Reads an answer; one with an error is that error. Only some kinds of answers have a
+    /// meta object, which must be valid then.
+    fn parse(payload: &'a [u8], has_meta: bool) -> Result<Self, Error> {
         let text = json::value(payload).map_err(Error::internal)?;
         let (mut answer, mut error) = (
             Self {
@@ -431,6 +466,8 @@ impl<'a> Answer<'a> {
                     answer.resource = json::present(raw);
                 } else if json::is(&name, "error") {
                     error = json::present(raw).map(error_object).transpose()?;
+                } else if has_meta && json::is(&name, "meta") {
+                    json::present(raw).map(Meta::parse).transpose()?;
                 }
                 Ok(())
             })
@@ -438,13 +475,11 @@ impl<'a> Answer<'a> {
         }
         error.map_or(Ok(answer), Err)
     }
-}
 
-fn present_result(payload: &[u8]) -> Result<Raw<'_>, Error> {
-    Answer::parse(payload)?
-        .result
-        .and_then(json::present)
-        .ok_or_else(missing_result)
+    fn present_result(self) -> Result<Raw<'a>, Error> {
+        let result = self.result.and_then(json::present);
+        result.ok_or_else(missing_result)
+    }
 }
 
 fn missing_result() -> Error {
@@ -537,274 +572,4 @@ fn properties<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(value: &Value) -> &str {
-        value.text().as_str()
-    }
-
-    #[test]
-    fn tells_pre_responses_from_answers() {
-        for (payload, expected) in [
-            ("timeout:\"15000\"", Some(Some(15000))),
-            ("foo:\"bar\" timeout:\"1\"", Some(Some(1))),
-            ("timeout:\"1\" foo:\"bar\"", Some(Some(1))),
-            ("timeout:\"x\"", Some(None)),
-            ("timeout:15", Some(None)),
-            ("timeout", Some(None)),
-            ("timeout:\"-5\"", Some(None)),
-            ("hello world", Some(None)),
-            ("null", None),
-            ("true", None),
-            (" timeout:\"1\"", None),
-            ("{}", None),
-            ("", None),
-        ] {
-            assert_eq!(pre_response(payload.as_bytes()), expected, "{payload}");
-        }
-        assert_eq!(pre_response(b"timeout\xff"), Some(None));
-    }
-
-    #[test]
-    fn reads_access() {
-        let access = access(br#"{"result":{"get":true,"call":"set,foo,, bar"}}"#).unwrap();
-        assert!(access.get);
-        for (method, allowed) in [
-            ("set", true),
-            ("foo", true),
-            (" bar", true),
-            ("bar", false),
-            ("", true),
-            ("*", false),
-        ] {
-            assert_eq!(access.allows(method), allowed, "{method}");
-        }
-        let all = super::access(br#"{"Result":{"CALL":"*"}}"#).unwrap();
-        assert!(!all.get && all.allows("x"));
-        assert!(
-            !super::access(br#"{"result":{"call":"a,*"}}"#)
-                .unwrap()
-                .allows("x")
-        );
-    }
-
-    #[test]
-    fn reads_errors_before_results() {
-        let error = access(br#"{"result":{"get":true},"error":{"code":"a.b","data":{ "x": 1}}}"#);
-        let error = error.unwrap_err();
-        assert_eq!((&*error.code, &*error.message), ("a.b", ""));
-        assert_eq!(error.data.as_deref(), Some(r#"{"x":1}"#));
-        assert!(
-            access(br#"{"result":{"get":true},"error":null}"#)
-                .unwrap()
-                .get
-        );
-    }
-
-    #[test]
-    fn explains_invalid_get_answers() {
-        let wrapped = |what: &str| format!("Internal error: Internal error: invalid value: {what}");
-        for (payload, expected) in [
-            ("{}", "Internal error: response missing result".to_owned()),
-            ("null", "Internal error: response missing result".into()),
-            (
-                r#"{"result":null}"#,
-                "Internal error: response missing result".into(),
-            ),
-            (
-                r#"{"result":{}}"#,
-                "Internal error: invalid service response".into(),
-            ),
-            (
-                r#"{"result":{"model":{},"collection":[]}}"#,
-                "Internal error: invalid service response".into(),
-            ),
-            (
-                r#"{"result":{"model":{"a":{"action":"delete"}}}}"#,
-                "Internal error: invalid service response".into(),
-            ),
-            (
-                r#"{"result":{"model":{"a":{}}}}"#,
-                wrapped("nested json object must be wrapped as a data value"),
-            ),
-            (
-                r#"{"result":{"collection":[[]]}}"#,
-                wrapped("nested json array must be wrapped as a data value"),
-            ),
-            (
-                r#"{"result":{"collection":[{"rid":""}]}}"#,
-                wrapped("resource references requires a non-empty \"rid\" value"),
-            ),
-            (
-                r#"{"result":{"collection":[{"rid":"a."}]}}"#,
-                wrapped("resource reference rid \"a.\" is invalid"),
-            ),
-            (
-                r#"{"result":{"collection":[{"action":"x"}]}}"#,
-                wrapped("unknown action \"x\""),
-            ),
-        ] {
-            let error = resource(payload.as_bytes()).unwrap_err();
-            assert_eq!(error.code, "system.internalError");
-            assert_eq!(error.message, expected, "{payload}");
-        }
-        for payload in [
-            "",
-            "[]",
-            r#"{"result":[]}"#,
-            r#"{"result":{"model":[]}}"#,
-            "{\"a\":\"\u{1}\"}",
-        ] {
-            assert!(resource(payload.as_bytes()).is_err(), "{payload}");
-        }
-        assert!(resource(b"{\"result\":{\"model\":{\"a\":\"\xff\"}}}").is_err());
-    }
-
-    #[test]
-    fn sorts_models_and_keeps_the_last_duplicate() {
-        let payload = br#"{"result":{"model":{"b":1,"a":2,"b":3,"A":4},"query":"q=1"}}"#;
-        let resource = resource(payload).unwrap();
-        assert_eq!(&*resource.query, "q=1");
-        let Data::Model(model) = resource.data else {
-            panic!("a model was sent")
-        };
-        let model: Vec<_> = model
-            .iter()
-            .map(|(name, value)| (&**name, text(value)))
-            .collect();
-        assert_eq!(model, [("A", "4"), ("a", "2"), ("b", "3")]);
-    }
-
-    #[test]
-    fn reads_call_answers() {
-        use CallResult::*;
-        for (payload, method, expected) in [
-            (r#"{"result":null}"#, "set", Ok(Payload("null"))),
-            (
-                r#"{"result":{"rid":"a"}}"#,
-                "set",
-                Ok(Payload(r#"{"rid":"a"}"#)),
-            ),
-            (r#"{"result":{"rid":"a"}}"#, "new", Ok(Resource("a".into()))),
-            (
-                r#"{"result":{"rid":"a","x":1}}"#,
-                "new",
-                Ok(Payload(r#"{"rid":"a","x":1}"#)),
-            ),
-            (
-                r#"{"result":1,"resource":{"rid":"a.b?c"}}"#,
-                "x",
-                Ok(Resource("a.b?c".into())),
-            ),
-            (
-                r#"{"resource":{"rid":"a..b"}}"#,
-                "x",
-                Err("Internal error: invalid service response"),
-            ),
-            (
-                r#"{"resource":{}}"#,
-                "x",
-                Err("Internal error: invalid service response"),
-            ),
-            ("{}", "x", Err("Internal error: response missing result")),
-        ] {
-            let answer = call(payload.as_bytes(), method == "new");
-            assert_eq!(
-                answer.map_err(|e| e.message.into_owned()),
-                expected.map_err(String::from)
-            );
-        }
-    }
-
-    #[test]
-    fn reads_both_forms_of_change() {
-        let names = |payload| -> Vec<String> {
-            change(payload)
-                .unwrap()
-                .iter()
-                .map(|(name, _)| name.to_string())
-                .collect()
-        };
-        assert_eq!(
-            names(r#"{"values":{"b":1,"a":{"action":"delete"}}}"#),
-            ["a", "b"]
-        );
-        assert_eq!(names(r#"{"a":1,"b":2}"#), ["a", "b"]);
-        assert_eq!(names(r#"{"values":1}"#), ["values"]);
-        assert_eq!(names(r#"{"values":{"a":1},"extra":true}"#), ["a"]);
-        assert_eq!(
-            names(r#"{"values":{"rid":"a.b"},"other":1}"#),
-            ["other", "values"]
-        );
-        assert!(change(r#"{"values":{"a":1,"b":[]}}"#).is_err());
-        assert!(change("[]").is_err());
-    }
-
-    #[test]
-    fn reads_places() {
-        let add = |payload| super::add(payload).map(|add| add.map(|add| add.idx));
-        assert_eq!(add(r#"{"idx":2,"value":"a"}"#), Ok(Some(2)));
-        assert_eq!(add(r#"{"value":null}"#), Ok(Some(0)));
-        assert_eq!(add(r#"{"idx":null,"value":1}"#), Ok(Some(0)));
-        assert_eq!(add(r#"{"idx":1}"#), Ok(None));
-        assert_eq!(add(r#"{"idx":1,"value":{"action":"delete"}}"#), Ok(None));
-        for payload in [
-            r#"{"idx":-1,"value":1}"#,
-            r#"{"idx":1.5,"value":1}"#,
-            r#"{"idx":"1","value":1}"#,
-        ] {
-            assert!(add(payload).is_err(), "{payload}");
-        }
-        assert_eq!(remove("{}"), Ok(0));
-        assert_eq!(remove(r#"{"idx":3,"x":1}"#), Ok(3));
-        assert!(remove("[]").is_err());
-    }
-
-    #[test]
-    fn reads_system_and_connection_events() {
-        let reset = reset(br#"{"resources":["a.>","b..c"],"access":null}"#).unwrap();
-        assert_eq!(reset.resources.len(), 1);
-        assert!(super::reset(br#"{"resources":["a",1]}"#).is_err());
-        assert_eq!(
-            token(b"{}").unwrap(),
-            Token {
-                token: None,
-                tid: None
-            }
-        );
-        let event = token(br#"{"token":{ "a": 1.0 },"tid":"7"}"#).unwrap();
-        assert_eq!(event.token.as_deref(), Some(r#"{"a":1.0}"#));
-        assert_eq!(event.tid.as_deref(), Some("7"));
-        assert!(token(br#"{"token":1,"tid":7}"#).is_err());
-        assert!(token(b"[]").is_err());
-        let event = token_reset(br#"{"tids":["a"],"subject":"x.y"}"#).unwrap();
-        assert_eq!((event.tids.len(), &*event.subject), (1, "x.y"));
-        assert!(token_reset(br#"{"tids":"a","subject":"x"}"#).is_err());
-        assert_eq!(query_event(br#"{"subject":"s"}"#).unwrap(), "s");
-        assert!(query_event(b"{}").is_err());
-        assert!(query_event(br#"{"subject":1}"#).is_err());
-    }
-
-    #[test]
-    fn reads_query_answers() {
-        let payload = br#"{"result":{"events":[{"event":"remove","data":{"idx":1}},{"data":1},{"event":"x"}]}}"#;
-        assert_eq!(
-            query(payload),
-            Ok(QueryResult::Events(vec![
-                ("remove".into(), Some(r#"{"idx":1}"#)),
-                ("x".into(), None)
-            ]))
-        );
-        assert_eq!(
-            query(br#"{"result":{}}"#),
-            Ok(QueryResult::Events(Vec::new()))
-        );
-        assert!(matches!(
-            query(br#"{"result":{"model":{}}}"#),
-            Ok(QueryResult::Data(_))
-        ));
-        assert!(query(br#"{"result":{"model":{},"events":[]}}"#).is_err());
-        assert!(query(br#"{"result":{"collection":[{"action":"delete"}]}}"#).is_err());
-    }
-}
+mod tests;

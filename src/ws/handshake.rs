@@ -75,14 +75,17 @@ pub fn check<'a>(head: &Head<'a>, is_origin_allowed: bool) -> Result<&'a [u8], R
     }
 }
 
-/// Appends the answer that makes the connection a WebSocket.
-pub fn write_accept(key: &[u8], out: &mut Vec<u8>) {
+/// Appends the answer that makes the connection a WebSocket. `fields` are further lines
+/// of its head, each with its end.
+pub fn write_accept(key: &[u8], fields: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
           Sec-WebSocket-Accept: ",
     );
     out.extend_from_slice(&accept_key(key));
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(fields);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The value that proves that the server understood the key (RFC 6455, 4.2.2).
@@ -188,12 +191,12 @@ mod tests {
     fn answers_the_example_of_the_rfc() {
         let head = Head::parse(GOOD.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write_accept(check(&head, true).unwrap(), &mut out);
+        write_accept(check(&head, true).unwrap(), b"X-A: 1\r\n", &mut out);
         assert_eq!(
             str::from_utf8(&out),
             Ok(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-A: 1\r\n\r\n"
             )
         );
     }

@@ -22,7 +22,7 @@ mod raw;
 mod service;
 
 pub use client::Client;
-pub use http::Http;
+pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use process::{Broker, Gateway, Stack};
 pub use raw::{Frame, RawWs};

@@ -3,6 +3,7 @@
 //! behind.
 
 use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT};
+use tidegate::gateway::Options;
 
 type Step = fn(&mut Heart);
 
@@ -201,10 +202,15 @@ fn answer_all(h: &mut Heart) {
     }
 }
 
-/// Plays the transcript up to each of its steps, and then what ends it.
+/// Plays the transcript up to each of its steps, and then what ends it. With throttles,
+/// steps that answer what is not asked yet do nothing.
 fn cut(end: impl Fn(&mut Heart)) {
-    for steps in 0..=LIFE.len() {
-        let mut h = Heart::new();
+    for (places, steps) in (0..=1).flat_map(|p| (0..=LIFE.len()).map(move |s| (p, s))) {
+        let mut h = Heart::with(Options {
+            reset_throttle: places,
+            reference_throttle: places,
+            ..Options::default()
+        });
         h.client(1);
         for step in &LIFE[..steps] {
             step(&mut h);

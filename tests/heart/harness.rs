@@ -5,11 +5,18 @@
 //! client must have been answered once, and once all clients are gone nothing may be left
 //! behind.
 
+mod client;
+mod texts;
+
+pub use client::Client;
+pub use texts::*;
+
 use std::collections::{BTreeMap, VecDeque};
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Stats,
     Time, WebAction, WebRequest, WebResponse,
 };
+use tidegate::res::meta::Fields;
 
 /// Time for a service to answer, in milliseconds.
 pub const REQUEST_TIMEOUT: u64 = 3_000;
@@ -46,6 +53,7 @@ struct Peer {
     /// IDs of its requests without answer.
     open: Vec<u64>,
     answer: Option<WebResponse>,
+    upgrade: Option<Fields>,
     cid: Option<String>,
     closed: bool,
     resumed: usize,
@@ -53,14 +61,20 @@ struct Peer {
 
 impl Heart {
     pub fn new() -> Self {
-        Self::with_max_payload(1 << 20)
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        Self::with_limits(options, 1 << 20)
     }
 
     pub fn with_max_payload(max_payload: usize) -> Self {
+        Self::with_limits(Options::default(), max_payload)
+    }
+
+    fn with_limits(options: Options, max_payload: usize) -> Self {
         let gateway = Gateway::new(Options {
-            api_path: "/api/".into(),
             request_timeout: REQUEST_TIMEOUT,
-            seed: [1, 2, 3, 4],
             write_head: |head, remote, out| {
                 if !head.is_empty() {
                     out.extend_from_slice(head);
@@ -68,6 +82,7 @@ impl Heart {
                 }
                 out.extend_from_slice(format!("\"remoteAddr\":\"{remote}\"").as_bytes());
             },
+            ..options
         });
         let mut heart = Self {
             gateway,
@@ -138,6 +153,10 @@ impl Heart {
                     let old = peer.answer.replace(*response);
                     assert!(old.is_none(), "a web request is answered twice");
                 }
+                Delivery::Upgrade(fields) => {
+                    let old = peer.upgrade.replace(*fields);
+                    assert!(old.is_none(), "an upgrade is granted twice");
+                }
                 Delivery::Resume => peer.resumed += 1,
                 Delivery::Close(_) => peer.closed = true,
             }
@@ -196,6 +215,8 @@ impl Heart {
         let action = match method {
             "GET" => WebAction::Get,
             "POST" => WebAction::Post,
+            // What the configuration would map it to.
+            "PUT" => WebAction::Call("put"),
             _ => panic!("{method} is no method here"),
         };
         let request = WebRequest {
@@ -210,15 +231,46 @@ impl Heart {
         self.learn_cid(number);
     }
 
-    /// The answer to a connection's HTTP request: status, and body or location.
+    /// The answer to a connection's HTTP request: status, and body or fields.
     pub fn web_answer(&mut self, number: u32) -> (u16, String) {
+        let (status, body, fields) = self.web_response(number);
+        assert!(body.is_empty() || fields.is_empty(), "{fields} {body}");
+        (status, format!("{fields}{body}"))
+    }
+
+    /// The answer to a connection's HTTP request: status, body, and fields. A `Location`
+    /// is written as `-> /api/a`, others as `Name: value`, with semicolons between.
+    pub fn web_response(&mut self, number: u32) -> (u16, String, String) {
         let answer = self.clients.get_mut(&number).and_then(|p| p.answer.take());
         let answer = answer.unwrap_or_else(|| panic!("web request {number} has no answer"));
         let body = answer.body.map(|body| String::from_utf8(body).unwrap());
         assert!(body.as_deref().is_none_or(is_json), "{body:?} is no JSON");
-        assert!(body.is_none() || answer.location.is_none());
-        let text = body.or(answer.location.map(|place| format!("-> {place}")));
-        (answer.status, text.unwrap_or_default())
+        (
+            answer.status,
+            body.unwrap_or_default(),
+            field_lines(&answer.fields),
+        )
+    }
+
+    /// A client asks for a WebSocket where a service decides about it.
+    pub fn ask_upgrade(&mut self, number: u32) {
+        self.clients.insert(number, Peer::default());
+        let head = br#""header":{"Cookie":["a=1"]},"host":"h","uri":"/""#;
+        let remote = ([10, 0, 0, 1], 4000 + number as u16).into();
+        self.input(|gateway, now, out| {
+            gateway.client_connecting(now, ClientKey(number), Box::new(*head), remote, out);
+        });
+        self.learn_cid(number);
+    }
+
+    /// The fields with which a client's upgrade was granted.
+    pub fn upgraded(&mut self, number: u32) -> String {
+        let fields = self.clients.get_mut(&number).and_then(|p| p.upgrade.take());
+        field_lines(&fields.unwrap_or_else(|| panic!("client {number} is not connected")))
+    }
+
+    pub fn is_upgraded(&self, number: u32) -> bool {
+        self.clients[&number].upgrade.is_some()
     }
 
     pub fn has_web_answer(&self, number: u32) -> bool {
@@ -484,125 +536,12 @@ impl Drop for Heart {
     }
 }
 
-/// A connected client.
-pub struct Client<'a> {
-    heart: &'a mut Heart,
-    number: u32,
-}
-
-impl Client<'_> {
-    /// Sends a message.
-    pub fn send(self, message: &str) -> Self {
-        let key = ClientKey(self.number);
-        let peer = self.heart.clients.get_mut(&self.number);
-        peer.expect("it is connected")
-            .open
-            .extend(asked_id(message));
-        self.heart.input(|gateway, now, out| {
-            gateway.client_message(now, key, message.as_bytes(), out);
-        });
-        self.heart.learn_cid(self.number);
-        self
-    }
-
-    /// Sends a request without parameters.
-    pub fn request(self, id: u64, method: &str) -> Self {
-        self.send(&format!(r#"{{"id":{id},"method":"{method}"}}"#))
-    }
-
-    pub fn subscribe(self, id: u64, rid: &str) -> Self {
-        self.request(id, &format!("subscribe.{rid}"))
-    }
-
-    pub fn unsubscribe(self, id: u64, rid: &str) -> Self {
-        self.request(id, &format!("unsubscribe.{rid}"))
-    }
-
-    pub fn get(self, id: u64, rid: &str) -> Self {
-        self.request(id, &format!("get.{rid}"))
-    }
-
-    /// Calls a method, given as `<rid>.<method>`, without parameters.
-    pub fn call(self, id: u64, method: &str) -> Self {
-        self.request(id, &format!("call.{method}"))
-    }
-
-    /// The next message.
-    pub fn message(&mut self) -> String {
-        let peer = self.heart.clients.get_mut(&self.number);
-        let message = peer.and_then(|peer| peer.messages.pop_front());
-        message.unwrap_or_else(|| panic!("client {} has no message", self.number))
-    }
-
-    /// How many messages have come.
-    pub fn messages_waiting(&self) -> usize {
-        self.heart.clients[&self.number].messages.len()
-    }
-
-    /// All messages.
-    pub fn messages(&mut self) -> Vec<String> {
-        let peer = self.heart.clients.get_mut(&self.number);
-        peer.map(|peer| peer.messages.drain(..).collect())
-            .unwrap_or_default()
-    }
-
-    /// The next message is this one.
-    pub fn receives(mut self, expected: &str) -> Self {
-        let got = self.message();
-        assert_eq!(got, expected, "to client {}", self.number);
-        self
-    }
-
-    /// Nothing more has come.
-    pub fn receives_nothing(self) -> Self {
-        let messages = &self.heart.clients[&self.number].messages;
-        assert_eq!(*messages, [""; 0], "to client {}", self.number);
-        self
-    }
-
-    /// Whether further requests are taken now.
-    pub fn takes_requests(&self) -> bool {
-        self.heart.gateway.takes_requests(ClientKey(self.number))
-    }
-
-    /// How often the client was told to go on.
-    pub fn resumed(&self) -> usize {
-        self.heart.clients[&self.number].resumed
-    }
-
-    /// Whether the gateway wants it closed.
-    pub fn is_closed(&self) -> bool {
-        self.heart.clients[&self.number].closed
-    }
-}
-
-/// An answer with nothing new in it.
-pub fn nothing_new(id: u64) -> String {
-    format!(r#"{{"result":{{}},"id":{id}}}"#)
-}
-
-/// The event that ends direct subscriptions, for want of access.
-pub fn access_lost(rid: &str) -> String {
-    format!(
-        r#"{{"event":"{rid}.unsubscribe","data":{{"reason":{{"code":"system.accessDenied","message":"Access denied"}}}}}}"#
-    )
-}
-
-/// The event that ends direct subscriptions of what was deleted.
-pub fn deleted(rid: &str) -> String {
-    format!(
-        r#"{{"event":"{rid}.unsubscribe","data":{{"reason":{{"code":"system.deleted","message":"Deleted"}}}}}}"#
-    )
-}
-
-/// The answer to a request that failed.
-pub fn error(id: u64, code: &str, message: &str) -> String {
-    format!(r#"{{"error":{{"code":"{code}","message":"{message}"}},"id":{id}}}"#)
-}
-
-/// A change of a model, as clients are sent it.
-pub fn changed(rid: &str, values: &str) -> String {
-    format!(r#"{{"event":"{rid}.change","data":{{"values":{values}}}}}"#)
+fn field_lines(fields: &Fields) -> String {
+    let lines = fields.iter().map(|(name, value)| match name {
+        "Location" => format!("-> {value}"),
+        _ => format!("{name}: {value}"),
+    });
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 fn without_cid(payload: &str) -> String {

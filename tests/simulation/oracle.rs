@@ -63,7 +63,7 @@ impl World {
             .flatten()
             .map(|c| c.replica.items().count())
             .sum();
-        let open = stats.pending + stats.waiting + stats.queued;
+        let open = stats.pending + stats.waiting + stats.queued + stats.throttles;
         if self.failure.is_none() && (open != 0 || stats.subscriptions != held) {
             self.fail(format!("at rest, clients hold {held} resources: {stats:?}"));
         }

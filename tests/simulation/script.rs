@@ -111,6 +111,9 @@ pub struct Profile {
     pub focus: Focus,
     /// Most milliseconds between the gateway and the broker.
     pub latency: u64,
+    /// The throttles of the gateway, 0 for none.
+    pub reset_throttle: usize,
+    pub reference_throttle: usize,
 }
 
 /// A run: what it meets, and the steps with the milliseconds before each.
@@ -125,6 +128,7 @@ impl Script {
     /// The script of a seed.
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::labelled(seed, "script", 0);
+        let mut throttles = Rng::labelled(seed, "throttles", 0);
         let profile = Profile {
             faults: rng.chance(50),
             deletes: rng.chance(50),
@@ -138,6 +142,8 @@ impl Script {
                 count: [RIDS.len(), 3, 6, 9][rng.weighted(&[3, 1, 2, 2])],
             },
             latency: *rng.pick(&[0, 3, 60]),
+            reset_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
+            reference_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
         };
         let length = rng.between(40, 180);
         let pace = *rng.pick(&[5, 30, 120]);

@@ -89,6 +89,9 @@ impl World {
             request_timeout: request::REQUEST_TIMEOUT,
             seed: [seed, 1, 2, 3],
             write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
+            reset_throttle: profile.reset_throttle,
+            reference_throttle: profile.reference_throttle,
+            ..Options::default()
         };
         let mut service = Service::new(seed, profile.focus);
         if profile.open {

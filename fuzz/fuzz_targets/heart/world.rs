@@ -53,10 +53,11 @@ macro_rules! trace {
 impl World {
     pub fn new(kind: u8) -> Self {
         let gateway = Gateway::new(Options {
-            api_path: "/api/".into(),
-            request_timeout: 3000,
             seed: [7, 1, 2, u64::from(kind)],
-            write_head: |_, _, _| {},
+            // Few resources make few places matter.
+            reset_throttle: usize::from(kind % 3),
+            reference_throttle: usize::from(kind / 3 % 3),
+            ..Options::default()
         });
         let mut world = Self {
             gateway,
@@ -369,10 +370,7 @@ impl World {
                     replica.expect("messages are for clients").take(&message);
                 }
                 Delivery::Web(response) => {
-                    trace!(
-                        self,
-                        "  < {key} {} {:?}", response.status, response.location
-                    );
+                    trace!(self, "  < {key} {} {:?}", response.status, response.fields);
                     let place = self.webs.iter().position(|web| *web == key);
                     self.webs
                         .remove(place.expect("an open request is answered"));
@@ -380,6 +378,7 @@ impl World {
                         serde_json::from_slice::<Value>(body).expect("JSON");
                     }
                 }
+                Delivery::Upgrade(_) => unreachable!("no client waits for its upgrade"),
                 Delivery::Resume => assert!(self.gateway.takes_requests(ClientKey(key))),
                 Delivery::Close(_) => closed.push(key),
             }

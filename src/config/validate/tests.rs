@@ -122,13 +122,16 @@ fn encodings() {
         let config = check(Setting::ApiEncoding, text(given)).0.expect(given);
         assert_eq!(config.api_encoding, ApiEncoding::Json);
     }
+    let config = check(Setting::ApiEncoding, text("JsonFlat"))
+        .0
+        .expect("valid");
+    assert_eq!(config.api_encoding, ApiEncoding::JsonFlat);
     assert_eq!(
         refusal(Setting::ApiEncoding, text("xml")),
         "\"apiEncoding\" in x.json: \"xml\" is not an encoding; give json or jsonflat"
     );
 }
 
-/// Values that pass their check are refused as unsupported, others as invalid.
 #[test]
 fn auth_and_mapped_methods() {
     for (key, given, valid) in [
@@ -152,10 +155,16 @@ fn auth_and_mapped_methods() {
         (Setting::DeleteMethod, "a?", false),
         (Setting::PatchMethod, "a b", false),
     ] {
-        let error = check(key, text(given)).0.err();
-        match error {
-            Some(Error::Unsupported { .. }) => assert!(valid, "{key:?} {given:?}"),
-            Some(Error::Invalid { .. }) => assert!(!valid, "{key:?} {given:?}"),
+        match check(key, text(given)).0 {
+            Ok(config) => {
+                let auth = config.header_auth.or(config.ws_header_auth);
+                let auth = auth.map(|auth| format!("{}.{}", auth.resource, auth.method));
+                let mapped = config.put_method.or(config.delete_method);
+                let got = auth.or(mapped).or(config.patch_method);
+                assert_eq!(got.as_deref(), Some(given), "{key:?}");
+                assert!(valid, "{key:?} {given:?}");
+            }
+            Err(Error::Invalid { .. }) => assert!(!valid, "{key:?} {given:?}"),
             other => panic!("{key:?} {given:?}: {other:?}"),
         }
     }
@@ -238,32 +247,6 @@ fn unsupported_options_are_refused() {
             "\"metricsPort\"",
             "0",
         ),
-        (
-            Setting::ApiEncoding,
-            text("JsonFlat"),
-            "\"apiEncoding\"",
-            "json",
-        ),
-        (Setting::HeaderAuth, text("a.b"), "\"headerAuth\"", "unset"),
-        (
-            Setting::WsHeaderAuth,
-            text("a.b"),
-            "\"wsHeaderAuth\"",
-            "unset",
-        ),
-        (Setting::PutMethod, text("set"), "\"putMethod\"", "unset"),
-        (
-            Setting::DeleteMethod,
-            text("delete"),
-            "\"deleteMethod\"",
-            "unset",
-        ),
-        (
-            Setting::PatchMethod,
-            text("patch"),
-            "\"patchMethod\"",
-            "unset",
-        ),
         (Setting::Tls, Value::Switch(true), "\"tls\"", "false"),
         (Setting::TlsCert, text("f"), "\"certFile\"", "empty"),
         (Setting::TlsKey, text("f"), "\"keyFile\"", "empty"),
@@ -272,18 +255,6 @@ fn unsupported_options_are_refused() {
             Value::Switch(true),
             "\"wsCompression\"",
             "false",
-        ),
-        (
-            Setting::ResetThrottle,
-            Value::Number(32),
-            "\"resetThrottle\"",
-            "0",
-        ),
-        (
-            Setting::ReferenceThrottle,
-            Value::Number(32),
-            "\"referenceThrottle\"",
-            "0",
         ),
     ];
     assert_eq!(table.len(), UNSUPPORTED.len());

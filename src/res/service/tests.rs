@@ -1,0 +1,277 @@
+use super::*;
+
+fn text(value: &Value) -> &str {
+    value.text().as_str()
+}
+
+#[test]
+fn tells_pre_responses_from_answers() {
+    for (payload, expected) in [
+        ("timeout:\"15000\"", Some(Some(15000))),
+        ("foo:\"bar\" timeout:\"1\"", Some(Some(1))),
+        ("timeout:\"1\" foo:\"bar\"", Some(Some(1))),
+        ("timeout:\"x\"", Some(None)),
+        ("timeout:15", Some(None)),
+        ("timeout", Some(None)),
+        ("timeout:\"-5\"", Some(None)),
+        ("hello world", Some(None)),
+        ("null", None),
+        ("true", None),
+        (" timeout:\"1\"", None),
+        ("{}", None),
+        ("", None),
+    ] {
+        assert_eq!(pre_response(payload.as_bytes()), expected, "{payload}");
+    }
+    assert_eq!(pre_response(b"timeout\xff"), Some(None));
+}
+
+#[test]
+fn reads_access() {
+    let access = access(br#"{"result":{"get":true,"call":"set,foo,, bar"}}"#).unwrap();
+    assert!(access.get);
+    for (method, allowed) in [
+        ("set", true),
+        ("foo", true),
+        (" bar", true),
+        ("bar", false),
+        ("", true),
+        ("*", false),
+    ] {
+        assert_eq!(access.allows(method), allowed, "{method}");
+    }
+    let all = super::access(br#"{"Result":{"CALL":"*"}}"#).unwrap();
+    assert!(!all.get && all.allows("x"));
+    assert!(
+        !super::access(br#"{"result":{"call":"a,*"}}"#)
+            .unwrap()
+            .allows("x")
+    );
+}
+
+#[test]
+fn reads_errors_before_results() {
+    let error = access(br#"{"result":{"get":true},"error":{"code":"a.b","data":{ "x": 1}}}"#);
+    let error = error.unwrap_err();
+    assert_eq!((&*error.code, &*error.message), ("a.b", ""));
+    assert_eq!(error.data.as_deref(), Some(r#"{"x":1}"#));
+    assert!(
+        access(br#"{"result":{"get":true},"error":null}"#)
+            .unwrap()
+            .get
+    );
+}
+
+#[test]
+fn explains_invalid_get_answers() {
+    let wrapped = |what: &str| format!("Internal error: Internal error: invalid value: {what}");
+    for (payload, expected) in [
+        ("{}", "Internal error: response missing result".to_owned()),
+        ("null", "Internal error: response missing result".into()),
+        (
+            r#"{"result":null}"#,
+            "Internal error: response missing result".into(),
+        ),
+        (
+            r#"{"result":{}}"#,
+            "Internal error: invalid service response".into(),
+        ),
+        (
+            r#"{"result":{"model":{},"collection":[]}}"#,
+            "Internal error: invalid service response".into(),
+        ),
+        (
+            r#"{"result":{"model":{"a":{"action":"delete"}}}}"#,
+            "Internal error: invalid service response".into(),
+        ),
+        (
+            r#"{"result":{"model":{"a":{}}}}"#,
+            wrapped("nested json object must be wrapped as a data value"),
+        ),
+        (
+            r#"{"result":{"collection":[[]]}}"#,
+            wrapped("nested json array must be wrapped as a data value"),
+        ),
+        (
+            r#"{"result":{"collection":[{"rid":""}]}}"#,
+            wrapped("resource references requires a non-empty \"rid\" value"),
+        ),
+        (
+            r#"{"result":{"collection":[{"rid":"a."}]}}"#,
+            wrapped("resource reference rid \"a.\" is invalid"),
+        ),
+        (
+            r#"{"result":{"collection":[{"action":"x"}]}}"#,
+            wrapped("unknown action \"x\""),
+        ),
+    ] {
+        let error = resource(payload.as_bytes()).unwrap_err();
+        assert_eq!(error.code, "system.internalError");
+        assert_eq!(error.message, expected, "{payload}");
+    }
+    for payload in [
+        "",
+        "[]",
+        r#"{"result":[]}"#,
+        r#"{"result":{"model":[]}}"#,
+        "{\"a\":\"\u{1}\"}",
+    ] {
+        assert!(resource(payload.as_bytes()).is_err(), "{payload}");
+    }
+    assert!(resource(b"{\"result\":{\"model\":{\"a\":\"\xff\"}}}").is_err());
+}
+
+#[test]
+fn sorts_models_and_keeps_the_last_duplicate() {
+    let payload = br#"{"result":{"model":{"b":1,"a":2,"b":3,"A":4},"query":"q=1"}}"#;
+    let resource = resource(payload).unwrap();
+    assert_eq!(&*resource.query, "q=1");
+    let Data::Model(model) = resource.data else {
+        panic!("a model was sent")
+    };
+    let model: Vec<_> = model
+        .iter()
+        .map(|(name, value)| (&**name, text(value)))
+        .collect();
+    assert_eq!(model, [("A", "4"), ("a", "2"), ("b", "3")]);
+}
+
+#[test]
+fn reads_call_answers() {
+    use CallResult::*;
+    for (payload, method, expected) in [
+        (r#"{"result":null}"#, "set", Ok(Payload("null"))),
+        (
+            r#"{"result":{"rid":"a"}}"#,
+            "set",
+            Ok(Payload(r#"{"rid":"a"}"#)),
+        ),
+        (
+            r#"{"result":{"rid":"a"}}"#,
+            "new",
+            Ok(OldResource("a".into())),
+        ),
+        (
+            r#"{"result":{"rid":"a","x":1}}"#,
+            "new",
+            Ok(Payload(r#"{"rid":"a","x":1}"#)),
+        ),
+        (
+            r#"{"result":1,"resource":{"rid":"a.b?c"}}"#,
+            "x",
+            Ok(Resource("a.b?c".into())),
+        ),
+        (
+            r#"{"resource":{"rid":"a..b"}}"#,
+            "x",
+            Err("Internal error: invalid service response"),
+        ),
+        (
+            r#"{"resource":{}}"#,
+            "x",
+            Err("Internal error: invalid service response"),
+        ),
+        ("{}", "x", Err("Internal error: response missing result")),
+    ] {
+        let answer = call(payload.as_bytes(), method == "new");
+        assert_eq!(
+            answer.map_err(|e| e.message.into_owned()),
+            expected.map_err(String::from)
+        );
+    }
+}
+
+#[test]
+fn reads_both_forms_of_change() {
+    for (payload, names, is_old) in [
+        (
+            r#"{"values":{"b":1,"a":{"action":"delete"}}}"#,
+            &["a", "b"][..],
+            false,
+        ),
+        (r#"{"values":{}}"#, &[], false),
+        ("{}", &[], false),
+        (r#"{"a":1,"b":2}"#, &["a", "b"], true),
+        (r#"{"values":1}"#, &["values"], true),
+        (r#"{"values":{"a":1},"extra":true}"#, &["a"], false),
+        (
+            r#"{"values":{"rid":"a.b"},"other":1}"#,
+            &["other", "values"],
+            true,
+        ),
+    ] {
+        let event = change(payload).unwrap();
+        let got: Vec<&str> = event.changes.iter().map(|(name, _)| &**name).collect();
+        assert_eq!((&*got, event.is_old), (names, is_old), "{payload}");
+    }
+    assert!(change(r#"{"values":{"a":1,"b":[]}}"#).is_err());
+    assert!(change("[]").is_err());
+}
+
+#[test]
+fn reads_places() {
+    let add = |payload| super::add(payload).map(|add| add.map(|add| add.idx));
+    assert_eq!(add(r#"{"idx":2,"value":"a"}"#), Ok(Some(2)));
+    assert_eq!(add(r#"{"value":null}"#), Ok(Some(0)));
+    assert_eq!(add(r#"{"idx":null,"value":1}"#), Ok(Some(0)));
+    assert_eq!(add(r#"{"idx":1}"#), Ok(None));
+    assert_eq!(add(r#"{"idx":1,"value":{"action":"delete"}}"#), Ok(None));
+    for payload in [
+        r#"{"idx":-1,"value":1}"#,
+        r#"{"idx":1.5,"value":1}"#,
+        r#"{"idx":"1","value":1}"#,
+    ] {
+        assert!(add(payload).is_err(), "{payload}");
+    }
+    assert_eq!(remove("{}"), Ok(0));
+    assert_eq!(remove(r#"{"idx":3,"x":1}"#), Ok(3));
+    assert!(remove("[]").is_err());
+}
+
+#[test]
+fn reads_system_and_connection_events() {
+    let reset = reset(br#"{"resources":["a.>","b..c"],"access":null}"#).unwrap();
+    assert_eq!(reset.resources.len(), 1);
+    assert!(super::reset(br#"{"resources":["a",1]}"#).is_err());
+    assert_eq!(
+        token(b"{}").unwrap(),
+        Token {
+            token: None,
+            tid: None
+        }
+    );
+    let event = token(br#"{"token":{ "a": 1.0 },"tid":"7"}"#).unwrap();
+    assert_eq!(event.token.as_deref(), Some(r#"{"a":1.0}"#));
+    assert_eq!(event.tid.as_deref(), Some("7"));
+    assert!(token(br#"{"token":1,"tid":7}"#).is_err());
+    assert!(token(b"[]").is_err());
+    let event = token_reset(br#"{"tids":["a"],"subject":"x.y"}"#).unwrap();
+    assert_eq!((event.tids.len(), &*event.subject), (1, "x.y"));
+    assert!(token_reset(br#"{"tids":"a","subject":"x"}"#).is_err());
+    assert_eq!(query_event(br#"{"subject":"s"}"#).unwrap(), "s");
+    assert!(query_event(b"{}").is_err());
+    assert!(query_event(br#"{"subject":1}"#).is_err());
+}
+
+#[test]
+fn reads_query_answers() {
+    let payload =
+        br#"{"result":{"events":[{"event":"remove","data":{"idx":1}},{"data":1},{"event":"x"}]}}"#;
+    assert_eq!(
+        query(payload),
+        Ok(QueryResult::Events(vec![
+            ("remove".into(), Some(r#"{"idx":1}"#)),
+            ("x".into(), None)
+        ]))
+    );
+    assert_eq!(
+        query(br#"{"result":{}}"#),
+        Ok(QueryResult::Events(Vec::new()))
+    );
+    assert!(matches!(
+        query(br#"{"result":{"model":{}}}"#),
+        Ok(QueryResult::Data(_))
+    ));
+    assert!(query(br#"{"result":{"model":{},"events":[]}}"#).is_err());
+    assert!(query(br#"{"result":{"collection":[{"action":"delete"}]}}"#).is_err());
+}
