@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup fuzz fmt lint doc ci clean
+.PHONY: help run build test setup conformance fuzz fmt lint doc ci clean
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,22 +24,28 @@ pub struct Gateway {
     pub addr: String,
     /// `127.0.0.1:port` for metrics, if flags ask for them with `$metricsport`.
     pub metrics_addr: String,
+    /// What flags call `$configfile`.
+    pub config_file: PathBuf,
+    binary: PathBuf,
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Gateway {
-    /// Starts the binary and waits until it takes connections.
-    pub fn start(binary: &Path, flags: &[String]) -> Result<Gateway, String> {
+    /// Starts the binary and waits until it takes connections. `config` is the content
+    /// of the configuration file; without it there is none at first.
+    pub fn start(binary: &Path, flags: &[String], config: Option<&str>) -> Result<Gateway, String> {
         let mut log = String::new();
         // A free port may be snatched before the gateway binds it.
         for _ in 0..5 {
             let broker = Broker::start();
             let (port, metrics) = free_ports();
-            let flags = flags
-                .iter()
-                .map(|f| f.replace("$metricsport", &metrics.to_string()));
-            let mut child = Command::new(binary)
+            let config_file = new_file(config)?;
+            let flags = flags.iter().map(|f| {
+                f.replace("$metricsport", &metrics.to_string())
+                    .replace("$configfile", &config_file.to_string_lossy())
+            });
+            let mut child = command(binary)
                 .args(["--nats", &format!("nats://{}", broker.addr)])
                 .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
                 // A busy machine must cause no time-outs; a later flag wins.
@@ -63,6 +70,8 @@ impl Gateway {
                 broker,
                 addr: format!("127.0.0.1:{port}"),
                 metrics_addr: format!("127.0.0.1:{metrics}"),
+                config_file,
+                binary: binary.to_owned(),
                 child,
                 log: kept,
             };
@@ -111,6 +120,33 @@ impl Gateway {
         self.log.lock().expect("no holder panics").clone()
     }
 
+    /// Runs the binary a second time until it ends by itself: exit code and output.
+    pub fn run_to_end(&self, flags: &str) -> Result<(Option<i32>, String), String> {
+        let file = self.config_file.to_string_lossy();
+        let flags = flags.split_ascii_whitespace();
+        let output = command(&self.binary)
+            .args(flags.map(|f| f.replace("$configfile", &file)))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| format!("cannot start {}: {e}", self.binary.display()))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        Ok((output.status.code(), text))
+    }
+
+    /// Sends a signal (`TERM`, `INT`, ..).
+    pub fn signal(&self, name: &str) -> Result<(), String> {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .map_err(|e| e.to_string())?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("cannot send {name}"))
+        }
+    }
+
     /// The exit code, once the process ends by itself.
     pub fn wait_exit(&mut self, patience: Duration) -> Option<i32> {
         let deadline = Instant::now() + patience;
@@ -132,7 +168,35 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.end();
+        // There is one only if the scenario wanted it.
+        let _ = std::fs::remove_file(&self.config_file);
     }
+}
+
+/// A command without the options in the environment of whoever runs the tests.
+fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"TIDEGATE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A path that no other gateway has, with this file there or none.
+fn new_file(content: Option<&str>) -> Result<PathBuf, String> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!(
+        "conformance-{}-{}.json",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if let Some(content) = content {
+        std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(path)
 }
 
 fn free_ports() -> (u16, u16) {

@@ -11,6 +11,7 @@ mod run;
 mod scenario;
 mod socket;
 mod statements;
+mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,11 @@ fn scenarios() -> Vec<Scenario> {
 fn chunks(scenarios: &[Scenario]) -> Vec<Vec<(usize, &Scenario)>> {
     let mut groups: BTreeMap<(usize, &[String]), Vec<(usize, &Scenario)>> = BTreeMap::new();
     for (index, scenario) in scenarios.iter().enumerate() {
-        let alone = if scenario.alone { index + 1 } else { 0 };
+        let alone = if scenario.alone || scenario.config.is_some() {
+            index + 1
+        } else {
+            0
+        };
         let group = groups.entry((alone, &scenario.flags)).or_default();
         group.push((index, scenario));
     }
@@ -94,7 +99,7 @@ fn play(binary: &Path, side: Side, chunk: &[(usize, &Scenario)]) -> Vec<(usize, 
     for (index, scenario) in chunk {
         let mut gateway = match running.take() {
             Some(gateway) if !gateway.broker.is_closed() => gateway,
-            _ => match Gateway::start(binary, &scenario.flags) {
+            _ => match Gateway::start(binary, &scenario.flags, scenario.config.as_deref()) {
                 Ok(gateway) => gateway,
                 Err(e) => {
                     failures.push((*index, format!("{} {e}", scenario.place)));
@@ -131,7 +136,8 @@ fn tidegate_plays_all_scenarios() {
         println!("\n{failure}");
     }
     println!("{} of them differ from what is written\n", failures.len());
-    if let Some(peer) = std::env::var_os("CONFORMANCE_PEER") {
+    let peer = std::env::var_os("CONFORMANCE_PEER").filter(|peer| !peer.is_empty());
+    if let Some(peer) = peer {
         let failures = play_all(Path::new(&peer), Side::Peer, &scenarios);
         println!("{} scenarios against {}", scenarios.len(), peer.display());
         differences += failures.len();

@@ -35,6 +35,8 @@ pub struct Scenario {
     /// Rows of docs/COMPATIBILITY.md that explain steps of one gateway only.
     pub differs: Vec<String>,
     pub flags: Vec<String>,
+    /// Content of the configuration file, if there is one from the start.
+    pub config: Option<String>,
     /// Version that clients say in the handshake; none if there is no handshake.
     pub protocol: Option<String>,
     /// Needs a gateway process of its own.
@@ -86,6 +88,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, String> {
                     covers: Vec::new(),
                     differs: Vec::new(),
                     flags: Vec::new(),
+                    config: None,
                     protocol: Some("1.2.3".to_owned()),
                     alone: false,
                     steps: Vec::new(),
@@ -103,6 +106,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Scenario>, String> {
             "covers" => scenario.covers.extend(rest.split(' ').map(str::to_owned)),
             "differs" => scenario.differs.push(rest.to_owned()),
             "flags" => scenario.flags.extend(rest.split(' ').map(str::to_owned)),
+            "config" => scenario.config = Some(rest.to_owned()),
             "protocol" => {
                 scenario.protocol = (rest != "none").then(|| rest.to_owned());
             }
@@ -176,6 +180,7 @@ fn expand(block: Block) -> Vec<Scenario> {
         let mut scenario = block.scenario.clone();
         scenario.title = put(&scenario.title);
         scenario.flags = scenario.flags.iter().map(|f| put(f)).collect();
+        scenario.config = scenario.config.map(|c| put(&c));
         scenario.protocol = scenario.protocol.map(|p| put(&p)).filter(|p| p != "none");
         for step in &mut scenario.steps {
             step.text = put(&step.text);
