@@ -124,8 +124,8 @@ fn bad_values_end_with_1() {
     expect_failure(
         &["--tls"],
         1,
-        "option --tls is not supported by this version of tidegate; remove it or set it to its \
-         default (false)",
+        "--tls: needs a certificate and its key; set --tlscert or \"certFile\" and --tlskey or \
+         \"keyFile\"",
     );
 }
 

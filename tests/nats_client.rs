@@ -113,6 +113,7 @@ impl Drop for Server {
 #[derive(Debug, PartialEq)]
 enum Happened {
     Connected,
+    StartTls,
     InfoChanged,
     Message(Received),
     PermissionViolation(String),
@@ -201,6 +202,7 @@ impl Connection {
                     match event {
                         Ok(None) => continue,
                         Ok(Some(Event::Connected)) => return Happened::Connected,
+                        Ok(Some(Event::StartTls)) => return Happened::StartTls,
                         Ok(Some(Event::InfoChanged)) => return Happened::InfoChanged,
                         Ok(Some(Event::Message(m))) => return Happened::Message(m.into()),
                         Ok(Some(Event::PermissionViolation(text))) => {

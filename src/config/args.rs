@@ -31,6 +31,11 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
                               and --patchmethod <name>
       --resetthrottle <n>     most requests of a reset at once (default 0: all)
       --referencethrottle <n> most get requests of a tree at once (default 0: all)
+      --tls                   serve TLS to clients
+      --tlscert, --tlskey <file>    certificate with its chain, and key, for that
+      --creds <file>          NATS user credentials
+      --natsrootca <file>     root certificates for NATS (may be repeated)
+      --natscert, --natskey <file>  client certificate for NATS, and its key
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
@@ -43,9 +48,7 @@ A flag wins over the environment (TIDEGATE_NATS for --nats and so on), and that 
 the file. A switch is turned off with =false.
 
 Known from Resgate, and refused by this version if set to anything but the default:
-  -m, --metricsport <port>        --wscompression             --tls
-      --tlscert <file>            --tlskey <file>             --creds <file>
-      --natscert <file>           --natskey <file>            --natsrootca <file>
+  -m, --metricsport <port>        --wscompression
 ";
 
 /// What the command line asks for.

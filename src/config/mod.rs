@@ -39,11 +39,11 @@ pub struct Config {
     pub nats_url: String,
     /// NATS user credentials file.
     pub nats_creds: Option<PathBuf>,
-    /// Certificate to show to the NATS server.
+    /// Certificate to show to the NATS server, if it wants one.
     pub nats_cert: Option<PathBuf>,
-    /// Setting of [`Config::nats_cert`].
+    /// Key of [`Config::nats_cert`]; there are both or none.
     pub nats_key: Option<PathBuf>,
-    /// Root certificates to check the NATS server by.
+    /// Root certificates to check the NATS server by; the system's if there are none.
     pub nats_root_cas: Vec<PathBuf>,
     /// Time for a service to answer a request; at least 11 ms.
     pub request_timeout: Duration,
@@ -79,9 +79,10 @@ pub struct Config {
     pub patch_method: Option<String>,
     /// Serve TLS to clients.
     pub tls: bool,
-    /// Certificate to show to clients.
+    /// Certificate to show to clients, with its chain.
     pub tls_cert: Option<PathBuf>,
-    /// Setting of [`Config::tls_cert`].
+    /// Key of [`Config::tls_cert`]; there are both or none, and both with
+    /// [`Config::tls`].
     pub tls_key: Option<PathBuf>,
     /// Offer permessage-deflate (RFC 7692) on WebSockets.
     pub ws_compression: bool,

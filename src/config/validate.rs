@@ -10,17 +10,7 @@ use super::{AllowOrigin, ApiEncoding, AuthMethod, Config};
 
 /// Options that are known and not acted on yet: any value but the default is refused.
 /// Whoever implements one deletes its row.
-const UNSUPPORTED: &[Setting] = &[
-    Setting::NatsCreds,
-    Setting::NatsCert,
-    Setting::NatsKey,
-    Setting::NatsRootCas,
-    Setting::MetricsPort,
-    Setting::Tls,
-    Setting::TlsCert,
-    Setting::TlsKey,
-    Setting::WsCompression,
-];
+const UNSUPPORTED: &[Setting] = &[Setting::MetricsPort, Setting::WsCompression];
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -51,6 +41,12 @@ fn written(value: &Value) -> String {
     }
 }
 
+/// An option by both its names.
+fn names(key: Setting) -> String {
+    let spec = key.spec();
+    format!("{} or \"{}\"", spec.flag, spec.member)
+}
+
 struct Checker<'a> {
     settings: &'a Settings,
     warnings: &'a mut Vec<String>,
@@ -60,6 +56,7 @@ impl Checker<'_> {
     fn config(&mut self) -> Result<Config, Error> {
         let settings = self.settings;
         let port = self.port(Setting::Port);
+        self.check_pairs()?;
         Ok(Config {
             nats_url: self.text(Setting::NatsUrl),
             nats_creds: self.path(Setting::NatsCreds),
@@ -110,6 +107,40 @@ impl Checker<'_> {
             place: self.settings.place(key),
             reason,
         })
+    }
+
+    /// A certificate is of no use without its key, and TLS of none without both.
+    fn check_pairs(&mut self) -> Result<(), Error> {
+        for (this, other) in [
+            (Setting::TlsCert, Setting::TlsKey),
+            (Setting::TlsKey, Setting::TlsCert),
+            (Setting::NatsCert, Setting::NatsKey),
+            (Setting::NatsKey, Setting::NatsCert),
+        ] {
+            if self.path(this).is_some() && self.path(other).is_none() {
+                return self.invalid(this, format!("set {} too", names(other)));
+            }
+        }
+        let has_certificate = self.path(Setting::TlsCert).is_some();
+        match self.settings.switch(Setting::Tls) {
+            true if !has_certificate => self.invalid(
+                Setting::Tls,
+                format!(
+                    "needs a certificate and its key; set {} and {}",
+                    names(Setting::TlsCert),
+                    names(Setting::TlsKey)
+                ),
+            ),
+            false if has_certificate => {
+                self.warnings.push(format!(
+                    "{}: has no effect without {}",
+                    self.settings.place(Setting::TlsCert),
+                    names(Setting::Tls)
+                ));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn text(&self, key: Setting) -> String {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::text::printable;
-use super::{Credentials, Message, Op, ProtocolError, ServerInfo, writer};
+use super::{Credentials, Message, Op, ProtocolError, ServerInfo, UserCredentials, writer};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,10 @@ pub struct Options {
     pub version: String,
     /// What to show to be let in.
     pub credentials: Credentials,
+    /// A user with a key, to be shown too.
+    pub user: Option<UserCredentials>,
+    /// Whether the connection must have TLS, even if the server does not ask for it.
+    pub tls: bool,
     /// Time from the making of the client until the connection must be ready, in
     /// milliseconds.
     pub connect_timeout_ms: u64,
@@ -34,6 +38,8 @@ impl Default for Options {
             name: String::new(),
             version: String::new(),
             credentials: Credentials::None,
+            user: None,
+            tls: false,
             connect_timeout_ms: 2_000,
             ping_interval_ms: 120_000,
             max_pings_out: 2,
@@ -46,6 +52,8 @@ impl Default for Options {
 pub enum Phase {
     /// Nothing was sent; the server speaks first.
     AwaitingInfo,
+    /// The caller makes the TLS handshake, see [`Event::StartTls`].
+    AwaitingTls,
     /// `CONNECT` and `PING` were sent, whose `PONG` will say that the server agrees.
     AwaitingPong,
     /// Operations may be sent.
@@ -57,6 +65,10 @@ pub enum Phase {
 /// What the caller has to know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
+    /// TLS begins with the next byte of either side. When the handshake is done, the caller
+    /// calls [`Client::secured`]. What the server has sent behind its `INFO` without TLS
+    /// is not from the server, and no connection can be made.
+    StartTls,
     /// The connection is ready; [`Client::info`] tells with whom.
     Connected,
     /// The server has sent a new `INFO`, for instance because it is about to shut down.
@@ -78,8 +90,8 @@ pub enum ClientError {
     Protocol(ProtocolError),
     /// `INFO` cannot be read; with the JSON parser's words.
     BadInfo(String),
-    /// The server accepts TLS only.
-    TlsRequired,
+    /// TLS is wanted, and the server has none.
+    TlsUnavailable,
     /// An operation that has no place at this point.
     Unexpected {
         /// The operation.
@@ -129,15 +141,16 @@ impl fmt::Display for ClientError {
             Self::BadInfo(words) => {
                 write!(f, "NATS server sent an INFO that is not valid: {words}")
             }
-            Self::TlsRequired => f.write_str(
-                "NATS server requires TLS, which is not available towards NATS in this version; \
-                 use a server or listener without TLS",
+            Self::TlsUnavailable => f.write_str(
+                "NATS server does not offer TLS, which a tls:// URL, a root certificate or a \
+                 client certificate for NATS asks for; set up TLS there, or go without",
             ),
             Self::Unexpected { op, phase } => write!(
                 f,
                 "NATS server sent {op} {}: is this the client port of a NATS server?",
                 match phase {
                     Phase::AwaitingInfo => "before INFO",
+                    Phase::AwaitingTls => "in place of TLS",
                     Phase::AwaitingPong => "before answering CONNECT",
                     Phase::Ready | Phase::Closed => "out of place",
                 }
@@ -148,7 +161,7 @@ impl fmt::Display for ClientError {
             } => write!(
                 f,
                 "NATS server refused the credentials (\"{text}\"); \
-                 check user name and password, or token, in the NATS URL"
+                 check user name and password, or token, in the NATS URL, or the credentials file"
             ),
             Self::Authorization {
                 text,
@@ -156,7 +169,8 @@ impl fmt::Display for ClientError {
             } => write!(
                 f,
                 "NATS server requires credentials (\"{text}\"); \
-                 put them in the NATS URL, as in nats://user:password@host:4222"
+                 put them in the NATS URL, as in nats://user:password@host:4222, or name a \
+                 credentials file with --creds"
             ),
             Self::Server {
                 text,
@@ -172,6 +186,7 @@ impl fmt::Display for ClientError {
                 "NATS server did not {} within {ms} ms",
                 match phase {
                     Phase::AwaitingInfo => "send INFO",
+                    Phase::AwaitingTls => "finish the TLS handshake",
                     _ => "answer CONNECT",
                 }
             ),
@@ -219,6 +234,7 @@ pub struct Client {
     /// When [`Client::timeout`] has something to do: give up connecting, or send `PING`.
     deadline: Option<u64>,
     pings_out: u32,
+    has_tls: bool,
 }
 
 impl Client {
@@ -230,6 +246,7 @@ impl Client {
             phase: Phase::AwaitingInfo,
             info: ServerInfo::default(),
             pings_out: 0,
+            has_tls: false,
         }
     }
 
@@ -257,6 +274,13 @@ impl Client {
         match (op, self.phase) {
             (_, Phase::Closed) => Err(ClientError::Closed),
             (Op::Message(message), Phase::Ready) => Ok(Some(Event::Message(message))),
+            (_, Phase::AwaitingTls) => {
+                let error = ClientError::Unexpected {
+                    op: op.name(),
+                    phase: self.phase,
+                };
+                Err(self.end(error))
+            }
             (Op::Info(json), _) => self.server_info(json, out),
             (Op::Err(text), _) => self.server_error(text).map(Some),
             (_, Phase::AwaitingInfo) | (Op::Message(_), _) => {
@@ -281,6 +305,15 @@ impl Client {
                 Ok(None)
             }
             (Op::Ok, _) => Ok(None),
+        }
+    }
+
+    /// Takes the news that the TLS handshake is done. What is to be sent is appended to
+    /// `out`. Does nothing unless [`Event::StartTls`] has asked for TLS.
+    pub fn secured(&mut self, out: &mut Vec<u8>) {
+        if self.phase == Phase::AwaitingTls {
+            self.has_tls = true;
+            self.connect(out);
         }
     }
 
@@ -356,20 +389,22 @@ impl Client {
             // Whoever is not told yet of the first one needs no news of the second.
             return Ok((changed && self.phase == Phase::Ready).then_some(Event::InfoChanged));
         }
-        if info.tls_required {
-            return Err(self.end(ClientError::TlsRequired));
-        }
-        let Options {
-            name,
-            version,
-            credentials,
-            ..
-        } = &self.options;
-        writer::connect(out, name, version, credentials, &info);
-        writer::ping(out);
         self.info = info;
-        self.phase = Phase::AwaitingPong;
+        if self.info.tls_required || self.options.tls {
+            if !self.info.tls_required && !self.info.tls_available {
+                return Err(self.end(ClientError::TlsUnavailable));
+            }
+            self.phase = Phase::AwaitingTls;
+            return Ok(Some(Event::StartTls));
+        }
+        self.connect(out);
         Ok(None)
+    }
+
+    fn connect(&mut self, out: &mut Vec<u8>) {
+        writer::connect(out, &self.options, self.has_tls, &self.info);
+        writer::ping(out);
+        self.phase = Phase::AwaitingPong;
     }
 
     fn server_error<'a>(&mut self, text: &[u8]) -> Result<Event<'a>, ClientError> {
@@ -395,7 +430,8 @@ impl Client {
             "user authentication",
             "account authentication",
         ]) {
-            let had_credentials = self.options.credentials != Credentials::None;
+            let had_credentials =
+                self.options.credentials != Credentials::None || self.options.user.is_some();
             ClientError::Authorization {
                 text,
                 had_credentials,

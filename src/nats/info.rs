@@ -27,6 +27,10 @@ pub struct ServerInfo {
     pub auth_required: bool,
     /// Whether the server accepts TLS only.
     pub tls_required: bool,
+    /// Whether the server accepts TLS beside what is plain.
+    pub tls_available: bool,
+    /// What a user with a key has to sign; empty if no user has one.
+    pub nonce: String,
     /// The server's number for this connection.
     pub client_id: u64,
     /// Whether the server is about to shut down ("lame duck mode").
@@ -46,6 +50,8 @@ impl Default for ServerInfo {
             headers: false,
             auth_required: false,
             tls_required: false,
+            tls_available: false,
+            nonce: String::new(),
             client_id: 0,
             lame_duck: false,
             stated_max_payload: DEFAULT_MAX_PAYLOAD,
@@ -84,7 +90,7 @@ mod tests {
     fn a_full_info_is_read() {
         let json = br#"{"server_id":"NA","server_name":"n1","version":"2.10.4","proto":1,
             "go":"go1.21","host":"0.0.0.0","port":4222,"headers":true,"auth_required":true,
-            "max_payload":4096,"jetstream":true,"client_id":18446744073709551615,
+            "max_payload":4096,"jetstream":true,"tls_available":true,"nonce":"q1w2","client_id":18446744073709551615,
             "client_ip":"127.0.0.1","connect_urls":["10.0.0.1:4222"],"ldm":true,
             "nested":{"a":[[{}]]}}"#;
         let info = ServerInfo::from_json(json).unwrap();
@@ -98,6 +104,8 @@ mod tests {
                 headers: true,
                 auth_required: true,
                 tls_required: false,
+                tls_available: true,
+                nonce: "q1w2".into(),
                 client_id: u64::MAX,
                 lame_duck: true,
                 stated_max_payload: 4096,

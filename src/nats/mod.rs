@@ -13,6 +13,7 @@
 mod client;
 mod credentials;
 mod info;
+mod nkey;
 mod parser;
 pub mod subject;
 mod text;
@@ -20,7 +21,8 @@ mod url;
 pub mod writer;
 
 pub use client::{Client, ClientError, Event, Options, Phase};
-pub use credentials::Credentials;
+pub use credentials::{Credentials, CredentialsError, UserCredentials};
 pub use info::ServerInfo;
+pub use nkey::{SeedError, UserKey};
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
 pub use url::{ServerUrl, UrlError, UrlErrorKind};

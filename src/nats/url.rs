@@ -17,12 +17,14 @@ pub struct ServerUrl {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Whether the scheme asks for TLS, whatever the server says.
+    pub tls: bool,
     /// What stands before the `@`.
     pub credentials: Credentials,
 }
 
 impl ServerUrl {
-    /// Reads `[nats://][user:password@|token@]host[:port][/]`.
+    /// Reads `[nats://|tls://][user:password@|token@]host[:port][/]`.
     ///
     /// Everything before the last `@` belongs to the credentials, which are
     /// percent-decoded. An IPv6 address stands in brackets.
@@ -61,10 +63,11 @@ impl ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "tls" } else { "nats" };
         if self.host.contains(':') {
-            write!(f, "nats://[{}]:{}", self.host, self.port)
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "nats://{}:{}", self.host, self.port)
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
         }
     }
 }
@@ -91,9 +94,7 @@ pub struct UrlError {
 pub enum UrlErrorKind {
     /// There is no URL.
     Empty,
-    /// The scheme asks for TLS.
-    Tls,
-    /// The scheme is neither `nats` nor one that asks for TLS.
+    /// The scheme is neither `nats` nor `tls`.
     Scheme,
     /// The host is missing, or has characters that no host name has.
     Host,
@@ -116,10 +117,7 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = match self.kind {
             UrlErrorKind::Empty => "no server is named; write nats://host:port",
-            UrlErrorKind::Tls => {
-                "TLS towards NATS is not available in this version; use nats:// without TLS"
-            }
-            UrlErrorKind::Scheme => "the scheme is not known; use nats://",
+            UrlErrorKind::Scheme => "the scheme is not known; use nats:// or tls://",
             UrlErrorKind::Host => "the host is missing or not valid; write nats://host:port",
             UrlErrorKind::Brackets => "there is no IPv6 address in the brackets",
             UrlErrorKind::BareIpv6 => "an IPv6 address needs brackets, as in nats://[::1]:4222",
@@ -153,11 +151,11 @@ fn parse(url: &str) -> Result<ServerUrl, UrlErrorKind> {
     if url.is_empty() {
         return Err(UrlErrorKind::Empty);
     }
-    let rest = match url.split_once("://") {
-        None => url,
+    let (tls, rest) = match url.split_once("://") {
+        None => (false, url),
         Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-            "nats" => rest,
-            "tls" | "wss" => return Err(UrlErrorKind::Tls),
+            "nats" => (false, rest),
+            "tls" => (true, rest),
             _ => return Err(UrlErrorKind::Scheme),
         },
     };
@@ -173,6 +171,7 @@ fn parse(url: &str) -> Result<ServerUrl, UrlErrorKind> {
     Ok(ServerUrl {
         host: host.to_owned(),
         port,
+        tls,
         credentials,
     })
 }
@@ -317,11 +316,14 @@ mod tests {
             ("%c3%A9:x@host", "host", 4222, user("\u{e9}", "x")),
             ("s3cret@host", "host", 4222, token("s3cret")),
             ("nats://a%3Ab@host:3", "host", 3, token("a:b")),
+            ("tls://host", "host", 4222, Credentials::None),
+            ("TLS://u:p@[::1]:3", "::1", 3, user("u", "p")),
         ];
         for (url, host, port, credentials) in table {
             let expected = ServerUrl {
                 host: host.into(),
                 port,
+                tls: url.to_ascii_lowercase().starts_with("tls:"),
                 credentials,
             };
             assert_eq!(ServerUrl::parse(url), Ok(expected.clone()), "{url}");
@@ -335,8 +337,7 @@ mod tests {
         let table = [
             ("", UrlErrorKind::Empty),
             ("  ", UrlErrorKind::Empty),
-            ("tls://host:4222", UrlErrorKind::Tls),
-            ("wss://host", UrlErrorKind::Tls),
+            ("wss://host", UrlErrorKind::Scheme),
             ("ws://host", UrlErrorKind::Scheme),
             ("http://host", UrlErrorKind::Scheme),
             ("://host", UrlErrorKind::Scheme),
@@ -404,7 +405,7 @@ mod tests {
         assert_eq!(shown(" , ").map_err(|e| e.kind), Err(UrlErrorKind::Empty));
         assert_eq!(
             shown("a,tls://b").map_err(|e| e.kind),
-            Err(UrlErrorKind::Tls)
+            Ok(vec!["nats://a:4222".to_owned(), "tls://b:4222".to_owned()])
         );
     }
 
@@ -443,9 +444,8 @@ mod tests {
                 "NATS URL \"host:x\": the port is not a number from 1 to 65535",
             ),
             (
-                "tls://u:p@host",
-                "NATS URL \"...@host\": TLS towards NATS is not available in this version; \
-                 use nats:// without TLS",
+                "wss://u:p@host",
+                "NATS URL \"...@host\": the scheme is not known; use nats:// or tls://",
             ),
             (
                 "a\nb",

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::subject;
-use super::{Credentials, ServerInfo};
+use super::{Credentials, Options, ServerInfo};
 
 /// Most that may follow the verb on a control line, in bytes without the line end.
 ///
@@ -33,31 +33,33 @@ struct Connect<'a> {
     pass: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nkey: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig: Option<String>,
 }
 
 /// Appends `CONNECT`: no `+OK` for each operation, headers and "no responders" answers
 /// if the server has them, `INFO` at any time.
 ///
-/// `name` and `version` are those of the program, as the server's monitoring shows them.
-pub fn connect(
-    out: &mut Vec<u8>,
-    name: &str,
-    version: &str,
-    credentials: &Credentials,
-    server: &ServerInfo,
-) {
-    let (user, pass, auth_token) = match credentials {
+/// `tls` says whether the connection has TLS. A user with a key signs the server's nonce.
+pub fn connect(out: &mut Vec<u8>, options: &Options, tls: bool, server: &ServerInfo) {
+    let (user, pass, auth_token) = match &options.credentials {
         Credentials::None => (None, None, None),
         Credentials::UserPassword { user, password } => (Some(&**user), Some(&**password), None),
         Credentials::Token(token) => (None, None, Some(&**token)),
     };
+    let signer = options.user.as_ref();
+    let jwt = signer.and_then(|signer| signer.jwt.as_deref());
     let connect = Connect {
         verbose: false,
         pedantic: false,
-        tls_required: false,
-        name,
+        tls_required: tls,
+        name: &options.name,
         lang: "rust",
-        version,
+        version: &options.version,
         protocol: 1,
         echo: true,
         headers: server.headers,
@@ -65,6 +67,16 @@ pub fn connect(
         user,
         pass,
         auth_token,
+        jwt,
+        // The JWT tells the public key.
+        nkey: match jwt {
+            None => signer.map(|signer| signer.key.public()),
+            Some(_) => None,
+        },
+        sig: match server.nonce.as_str() {
+            "" => None,
+            nonce => signer.map(|signer| signer.key.sign(nonce.as_bytes())),
+        },
     };
     out.extend_from_slice(b"CONNECT ");
     serde_json::to_writer(&mut *out, &connect)
@@ -258,6 +270,47 @@ mod tests {
         }
     }
 
+    fn options(credentials: Credentials) -> Options {
+        Options {
+            name: "n".into(),
+            version: "1.2".into(),
+            credentials,
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn a_user_with_a_key_signs() {
+        let seed = nkeys::KeyPair::new_user().seed().unwrap();
+        let key = crate::nats::UserKey::from_seed(&seed).unwrap();
+        let (public, sig) = (key.public(), key.sign(b"n0nce"));
+        let with_nonce = ServerInfo::from_json(br#"{"nonce":"n0nce"}"#).unwrap();
+        let without = ServerInfo::default();
+        for (jwt, server, expected) in [
+            (
+                None,
+                &with_nonce,
+                format!(r#""nkey":"{public}","sig":"{sig}""#),
+            ),
+            (
+                Some("e30"),
+                &with_nonce,
+                format!(r#""jwt":"e30","sig":"{sig}""#),
+            ),
+            (Some("e30"), &without, r#""jwt":"e30""#.to_owned()),
+        ] {
+            let mut options = options(Credentials::Token("t".into()));
+            options.user = Some(crate::nats::UserCredentials {
+                jwt: jwt.map(str::to_owned),
+                key: key.clone(),
+            });
+            let got = written(|o| connect(o, &options, true, server));
+            assert!(got.contains(r#""tls_required":true,"#), "{got}");
+            let tail = format!(r#","auth_token":"t",{expected}}}"#);
+            assert!(got.ends_with(&format!("{tail}\r\n")), "{got}");
+        }
+    }
+
     #[test]
     fn connect_depends_on_server_and_credentials() {
         let old = ServerInfo::default();
@@ -291,7 +344,8 @@ mod tests {
             ),
         ];
         for (credentials, server, tail) in table {
-            let got = written(|o| connect(o, "n", "1.2", credentials, server));
+            let options = options(credentials.clone());
+            let got = written(|o| connect(o, &options, false, server));
             assert_eq!(got, format!("{head}{tail}\r\n"));
         }
     }

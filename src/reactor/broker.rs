@@ -1,16 +1,19 @@
 //! The NATS connection: its socket, its buffers, and how it is made.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry};
+use mio::{Events, Poll, Registry};
 
 use super::clock::Clock;
 use super::connection::{BROKER, SIGNALS};
 use super::error::{BrokerError, Error, Refusal};
+use super::secrets::{BrokerSecrets, server_name};
 use super::signals::Signals;
+use super::stream::{READ_MIN, ReadError, Stream};
+use super::tls::{Failure, Tls};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
 
@@ -22,6 +25,7 @@ const INPUT_KEPT: usize = 1 << 20;
 
 /// Room that a read must have at least.
 const ROOM: usize = 64 << 10;
+const _: () = assert!(ROOM >= READ_MIN);
 
 /// Room for output that is kept while there is none.
 const OUTPUT_KEPT: usize = 1 << 20;
@@ -40,7 +44,7 @@ const CONNECT_TIMEOUT: u64 = 2_000;
 /// A ready connection to the NATS server.
 #[derive(Debug)]
 pub(super) struct Broker {
-    socket: TcpStream,
+    stream: Stream,
     url: String,
     parser: Parser,
     client: Client,
@@ -57,6 +61,10 @@ pub(super) struct Broker {
     /// The input may hold a whole operation.
     unparsed: bool,
     is_abandoned: bool,
+    /// Ciphertext on its way in.
+    wire_in: Vec<u8>,
+    /// Ciphertext on its way out.
+    wire_out: Vec<u8>,
 }
 
 impl Broker {
@@ -68,6 +76,7 @@ impl Broker {
     /// No server took it, or the system failed to poll.
     pub(super) fn connect(
         servers: &[ServerUrl],
+        secrets: &BrokerSecrets,
         poll: &mut Poll,
         events: &mut Events,
         signals: &mut Signals,
@@ -88,14 +97,15 @@ impl Broker {
             let mut last = BrokerError::Resolve(ErrorKind::NotFound.into());
             for address in addresses {
                 let now = clock.tick();
-                let mut broker = match Self::open(server, address, poll.registry(), now) {
+                let mut broker = match Self::open(server, secrets, address, poll.registry(), now) {
                     Ok(broker) => broker,
                     Err(error) => {
                         last = BrokerError::Socket(error);
                         continue;
                     }
                 };
-                match broker.greet(poll, events, signals, clock)? {
+                let peer = Peer { server, secrets };
+                match broker.greet(&peer, poll, events, signals, clock)? {
                     Greeting::Ready => return Ok(Some(broker)),
                     Greeting::Signal => return Ok(None),
                     Greeting::Failed(error) => last = error,
@@ -143,7 +153,7 @@ impl Broker {
 
     /// Whether a write would find something to do at once.
     pub(super) fn has_output(&self) -> bool {
-        self.writable && self.written < self.output.len()
+        self.writable && (self.written < self.output.len() || self.stream.has_unsent())
     }
 
     /// Whether so much waits for the server that clients must not add to it.
@@ -192,7 +202,8 @@ impl Broker {
         Ok(None)
     }
 
-    /// Reads once, `most` bytes at most, and returns how many came; 0 if none are there.
+    /// Reads once, `most` bytes at most or somewhat more, and returns how many came; 0 if
+    /// none are there, or with TLS no whole record.
     ///
     /// # Errors
     ///
@@ -202,27 +213,27 @@ impl Broker {
             return Ok(0);
         }
         self.make_room();
-        let room = most.min(self.input.len() - self.end);
-        loop {
-            let end = self.end + room;
-            match self.socket.read(&mut self.input[self.end..end]) {
-                Ok(0) => return Err(self.client.disconnected().into()),
-                Ok(len) => {
-                    self.end += len;
-                    self.unparsed = true;
-                    // Less than asked for is all there was; more will be an event.
-                    if len < room && !self.hung_up {
-                        self.readable = false;
-                    }
-                    return Ok(len);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Ok(0);
-                }
-                Err(error) => return Err(BrokerError::Socket(error)),
+        let room = most.max(READ_MIN).min(self.input.len() - self.end);
+        let buffer = &mut self.input[self.end..self.end + room];
+        let got = match self.stream.read(buffer, &mut self.wire_in) {
+            Ok(got) => got,
+            Err(ReadError::Socket(error)) => return Err(BrokerError::Socket(error)),
+            Err(ReadError::Tls(failure)) => {
+                // The server hears why, if it takes it at once.
+                let _ = self.stream.send();
+                return Err(tls_error(&failure));
             }
+        };
+        self.end += got.len;
+        self.unparsed |= got.len > 0;
+        // Less than asked for is all there was; more will be an event, except the end
+        // that has come along with the server's last words.
+        if !got.is_ended && (got.would_block || got.is_drained && !self.hung_up) {
+            self.readable = false;
+        }
+        match got.is_ended && got.len == 0 {
+            true => Err(self.client.disconnected().into()),
+            false => Ok(got.len),
         }
     }
 
@@ -281,18 +292,18 @@ impl Broker {
     ///
     /// The connection has ended, or the server takes too little.
     pub(super) fn write(&mut self) -> Result<(), BrokerError> {
-        while self.writable && self.written < self.output.len() {
-            match self.socket.write(&self.output[self.written..]) {
-                Ok(0) => return Err(BrokerError::Socket(ErrorKind::WriteZero.into())),
-                Ok(len) => {
-                    self.written += len;
-                    // Less than offered is all it takes; more room will be an event.
-                    self.writable = self.written == self.output.len();
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
-                Err(error) => return Err(BrokerError::Socket(error)),
-            }
+        if self.stream.is_handshaking() {
+            self.writable &= self.stream.send().map_err(BrokerError::Socket)?;
+            return Ok(());
+        }
+        while self.has_output() {
+            let output = &self.output[self.written..];
+            let (len, takes_more) = self
+                .stream
+                .write(output, &mut self.wire_out)
+                .map_err(BrokerError::Socket)?;
+            self.written += len;
+            self.writable = takes_more;
         }
         let waiting = self.output.len() - self.written;
         if waiting == 0 {
@@ -312,23 +323,25 @@ impl Broker {
 
     fn open(
         server: &ServerUrl,
+        secrets: &BrokerSecrets,
         address: SocketAddr,
         registry: &Registry,
         now: Time,
     ) -> io::Result<Self> {
-        let mut socket = TcpStream::connect(address)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut socket, BROKER, interest)?;
-        socket.set_nodelay(true)?;
+        let mut stream = Stream::plain(TcpStream::connect(address)?);
+        stream.register(registry, BROKER)?;
+        stream.socket().set_tcp_nodelay(true)?;
         let options = Options {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             credentials: server.credentials.clone(),
+            user: secrets.user.clone(),
+            tls: server.tls || secrets.wants_tls,
             connect_timeout_ms: CONNECT_TIMEOUT,
             ..Options::default()
         };
         Ok(Self {
-            socket,
+            stream,
             url: server.to_string(),
             parser: Parser::default(),
             client: Client::new(options, now.0),
@@ -342,12 +355,15 @@ impl Broker {
             hung_up: false,
             unparsed: false,
             is_abandoned: false,
+            wire_in: Vec::new(),
+            wire_out: Vec::new(),
         })
     }
 
     /// Waits until the connection is made and the server agrees.
     fn greet(
         &mut self,
+        peer: &Peer<'_>,
         poll: &mut Poll,
         events: &mut Events,
         signals: &mut Signals,
@@ -368,7 +384,7 @@ impl Broker {
             let now = clock.tick();
             for event in events.iter() {
                 match event.token() {
-                    SIGNALS if signals.take() > 0 => return Ok(Greeting::Signal),
+                    SIGNALS if signals.take_stop() => return Ok(Greeting::Signal),
                     BROKER => self.set_ready(event),
                     _ => {}
                 }
@@ -381,7 +397,7 @@ impl Broker {
                     },
                 }));
             }
-            match self.progress(&mut connected, now) {
+            match self.progress(peer, &mut connected, now) {
                 Ok(true) => return Ok(Greeting::Ready),
                 Ok(false) => {}
                 Err(error) => return Ok(Greeting::Failed(error)),
@@ -390,12 +406,17 @@ impl Broker {
     }
 
     /// One step of the greeting: whether the server has agreed.
-    fn progress(&mut self, connected: &mut bool, now: Time) -> Result<bool, BrokerError> {
+    fn progress(
+        &mut self,
+        peer: &Peer<'_>,
+        connected: &mut bool,
+        now: Time,
+    ) -> Result<bool, BrokerError> {
         if !*connected {
-            if let Some(error) = self.socket.take_error().map_err(BrokerError::Socket)? {
+            if let Some(error) = self.stream.take_error().map_err(BrokerError::Socket)? {
                 return Err(BrokerError::Socket(error));
             }
-            *connected = match self.socket.peer_addr() {
+            *connected = match self.stream.peer_addr() {
                 Ok(_) => true,
                 Err(error) if error.kind() == ErrorKind::NotConnected => false,
                 Err(error) => return Err(BrokerError::Socket(error)),
@@ -404,15 +425,40 @@ impl Broker {
                 return Ok(false);
             }
         }
-        while self.read(INPUT)? > 0 {
+        while self.readable {
+            self.read(INPUT)?;
             while self.next(now)?.is_some() {
-                if self.client.phase() == Phase::Ready {
-                    return Ok(true);
+                match self.client.phase() {
+                    Phase::Ready => return Ok(true),
+                    Phase::AwaitingTls => self.start_tls(peer)?,
+                    _ => {}
                 }
+            }
+            if !self.stream.is_handshaking() {
+                self.client.secured(&mut self.output);
             }
         }
         self.write()?;
         Ok(false)
+    }
+
+    /// Begins TLS, which the server or the configuration wants.
+    fn start_tls(&mut self, peer: &Peer<'_>) -> Result<(), BrokerError> {
+        if self.start < self.end {
+            return Err(BrokerError::Tls {
+                words: "something came between INFO and TLS".into(),
+                hint: "",
+            });
+        }
+        let host = &peer.server.host;
+        let name = server_name(host).ok_or_else(|| BrokerError::Tls {
+            words: format!("{host} is not a host name"),
+            hint: "",
+        })?;
+        let config = peer.secrets.tls_config().map_err(BrokerError::Secret)?;
+        let tls = Tls::client(config, name).map_err(|failure| tls_error(&failure))?;
+        self.stream.secure(tls);
+        Ok(())
     }
 
     /// Sees to it that the buffer has room for a read behind what it holds.
@@ -446,6 +492,39 @@ fn drop_too_long(subject: &[u8]) {
         "dropped an operation on a subject of {} bytes, which NATS would not take",
         subject.len()
     );
+}
+
+/// What a failure of TLS means to whoever has set up the gateway.
+fn tls_error(failure: &Failure) -> BrokerError {
+    use rustls::{AlertDescription, CertificateError, Error};
+    let hint = match failure {
+        Failure::Tls(Error::InvalidCertificate(error)) => match error {
+            CertificateError::UnknownIssuer => {
+                "; name the root certificate of its issuer with --natsrootca"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "; name the server in the URL as its certificate does"
+            }
+            _ => "",
+        },
+        Failure::Tls(Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown,
+        )) => "; the server wants a client certificate that it knows, see --natscert and --natskey",
+        _ => "",
+    };
+    BrokerError::Tls {
+        words: failure.to_string(),
+        hint,
+    }
+}
+
+/// Whom a connection is made to, and what for.
+struct Peer<'a> {
+    server: &'a ServerUrl,
+    secrets: &'a BrokerSecrets,
 }
 
 /// How the greeting ended.

@@ -4,19 +4,18 @@
 //! that ends is put on [`Clients::take_doomed`]'s list; the reactor tells the gateway.
 
 use std::collections::VecDeque;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use mio::Registry;
 use mio::event::Event;
-use mio::net::TcpStream;
-use mio::{Interest, Registry};
 use slab::Slab;
-use socket2::SockRef;
 
 use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, Phase, key_of, token};
 use super::deadlines::{Deadlines, Kind};
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
+use super::stream::Stream;
 use crate::gateway::{ClientKey, Time};
 
 /// Writes of one turn before the loop looks at its input again.
@@ -47,6 +46,9 @@ pub(super) struct Clients {
     generation: u32,
     /// To be served: input to parse, or a socket to read.
     ready: VecDeque<u32>,
+    /// The same for connections whose TLS handshake is not finished: its steps take so
+    /// much time that nobody shall stand behind them.
+    shaking: VecDeque<u32>,
     /// To be written to.
     dirty: VecDeque<u32>,
     /// Gone; their keys are freed after the turn.
@@ -58,6 +60,8 @@ pub(super) struct Clients {
     #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
     spare: Vec<Box<Output>>,
     scratch: Vec<u8>,
+    /// Ciphertext on its way out.
+    wire: Vec<u8>,
     /// Bytes queued for sockets that may take them.
     fresh: usize,
 }
@@ -79,6 +83,7 @@ impl Clients {
             table: Slab::new(),
             generation: 0,
             ready: VecDeque::new(),
+            shaking: VecDeque::new(),
             dirty: VecDeque::new(),
             dead: Vec::new(),
             doomed: Vec::new(),
@@ -86,6 +91,7 @@ impl Clients {
             slow: SlowClients::default(),
             spare: Vec::new(),
             scratch: Vec::new(),
+            wire: Vec::new(),
             fresh: 0,
         }
     }
@@ -94,7 +100,7 @@ impl Clients {
     pub(super) fn insert(
         &mut self,
         registry: &Registry,
-        mut socket: TcpStream,
+        mut stream: Stream,
         remote: SocketAddr,
         now: Time,
     ) {
@@ -104,12 +110,11 @@ impl Clients {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.table.vacant_entry();
         let key = entry.key() as u32;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = registry.register(&mut socket, token(key, self.generation), interest) {
+        if let Err(error) = stream.register(registry, token(key, self.generation)) {
             log::warn!("cannot take client {remote} into the poll loop: {error}");
             return;
         }
-        let connection = entry.insert(Connection::new(socket, remote, self.generation));
+        let connection = entry.insert(Connection::new(stream, remote, self.generation));
         self.deadlines
             .arm(&mut connection.timer, Kind::Head, ClientKey(key), now);
     }
@@ -183,22 +188,42 @@ impl Clients {
             && !connection.ready
         {
             connection.ready = true;
-            self.ready.push_back(key);
+            match connection.stream.is_handshaking() {
+                true => self.shaking.push_back(key),
+                false => self.ready.push_back(key),
+            }
         }
     }
 
-    /// How many connections are to be served.
+    /// How many connections are to be served, those without a finished handshake not
+    /// counted.
     pub(super) fn ready_len(&self) -> usize {
         self.ready.len()
+    }
+
+    /// How many connections have input for their handshake.
+    pub(super) fn shaking_len(&self) -> usize {
+        self.shaking.len()
     }
 
     /// Takes the next connection to be served off the list.
     pub(super) fn next_ready(&mut self) -> Option<u32> {
         let key = self.ready.pop_front()?;
+        self.unlist(key);
+        Some(key)
+    }
+
+    /// Takes the next connection whose handshake goes on off its list.
+    pub(super) fn next_shaking(&mut self) -> Option<u32> {
+        let key = self.shaking.pop_front()?;
+        self.unlist(key);
+        Some(key)
+    }
+
+    fn unlist(&mut self, key: u32) {
         if let Some(connection) = self.table.get_mut(key as usize) {
             connection.ready = false;
         }
-        Some(key)
     }
 
     /// Starts the deadline of a connection, in place of the one it had.
@@ -259,6 +284,27 @@ impl Clients {
         }
     }
 
+    /// Sees to it that ciphertext which the TLS session has made by itself is sent.
+    pub(super) fn flush_tls(&mut self, key: u32, now: Time) {
+        let Some(connection) = self.get_mut(key) else {
+            return;
+        };
+        if !connection.stream.has_unsent() {
+            return;
+        }
+        let is_writable = connection.writable;
+        if connection.output.is_none() {
+            let mut output = self.spare.pop().unwrap_or_default();
+            output.note_progress(now);
+            if let Some(connection) = self.get_mut(key) {
+                connection.output = Some(output);
+            }
+        }
+        if is_writable {
+            self.mark_dirty(key);
+        }
+    }
+
     /// Ends a connection after what is queued for it, within the deadline. The gateway
     /// hears that the client is gone, and what the client still sends is thrown away.
     pub(super) fn close(&mut self, key: u32, kind: Kind, now: Time) {
@@ -296,7 +342,10 @@ impl Clients {
             self.fresh -= output.fresh;
             // The kernel would hold what it has of it until the client reads, which may
             // be never. With this it forgets it and tells the client by a reset.
-            let _ = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
+            let _ = connection.stream.socket().set_linger(Some(Duration::ZERO));
+        } else {
+            connection.stream.close();
+            let _ = connection.stream.send();
         }
         if std::mem::take(&mut connection.known) {
             self.doomed.push(ClientKey(key));
@@ -421,7 +470,8 @@ impl Clients {
             return;
         };
         self.fresh -= std::mem::take(&mut output.fresh);
-        match output.write_to(&mut connection.socket, &mut self.scratch, now) {
+        let (scratch, wire) = (&mut self.scratch, &mut self.wire);
+        match connection.stream.write_queue(output, scratch, wire, now) {
             Ok(Written::All) => {
                 if let Some(output) = connection.output.take() {
                     self.keep_spare(output);
@@ -468,7 +518,11 @@ impl Clients {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
-        if connection.ended || connection.socket.shutdown(Shutdown::Write).is_err() {
+        connection.stream.close();
+        if connection.stream.has_unsent() {
+            // It comes back here when that has left.
+            self.flush_tls(key, now);
+        } else if connection.ended || connection.stream.shutdown().is_err() {
             self.kill(key);
         } else if self.deadline(key) != Some(Kind::Close) {
             self.arm(key, Kind::Linger, now);

@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 
 use mio::Token;
-use mio::net::TcpStream;
 
 use super::deadlines::Timer;
 use super::output::Output;
+use super::stream::Stream;
 use crate::http::{Persistence, RequestReader};
 use crate::ws::Decoder;
 use crate::ws::handshake::Refusal;
@@ -54,7 +54,7 @@ pub(super) struct Work {
 /// One client connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) stream: Stream,
     pub(super) remote: SocketAddr,
     /// Tells this connection from earlier ones with its key.
     pub(super) generation: u32,
@@ -63,7 +63,8 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// Input that was read and not consumed; without memory while there is none.
     pub(super) stash: Vec<u8>,
-    /// Output that was not written; `None` while there is none.
+    /// Output that was not written; `None` while there is none. It is there, though
+    /// empty, while ciphertext of it waits.
     pub(super) output: Option<Box<Output>>,
     /// The socket may have input for us. The poll is edge-triggered: only a read that
     /// finds nothing clears this.
@@ -86,9 +87,9 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A fresh connection, which begins with HTTP.
-    pub(super) fn new(socket: TcpStream, remote: SocketAddr, generation: u32) -> Self {
+    pub(super) fn new(stream: Stream, remote: SocketAddr, generation: u32) -> Self {
         Self {
-            socket,
+            stream,
             remote,
             generation,
             timer: Timer::default(),

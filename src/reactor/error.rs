@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
+use super::secrets::SecretError;
 use crate::nats::{ClientError, UrlError};
 
 /// Why [`run`](super::run) ended without being asked to. Each message says what was
@@ -33,6 +34,8 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A configured certificate, key or credentials file is of no use.
+    Secret(SecretError),
     /// The configured address of the NATS server is none.
     BrokerUrl(UrlError),
     /// No NATS server took the connection.
@@ -62,6 +65,15 @@ pub enum BrokerError {
     Resolve(io::Error),
     /// The socket failed.
     Socket(io::Error),
+    /// A file that is needed for TLS is of no use.
+    Secret(SecretError),
+    /// TLS failed.
+    Tls {
+        /// What went wrong.
+        words: String,
+        /// What may help, with its punctuation; or nothing.
+        hint: &'static str,
+    },
     /// The TCP connection was not made in time.
     ConnectTimeout {
         /// The time it had, in milliseconds.
@@ -103,6 +115,7 @@ impl fmt::Display for Error {
                     _ => "",
                 })
             }
+            Error::Secret(error) => error.fmt(f),
             Error::BrokerUrl(error) => error.fmt(f),
             Error::BrokerUnreachable(refusals) => {
                 f.write_str("cannot connect to NATS")?;
@@ -126,6 +139,8 @@ impl fmt::Display for BrokerError {
         match self {
             BrokerError::Resolve(error) => write!(f, "the host has no known address ({error})"),
             BrokerError::Socket(error) => error.fmt(f),
+            BrokerError::Secret(error) => error.fmt(f),
+            BrokerError::Tls { words, hint } => write!(f, "TLS failed: {words}{hint}"),
             BrokerError::ConnectTimeout { ms } => write!(f, "no connection within {ms} ms"),
             BrokerError::Client(error) => error.fmt(f),
             BrokerError::Backlog { bytes } => {
@@ -144,6 +159,7 @@ impl std::error::Error for Error {
             Error::System { source, .. }
             | Error::Cpu { source, .. }
             | Error::Listen { source, .. } => Some(source),
+            Error::Secret(error) => Some(error),
             Error::BrokerUrl(error) => Some(error),
             Error::BrokerUnreachable(refusals) => {
                 refusals.first().map(|refusal| &refusal.cause as _)
@@ -158,7 +174,10 @@ impl std::error::Error for BrokerError {
         match self {
             BrokerError::Resolve(error) | BrokerError::Socket(error) => Some(error),
             BrokerError::Client(error) => Some(error),
-            BrokerError::ConnectTimeout { .. } | BrokerError::Backlog { .. } => None,
+            BrokerError::Secret(error) => Some(error),
+            BrokerError::Tls { .. }
+            | BrokerError::ConnectTimeout { .. }
+            | BrokerError::Backlog { .. } => None,
         }
     }
 }

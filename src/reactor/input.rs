@@ -1,6 +1,5 @@
 //! From the clients' sockets to the gateway: reading, requests, messages.
 
-use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
 use super::Reactor;
@@ -8,6 +7,8 @@ use super::clients::Clients;
 use super::connection::Phase;
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
+use super::stream::ReadError;
+use super::tls::Failure;
 use crate::gateway::{ClientKey, Time, WebRequest};
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
@@ -21,6 +22,10 @@ const CLIENTS_MAX: usize = 1_000;
 
 /// Bytes that are read from all clients in one turn.
 const CLIENTS_BUDGET: usize = 1 << 20;
+
+/// Milliseconds of one turn for TLS handshakes. One takes up to a millisecond or two, and
+/// a thousand clients may come back at once.
+const HANDSHAKE_TIME: u64 = 5;
 
 /// Unwritten answers above which the next pipelined request waits.
 const PIPELINE_MAX: usize = 64 << 10;
@@ -43,6 +48,23 @@ impl Reactor {
                 return;
             };
             budget = budget.saturating_sub(self.serve(key));
+        }
+    }
+
+    /// Goes on with TLS handshakes, for a while.
+    pub(super) fn shake_hands(&mut self) {
+        if !self.takes_clients_input() {
+            return;
+        }
+        let start = self.clock.now();
+        for _ in 0..self.clients.shaking_len() {
+            let Some(key) = self.clients.next_shaking() else {
+                return;
+            };
+            self.serve(key);
+            if self.clock.tick().0 >= start.0 + HANDSHAKE_TIME {
+                return;
+            }
         }
     }
 
@@ -104,35 +126,47 @@ impl Reactor {
         if !connection.readable {
             return 0;
         }
-        let len = loop {
-            match connection.socket.read(&mut self.buffer) {
-                Ok(len) => break len,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    connection.readable = false;
-                    return 0;
-                }
-                Err(error) => {
-                    log::debug!("client {} is gone: {error}", connection.remote);
-                    self.clients.kill(key);
-                    self.settle();
-                    return 0;
-                }
+        let was_handshaking = connection.stream.is_handshaking();
+        let got = match connection.stream.read(&mut self.buffer, &mut self.wire) {
+            Ok(got) => got,
+            Err(ReadError::Socket(error)) => {
+                log::debug!("client {} is gone: {error}", connection.remote);
+                self.clients.kill(key);
+                self.settle();
+                return 0;
+            }
+            Err(ReadError::Tls(failure)) => {
+                self.tls_failed(key, &failure);
+                return 0;
             }
         };
-        if len == 0 {
-            connection.readable = false;
-            connection.ended = true;
-            self.client_ended(key);
-            return 0;
-        }
         // Less than asked for is all there was; more will be an event. A client that
         // has hung up sends no further event, so that the end must be read.
-        if len < self.buffer.len() && !connection.hung_up {
+        if got.is_ended || got.would_block || got.is_drained && !connection.hung_up {
             connection.readable = false;
         }
-        if matches!(connection.phase, Phase::Closing) {
-            return len;
+        connection.ended |= got.is_ended;
+        let now = self.clock.now();
+        let is_closing = matches!(connection.phase, Phase::Closing);
+        if was_handshaking && !connection.stream.is_handshaking() && !is_closing {
+            // From now on it has the time for a head.
+            self.clients.arm(key, Kind::Head, now);
+        }
+        self.clients.flush_tls(key, now);
+        self.take_input(key, got.len);
+        if got.is_ended {
+            self.client_ended(key);
+        }
+        got.taken
+    }
+
+    /// Parses what was read into the buffer.
+    fn take_input(&mut self, key: u32, len: usize) {
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        if len == 0 || matches!(connection.phase, Phase::Closing) {
+            return;
         }
         if connection.stash.is_empty() {
             let mut buffer = std::mem::take(&mut self.buffer);
@@ -148,7 +182,23 @@ impl Reactor {
             stash.extend_from_slice(&self.buffer[..len]);
             self.parse_owned(key, stash);
         }
-        len
+    }
+
+    /// The TLS session of a connection cannot go on.
+    fn tls_failed(&mut self, key: u32, failure: &Failure) {
+        let now = self.clock.now();
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        log::debug!("client {} refused: {failure}", connection.remote);
+        if *failure == Failure::PlainHttp {
+            connection.stream.strip();
+            self.site.fail(&mut self.clients, key, 400, now);
+        } else {
+            self.clients.flush_tls(key, now);
+            self.clients.close(key, Kind::Linger, now);
+        }
+        self.settle();
     }
 
     /// The client has ended its side.

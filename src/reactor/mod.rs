@@ -18,12 +18,19 @@ mod input;
 mod listener;
 mod output;
 mod process;
+mod secrets;
 mod signals;
 mod site;
+mod stream;
+mod tls;
+mod verifier;
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use mio::{Events, Poll};
+use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
@@ -41,8 +48,12 @@ pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
 use output::Piece;
+use secrets::BrokerSecrets;
+pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
+use stream::Stream;
+use tls::Tls;
 
 /// Readiness events taken in one turn.
 const EVENTS: usize = 1_024;
@@ -62,7 +73,8 @@ const LOST_TIME: u64 = 1_000;
 /// Runs the gateway until a signal asks it to end, or until it cannot go on.
 ///
 /// It connects to NATS first and listens only then, so that a client that can connect
-/// is served. SIGINT, SIGTERM, SIGQUIT and SIGHUP end it within three seconds.
+/// is served. SIGINT, SIGTERM and SIGQUIT end it within three seconds. SIGHUP does too,
+/// unless clients are served TLS: then certificate and key are read again.
 ///
 /// # Errors
 ///
@@ -100,6 +112,51 @@ struct Reactor {
     buffer: Vec<u8>,
     /// Messages taken from NATS in one turn.
     broker_messages: u32,
+    /// The same for ciphertext.
+    wire: Vec<u8>,
+    /// How TLS is spoken with new clients; `None` without TLS.
+    tls: Option<ServerTls>,
+}
+
+/// TLS towards clients.
+struct ServerTls {
+    config: Arc<ServerConfig>,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl ServerTls {
+    /// Reads the files that the configuration names, if it wants TLS.
+    fn load(config: &Config) -> Result<Option<Self>, SecretError> {
+        let Config {
+            tls: true,
+            tls_cert: Some(certificate),
+            tls_key: Some(key),
+            ..
+        } = config
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            config: secrets::server_config(certificate, key)?,
+            certificate: certificate.clone(),
+            key: key.clone(),
+        }))
+    }
+
+    /// Reads the files again. Connections that were made before keep what they have.
+    fn reload(&mut self) {
+        match secrets::server_config(&self.certificate, &self.key) {
+            Ok(config) => {
+                self.config = config;
+                log::info!(
+                    "Loaded the TLS certificate {} again",
+                    self.certificate.display()
+                );
+            }
+            Err(error) => log::error!("{error}; new clients get the certificate from before"),
+        }
+    }
 }
 
 /// Why the loop ends.
@@ -116,12 +173,20 @@ impl Reactor {
         let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
         let mut poll = Poll::new().map_err(system("make a poll"))?;
         let mut clock = Clock::new();
-        let mut signals =
-            Signals::new(poll.registry(), SIGNALS).map_err(system("watch for signals"))?;
+        let tls = ServerTls::load(config).map_err(Error::Secret)?;
+        let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
+        let mut signals = Signals::new(poll.registry(), SIGNALS, tls.is_some())
+            .map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
         let mut events = Events::with_capacity(EVENTS);
-        let Some(broker) =
-            Broker::connect(&servers, &mut poll, &mut events, &mut signals, &mut clock)?
+        let Some(broker) = Broker::connect(
+            &servers,
+            &secrets,
+            &mut poll,
+            &mut events,
+            &mut signals,
+            &mut clock,
+        )?
         else {
             return Ok(None);
         };
@@ -149,6 +214,8 @@ impl Reactor {
             outbox: Outbox::default(),
             buffer: vec![0; READ_MAX],
             broker_messages: config.buffer_size,
+            wire: Vec::new(),
+            tls,
         };
         let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
         reactor
@@ -171,7 +238,8 @@ impl Reactor {
             .register(self.poll.registry(), LISTENER)
             .map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        log::info!("Listening on http://{address}");
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        log::info!("Listening on {scheme}://{address}");
         self.listener = Some(listener);
         Ok(())
     }
@@ -202,6 +270,11 @@ impl Reactor {
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
+        if let Some(tls) = &mut self.tls
+            && self.signals.take_reload()
+        {
+            tls.reload();
+        }
         self.poll(events, limit)?;
         let now = self.clock.tick();
         self.site.tick(now);
@@ -214,7 +287,7 @@ impl Reactor {
                     }
                 }
                 BROKER => self.broker.set_ready(event),
-                SIGNALS => is_signalled = self.signals.take() > 0,
+                SIGNALS => is_signalled = self.signals.take_stop(),
                 _ => self.clients.set_ready(event),
             }
         }
@@ -225,11 +298,22 @@ impl Reactor {
         if let Some(listener) = &mut self.listener {
             let registry = self.poll.registry();
             listener.accept(now, |socket, remote| {
-                self.clients.insert(registry, socket, remote, now);
+                let stream = match &self.tls {
+                    None => Stream::plain(socket),
+                    Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
+                        Ok(tls) => Stream::secured(socket, tls),
+                        Err(failure) => {
+                            log::error!("cannot begin TLS with {remote}: {failure}");
+                            return;
+                        }
+                    },
+                };
+                self.clients.insert(registry, stream, remote, now);
             });
         }
         self.read_broker().map_err(End::Lost)?;
         self.serve_clients();
+        self.shake_hands();
         self.run_timers(now).map_err(End::Lost)?;
         self.broker.write().map_err(End::Lost)?;
         self.clients.flush(&mut self.clock);
@@ -242,7 +326,8 @@ impl Reactor {
 
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
         let is_busy = self.clients.has_output()
-            || self.clients.ready_len() > 0 && self.takes_clients_input()
+            || self.clients.ready_len() + self.clients.shaking_len() > 0
+                && self.takes_clients_input()
             || self.broker.has_output()
             || self.broker.has_input() && self.takes_broker_input()
             || self.listener.as_ref().is_some_and(Listener::is_ready);
@@ -285,7 +370,7 @@ impl Reactor {
                 }
                 None => match self.broker.read(budget)? {
                     0 => break,
-                    len => budget -= len,
+                    len => budget = budget.saturating_sub(len),
                 },
             }
         }
@@ -441,7 +526,7 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
         }
         Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
         Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
-        Event::Connected => {}
+        Event::Connected | Event::StartTls => {}
     }
 }
 

@@ -138,6 +138,11 @@ impl Output {
         self.progress
     }
 
+    /// Notes that bytes leave which the queue has given away before.
+    pub(super) fn note_progress(&mut self, now: Time) {
+        self.progress = now;
+    }
+
     /// Room for pieces that is kept while the queue is empty.
     pub(super) fn capacity(&self) -> usize {
         self.pieces.capacity()

@@ -1,6 +1,8 @@
-//! Signals that end the process, as a readable pipe on the poll loop.
+//! Signals, as a readable pipe on the poll loop.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
@@ -8,27 +10,39 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
 
-/// Handlers that write a byte to our pipe; dropped, they are taken out again.
+/// Handlers that set a flag and write a byte to our pipe; dropped, they are taken out again.
 #[derive(Debug)]
 pub(super) struct Signals {
     pipe: UnixStream,
     handlers: Vec<SigId>,
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Installs the handlers and registers the pipe.
+    /// Installs the handlers and registers the pipe. SIGINT, SIGTERM and SIGQUIT ask the
+    /// process to end; so does SIGHUP, unless there is something to load again.
     ///
     /// # Errors
     ///
     /// What the system says: no descriptors left, above all.
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token, can_reload: bool) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut signals = Self {
             pipe: UnixStream::from_std(ours),
             handlers: Vec::new(),
+            stop: Arc::default(),
+            reload: Arc::default(),
         };
         for signal in [SIGINT, SIGTERM, SIGQUIT, SIGHUP] {
+            let flag = match signal == SIGHUP && can_reload {
+                true => &signals.reload,
+                false => &signals.stop,
+            };
+            // The flag comes first: who is woken by the byte must find it.
+            let id = signal_hook::flag::register(signal, Arc::clone(flag))?;
+            signals.handlers.push(id);
             let id = pipe::register(signal, theirs.try_clone()?)?;
             signals.handlers.push(id);
         }
@@ -36,18 +50,22 @@ impl Signals {
         Ok(signals)
     }
 
-    /// How many signals came since the last call (several may count as one).
-    pub(super) fn take(&mut self) -> usize {
+    /// Takes a readiness event; whether a signal has asked the process to end since the
+    /// last call.
+    pub(super) fn take_stop(&mut self) -> bool {
         let mut bytes = [0; 64];
-        let mut count = 0;
         loop {
             match self.pipe.read(&mut bytes) {
-                Ok(0) => return count,
-                Ok(n) => count += n,
+                Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return count,
+                Ok(0) | Err(_) => return self.stop.swap(false, Ordering::AcqRel),
             }
         }
+    }
+
+    /// Whether a signal has asked to load things again since the last call.
+    pub(super) fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -14,6 +14,13 @@
 //! time went by. That something does *not* come is shown by a fence, see
 //! [`Client::fence`].
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its part of the harness"
+)]
+
+mod authority;
 mod client;
 mod http;
 mod json;
@@ -21,6 +28,7 @@ mod process;
 mod raw;
 mod service;
 
+pub use authority::{Authority, Directory, Issued, data};
 pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};

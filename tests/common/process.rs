@@ -177,6 +177,11 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the gateway and waits until it takes connections.
     pub fn start(broker_url: &str, args: &[&str]) -> Gateway {
+        Gateway::start_in(&[], broker_url, args)
+    }
+
+    /// As [`Gateway::start`], with these variables in its environment.
+    pub fn start_in(environment: &[(&str, &str)], broker_url: &str, args: &[&str]) -> Gateway {
         // Port 0 means the default port to the gateway, so a free one is looked up
         // first; another process may snatch it, hence several attempts.
         let mut log = String::new();
@@ -184,6 +189,7 @@ impl Gateway {
             let port = free_port();
             let process = Process::spawn(
                 Command::new(gateway_binary())
+                    .envs(environment.iter().copied())
                     .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
                     .arg(port.to_string())
                     .args(args),
@@ -249,6 +255,21 @@ impl Gateway {
     /// What it wrote on stderr so far.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Waits until it has written this text so many times.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str, times: usize) {
+        while self.log().matches(text).count() < times {
+            if let Err(error) = self.process.next_line(PATIENCE) {
+                panic!("{text:?} is not logged ({error}):\n{}", self.log());
+            }
+        }
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
     }
 }
 

@@ -232,24 +232,12 @@ fn metrics_port_is_another_port() {
 #[test]
 fn unsupported_options_are_refused() {
     let table = [
-        (Setting::NatsCreds, text("f"), "\"natsCreds\"", "empty"),
-        (Setting::NatsCert, text("f"), "\"natsCert\"", "empty"),
-        (Setting::NatsKey, text("f"), "\"natsKey\"", "empty"),
-        (
-            Setting::NatsRootCas,
-            Value::List(vec!["f".into()]),
-            "\"natsRootCAs\"",
-            "an empty list",
-        ),
         (
             Setting::MetricsPort,
             Value::Number(8_090),
             "\"metricsPort\"",
             "0",
         ),
-        (Setting::Tls, Value::Switch(true), "\"tls\"", "false"),
-        (Setting::TlsCert, text("f"), "\"certFile\"", "empty"),
-        (Setting::TlsKey, text("f"), "\"keyFile\"", "empty"),
         (
             Setting::WsCompression,
             Value::Switch(true),
@@ -285,10 +273,58 @@ fn every_default_passes_when_written_out() {
 fn flags_are_named_as_flags() {
     let mut settings = Settings::new(Path::new("x.json"));
     settings.set_from_flag(Setting::Tls, Value::Switch(true));
-    let error = validate(&settings, &mut Vec::new()).expect_err("unsupported");
+    let error = validate(&settings, &mut Vec::new()).expect_err("no certificate");
     assert_eq!(
         error.to_string(),
-        "option --tls is not supported by this version of tidegate; remove it or set it to its \
-         default (false)"
+        "--tls: needs a certificate and its key; set --tlscert or \"certFile\" and --tlskey or \
+         \"keyFile\""
     );
+}
+
+#[test]
+fn certificates_come_with_keys() {
+    for (key, other) in [
+        (Setting::TlsCert, "--tlskey or \"keyFile\""),
+        (Setting::TlsKey, "--tlscert or \"certFile\""),
+        (Setting::NatsCert, "--natskey or \"natsKey\""),
+        (Setting::NatsKey, "--natscert or \"natsCert\""),
+    ] {
+        assert_eq!(
+            refusal(key, text("f")),
+            format!("\"{}\" in x.json: set {other} too", key.spec().member)
+        );
+    }
+    let mut settings = Settings::new(Path::new("x.json"));
+    for (key, file) in [
+        (Setting::TlsCert, "c"),
+        (Setting::TlsKey, "k"),
+        (Setting::NatsCert, "nc"),
+        (Setting::NatsKey, "nk"),
+        (Setting::NatsCreds, "creds"),
+    ] {
+        settings.set_from_flag(key, text(file));
+    }
+    settings.set_from_flag(
+        Setting::NatsRootCas,
+        Value::List(vec!["a".into(), "b".into()]),
+    );
+    let mut warnings = Vec::new();
+    let config = validate(&settings, &mut warnings).expect("valid");
+    assert!(!config.tls);
+    assert_eq!(
+        warnings,
+        ["--tlscert: has no effect without --tls or \"tls\""]
+    );
+    let path = |path: &str| Some(PathBuf::from(path));
+    assert_eq!((config.tls_cert, config.tls_key), (path("c"), path("k")));
+    assert_eq!(
+        (config.nats_cert, config.nats_key),
+        (path("nc"), path("nk"))
+    );
+    assert_eq!(config.nats_creds, path("creds"));
+    assert_eq!(config.nats_root_cas, ["a", "b"].map(PathBuf::from));
+    settings.set_from_flag(Setting::Tls, Value::Switch(true));
+    warnings.clear();
+    assert!(validate(&settings, &mut warnings).expect("valid").tls);
+    assert_eq!(warnings, [""; 0]);
 }

@@ -196,8 +196,13 @@ fn errors_while_connecting() {
         (true, b"MSG a 1 0\r\n\r\n", unexpected("MSG", pong)),
         (
             false,
-            b"INFO {\"tls_required\":true}\r\n",
-            ClientError::TlsRequired,
+            b"INFO {\"tls_required\":true}\r\nPING\r\n",
+            unexpected("PING", Phase::AwaitingTls),
+        ),
+        (
+            false,
+            b"INFO {\"tls_required\":true}\r\nINFO {}\r\n",
+            unexpected("INFO", Phase::AwaitingTls),
         ),
         (
             false,
@@ -397,6 +402,70 @@ fn a_lost_connection() {
 }
 
 #[test]
+fn tls_begins_when_either_side_wants_it() {
+    let table = [
+        (false, "{}", false),
+        (false, "{\"tls_available\":true}", false),
+        (false, "{\"tls_required\":true}", true),
+        (true, "{\"tls_available\":true}", true),
+        (true, "{\"tls_required\":true}", true),
+    ];
+    for (wanted, info, tls) in table {
+        let mut driver = Driver::new(Options {
+            tls: wanted,
+            ..options()
+        });
+        driver
+            .feed(format!("INFO {info}\r\n").as_bytes(), 1000)
+            .unwrap();
+        if tls {
+            assert_eq!(driver.events, ["StartTls"], "{wanted} {info}");
+            assert_eq!(driver.client.phase(), Phase::AwaitingTls);
+            // Nothing may be said before TLS.
+            assert_eq!(driver.out(), "");
+            driver.client.secured(&mut driver.out);
+        }
+        let said = format!("\"tls_required\":{tls},");
+        assert!(
+            driver.out().contains(&said),
+            "{wanted} {info}: {}",
+            driver.out()
+        );
+        assert!(driver.out().ends_with("}\r\nPING\r\n"));
+        driver.out.clear();
+        // A second time it says nothing.
+        driver.client.secured(&mut driver.out);
+        assert_eq!(driver.out(), "");
+        driver.feed(b"PONG\r\n", 1000).unwrap();
+        assert_eq!(driver.client.phase(), Phase::Ready);
+    }
+    let mut driver = Driver::new(Options {
+        tls: true,
+        ..options()
+    });
+    assert_eq!(
+        driver.feed(b"INFO {}\r\n", 1000),
+        Err(ClientError::TlsUnavailable)
+    );
+    assert_eq!(driver.client.phase(), Phase::Closed);
+}
+
+#[test]
+fn a_handshake_that_lasts_too_long_is_given_up() {
+    let mut driver = Driver::new(options());
+    driver
+        .feed(b"INFO {\"tls_required\":true}\r\n", 1000)
+        .unwrap();
+    let error = driver.client.timeout(3000, &mut driver.out).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("did not finish the TLS handshake within 2000 ms"),
+        "{error}"
+    );
+}
+
+#[test]
 fn messages_say_what_to_do() {
     let refused = |had_credentials| ClientError::Authorization {
         text: "Authorization Violation".into(),
@@ -413,8 +482,8 @@ fn messages_say_what_to_do() {
             "requires credentials (\"Authorization Violation\"); put them in",
         ),
         (
-            ClientError::TlsRequired,
-            "TLS, which is not available towards NATS in this version",
+            ClientError::TlsUnavailable,
+            "does not offer TLS, which a tls:// URL",
         ),
         (
             ClientError::ConnectTimeout { ms: 2000, phase },
