@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help run build test setup conformance fuzz fmt lint doc ci clean
 
+# Another gateway's binary that `make conformance` compares with (empty: none).
+PEER ?=
+
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
 TARGETS ?=
@@ -23,6 +26,9 @@ test: ## all tests: Rust, ResClient in Node, pages in Chromium
 
 setup: ## install what `make run` and `make test` need, as far as possible
 	@tests/tools/setup.sh
+
+conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover
+	CONFORMANCE_PEER='$(PEER)' cargo test --test conformance -- --nocapture
 
 fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
 	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)

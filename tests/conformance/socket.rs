@@ -43,6 +43,43 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+impl Frame {
+    /// The message in it: one final text frame, inflated if it is compressed.
+    pub fn text(self) -> Result<String, Lack> {
+        let bytes = match self.first {
+            0x81 => self.payload,
+            0xc1 => inflate(&self.payload)?,
+            _ => return Err(Lack::Bad(format!("no message: {self:?}"))),
+        };
+        String::from_utf8(bytes).map_err(|_| Lack::Bad("text that is not UTF-8".to_owned()))
+    }
+}
+
+/// Most that a compressed message may become.
+const INFLATED_MAX: usize = 1 << 20;
+
+/// A message compressed without context takeover.
+fn inflate(payload: &[u8]) -> Result<Vec<u8>, Lack> {
+    let mut input = payload.to_vec();
+    // What permessage-deflate takes off.
+    input.extend_from_slice(&[0, 0, 0xff, 0xff]);
+    let mut out = Vec::with_capacity(INFLATED_MAX);
+    flate2::Decompress::new(false)
+        .decompress_vec(&input, &mut out, flate2::FlushDecompress::Sync)
+        .map_err(|e| Lack::Bad(format!("not deflated: {e}")))?;
+    Ok(out)
+}
+
+/// A message as a client compresses it.
+pub fn deflate(message: &[u8]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(message.len() + 64);
+    flate2::Compress::new(flate2::Compression::default(), false)
+        .compress_vec(message, &mut out, flate2::FlushCompress::Sync)
+        .map_err(|e| e.to_string())?;
+    out.truncate(out.len().saturating_sub(4));
+    Ok(out)
+}
+
 /// Why nothing could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lack {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{PATIENCE, Run};
 use crate::json::Json;
 use crate::scenario::Detail;
-use crate::socket::{Frame, Lack, Socket};
+use crate::socket::{Frame, Lack, Socket, deflate};
 use crate::text::{quote, split, unescape};
 
 /// A WebSocket client.
@@ -100,6 +100,11 @@ impl Run<'_> {
                     "bytes" => {
                         let bytes = unescape(&text)?;
                         self.client(name)?.socket.write(&bytes);
+                        return Ok(());
+                    }
+                    "deflated" => {
+                        let bytes = deflate(&unescape(&text)?)?;
+                        self.client(name)?.socket.write_frame(0xc1, &bytes);
                         return Ok(());
                     }
                     "bare" => {
@@ -281,12 +286,8 @@ impl Client {
         if let Some(ahead) = self.ahead.pop_front() {
             return Ok(ahead);
         }
-        match self.socket.frame(PATIENCE) {
-            Ok(Frame {
-                first: 0x81,
-                payload,
-            }) => String::from_utf8(payload).map_err(|_| "text that is not UTF-8".to_owned()),
-            Ok(frame) => Err(format!("got {frame:?}")),
+        match self.socket.frame(PATIENCE).and_then(Frame::text) {
+            Ok(text) => Ok(text),
             Err(Lack::Silence) => Err("nothing came".to_owned()),
             Err(Lack::Closed) => Err("the gateway closed the connection".to_owned()),
             Err(Lack::Bad(what)) => Err(what),
