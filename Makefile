@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance fuzz fmt lint doc ci clean
+.PHONY: help run build test setup conformance fuzz autobahn fmt lint doc ci clean
 
 # Another gateway's binary that `make conformance` compares with (empty: none).
 PEER ?=
@@ -10,10 +10,13 @@ PEER ?=
 SECONDS ?= 60
 TARGETS ?=
 
+# Cases of the Autobahn testsuite, divided by commas (empty: all).
+CASES ?=
+
 help: ## show this list
 	@echo "Tidegate, a realtime and REST API gateway for the RES protocol"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
 	@tests/tools/run.sh
@@ -32,6 +35,9 @@ conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what t
 
 fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
 	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)
+
+autobahn: ## the Autobahn testsuite against our WebSocket code (CASES=1.*,2.* for some)
+	@tests/tools/autobahn.sh '$(CASES)'
 
 fmt: ## format the source
 	cargo fmt

@@ -11,6 +11,7 @@ pub mod config;
 pub mod gateway;
 pub mod http;
 pub mod logging;
+pub mod metrics;
 pub mod nats;
 pub mod reactor;
 pub mod res;

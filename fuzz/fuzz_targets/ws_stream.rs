@@ -13,7 +13,7 @@
 use std::io::{Cursor, Read, Result as IoResult, Write};
 
 use libfuzzer_sys::fuzz_target;
-use tidegate::ws::{Decoder, Event, Step, Violation};
+use tidegate::ws::{Decoder, Event, Inflater, Step, Violation};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
@@ -41,13 +41,14 @@ fuzz_target!(|data: &[u8]| {
 
 fn feed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
     let mut decoder = Decoder::default();
+    let mut inflater = Inflater::default();
     let mut buffer = Vec::new();
     let mut events = Vec::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
             let length = buffer.len();
-            let consumed = match decoder.next(&mut buffer, LIMIT) {
+            let consumed = match decoder.next(&mut buffer, LIMIT, &mut inflater) {
                 Err(violation) => return (events, Err(violation)),
                 Ok(Step::NeedMore { consumed }) => {
                     assert!(consumed <= length && length - consumed < 140);

@@ -36,6 +36,8 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
       --creds <file>          NATS user credentials
       --natsrootca <file>     root certificates for NATS (may be repeated)
       --natscert, --natskey <file>  client certificate for NATS, and its key
+      --wscompression         compress messages for clients that ask for it
+  -m, --metricsport <port>    port for /metrics, /healthz, /readyz (default 0, none)
       --reuseport             let several processes listen on one port
       --cpu <n>               run on CPU n only
   -c, --config <file>         JSON configuration file; created if missing
@@ -46,9 +48,6 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
 
 A flag wins over the environment (TIDEGATE_NATS for --nats and so on), and that over
 the file. A switch is turned off with =false.
-
-Known from Resgate, and refused by this version if set to anything but the default:
-  -m, --metricsport <port>        --wscompression
 ";
 
 /// What the command line asks for.

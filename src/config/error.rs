@@ -84,14 +84,6 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// An option of Resgate's that this version knows and does not act on, set to
-    /// something else than its default.
-    Unsupported {
-        /// Where it was written.
-        place: Place,
-        /// The default, as one would write it.
-        default: String,
-    },
 }
 
 impl Error {
@@ -150,11 +142,6 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::Invalid { place, reason } => write!(f, "{place}: {reason}"),
-            Error::Unsupported { place, default } => write!(
-                f,
-                "option {place} is not supported by this version of tidegate; remove it or \
-                 set it to its default ({default})"
-            ),
         }
     }
 }

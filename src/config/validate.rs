@@ -1,44 +1,19 @@
-//! From merged values to the typed [`Config`]: the checks, and what is refused for now.
+//! From merged values to the typed [`Config`]: the checks.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
-use super::options::{Setting, Settings, Value};
+use super::options::{Setting, Settings};
 use super::{AllowOrigin, ApiEncoding, AuthMethod, Config};
-
-/// Options that are known and not acted on yet: any value but the default is refused.
-/// Whoever implements one deletes its row.
-const UNSUPPORTED: &[Setting] = &[Setting::MetricsPort, Setting::WsCompression];
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for the first wrong value, then [`Error::Unsupported`].
+/// [`Error::Invalid`] for the first wrong value.
 pub(super) fn validate(settings: &Settings, warnings: &mut Vec<String>) -> Result<Config, Error> {
-    let config = Checker { settings, warnings }.config()?;
-    for &key in UNSUPPORTED {
-        if *settings.value(key) != key.spec().default {
-            return Err(Error::Unsupported {
-                place: settings.place(key),
-                default: written(&key.spec().default),
-            });
-        }
-    }
-    Ok(config)
-}
-
-/// A default as a user would write it.
-fn written(value: &Value) -> String {
-    match value {
-        Value::Unset => "unset".to_owned(),
-        Value::Text(text) if text.is_empty() => "empty".to_owned(),
-        Value::Text(text) => text.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Switch(switch) => switch.to_string(),
-        Value::List(_) => "an empty list".to_owned(),
-    }
+    Checker { settings, warnings }.config()
 }
 
 /// An option by both its names.

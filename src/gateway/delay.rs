@@ -64,6 +64,11 @@ impl<T: Copy> DelayQueue<T> {
         }
     }
 
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// When the next item comes due.
     pub fn next(&self) -> Option<Time> {
         self.nodes.get(self.first as usize).map(|node| node.due)

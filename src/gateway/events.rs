@@ -240,6 +240,7 @@ impl Gateway {
                     let text = texts[usize::from(plain)].get_or_insert_with(|| {
                         super::encode::event(&alias.text, &update.steps[step].kind, plain, &[])
                     });
+                    self.counters.events_out += 1;
                     self.out.send(sub.client, text.clone());
                 }
             }
@@ -409,6 +410,7 @@ impl Gateway {
         } else {
             encode()
         };
+        self.counters.events_out += 1;
         self.out.send(client, message);
         for sub in set {
             self.mark_sent(*sub);
@@ -459,6 +461,7 @@ impl Gateway {
         let sub = &self.subs.arena[key];
         let text = &self.cache.aliases[sub.alias].text;
         let message = super::encode::unsubscribe(text, reason);
+        self.counters.events_out += 1;
         self.out.send(sub.client, message);
     }
 }

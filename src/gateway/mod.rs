@@ -10,6 +10,7 @@ mod arena;
 mod cache;
 mod calls;
 mod content;
+mod counters;
 mod delay;
 mod deprecated;
 mod diff;
@@ -34,6 +35,7 @@ mod web;
 mod web_json;
 mod work;
 
+pub use counters::{Counters, Histogram, RequestKind, Requests};
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 
 use crate::res::json;
@@ -173,6 +175,8 @@ pub struct WebRequest<'a> {
 pub struct Stats {
     /// WebSocket clients and open web requests.
     pub clients: usize,
+    /// Of these, open web requests.
+    pub web_requests: usize,
     /// Subscriptions of clients, direct and indirect.
     pub subscriptions: usize,
     /// Resource IDs as clients write them.
@@ -181,6 +185,8 @@ pub struct Stats {
     pub resources: usize,
     /// Resource names that are in use or linger.
     pub names: usize,
+    /// Of these, names that nothing uses any more.
+    pub lingering: usize,
     /// Requests to services without answer.
     pub pending: usize,
     /// Requests of clients and events that wait for resources.
@@ -201,6 +207,8 @@ pub struct Gateway {
     out: Outbox,
     clients: Vec<Option<Box<Client>>>,
     client_count: usize,
+    web_count: usize,
+    counters: Counters,
     serials: u32,
     cache: Cache,
     subs: Subs,
@@ -245,6 +253,8 @@ impl Gateway {
             out: Outbox::default(),
             clients: Vec::new(),
             client_count: 0,
+            web_count: 0,
+            counters: Counters::new(),
             serials: 0,
             cache: Cache::new(random.next()),
             subs: Subs::new(random.next()),
@@ -301,6 +311,7 @@ impl Gateway {
         match (Sid::of(message.sid), last) {
             (Some(Sid::Inbox), _) => self.reply(message),
             (Some(Sid::Name(name)), event) if self.cache.names.contains(name) => {
+                self.counters.events_in += 1;
                 self.event(name, event, message.payload);
             }
             (Some(Sid::Client(client)), "token") if self.present(client).is_some() => {
@@ -341,15 +352,22 @@ impl Gateway {
     pub fn stats(&self) -> Stats {
         Stats {
             clients: self.client_count,
+            web_requests: self.web_count,
             subscriptions: self.subs.arena.len(),
             aliases: self.cache.aliases.len(),
             resources: self.cache.resources.len(),
             names: self.cache.names.len(),
+            lingering: self.lingering.len(),
             pending: self.pending.len(),
             waiting: self.waiters.len(),
             queued: self.jobs.len(),
             throttles: self.reset_throttles.len() + self.tree_throttles.len(),
         }
+    }
+
+    /// What the gateway has done.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Takes an input, and does all that follows from it.

@@ -1,6 +1,7 @@
 //! What the gateway wants done: the one narrow way out of the heart.
 
 use crate::res::meta::Fields;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// The caller's key of a connection: an index that the caller reuses only after
@@ -12,17 +13,38 @@ pub struct ClientKey(pub u32);
 #[derive(Debug)]
 pub struct Message {
     text: Box<[u8]>,
+    /// Empty for none.
+    packed: OnceCell<Box<[u8]>>,
 }
 
 impl Message {
     /// Makes a message of a JSON text.
     pub fn new(text: &[u8]) -> Rc<Self> {
-        Rc::new(Self { text: text.into() })
+        Rc::new(Self {
+            text: text.into(),
+            packed: OnceCell::new(),
+        })
     }
 
     /// The JSON text, valid UTF-8.
     pub fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// A second form of the text which the transport makes, once for all its receivers;
+    /// `None` if it has decided that there is none. `make` is called the first time.
+    pub fn pack(&self, make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>) -> Option<&[u8]> {
+        self.packed
+            .get_or_init(|| make(&self.text).unwrap_or_default());
+        self.packed()
+    }
+
+    /// The second form, if it was made.
+    pub fn packed(&self) -> Option<&[u8]> {
+        self.packed
+            .get()
+            .map(|form| &**form)
+            .filter(|form| !form.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use super::access::AccessRequest;
 use super::arena::Key;
 use super::cache::{AliasKey, Held, NameKey, ResourceKey};
 use super::calls::CallRequest;
+use super::counters::RequestKind;
 use super::delay::TimerKey;
 use super::outbox::ClientKey;
 use super::replies::Form;
@@ -31,6 +32,8 @@ pub struct Pending {
     pub name: Option<NameKey>,
     pub then: Then,
     timer: Timer,
+    /// When it was sent.
+    sent: Time,
     /// Whether it is one of the background, and of which reset event.
     background: Option<Option<Key<ResetThrottle>>>,
     /// The short number in its reply subject, if that has one.
@@ -120,10 +123,12 @@ impl Gateway {
             return Err(Box::new(Unsent { error, then }));
         }
         let timer = Timer::Stopped;
+        self.counters.opened(RequestKind::of(&then));
         let key = self.pending.insert(Pending {
             name,
             then,
             timer,
+            sent: self.now,
             background: None,
             short: None,
         });
@@ -226,6 +231,8 @@ impl Gateway {
     fn answer(&mut self, key: PendingKey, answer: Answer<'_>) {
         self.stop_timer(key);
         let pending = &self.pending[key];
+        self.counters
+            .answered(RequestKind::of(&pending.then), pending.sent, self.now);
         match pending.name {
             Some(name) if !matches!(pending.then, Then::Query(_)) && self.is_waiting(name) => {
                 let answer = answer.map(|payload| Cow::Owned(payload.into_owned()));
@@ -267,6 +274,7 @@ impl Gateway {
             self.stop_timer(key);
         }
         let pending = self.pending.remove(key)?;
+        self.counters.closed(RequestKind::of(&pending.then));
         self.background_open -= usize::from(pending.background.is_some());
         if let Some(number) = pending.short {
             self.replies.forget(number);

@@ -183,6 +183,7 @@ impl Gateway {
         if place >= self.clients.len() {
             self.clients.resize_with(place + 1, || None);
         }
+        let is_http = !matches!(transport, Transport::WebSocket);
         self.serials = self.serials.wrapping_add(1).max(1);
         self.clients[place] = Some(Box::new(Client {
             serial: self.serials,
@@ -207,6 +208,11 @@ impl Gateway {
             remote,
         }));
         self.client_count += 1;
+        if is_http {
+            self.web_count += 1;
+        } else {
+            self.counters.clients += 1;
+        }
     }
 
     /// Forgets a connection and all that it held. Its subscriptions go together, so
@@ -216,6 +222,7 @@ impl Gateway {
             return;
         };
         self.client_count -= 1;
+        self.web_count -= usize::from(client.is_http());
         for waiter in &client.waiters {
             self.waiters.remove(*waiter);
         }
@@ -268,6 +275,15 @@ impl Gateway {
 
     fn client_request(&mut self, key: ClientKey, request: &client::Request<'_>) {
         let id = request.id;
+        let counters = &mut self.counters;
+        match request.action {
+            Some(Action::Subscribe(_)) => counters.subscribes += 1,
+            Some(Action::Get(_)) => counters.gets += 1,
+            Some(Action::Call(..) | Action::New(_)) => counters.calls += 1,
+            Some(Action::Auth(..)) => counters.auths += 1,
+            // Counted when its parameters are known to be valid.
+            None | Some(Action::Version | Action::Unsubscribe(_)) => {}
+        }
         match &request.action {
             None => self.respond_error(key, id, &Error::INVALID_REQUEST),
             Some(Action::Version) => self.version_request(key, id, request.params),
@@ -376,6 +392,7 @@ impl Gateway {
         let Ok(count) = client::parse_count(params) else {
             return self.respond_error(key, id, &Error::INVALID_PARAMS);
         };
+        self.counters.unsubscribes += 1;
         match self.find_sub(key, rid) {
             Some(sub) if self.unsubscribe(sub, count) => self.respond(key, id, |_| {}),
             _ => self.respond_error(key, id, &Error::NO_SUBSCRIPTION),

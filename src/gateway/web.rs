@@ -152,6 +152,8 @@ impl Gateway {
             Transport::Upgrading(fields) => {
                 let fields = std::mem::take(fields);
                 client.transport = Transport::WebSocket;
+                self.web_count -= 1;
+                self.counters.clients += 1;
                 self.out.deliver(key, Delivery::Upgrade(fields));
             }
             Transport::Web(web) => match web.goal.take() {

@@ -7,7 +7,7 @@
 mod body;
 pub mod cors;
 pub mod date;
-mod fields;
+pub(crate) mod fields;
 pub mod head;
 mod head_json;
 pub mod request;

@@ -15,6 +15,7 @@ use super::signals::Signals;
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
+use crate::metrics::Traffic;
 use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
 
 /// Size of the input buffer; it grows while a larger message is coming in.
@@ -65,6 +66,9 @@ pub(super) struct Broker {
     wire_in: Vec<u8>,
     /// Ciphertext on its way out.
     wire_out: Vec<u8>,
+    traffic: Traffic,
+    /// Messages published so far.
+    published: u64,
 }
 
 impl Broker {
@@ -132,6 +136,21 @@ impl Broker {
         BrokerLimits {
             max_payload: self.client.info().max_payload(),
         }
+    }
+
+    /// Whether messages come and go.
+    pub(super) fn is_connected(&self) -> bool {
+        !self.is_abandoned
+    }
+
+    /// Bytes so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Messages published so far.
+    pub(super) fn published(&self) -> u64 {
+        self.published
     }
 
     /// Notes a readiness event.
@@ -225,6 +244,7 @@ impl Broker {
             }
         };
         self.end += got.len;
+        self.traffic.received += got.len as u64;
         self.unparsed |= got.len > 0;
         // Less than asked for is all there was; more will be an event, except the end
         // that has come along with the server's last words.
@@ -272,6 +292,7 @@ impl Broker {
                         continue;
                     }
                     writer::publish(&mut self.output, subject, reply, payload);
+                    self.published += 1;
                 }
                 BrokerOp::Subscribe { sid, subject } => {
                     let subject = outbox.bytes(subject);
@@ -303,6 +324,7 @@ impl Broker {
                 .write(output, &mut self.wire_out)
                 .map_err(BrokerError::Socket)?;
             self.written += len;
+            self.traffic.sent += len as u64;
             self.writable = takes_more;
         }
         let waiting = self.output.len() - self.written;
@@ -357,6 +379,8 @@ impl Broker {
             is_abandoned: false,
             wire_in: Vec::new(),
             wire_out: Vec::new(),
+            traffic: Traffic::default(),
+            published: 0,
         })
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Clients {
     wire: Vec<u8>,
     /// Bytes queued for sockets that may take them.
     fresh: usize,
+    /// Bytes written so far.
+    written: u64,
 }
 
 /// Clients that may be too slow, and how many were.
@@ -93,6 +95,7 @@ impl Clients {
             scratch: Vec::new(),
             wire: Vec::new(),
             fresh: 0,
+            written: 0,
         }
     }
 
@@ -144,6 +147,16 @@ impl Clients {
     /// taken on and not done. What waits for slow readers is not in it.
     pub(super) fn fresh(&self) -> usize {
         self.fresh
+    }
+
+    /// Bytes written to clients so far.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Clients closed so far since they read too slowly.
+    pub(super) fn slow_closed(&self) -> u64 {
+        self.slow.closed
     }
 
     /// Whether there is something to write.
@@ -470,8 +483,11 @@ impl Clients {
             return;
         };
         self.fresh -= std::mem::take(&mut output.fresh);
+        let before = output.bytes();
         let (scratch, wire) = (&mut self.scratch, &mut self.wire);
-        match connection.stream.write_queue(output, scratch, wire, now) {
+        let result = connection.stream.write_queue(output, scratch, wire, now);
+        self.written += (before - output.bytes()) as u64;
+        match result {
             Ok(Written::All) => {
                 if let Some(output) = connection.output.take() {
                     self.keep_spare(output);

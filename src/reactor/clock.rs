@@ -33,6 +33,11 @@ impl Clock {
         self.now
     }
 
+    /// Microseconds since the reactor was made, read now.
+    pub(super) fn micros(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+
     /// How long a poll may sleep until `due`. It is never shorter than the distance to
     /// `due`, or the poll would return early and spin through the last millisecond.
     pub(super) fn until(&self, due: Time) -> Duration {

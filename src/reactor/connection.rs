@@ -12,6 +12,7 @@ use super::output::Output;
 use super::stream::Stream;
 use crate::http::{Persistence, RequestReader};
 use crate::ws::Decoder;
+use crate::ws::extension::Agreement;
 use crate::ws::handshake::Refusal;
 
 /// Where a connection stands.
@@ -47,8 +48,17 @@ pub(super) struct Work {
     pub(super) persistence: Persistence,
     /// The request's `Origin`.
     pub(super) origin: Option<Box<[u8]>>,
-    /// The request is for a WebSocket: the key of its handshake, or what is wrong with it.
-    pub(super) upgrade: Option<Result<Box<[u8]>, Refusal>>,
+    /// The request is for a WebSocket: what is needed for that, or what is wrong with it.
+    pub(super) upgrade: Option<Result<Upgrade, Refusal>>,
+}
+
+/// What an answer to an upgrade request is made of.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    /// The key of the handshake.
+    pub(super) proof: Box<[u8]>,
+    /// The compression that both sides know.
+    pub(super) agreement: Option<Agreement>,
 }
 
 /// One client connection.
@@ -141,6 +151,19 @@ pub(super) const BROKER: Token = special(1);
 /// The token of the signals' pipe.
 pub(super) const SIGNALS: Token = special(2);
 
+/// The token of the operators' listening socket.
+pub(super) const MONITOR: Token = special(3);
+
+/// The token of a connection of the operators' port, by its serial number.
+pub(super) fn monitor_token(serial: usize) -> Token {
+    special(4 + serial % ((1 << (usize::BITS - KEY_BITS)) - 4))
+}
+
+/// Whether a token is of the operators' port.
+pub(super) fn is_monitor(token: Token) -> bool {
+    key_of(token) as usize == NO_KEY && token.0 >= MONITOR.0
+}
+
 const fn special(number: usize) -> Token {
     Token(number << KEY_BITS | NO_KEY)
 }
@@ -165,12 +188,28 @@ mod tests {
             let (old, new) = (token(key, 6), token(key, 7));
             assert_ne!(old, new);
             assert_eq!((key_of(old), key_of(new)), (key, key));
-            for special in [LISTENER, BROKER, SIGNALS] {
+            let monitors = [0, 1, 4_095, usize::MAX].map(monitor_token);
+            for special in [LISTENER, BROKER, SIGNALS, MONITOR]
+                .into_iter()
+                .chain(monitors)
+            {
                 assert_ne!(old, special);
                 assert_ne!(key_of(special), key);
             }
         }
-        assert!(LISTENER != BROKER && BROKER != SIGNALS && LISTENER != SIGNALS);
+        let specials = [
+            LISTENER,
+            BROKER,
+            SIGNALS,
+            MONITOR,
+            monitor_token(0),
+            monitor_token(1),
+        ];
+        for (index, token) in specials.into_iter().enumerate() {
+            assert_eq!(is_monitor(token), index >= 3);
+            assert!(!specials[..index].contains(&token));
+        }
+        assert!(!is_monitor(token(7, u32::MAX)));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Error {
         addr: Option<IpAddr>,
         /// The configured port.
         port: u16,
+        /// The flag that sets the port.
+        option: &'static str,
         /// The system's answer.
         source: io::Error,
     },
@@ -97,23 +99,31 @@ impl fmt::Display for Error {
                 "cannot bind to CPU {cpu}: {source}; \
                  choose a CPU that this process may use, or leave out --cpu"
             ),
-            Error::Listen { addr, port, source } => {
+            Error::Listen {
+                addr,
+                port,
+                option,
+                source,
+            } => {
                 match addr {
                     Some(IpAddr::V6(addr)) => write!(f, "cannot listen on [{addr}]:{port}"),
                     Some(addr) => write!(f, "cannot listen on {addr}:{port}"),
                     None => write!(f, "cannot listen on port {port}"),
                 }?;
                 write!(f, ": {source}")?;
-                f.write_str(match source.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        "; stop the program that uses the port, or choose another with --port"
-                    }
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => write!(
+                        f,
+                        "; stop the program that uses the port, or choose another with {option}"
+                    ),
                     io::ErrorKind::AddrNotAvailable => {
-                        "; choose an address of this host with --addr"
+                        f.write_str("; choose an address of this host with --addr")
                     }
-                    io::ErrorKind::PermissionDenied => "; choose a port above 1023 with --port",
-                    _ => "",
-                })
+                    io::ErrorKind::PermissionDenied => {
+                        write!(f, "; choose a port above 1023 with {option}")
+                    }
+                    _ => Ok(()),
+                }
             }
             Error::Secret(error) => error.fmt(f),
             Error::BrokerUrl(error) => error.fmt(f),
@@ -200,6 +210,7 @@ mod tests {
                 Error::Listen {
                     addr: None,
                     port: 8080,
+                    option: "--port",
                     source: io::ErrorKind::AddrInUse.into(),
                 },
                 "cannot listen on port 8080: address in use; stop the program that uses the \
@@ -209,10 +220,11 @@ mod tests {
                 Error::Listen {
                     addr: Some("::1".parse().unwrap()),
                     port: 80,
+                    option: "--metricsport",
                     source: io::ErrorKind::PermissionDenied.into(),
                 },
                 "cannot listen on [::1]:80: permission denied; choose a port above 1023 with \
-                 --port",
+                 --metricsport",
             ),
             (
                 Error::BrokerUnreachable(vec![

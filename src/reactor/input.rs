@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Reactor;
 use super::clients::Clients;
-use super::connection::Phase;
+use super::connection::{Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
@@ -140,6 +140,7 @@ impl Reactor {
                 return 0;
             }
         };
+        self.metrics.client_bytes_in += got.len as u64;
         // Less than asked for is all there was; more will be an event. A client that
         // has hung up sends no further event, so that the end must be read.
         if got.is_ended || got.would_block || got.is_drained && !connection.hung_up {
@@ -279,19 +280,21 @@ impl Reactor {
                         return 0..0;
                     }
                 },
-                Phase::WebSocket(decoder) => match decoder.next(rest, MESSAGE_MAX) {
-                    Ok(ws::Step::Event { event, consumed }) => {
-                        at += consumed;
-                        self.frame(key, event);
+                Phase::WebSocket(decoder) => {
+                    match decoder.next(rest, MESSAGE_MAX, self.compression.inflater()) {
+                        Ok(ws::Step::Event { event, consumed }) => {
+                            at += consumed;
+                            self.frame(key, event);
+                        }
+                        Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
+                        Err(violation) => {
+                            log::debug!("client {} closed: {violation}", connection.remote);
+                            self.close_socket(key, Some(violation.close_code()), "");
+                            self.settle();
+                            return 0..0;
+                        }
                     }
-                    Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
-                    Err(violation) => {
-                        log::debug!("client {} closed: {violation}", connection.remote);
-                        self.close_socket(key, Some(violation.close_code()), "");
-                        self.settle();
-                        return 0..0;
-                    }
-                },
+                }
             }
         }
     }
@@ -346,6 +349,7 @@ impl Reactor {
         let Phase::Http(http) = &mut connection.phase else {
             return;
         };
+        self.metrics.http_requests.count(head.method());
         http.work = Some(work);
         connection.known = true;
         let request = WebRequest {
@@ -368,6 +372,7 @@ impl Reactor {
         let head = &request.head;
         let is_allowed = self.site.cors.allows_upgrade(head.field("origin"));
         let proof = handshake::check(head, is_allowed);
+        let agreement = self.compression.agree(head);
         let mut work = self.site.work(head, request.persistence);
         let (clients, site) = (&mut self.clients, &self.site);
         let Some(connection) = clients.get_mut(key) else {
@@ -379,7 +384,10 @@ impl Reactor {
             let Phase::Http(http) = &mut connection.phase else {
                 return;
             };
-            work.upgrade = Some(proof.map(Into::into));
+            work.upgrade = Some(proof.map(|proof| Upgrade {
+                proof: proof.into(),
+                agreement,
+            }));
             http.work = Some(work);
             connection.known = true;
             let head = head.bytes().into();
@@ -393,7 +401,7 @@ impl Reactor {
             }
             Ok(proof) => {
                 connection.known = true;
-                site.upgrade(clients, key, proof, &Fields::default(), now);
+                site.upgrade(clients, key, proof, agreement, &Fields::default(), now);
                 let head = head.bytes().into();
                 self.gateway
                     .client_connected(now, ClientKey(key), head, remote, &mut self.outbox);

@@ -11,11 +11,13 @@
 mod broker;
 mod clients;
 mod clock;
+mod compression;
 mod connection;
 mod deadlines;
 mod error;
 mod input;
 mod listener;
+mod monitor;
 mod output;
 mod process;
 mod secrets;
@@ -37,17 +39,19 @@ use crate::gateway::{
     BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Method, Options, Outbox, Time,
 };
 use crate::http::write_head;
+use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
 use broker::Broker;
 use clients::Clients;
-use clock::Clock;
-use connection::{BROKER, LISTENER, Phase, SIGNALS};
+use clock::{Clock, unix_seconds};
+use compression::Compression;
+use connection::{BROKER, LISTENER, Phase, SIGNALS, Upgrade, is_monitor};
 use deadlines::Kind;
 pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
-use output::Piece;
+use monitor::Monitor;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
@@ -105,6 +109,9 @@ struct Reactor {
     broker: Broker,
     clients: Clients,
     site: Site,
+    compression: Compression,
+    monitor: Option<Box<Monitor>>,
+    metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
     /// What is read from clients passes through here; a connection keeps only what it
@@ -200,6 +207,9 @@ impl Reactor {
             broker,
             clients: Clients::new(),
             site: Site::new(config),
+            compression: Compression::new(config.ws_compression),
+            monitor: None,
+            metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
                 api_path: config.api_path.clone(),
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
@@ -222,6 +232,7 @@ impl Reactor {
             .gateway
             .broker_connected(now, limits, &mut reactor.outbox);
         reactor.settle();
+        reactor.monitor = Monitor::bind(config, reactor.poll.registry())?;
         reactor.listen(config)?;
         Ok(Some(reactor))
     }
@@ -230,6 +241,7 @@ impl Reactor {
         let refused = |source| Error::Listen {
             addr: config.addr,
             port: config.port,
+            option: "--port",
             source,
         };
         let mut listener =
@@ -277,6 +289,7 @@ impl Reactor {
         }
         self.poll(events, limit)?;
         let now = self.clock.tick();
+        let start = self.monitor.as_ref().map(|_| self.clock.micros());
         self.site.tick(now);
         let mut is_signalled = false;
         for event in events.iter() {
@@ -288,6 +301,11 @@ impl Reactor {
                 }
                 BROKER => self.broker.set_ready(event),
                 SIGNALS => is_signalled = self.signals.take_stop(),
+                token if is_monitor(token) => {
+                    if let Some(monitor) = &mut self.monitor {
+                        monitor.set_ready(event);
+                    }
+                }
                 _ => self.clients.set_ready(event),
             }
         }
@@ -321,6 +339,10 @@ impl Reactor {
         // is free.
         self.settle();
         self.clients.reap();
+        if let Some(start) = start {
+            self.metrics.turns.observe(self.clock.micros() - start);
+            self.serve_monitor(now);
+        }
         Ok(())
     }
 
@@ -330,7 +352,11 @@ impl Reactor {
                 && self.takes_clients_input()
             || self.broker.has_output()
             || self.broker.has_input() && self.takes_broker_input()
-            || self.listener.as_ref().is_some_and(Listener::is_ready);
+            || self.listener.as_ref().is_some_and(Listener::is_ready)
+            || self
+                .monitor
+                .as_ref()
+                .is_some_and(|monitor| monitor.is_busy());
         let sleep = if is_busy {
             Some(std::time::Duration::ZERO)
         } else {
@@ -340,6 +366,9 @@ impl Reactor {
                 self.clients.next_timeout(),
                 self.broker.next_timeout(),
                 self.listener.as_ref().and_then(Listener::next_timeout),
+                self.monitor
+                    .as_ref()
+                    .and_then(|monitor| monitor.next_timeout()),
             ]
             .into_iter()
             .flatten()
@@ -365,6 +394,7 @@ impl Reactor {
             match self.broker.next(now)? {
                 Some(event) => {
                     messages -= 1;
+                    self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.settle();
                 }
@@ -426,7 +456,9 @@ impl Reactor {
         loop {
             self.broker.queue(&self.outbox);
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
-                deliver(&mut self.clients, &self.site, key, delivery, now);
+                self.metrics.deliveries += u64::from(matches!(delivery, Delivery::Message(_)));
+                let (clients, site) = (&mut self.clients, &self.site);
+                deliver(clients, site, &mut self.compression, key, delivery, now);
             }
             self.outbox.clear();
             let Some(client) = self.clients.take_doomed() else {
@@ -531,13 +563,21 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
 }
 
 /// Does one thing that the gateway wants done for a connection.
-fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now: Time) {
+fn deliver(
+    clients: &mut Clients,
+    site: &Site,
+    compression: &mut Compression,
+    key: u32,
+    delivery: Delivery,
+    now: Time,
+) {
     let Some(connection) = clients.get_mut(key) else {
         return;
     };
     match (delivery, &mut connection.phase) {
-        (Delivery::Message(message), Phase::WebSocket(_)) => {
-            clients.push(key, Piece::Message(message), now);
+        (Delivery::Message(message), Phase::WebSocket(decoder)) => {
+            let piece = compression.piece(message, decoder.agreement());
+            clients.push(key, piece, now);
         }
         (Delivery::Web(response), Phase::Http(http)) => {
             if let Some(work) = http.work.take() {
@@ -554,8 +594,8 @@ fn deliver(clients: &mut Clients, site: &Site, key: u32, delivery: Delivery, now
                 return site.unavailable(clients, key, &work, now);
             }
             match work.upgrade.take() {
-                Some(Ok(proof)) => {
-                    site.upgrade(clients, key, &proof, &fields, now);
+                Some(Ok(Upgrade { proof, agreement })) => {
+                    site.upgrade(clients, key, &proof, agreement, &fields, now);
                     clients.wake(key);
                 }
                 Some(Err(refusal)) => {

@@ -43,6 +43,8 @@ const SLICES: usize = 64;
 pub(super) enum Piece {
     /// A message, which leaves as one text frame.
     Message(Rc<Message>),
+    /// A message in its compressed form, which was made: one text frame too.
+    Packed(Rc<Message>),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
@@ -52,17 +54,21 @@ impl Piece {
     fn header(&self) -> ([u8; frame::HEADER_MAX], usize) {
         let mut header = [0; frame::HEADER_MAX];
         let len = match self {
-            Piece::Message(message) => {
-                frame::header(frame::Opcode::Text, message.text().len(), &mut header)
+            Piece::Message(_) | Piece::Packed(_) => {
+                frame::header(frame::Opcode::Text, self.body().len(), &mut header)
             }
             Piece::Bytes(_) => 0,
         };
+        if let Piece::Packed(_) = self {
+            header[0] |= frame::COMPRESSED;
+        }
         (header, len)
     }
 
     fn body(&self) -> &[u8] {
         match self {
             Piece::Message(message) => message.text(),
+            Piece::Packed(message) => message.packed().unwrap_or_default(),
             Piece::Bytes(bytes) => bytes,
         }
     }
@@ -425,6 +431,23 @@ mod tests {
         assert_eq!(state.unwrap(), Written::All);
         assert_eq!(socket.got, expected);
         assert_eq!(scratch.len(), 3 * (10 + 2));
+    }
+
+    #[test]
+    fn the_packed_form_leaves_in_a_frame_that_says_so() {
+        let mut output = Output::default();
+        for packed in [&b"packed"[..], &[7; 20_000]] {
+            let message = Message::new(&text(30_000));
+            message.pack(|_| Some(packed.into()));
+            output.push(Piece::Packed(message), Time(0));
+        }
+        let mut expected = framed(b"packed");
+        let second = expected.len();
+        expected.extend(framed(&[7; 20_000]));
+        (expected[0], expected[second]) = (0xc1, 0xc1);
+        let mut socket = Script::new(&[usize::MAX]);
+        let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
+        assert_eq!((state.unwrap(), socket.got), (Written::All, expected));
     }
 
     #[test]

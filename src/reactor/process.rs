@@ -49,6 +49,17 @@ pub(super) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The memory that the process has in use, in bytes; `None` where the system does not
+/// tell in the way of Linux.
+pub(super) fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1_024)
+}
+
 /// Random words from the system, for IDs that nobody must guess.
 ///
 /// # Errors
@@ -81,6 +92,13 @@ mod tests {
     #[test]
     fn no_such_cpu_is_an_error() {
         assert!(pin_to_cpu(1 << 30).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_is_that_of_a_process() {
+        let memory = resident_memory().unwrap();
+        assert!((1 << 20..1 << 40).contains(&memory), "{memory}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
 use crate::res::meta::Fields;
 use crate::ws::Decoder;
+use crate::ws::extension::Agreement;
 use crate::ws::handshake::{self, Refusal};
 
 use super::clients::Clients;
@@ -270,6 +271,7 @@ impl Site {
         clients: &mut Clients,
         key: u32,
         proof: &[u8],
+        agreement: Option<Agreement>,
         fields: &Fields,
         now: Time,
     ) {
@@ -280,9 +282,9 @@ impl Site {
             }
         }
         let mut out = Vec::new();
-        handshake::write_accept(proof, &lines, &mut out);
+        handshake::write_accept(proof, agreement, &lines, &mut out);
         if let Some(connection) = clients.get_mut(key) {
-            connection.phase = Phase::WebSocket(Decoder::default());
+            connection.phase = Phase::WebSocket(Decoder::new(agreement));
         }
         clients.push(key, Piece::Bytes(out.into()), now);
     }

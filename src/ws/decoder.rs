@@ -1,9 +1,12 @@
-//! Finds messages and control frames in what a client sends (RFC 6455, 5 to 8).
+//! Finds messages and control frames in what a client sends (RFC 6455, 5 to 8, and
+//! RFC 7692, 6).
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::frame::{CONTROL_MAX, Opcode};
+use super::deflate::{InflateError, Inflater};
+use super::extension::Agreement;
+use super::frame::{COMPRESSED, CONTROL_MAX, Opcode};
 use super::{mask, utf8};
 
 /// What a client sent.
@@ -13,7 +16,8 @@ pub enum Event<'a> {
     Message {
         /// Whether it is text, and then valid UTF-8; otherwise it is binary.
         is_text: bool,
-        /// What it says: borrowed from the input if it came in one piece.
+        /// What it says: borrowed from the input if it came in one piece and not
+        /// compressed.
         data: Cow<'a, [u8]>,
     },
     /// A ping, to be answered by a pong with the same payload.
@@ -52,7 +56,7 @@ pub enum Step<'a> {
 /// [`close_code`](Self::close_code).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// A reserved bit is set, and no extension gives it a meaning.
+    /// A reserved bit is set, and no extension gives it a meaning there.
     ReservedBits,
     /// An opcode without meaning.
     ReservedOpcode,
@@ -72,6 +76,8 @@ pub enum Violation {
     TooBig,
     /// A text message that is not UTF-8.
     Text,
+    /// A compressed message that cannot be decompressed.
+    Compression,
     /// A close frame with half a code, or with one that must not be sent.
     CloseCode,
     /// A close frame whose reason is not UTF-8.
@@ -91,7 +97,7 @@ impl Violation {
             | Self::UnexpectedContinuation
             | Self::ExpectedContinuation
             | Self::CloseCode => 1002,
-            Self::Text | Self::CloseReason => 1007,
+            Self::Text | Self::Compression | Self::CloseReason => 1007,
             Self::TooBig => 1009,
         }
     }
@@ -110,6 +116,7 @@ impl fmt::Display for Violation {
             Self::ExpectedContinuation => "new message within a fragmented one",
             Self::TooBig => "message too big",
             Self::Text => "text message is not UTF-8",
+            Self::Compression => "compressed message cannot be read",
             Self::CloseCode => "invalid close code",
             Self::CloseReason => "close reason is not UTF-8",
         })
@@ -126,23 +133,43 @@ impl std::error::Error for Violation {}
 pub struct Decoder {
     partial: Option<Box<Partial>>,
     is_over: bool,
+    agreement: Option<Agreement>,
 }
 
 impl Decoder {
+    /// A decoder for a connection that has just been made, with what it agreed on.
+    pub fn new(agreement: Option<Agreement>) -> Self {
+        Self {
+            agreement,
+            ..Self::default()
+        }
+    }
+
+    /// What the connection agreed on.
+    pub fn agreement(&self) -> Option<Agreement> {
+        self.agreement
+    }
+
     /// Reads on in `input`, which is unmasked in place; so bytes in front of `consumed`
-    /// change. Messages of more than `limit` bytes are refused as soon as they say so.
+    /// change. Messages of more than `limit` bytes are refused as soon as they say so, or
+    /// as soon as so much is decompressed. `inflater` may serve many connections.
     ///
     /// # Errors
     ///
     /// Says what the client did wrong. After that, as after a close event, all further
     /// input is taken and ignored.
-    pub fn next<'a>(&mut self, input: &'a mut [u8], limit: usize) -> Result<Step<'a>, Violation> {
+    pub fn next<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        limit: usize,
+        inflater: &mut Inflater,
+    ) -> Result<Step<'a>, Violation> {
         if self.is_over {
             return Ok(Step::NeedMore {
                 consumed: input.len(),
             });
         }
-        let result = self.advance(input, limit);
+        let result = self.advance(input, limit, inflater);
         let is_close = |step: &Step<'_>| {
             matches!(
                 step,
@@ -164,7 +191,12 @@ impl Decoder {
         self.partial.is_some()
     }
 
-    fn advance<'a>(&mut self, input: &'a mut [u8], limit: usize) -> Result<Step<'a>, Violation> {
+    fn advance<'a>(
+        &mut self,
+        input: &'a mut [u8],
+        limit: usize,
+        inflater: &mut Inflater,
+    ) -> Result<Step<'a>, Violation> {
         let mut consumed = 0;
         loop {
             if let Some(partial) = &mut self.partial {
@@ -175,8 +207,11 @@ impl Decoder {
                     Progress::Complete => break,
                 }
             }
-            let held = self.partial.as_ref().map(|partial| partial.data.len());
-            let Some(frame) = FrameHead::parse(&input[consumed..], held, limit)? else {
+            let input_left = &input[consumed..];
+            let partial = self.partial.as_deref();
+            let Some(frame) =
+                FrameHead::parse(input_left, partial, limit, self.agreement.is_some())?
+            else {
                 return Ok(Step::NeedMore { consumed });
             };
             let start = consumed + frame.length;
@@ -184,8 +219,12 @@ impl Decoder {
             if input.len() >= end && (frame.opcode.is_control() || frame.is_whole()) {
                 let payload = &mut input[start..end];
                 mask::unmask(payload, frame.key);
+                let event = match frame.is_compressed {
+                    true => inflate(frame.opcode == Opcode::Text, payload, limit, inflater)?,
+                    false => event(frame.opcode, payload)?,
+                };
                 return Ok(Step::Event {
-                    event: event(frame.opcode, payload)?,
+                    event,
                     consumed: end,
                 });
             }
@@ -193,7 +232,7 @@ impl Decoder {
                 return Ok(Step::NeedMore { consumed });
             }
             self.partial
-                .get_or_insert_with(|| Box::new(Partial::new(frame.opcode)))
+                .get_or_insert_with(|| Box::new(Partial::new(&frame)))
                 .progress = Progress::Payload(Payload {
                 key: frame.key,
                 remaining: frame.payload,
@@ -205,7 +244,7 @@ impl Decoder {
             return Ok(Step::NeedMore { consumed });
         };
         Ok(Step::Event {
-            event: partial.finish()?,
+            event: partial.finish(limit, inflater)?,
             consumed,
         })
     }
@@ -215,6 +254,7 @@ impl Decoder {
 struct FrameHead {
     opcode: Opcode,
     is_final: bool,
+    is_compressed: bool,
     key: [u8; 4],
     /// Bytes of this head.
     length: usize,
@@ -226,13 +266,18 @@ impl FrameHead {
     /// Reads the head of a frame, `None` if it is incomplete; what is wrong is said at
     /// the first byte that shows it.
     ///
-    /// `held` is the length of the fragmented message that the frame comes within.
-    fn parse(input: &[u8], held: Option<usize>, limit: usize) -> Result<Option<Self>, Violation> {
+    /// `held` is the fragmented message that the frame comes within.
+    fn parse(
+        input: &[u8],
+        held: Option<&Partial>,
+        limit: usize,
+        deflates: bool,
+    ) -> Result<Option<Self>, Violation> {
         let Some(&first) = input.first() else {
             return Ok(None);
         };
-        // permessage-deflate would give RSV1 (0x40) a meaning.
-        if first & 0x70 != 0 {
+        let is_compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || is_compressed && !deflates {
             return Err(Violation::ReservedBits);
         }
         let is_final = first & 0x80 != 0;
@@ -240,6 +285,9 @@ impl FrameHead {
         match (opcode, held) {
             (opcode, _) if opcode.is_control() && !is_final => {
                 return Err(Violation::FragmentedControl);
+            }
+            (opcode, _) if is_compressed && !opcode.begins_message() => {
+                return Err(Violation::ReservedBits);
             }
             (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => {
@@ -271,7 +319,11 @@ impl FrameHead {
         if payload < least || payload > i64::MAX as u64 {
             return Err(Violation::Length);
         }
-        let space = limit.saturating_sub(held.unwrap_or(0)) as u64;
+        let limit = match is_compressed || held.is_some_and(|held| held.is_compressed) {
+            true => compressed_limit(limit),
+            false => limit,
+        };
+        let space = limit.saturating_sub(held.map_or(0, |held| held.data.len())) as u64;
         if payload > space && !opcode.is_control() {
             return Err(Violation::TooBig);
         }
@@ -282,6 +334,7 @@ impl FrameHead {
         Ok(Some(Self {
             opcode,
             is_final,
+            is_compressed,
             key: [a, b, c, d],
             length: key_start + 4,
             // Not above the limit, which is one.
@@ -293,6 +346,34 @@ impl FrameHead {
     fn is_whole(&self) -> bool {
         self.is_final && self.opcode != Opcode::Continuation
     }
+}
+
+/// How long the compressed form of a message may be: as long as the message, and what
+/// the algorithm adds to what it cannot compress.
+fn compressed_limit(limit: usize) -> usize {
+    limit + limit / 256 + 64
+}
+
+/// Makes the event of a compressed message.
+fn inflate(
+    is_text: bool,
+    payload: &[u8],
+    limit: usize,
+    inflater: &mut Inflater,
+) -> Result<Event<'static>, Violation> {
+    let data = inflater
+        .inflate(payload, limit)
+        .map_err(|error| match error {
+            InflateError::TooBig => Violation::TooBig,
+            InflateError::Corrupt => Violation::Compression,
+        })?;
+    if is_text && str::from_utf8(&data).is_err() {
+        return Err(Violation::Text);
+    }
+    Ok(Event::Message {
+        is_text,
+        data: Cow::Owned(data),
+    })
 }
 
 /// Makes the event of a frame that is complete and stands for itself.
@@ -335,8 +416,9 @@ fn is_close_code(code: u16) -> bool {
 #[derive(Debug)]
 struct Partial {
     is_text: bool,
+    is_compressed: bool,
     data: Vec<u8>,
-    /// How much of a text is known to be UTF-8.
+    /// How much of a text that is not compressed is known to be UTF-8.
     checked: usize,
     progress: Progress,
 }
@@ -360,9 +442,10 @@ struct Payload {
 }
 
 impl Partial {
-    fn new(opcode: Opcode) -> Self {
+    fn new(first: &FrameHead) -> Self {
         Self {
-            is_text: opcode == Opcode::Text,
+            is_text: first.opcode == Opcode::Text,
+            is_compressed: first.is_compressed,
             data: Vec::new(),
             checked: 0,
             progress: Progress::NextFragment,
@@ -378,7 +461,7 @@ impl Partial {
         let part = &mut input[..count];
         mask::unmask(part, payload.key);
         self.data.extend_from_slice(part);
-        if self.is_text {
+        if self.is_text && !self.is_compressed {
             self.checked = utf8::check(&self.data, self.checked).map_err(|_| Violation::Text)?;
         }
         payload.key = mask::rotate(payload.key, count);
@@ -392,7 +475,10 @@ impl Partial {
         Ok(count)
     }
 
-    fn finish<'a>(self) -> Result<Event<'a>, Violation> {
+    fn finish<'a>(self, limit: usize, inflater: &mut Inflater) -> Result<Event<'a>, Violation> {
+        if self.is_compressed {
+            return inflate(self.is_text, &self.data, limit, inflater);
+        }
         if self.is_text && self.checked < self.data.len() {
             return Err(Violation::Text);
         }

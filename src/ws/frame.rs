@@ -5,6 +5,10 @@ pub const HEADER_MAX: usize = 10;
 /// Payload bytes that a control frame can have.
 pub const CONTROL_MAX: usize = 125;
 
+/// The bit of a header's first byte that says that the message is compressed: RSV1
+/// (RFC 7692, 6).
+pub const COMPRESSED: u8 = 0x40;
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -35,6 +39,11 @@ impl Opcode {
             10 => Self::Pong,
             _ => return None,
         })
+    }
+
+    /// Whether a frame of this kind is the first of a message.
+    pub(super) fn begins_message(self) -> bool {
+        matches!(self, Self::Text | Self::Binary)
     }
 
     /// Whether frames of this kind may come between the fragments of a message.

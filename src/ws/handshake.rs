@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::extension::Agreement;
 use crate::http::{Head, Version};
 
 /// Why a request does not become a WebSocket.
@@ -75,15 +76,20 @@ pub fn check<'a>(head: &Head<'a>, is_origin_allowed: bool) -> Result<&'a [u8], R
     }
 }
 
-/// Appends the answer that makes the connection a WebSocket. `fields` are further lines
-/// of its head, each with its end.
-pub fn write_accept(key: &[u8], fields: &[u8], out: &mut Vec<u8>) {
+/// Appends the answer that makes the connection a WebSocket, with the extension that was
+/// agreed on. `fields` are further lines of its head, each with its end.
+pub fn write_accept(key: &[u8], extension: Option<Agreement>, fields: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
           Sec-WebSocket-Accept: ",
     );
     out.extend_from_slice(&accept_key(key));
     out.extend_from_slice(b"\r\n");
+    if let Some(agreement) = extension {
+        out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
+        agreement.write(out);
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(fields);
     out.extend_from_slice(b"\r\n");
 }
@@ -117,6 +123,7 @@ fn base64(digest: &[u8; 20]) -> [u8; 28] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ws::extension;
 
     const GOOD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -191,13 +198,28 @@ mod tests {
     fn answers_the_example_of_the_rfc() {
         let head = Head::parse(GOOD.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write_accept(check(&head, true).unwrap(), b"X-A: 1\r\n", &mut out);
+        write_accept(check(&head, true).unwrap(), None, b"X-A: 1\r\n", &mut out);
         assert_eq!(
             str::from_utf8(&out),
             Ok(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                 Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-A: 1\r\n\r\n"
             )
+        );
+    }
+
+    #[test]
+    fn answers_an_offer() {
+        let mut out = Vec::new();
+        let agreement = extension::negotiate([&b"permessage-deflate"[..]].into_iter());
+        write_accept(b"x", agreement, b"", &mut out);
+        let text = str::from_utf8(&out).unwrap();
+        assert!(
+            text.ends_with(
+                "=\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+                 client_no_context_takeover\r\n\r\n"
+            ),
+            "{text}"
         );
     }
 

@@ -1,13 +1,16 @@
 //! WebSocket (RFC 6455), sans-I/O.
 //!
 //! [`handshake`] turns an HTTP request into a connection, [`Decoder`] finds messages and
-//! control frames in its input, [`frame`] builds what is sent. No extension is
-//! negotiated yet.
+//! control frames in its input, [`frame`] builds what is sent. The one extension is
+//! permessage-deflate: [`extension`] agrees on it, [`Deflater`] and [`Inflater`] do it.
 
 mod decoder;
+mod deflate;
+pub mod extension;
 pub mod frame;
 pub mod handshake;
 mod mask;
 mod utf8;
 
 pub use decoder::{Decoder, Event, Step, Violation};
+pub use deflate::{Deflater, Inflater};

@@ -47,7 +47,16 @@ impl Http {
     /// Connects.
     #[track_caller]
     pub fn connect(gateway: &Gateway) -> Http {
-        let stream = gateway.connect();
+        Http::new(gateway.connect())
+    }
+
+    /// Connects to another address of the gateway, `ip:port`.
+    #[track_caller]
+    pub fn connect_to(address: &str) -> Http {
+        Http::new(TcpStream::connect(address).expect("the gateway listens there"))
+    }
+
+    fn new(stream: TcpStream) -> Http {
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");

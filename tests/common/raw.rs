@@ -33,6 +33,13 @@ impl RawWs {
     /// Connects and makes the handshake.
     #[track_caller]
     pub fn open(gateway: &Gateway) -> RawWs {
+        RawWs::open_with(gateway, "").0
+    }
+
+    /// As [`RawWs::open`] with further header lines, each ended by CRLF; also gives the
+    /// head of the answer, in lower case.
+    #[track_caller]
+    pub fn open_with(gateway: &Gateway, headers: &str) -> (RawWs, String) {
         let mut stream = gateway.connect();
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -40,9 +47,12 @@ impl RawWs {
         stream.set_nodelay(true).expect("a live socket");
         stream
             .write_all(
-                b"GET / HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
-                  Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                format!(
+                    "GET / HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
+                     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+                )
+                .as_bytes(),
             )
             .expect("the gateway holds the connection");
         let mut head = Vec::new();
@@ -55,7 +65,7 @@ impl RawWs {
         }
         let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 101 "), "{head}");
-        RawWs { stream }
+        (RawWs { stream }, head)
     }
 
     /// Writes these bytes.
@@ -148,6 +158,17 @@ impl RawWs {
         let frame = self.next();
         assert_eq!(frame.first, 0x81, "expected a text frame, got {frame:?}");
         assert_json(&String::from_utf8(frame.payload).expect("UTF-8"), json);
+    }
+
+    /// As [`RawWs::expect_text`], but the frame may be compressed; `unpack` reads those.
+    #[track_caller]
+    pub fn expect_text_or_packed(&mut self, json: &str, unpack: fn(&Frame) -> String) {
+        let frame = self.next();
+        let text = match frame.first {
+            0x81 => String::from_utf8(frame.payload).expect("UTF-8"),
+            _ => unpack(&frame),
+        };
+        assert_json(&text, json);
     }
 
     /// Fails unless a version request is answered, which shows that the connection

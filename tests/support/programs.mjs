@@ -137,14 +137,14 @@ export async function startBroker(file = brokers()[0].file) {
 
 /**
  * Starts the gateway under test, `TIDEGATE_BIN` or the debug build. Without a port it
- * gets a free one, and another should somebody be faster.
+ * gets a free one, and another should somebody be faster. `flags` are further arguments.
  */
-export async function startGateway(broker, port) {
+export async function startGateway(broker, port, flags = []) {
   const file = process.env.TIDEGATE_BIN || join(TARGET, "tidegate");
   for (let attempt = 1; ; attempt += 1) {
     const chosen = port ?? (await freePort());
     const args = ["--nats", broker.url, "--addr", "127.0.0.1", "--port", String(chosen)];
-    const gateway = new Program(file, args);
+    const gateway = new Program(file, [...args, ...flags]);
     try {
       await gateway.listens(chosen);
       gateway.port = chosen;

@@ -1,3 +1,4 @@
+use crate::config::options::Value;
 use std::path::Path;
 
 use super::*;
@@ -227,34 +228,6 @@ fn metrics_port_is_another_port() {
         refusal(Setting::MetricsPort, Value::Number(8_080)),
         "\"metricsPort\" in x.json: 8080 is the port for clients; give another one"
     );
-}
-
-#[test]
-fn unsupported_options_are_refused() {
-    let table = [
-        (
-            Setting::MetricsPort,
-            Value::Number(8_090),
-            "\"metricsPort\"",
-            "0",
-        ),
-        (
-            Setting::WsCompression,
-            Value::Switch(true),
-            "\"wsCompression\"",
-            "false",
-        ),
-    ];
-    assert_eq!(table.len(), UNSUPPORTED.len());
-    for (key, value, name, default) in table {
-        assert_eq!(
-            refusal(key, value),
-            format!(
-                "option {name} in x.json is not supported by this version of tidegate; remove \
-                 it or set it to its default ({default})"
-            )
-        );
-    }
 }
 
 #[test]

@@ -161,8 +161,10 @@ fn who_reads_nothing_is_closed_and_who_reads_is_not() {
     assert!(!host.is_gone(slow));
     let waiting = host.clients.get_mut(slow).unwrap().output_bytes();
     assert!(waiting > SOFT_LIMIT, "the test needs more output");
+    assert_eq!(host.clients.slow_closed(), 0);
     host.clients.look_at_slow(Time(now.0 + STALL_TIME));
     assert!(host.is_gone(slow));
+    assert_eq!(host.clients.slow_closed(), 1);
     host.clients.flush(&mut host.clock);
     host.clients.reap();
     // Not a byte more than what was under way reaches it, and no orderly end.

@@ -31,16 +31,24 @@ type Outcome = (Vec<Got>, Result<(), Violation>);
 
 /// Gives the pieces to a decoder as a connection would.
 fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Outcome {
-    let mut decoder = Decoder::default();
+    feed_to(Decoder::default(), pieces, limit)
+}
+
+fn feed_to<'a>(
+    mut decoder: Decoder,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limit: usize,
+) -> Outcome {
+    let mut inflater = Inflater::default();
     let mut buffer = Vec::new();
     let mut events = Vec::new();
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
             let length = buffer.len();
-            let consumed = match decoder.next(&mut buffer, limit) {
+            let consumed = match decoder.next(&mut buffer, limit, &mut inflater) {
                 Err(violation) => {
-                    let ignored = decoder.next(&mut buffer, limit);
+                    let ignored = decoder.next(&mut buffer, limit, &mut inflater);
                     assert_eq!(ignored, Ok(Step::NeedMore { consumed: length }));
                     return (events, Err(violation));
                 }
@@ -292,7 +300,7 @@ fn knows_the_close_codes() {
 #[test]
 fn a_whole_message_is_not_copied() {
     let mut input = frame(0x81, b"whole");
-    match Decoder::default().next(&mut input, LIMIT) {
+    match Decoder::default().next(&mut input, LIMIT, &mut Inflater::default()) {
         Ok(Step::Event {
             event: Event::Message { data, .. },
             consumed,
@@ -309,11 +317,11 @@ fn an_idle_connection_costs_sixteen_bytes() {
     assert!(size_of::<Decoder>() <= 16);
     let mut decoder = Decoder::default();
     let mut input = [frame(0x01, b"a"), frame(0x80, b"b")].concat();
-    let first = decoder.next(&mut input[..8], LIMIT);
+    let first = decoder.next(&mut input[..8], LIMIT, &mut Inflater::default());
     assert_eq!(first, Ok(Step::NeedMore { consumed: 7 }));
     assert!(decoder.is_partial());
     assert!(matches!(
-        decoder.next(&mut input[7..], LIMIT),
+        decoder.next(&mut input[7..], LIMIT, &mut Inflater::default()),
         Ok(Step::Event { consumed: 7, .. })
     ));
     assert!(!decoder.is_partial());
@@ -410,4 +418,111 @@ fn violations_have_their_close_code() {
     for (violation, code) in table {
         assert_eq!(violation.close_code(), code);
     }
+}
+
+/// A decoder for a connection that agreed on compression.
+fn packed() -> Decoder {
+    let agreement = super::super::extension::negotiate([&b"permessage-deflate"[..]].into_iter());
+    assert!(agreement.is_some());
+    Decoder::new(agreement)
+}
+
+/// The outcome of an input of a connection that agreed on compression.
+fn compressed_outcome(input: &[u8], limit: usize) -> Outcome {
+    let bytewise = feed_to(packed(), input.chunks(1), limit);
+    for split in 0..=input.len() {
+        let (front, back) = input.split_at(split);
+        assert_eq!(
+            feed_to(packed(), [front, back], limit),
+            bytewise,
+            "cut at {split}: {input:?}"
+        );
+    }
+    bytewise
+}
+
+/// "Hello" compressed (RFC 7692, 7.2.3.1).
+const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+#[test]
+fn reads_compressed_messages() {
+    let mut deflater = super::super::Deflater::default();
+    let long = "abcdefgh".repeat(120);
+    let packed = deflater.deflate(long.as_bytes()).unwrap();
+    let (front, back) = packed.split_at(packed.len() / 2);
+    let table: [(&[Vec<u8>], &[Got]); 6] = [
+        (&[frame(0xc1, HELLO)], &[text("Hello")]),
+        (
+            &[frame(0xc2, HELLO), frame(0x81, b"plain")],
+            &[Got::Binary(b"Hello".to_vec()), text("plain")],
+        ),
+        // Fragments, a control frame and an empty fragment between.
+        (
+            &[
+                frame(0x41, &HELLO[..3]),
+                frame(0x89, b"ping"),
+                frame(0x00, b""),
+                frame(0x80, &HELLO[3..]),
+            ],
+            &[Got::Ping(b"ping".to_vec()), text("Hello")],
+        ),
+        (
+            &[frame(0x41, front), frame(0x80, back), frame(0x81, b"x")],
+            &[text(&long), text("x")],
+        ),
+        // Plain fragments are no less allowed.
+        (
+            &[frame(0x01, b"a"), frame(0x80, b"b"), frame(0xc1, HELLO)],
+            &[text("ab"), text("Hello")],
+        ),
+        // An empty message, and one of two compressed runs.
+        (
+            &[
+                frame(0xc1, b"\0"),
+                frame(0xc1, &[HELLO, b"\0\0\xff\xff", HELLO].concat()),
+            ],
+            &[text(""), text("HelloHello")],
+        ),
+    ];
+    for (frames, events) in table {
+        let outcome = compressed_outcome(&frames.concat(), LIMIT);
+        assert_eq!(outcome, (events.to_vec(), Ok(())));
+    }
+}
+
+#[test]
+fn refuses_wrong_compression() {
+    let mut deflater = super::super::Deflater::default();
+    let mut pack = |message: &[u8]| deflater.deflate(message).unwrap();
+    let bomb = pack(&vec![b' '; 8 << 20]);
+    let two_bytes_over = pack(&[b'x'; LIMIT + 1]);
+    let not_text = pack(&b"\xff".repeat(90));
+    let table: [(&[Vec<u8>], Violation); 11] = [
+        // RSV1 belongs to the first frame of a message, and to no control frame.
+        (
+            &[frame(0x41, &HELLO[..3]), frame(0xc0, &HELLO[3..])],
+            Violation::ReservedBits,
+        ),
+        (&[frame(0xc9, b"")], Violation::ReservedBits),
+        (&[frame(0xc8, b"")], Violation::ReservedBits),
+        (&[frame(0xa1, HELLO)], Violation::ReservedBits),
+        (&[frame(0xd1, HELLO)], Violation::ReservedBits),
+        (&[frame(0xc3, b"")], Violation::ReservedOpcode),
+        (&[frame(0xc1, b"\xff\xff\xff")], Violation::Compression),
+        (&[frame(0xc1, &not_text)], Violation::Text),
+        (&[frame(0xc1, &two_bytes_over)], Violation::TooBig),
+        (
+            &[frame(0x41, &bomb[..500]), frame(0x80, &bomb[500..1_000])],
+            Violation::TooBig,
+        ),
+        // The compressed form itself is too long.
+        (&[frame(0xc1, &[0; LIMIT + 70])], Violation::TooBig),
+    ];
+    for (frames, violation) in table {
+        let outcome = compressed_outcome(&frames.concat(), LIMIT);
+        assert_eq!(outcome, (vec![], Err(violation)));
+    }
+    // Without agreement it is no compression.
+    let outcome = outcome(&frame(0xc1, HELLO), LIMIT);
+    assert_eq!(outcome, (vec![], Err(Violation::ReservedBits)));
 }

@@ -1,0 +1,352 @@
+//! The port for operators: `/metrics`, `/healthz` and `/readyz`, on the same loop.
+//!
+//! It has few connections, of people who are trusted, so it is simple: each keeps its
+//! own buffers, and all are looked through in a turn in which one of them is ready.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::Reactor;
+use super::clock::unix_seconds;
+use super::connection::{MONITOR, is_monitor, monitor_token};
+use super::error::Error;
+use super::listener::Listener;
+use super::process::resident_memory;
+use crate::config::Config;
+use crate::gateway::Time;
+use crate::http::date::{Date, imf_fixdate};
+use crate::http::response::{TEXT, write_error};
+use crate::http::{Limits, Persistence, Phase, RequestReader, ResponseWriter, Step};
+use crate::metrics::{self, CONTENT_TYPE, Snapshot};
+
+/// Most connections at a time; further ones are closed at once.
+const CONNECTIONS_MAX: usize = 32;
+
+/// Bytes that are read at once.
+const READ: usize = 4 << 10;
+
+/// Milliseconds for a request to come in, and for an answer to leave.
+const REQUEST_TIME: u64 = 10_000;
+
+/// Milliseconds between two requests: above the usual intervals of scraping.
+const IDLE_TIME: u64 = 150_000;
+
+const LIMITS: Limits = Limits {
+    head: 8 << 10,
+    fields: 64,
+    body: 1 << 10,
+};
+
+/// What a path answers with.
+enum Page {
+    Metrics,
+    /// The process runs.
+    Live,
+    /// The process serves clients.
+    Ready,
+}
+
+/// The listener and its connections.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    listener: Listener,
+    connections: Vec<Connection>,
+    /// Connections so far.
+    serial: usize,
+    /// A connection has something to do.
+    is_busy: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: TcpStream,
+    token: Token,
+    reader: RequestReader,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    due: Time,
+    readable: bool,
+    writable: bool,
+    /// The input may hold a whole request.
+    unparsed: bool,
+    /// A read has shown the end of the client's side.
+    ended: bool,
+    /// It ends when its output is written.
+    is_last: bool,
+}
+
+impl Monitor {
+    /// Listens on the configured port, at the address that clients use. `None` if no
+    /// port is configured.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`].
+    pub(super) fn bind(config: &Config, registry: &Registry) -> Result<Option<Box<Self>>, Error> {
+        let Some(port) = config.metrics_port else {
+            return Ok(None);
+        };
+        let refused = |source| Error::Listen {
+            addr: config.addr,
+            port,
+            option: "--metricsport",
+            source,
+        };
+        // Never shared: a scrape would meet any of the processes.
+        let mut listener = Listener::bind(config.addr, port, false).map_err(refused)?;
+        listener.register(registry, MONITOR).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        log::info!("Metrics on http://{address}/metrics");
+        Ok(Some(Box::new(Self {
+            listener,
+            connections: Vec::new(),
+            serial: 0,
+            is_busy: false,
+        })))
+    }
+
+    /// Notes a readiness event of one of its tokens.
+    pub(super) fn set_ready(&mut self, event: &Event) {
+        debug_assert!(is_monitor(event.token()));
+        if event.token() == MONITOR {
+            self.listener.set_ready();
+            return;
+        }
+        let mut connections = self.connections.iter_mut();
+        if let Some(connection) = connections.find(|there| there.token == event.token()) {
+            connection.readable |= event.is_readable() || event.is_read_closed();
+            connection.writable |= event.is_writable();
+            self.is_busy = true;
+        }
+    }
+
+    /// Whether there is something to do at once.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy || self.listener.is_ready()
+    }
+
+    /// When something is to be done.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let dues = self.connections.iter().map(|connection| connection.due);
+        dues.chain(self.listener.next_timeout()).min()
+    }
+
+    /// Takes new connections, serves all, and closes those whose time is over.
+    fn serve(&mut self, registry: &Registry, now: Time, page: &dyn Fn(&Page) -> (u16, String)) {
+        let Self {
+            listener,
+            connections,
+            serial,
+            ..
+        } = self;
+        listener.accept(now, |mut socket, remote| {
+            if connections.len() >= CONNECTIONS_MAX {
+                log::warn!("too many connections on the metrics port, {remote} is closed");
+                return;
+            }
+            *serial = serial.wrapping_add(1);
+            let token = monitor_token(*serial);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            if let Err(error) = registry.register(&mut socket, token, interest) {
+                log::warn!("cannot take {remote} into the poll loop: {error}");
+                return;
+            }
+            connections.push(Connection::new(socket, token, now));
+        });
+        self.is_busy = false;
+        self.connections.retain_mut(|connection| {
+            let is_kept = connection.due > now && connection.serve(now, page).unwrap_or(false);
+            self.is_busy |= is_kept && connection.has_input();
+            is_kept
+        });
+    }
+}
+
+impl Connection {
+    fn new(socket: TcpStream, token: Token, now: Time) -> Self {
+        Self {
+            socket,
+            token,
+            reader: RequestReader::default(),
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            due: Time(now.0 + REQUEST_TIME),
+            readable: false,
+            writable: true,
+            unparsed: false,
+            ended: false,
+            is_last: false,
+        }
+    }
+
+    /// Writes, reads once, answers at most one request. `false` when it has ended.
+    fn serve(&mut self, now: Time, page: &dyn Fn(&Page) -> (u16, String)) -> io::Result<bool> {
+        self.write(now)?;
+        if self.output.is_empty() && !self.is_last && self.readable {
+            self.read()?;
+        }
+        if self.output.is_empty() && !self.is_last {
+            self.answer(now, page);
+            self.write(now)?;
+        }
+        Ok(!self.output.is_empty() || !self.is_last && !self.ended)
+    }
+
+    /// Whether it can be served at once.
+    fn has_input(&self) -> bool {
+        self.output.is_empty() && (self.readable || self.unparsed)
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let start = self.input.len();
+        self.input.resize(start + READ, 0);
+        let result = self.socket.read(&mut self.input[start..]);
+        self.input
+            .truncate(start + result.as_ref().map_or(0, |len| *len));
+        match result {
+            Ok(0) => self.ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, now: Time) -> io::Result<()> {
+        while self.writable && !self.output.is_empty() {
+            match self.socket.write(&self.output[self.written..]) {
+                Ok(len) => self.written += len,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) => return Err(error),
+            }
+            if self.written == self.output.len() {
+                (self.output, self.written) = (Vec::new(), 0);
+                self.due = Time(now.0 + IDLE_TIME);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the next request, if it is complete.
+    fn answer(&mut self, now: Time, page: &dyn Fn(&Page) -> (u16, String)) {
+        let date = imf_fixdate(unix_seconds());
+        let consumed = match self.reader.read(&mut self.input, &LIMITS) {
+            Ok(Step::NeedMore { phase, keep, .. }) => {
+                if phase != Phase::Idle {
+                    self.due = self.due.min(Time(now.0 + REQUEST_TIME));
+                }
+                keep_front(&mut self.input, keep);
+                self.unparsed = false;
+                return;
+            }
+            Ok(Step::Request { request, consumed }) => {
+                let persistence = match self.ended {
+                    true => Persistence::Close,
+                    false => request.persistence,
+                };
+                let (method, path) = (request.head.method(), request.head.path());
+                respond(method, path, persistence, &date, page, &mut self.output);
+                self.is_last = !persistence.is_kept();
+                consumed
+            }
+            Err(error) => {
+                log::debug!("request on the metrics port refused: {error}");
+                write_error(&mut self.output, error.status(), &date);
+                self.is_last = true;
+                self.input.len()
+            }
+        };
+        self.input.drain(..consumed);
+        self.unparsed = true;
+        self.due = Time(now.0 + REQUEST_TIME);
+    }
+}
+
+/// What the reader wants to see again; an idle connection has no memory for it.
+fn keep_front(input: &mut Vec<u8>, keep: usize) {
+    input.truncate(keep);
+    if input.is_empty() {
+        *input = Vec::new();
+    }
+}
+
+fn respond(
+    method: &str,
+    path: &str,
+    persistence: Persistence,
+    date: &Date,
+    page: &dyn Fn(&Page) -> (u16, String),
+    out: &mut Vec<u8>,
+) {
+    let found = match path {
+        "/metrics" => Some((Page::Metrics, CONTENT_TYPE)),
+        "/healthz" => Some((Page::Live, TEXT)),
+        "/readyz" => Some((Page::Ready, TEXT)),
+        _ => None,
+    };
+    let is_head = method == "HEAD";
+    let Some((found, content_type)) = found else {
+        ResponseWriter::new(out, 404, date, persistence).body(TEXT, b"not found\n", is_head);
+        return;
+    };
+    if method != "GET" && !is_head {
+        ResponseWriter::new(out, 405, date, persistence)
+            .constant("Allow", "GET, HEAD")
+            .body(TEXT, b"only GET and HEAD\n", false);
+        return;
+    }
+    let (status, body) = page(&found);
+    ResponseWriter::new(out, status, date, persistence)
+        .constant("Cache-Control", "no-store")
+        .body(content_type, body.as_bytes(), is_head);
+}
+
+impl Reactor {
+    /// Serves the operators' port.
+    pub(super) fn serve_monitor(&mut self, now: Time) {
+        let Some(mut monitor) = self.monitor.take() else {
+            return;
+        };
+        if monitor.is_busy() || monitor.next_timeout().is_some_and(|due| due <= now) {
+            monitor.serve(self.poll.registry(), now, &|page| self.page(page));
+        }
+        self.monitor = Some(monitor);
+    }
+
+    /// Status and body of a page.
+    fn page(&self, page: &Page) -> (u16, String) {
+        match page {
+            Page::Metrics => {
+                let mut text = String::with_capacity(16 << 10);
+                metrics::write(&self.snapshot(), &mut text);
+                (200, text)
+            }
+            Page::Live => (200, "ok\n".to_owned()),
+            Page::Ready if !self.broker.is_connected() => (503, "NATS is lost\n".to_owned()),
+            Page::Ready if self.listener.is_none() => (503, "stopping\n".to_owned()),
+            Page::Ready => (200, "ok\n".to_owned()),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            metrics: &self.metrics,
+            counters: self.gateway.counters(),
+            stats: self.gateway.stats(),
+            connections: self.clients.len(),
+            client_bytes_out: self.clients.bytes_written(),
+            slow_clients: self.clients.slow_closed(),
+            broker_traffic: self.broker.traffic(),
+            broker_published: self.broker.published(),
+            broker_connected: self.broker.is_connected(),
+            memory: resident_memory(),
+        }
+    }
+}
