@@ -45,9 +45,12 @@ fn scenarios() -> Vec<Scenario> {
     }
 }
 
-/// Scenarios that one process can play one after the other: of equal flags.
-fn chunks(scenarios: &[Scenario]) -> Vec<Vec<(usize, &Scenario)>> {
-    let mut groups: BTreeMap<(usize, &[String]), Vec<(usize, &Scenario)>> = BTreeMap::new();
+/// Scenarios that one process plays one after the other, with their place among all.
+type Chunk<'a> = Vec<(usize, &'a Scenario)>;
+
+/// Divides scenarios into chunks of equal flags, the longest last.
+fn chunks(scenarios: &[Scenario]) -> Vec<Chunk<'_>> {
+    let mut groups: BTreeMap<(usize, &[String]), Chunk<'_>> = BTreeMap::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         let alone = if scenario.alone || scenario.config.is_some() {
             index + 1
@@ -146,8 +149,10 @@ fn tidegate_plays_all_scenarios() {
         }
         println!("{} of them differ from what is written\n", failures.len());
     }
-    let statements = statements::read(&folder("statements")).unwrap_or_else(|e| panic!("{e}"));
-    println!("{}", statements::report(&statements, &scenarios));
+    if std::env::var_os("CONFORMANCE_ONLY").is_none() {
+        let statements = statements::read(&folder("statements")).unwrap_or_else(|e| panic!("{e}"));
+        println!("{}", statements::report(&statements, &scenarios));
+    }
     assert_eq!(differences, 0, "scenarios that differ; see above");
 }
 
