@@ -432,10 +432,10 @@ impl Gateway {
         if matches!(step.kind, StepKind::Delete { .. }) {
             self.deleted(key);
         }
-        // What a run of removals cuts off is looked for once: before something is added,
-        // or when all is done.
+        // What a run of removals cuts off, which is never the resource itself, is looked
+        // for once: before something is added, or when all is done.
         let next = update.steps.get(at + 1);
-        if next.is_none_or(|next| !next.added.is_empty()) {
+        if !set.is_empty() || next.is_none_or(|next| !next.added.is_empty()) {
             self.collect();
         }
     }

@@ -6,6 +6,7 @@
 //! resource that only the latter hold is one that the client does not have any more.
 
 use super::Gateway;
+use super::anchor::ParentHints;
 use super::arena::Key;
 use super::cache::{Alias, AliasKey};
 use super::content::Content;
@@ -228,6 +229,8 @@ impl Gateway {
                         stack.extend(self.children(next).into_iter().rev());
                     }
                 }
+                // What is deleted and could not be loaded again stays as the client holds it.
+                State::Failed if self.is_revived(next) => {}
                 State::Failed => set.push(next),
                 State::Deleted => {}
             }
@@ -347,11 +350,20 @@ impl Gateway {
         self.work.push_back(Work::Load(key));
     }
 
-    /// Whether a revived subscription was not sent, and nothing wants it any more.
-    fn is_revived_in_vain(&self, key: SubKey) -> bool {
+    /// Whether a subscription is loaded again while the client holds its deleted version.
+    pub(super) fn is_revived(&self, key: SubKey) -> bool {
+        let lag = self.subs.arena[key].lag.as_deref();
+        lag.is_some_and(|lag| lag.old.is_some())
+    }
+
+    /// Whether a revived subscription failed to load or is not wanted any more.
+    fn is_revived_in_vain(&mut self, key: SubKey) -> bool {
+        if !self.is_revived(key) {
+            return false;
+        }
         let sub = &self.subs.arena[key];
-        let revived = sub.lag.as_ref().is_some_and(|lag| lag.old.is_some());
-        revived && self.unanchored(&[key], Holders::Unsent).contains(&key)
+        let failed = sub.state == State::Failed && sub.open == 0 && sub.direct == 0;
+        failed || self.unanchored(&[key], Holders::Unsent).contains(&key)
     }
 
     /// Makes a revived subscription again what it was: deleted, and held as such.
@@ -419,7 +431,7 @@ impl Gateway {
 
     /// What is reachable from some subscriptions and held only from within that: no
     /// direct subscription, and no parent or open request outside that counts.
-    fn unanchored(&self, roots: &[SubKey], holders: Holders) -> Vec<SubKey> {
+    fn unanchored(&mut self, roots: &[SubKey], holders: Holders) -> Vec<SubKey> {
         let arena = &self.subs.arena;
         let is_candidate = |sub: &Sub| {
             let revived = sub.lag.as_ref().is_some_and(|lag| lag.old.is_some());
@@ -477,13 +489,26 @@ impl Gateway {
             .collect();
         let places: HashMap<SubKey, usize, foldhash::fast::RandomState> =
             order.iter().enumerate().map(|(i, key)| (*key, i)).collect();
-        let mut stack: Vec<usize> = (0..order.len()).filter(|i| anchored[*i]).collect();
-        while let Some(i) = stack.pop() {
-            for child in &edges[i] {
+        let mut reached: Vec<usize> = (0..order.len()).filter(|i| anchored[*i]).collect();
+        // Who is reached first has a shortest way up: hints along it make no circles.
+        let mut hints = ParentHints::new(order.len());
+        let mut at = 0;
+        while at < reached.len() {
+            let parent = reached[at];
+            for child in &edges[parent] {
                 let child = places[child];
                 if !std::mem::replace(&mut anchored[child], true) {
-                    stack.push(child);
+                    reached.push(child);
+                    hints.reached(child, parent);
+                } else {
+                    hints.reached_again(child, parent);
                 }
+            }
+            at += 1;
+        }
+        if holders == Holders::Sent {
+            for (child, parent) in hints.into_iter() {
+                self.subs.arena[order[child]].parent = order[parent].index();
             }
         }
         order

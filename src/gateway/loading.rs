@@ -136,12 +136,16 @@ impl Gateway {
                 let tree = lag.tree.take();
                 self.notify_waiters(sub, &[]);
                 self.leave_tree(tree);
+                if self.is_revived(sub) {
+                    self.suspects.push(sub);
+                }
             }
         }
         if self.cache.aliases[key].subs.is_empty() {
             self.cache.remove_alias(key);
         }
         self.leave_place(tree);
+        self.collect();
     }
 
     /// Hands the resource's content to a subscription. It keeps this version until it is

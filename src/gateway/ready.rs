@@ -246,6 +246,13 @@ impl Gateway {
             Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
                 let named = matches!(want, Want::Resource(_)).then_some(root);
                 match self.unsent_below(&[root]) {
+                    // The error of what was deleted before is this request's answer.
+                    Ok(_)
+                        if self.is_revived(root)
+                            && self.subs.arena[root].state == State::Failed =>
+                    {
+                        (id, named, vec![root])
+                    }
                     Ok(set) => (id, named, set),
                     Err(loading) => return self.wait_again(key, &loading),
                 }

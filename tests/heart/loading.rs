@@ -534,3 +534,36 @@ fn a_large_cyclic_graph_is_changed_in_time() {
     assert_eq!(h.client(1).messages().len(), COUNT / 2 - 1);
     assert_eq!(h.stats().subscriptions, 3);
 }
+
+#[test]
+fn a_child_that_many_hold_may_lose_one_after_the_other() {
+    // Each item holds the user, who holds the list again: the user stays, whichever end
+    // of the list is removed first.
+    const COUNT: usize = 2_000;
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.root");
+    h.grant("test.root");
+    h.serve("test.root", r#"{"model":{"list":{"rid":"test.list"}}}"#);
+    let rids: Vec<String> = (0..COUNT)
+        .map(|n| format!(r#"{{"rid":"test.item.{n}"}}"#))
+        .collect();
+    let list = format!(r#"{{"collection":[{}]}}"#, rids.join(","));
+    h.serve("test.list", &list);
+    for n in 0..COUNT {
+        h.serve(
+            &format!("test.item.{n}"),
+            r#"{"model":{"by":{"rid":"test.user"}}}"#,
+        );
+    }
+    h.serve("test.user", r#"{"model":{"list":{"rid":"test.list"}}}"#);
+    assert_eq!(h.client(1).messages().len(), 1);
+    for left in (1..COUNT).rev() {
+        let idx = if left % 1_000 > 500 { 0 } else { left };
+        h.event("event.test.list.remove", &format!(r#"{{"idx":{idx}}}"#));
+    }
+    assert_eq!(h.client(1).messages().len(), COUNT - 1);
+    assert_eq!(h.stats().subscriptions, 4);
+    h.event("event.test.list.remove", "{}");
+    assert_eq!(h.client(1).messages().len(), 1);
+    assert_eq!(h.stats().subscriptions, 2);
+}

@@ -255,3 +255,32 @@ fn open_gets_do_not_count_as_direct_subscriptions() {
         h.client(1).receives(&nothing_new(id));
     }
 }
+
+#[test]
+fn a_resource_that_only_a_deleted_one_holds_goes_on_when_that_cannot_be_loaded_again() {
+    let mut h = Heart::new();
+    h.subscribed_tree(
+        1,
+        &[
+            PARENT,
+            ("test.child", r#"{"model":{"l":{"rid":"test.list"}}}"#),
+            ("test.list", r#"{"collection":[]}"#),
+        ],
+    );
+    h.event("event.test.child.delete", "");
+    h.client(1).message();
+    // The client keeps the deleted child, and the list by it, while it is loaded again.
+    h.client(1).get(2, "test.child");
+    h.event("system.reset", r#"{"resources":["test.list"]}"#);
+    h.serve("test.list", r#"{"collection":[{"rid":"test.child"},3]}"#);
+    h.client(1).receives_nothing();
+    h.grant("test.child");
+    h.fail("test.child", "test.gone");
+    // The client keeps the deleted child, which holds the list, as it was.
+    h.client(1)
+        .receives(&error(2, "test.gone", "M"))
+        .receives(r#"{"event":"test.list.add","data":{"idx":0,"value":{"rid":"test.child"}}}"#)
+        .receives(r#"{"event":"test.list.add","data":{"idx":1,"value":3}}"#)
+        .receives_nothing();
+    assert_eq!(h.stats().subscriptions, 3);
+}

@@ -8,6 +8,7 @@ use crate::harness::{Heart, REQUEST_TIMEOUT, Request};
 use crate::replica::{Asked, Replica};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
+use tidegate::gateway::Options;
 
 const CLIENTS: u32 = 3;
 /// Resource names: models, collections, and collections with a query.
@@ -63,7 +64,11 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut world = Self {
-            heart: Heart::new(),
+            heart: Heart::with(Options {
+                reference_throttle: [0, 1, 2, 3][(seed % 4) as usize],
+                reset_throttle: [0, 1, 2][(seed / 4 % 3) as usize],
+                ..Options::default()
+            }),
             dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             truth: BTreeMap::new(),
             forbidden: BTreeMap::new(),

@@ -76,3 +76,43 @@ fn a_deleted_resource_that_is_dropped_while_it_is_loaded_again_lets_go_of_its_re
         r#"{"result":{"models":{"test.child":{"leaf":{"rid":"test.leaf"}},"test.leaf":{"n":2}}},"id":2}"#,
     );
 }
+
+#[test]
+fn a_deleted_resource_that_cannot_be_loaded_again_is_no_error_to_others() {
+    let mut h = with_deleted_child();
+    h.client(1).get(2, "test.child");
+    let get = h.expect_request("get.test.child");
+    h.change("test.leaf", r#"{"other":{"rid":"test.other"}}"#);
+    h.serve("test.other", r#"{"model":{"c":{"rid":"test.child"}}}"#);
+    h.client(1).receives_nothing();
+    h.respond(
+        &get,
+        r#"{"error":{"code":"system.notFound","message":"M"}}"#,
+    );
+    // The client holds the deleted child, and through it the leaf that changed.
+    h.client(1).receives(
+        r#"{"event":"test.leaf.change","data":{"values":{"other":{"rid":"test.other"}},"models":{"test.other":{"c":{"rid":"test.child"}}}}}"#,
+    );
+    h.grant("test.child");
+    h.client(1).receives(&error(2, "system.notFound", "M"));
+    assert_eq!(h.stats().subscriptions, 4);
+    h.change("test.other", r#"{"n":2}"#);
+    h.client(1).receives(&changed("test.other", r#"{"n":2}"#));
+}
+
+#[test]
+fn a_call_that_brings_a_deleted_resource_tells_why_it_cannot_be_loaded_again() {
+    let mut h = with_deleted_child();
+    h.client(1).call(2, "test.model.method");
+    h.access("test.model", r#"{"result":{"call":"*"}}"#);
+    let call = h.expect_request("call.test.model.method");
+    h.respond(&call, r#"{"resource":{"rid":"test.child"}}"#);
+    h.grant("test.child");
+    h.fail("test.child", "system.notFound");
+    h.client(1).receives(
+        r#"{"result":{"rid":"test.child","errors":{"test.child":{"code":"system.notFound","message":"M"}}},"id":2}"#,
+    );
+    // The error takes the place of the deleted child.
+    h.change("test.leaf", r#"{"n":2}"#);
+    h.client(1).receives_nothing();
+}
