@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
@@ -28,7 +28,15 @@ pub struct Gateway {
     pub config_file: PathBuf,
     binary: PathBuf,
     child: Child,
-    log: Arc<Mutex<String>>,
+    log: Arc<(Mutex<Log>, Condvar)>,
+}
+
+/// What the process wrote on stderr.
+#[derive(Default)]
+struct Log {
+    text: String,
+    /// Nothing more will come: the process has ended.
+    is_whole: bool,
 }
 
 impl Gateway {
@@ -56,15 +64,18 @@ impl Gateway {
                 .stderr(Stdio::piped())
                 .spawn()
                 .map_err(|e| format!("cannot start {}: {e}", binary.display()))?;
-            let kept = Arc::new(Mutex::new(String::new()));
+            let kept: Arc<(Mutex<Log>, Condvar)> = Arc::default();
             let sink = Arc::clone(&kept);
             let stderr = child.stderr.take().expect("stderr is piped");
-            let reader = std::thread::spawn(move || {
+            std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let mut log = sink.lock().expect("no holder panics");
-                    log.push_str(&line);
-                    log.push('\n');
+                    let mut log = sink.0.lock().expect("no holder panics");
+                    log.text.push_str(&line);
+                    log.text.push('\n');
+                    sink.1.notify_all();
                 }
+                sink.0.lock().expect("no holder panics").is_whole = true;
+                sink.1.notify_all();
             });
             let mut gateway = Gateway {
                 broker,
@@ -79,8 +90,7 @@ impl Gateway {
                 return Ok(gateway);
             }
             gateway.end();
-            // The log is whole once its reader has ended.
-            let _ = reader.join();
+            gateway.wait_end(Duration::from_secs(5));
             log = gateway.log();
         }
         Err(format!("{} does not start:\n{log}", binary.display()))
@@ -96,28 +106,46 @@ impl Gateway {
                     .broker
                     .wait_subscription(Duration::ZERO, "system.>", true)
             {
-                while Instant::now() < deadline && !self.has_ended() {
+                // Between two attempts, 5 ms go by or the process ends.
+                loop {
                     if TcpStream::connect(&self.addr).is_ok() {
                         return true;
                     }
-                    std::thread::yield_now();
+                    if self.wait_end(Duration::from_millis(5)) || Instant::now() > deadline {
+                        break;
+                    }
                 }
                 return false;
             }
-            if self.has_ended() {
+            if self.wait_end(Duration::ZERO) {
                 return false;
             }
         }
         false
     }
 
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    /// Waits for the end of the process; whether it came in time.
+    fn wait_end(&self, patience: Duration) -> bool {
+        let log = self.log.0.lock().expect("no holder panics");
+        let waited = self
+            .log
+            .1
+            .wait_timeout_while(log, patience, |log| !log.is_whole);
+        waited.expect("no holder panics").0.is_whole
+    }
+
+    /// Waits until it has written this text on stderr.
+    pub fn wait_log(&self, text: &str, patience: Duration) -> bool {
+        let log = self.log.0.lock().expect("no holder panics");
+        let waited = self.log.1.wait_timeout_while(log, patience, |log| {
+            !log.is_whole && !log.text.contains(text)
+        });
+        waited.expect("no holder panics").0.text.contains(text)
     }
 
     /// What it said on stderr.
     pub fn log(&self) -> String {
-        self.log.lock().expect("no holder panics").clone()
+        self.log.0.lock().expect("no holder panics").text.clone()
     }
 
     /// Runs the binary a second time until it ends by itself: exit code and output.
@@ -149,14 +177,10 @@ impl Gateway {
 
     /// The exit code, once the process ends by itself.
     pub fn wait_exit(&mut self, patience: Duration) -> Option<i32> {
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return status.code();
-            }
-            std::thread::yield_now();
+        if !self.wait_end(patience) {
+            return None;
         }
-        None
+        self.child.wait().ok()?.code()
     }
 
     fn end(&mut self) {

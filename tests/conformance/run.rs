@@ -17,6 +17,9 @@ use clients::Client;
 /// How long to wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a gateway may take to end; the peer gives its connections up to 11 s.
+const PATIENCE_EXIT: Duration = Duration::from_secs(20);
+
 /// A scenario that runs.
 pub struct Run<'a> {
     gateway: &'a mut Gateway,
@@ -189,6 +192,14 @@ impl<'a> Run<'a> {
                 let (code, flags) = split(rest);
                 self.run_to_end(code, flags, &step.details)
             }
+            "log" => {
+                let text = self.fill(rest)?;
+                if self.gateway.wait_log(&text, PATIENCE) {
+                    Ok(())
+                } else {
+                    Err(format!("not in the log:\n{}", self.gateway.log()))
+                }
+            }
             "write" => {
                 let path = &self.gateway.config_file;
                 std::fs::write(path, rest).map_err(|e| format!("{}: {e}", path.display()))
@@ -295,7 +306,7 @@ impl<'a> Run<'a> {
 
     fn expect_exit(&mut self, code: &str) -> Result<(), String> {
         let code: i32 = code.parse().map_err(|_| "no exit code".to_owned())?;
-        match self.gateway.wait_exit(PATIENCE) {
+        match self.gateway.wait_exit(PATIENCE_EXIT) {
             Some(got) if got == code => Ok(()),
             Some(got) => Err(format!("exit code {got}")),
             None => Err("it still runs".to_owned()),

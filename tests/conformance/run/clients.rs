@@ -31,8 +31,14 @@ impl Run<'_> {
     /// The path that the flags give to WebSockets.
     pub fn socket_path(&self) -> String {
         let mut flags = self.scenario.flags.iter();
-        let given = flags.find(|f| *f == "--wspath").and(flags.next());
-        given.map_or("/", String::as_str).to_owned()
+        while let Some(flag) = flags.next() {
+            match flag.trim_start_matches('-').split_once('=') {
+                Some(("wspath", path)) => return path.to_owned(),
+                None if flag == "--wspath" => return flags.next().cloned().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        "/".to_owned()
     }
 
     pub fn connect(&mut self, name: &str, path: &str, headers: &str) -> Result<(), String> {
