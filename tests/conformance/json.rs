@@ -47,7 +47,7 @@ impl Json {
         })
     }
 
-    /// The string at this member, if this is an object that has it.
+    /// The value at this member, if this is an object that has it.
     pub fn member(&self, key: &str) -> Option<&Json> {
         match self {
             Json::Object(members) => members.get(key),

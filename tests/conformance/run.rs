@@ -11,7 +11,7 @@ use crate::gateway::{Gateway, Side};
 use crate::json::{Captures, Json, fill, text_matches};
 use crate::scenario::{Detail, Scenario, Step, localise};
 use crate::socket::Socket;
-use crate::text::{split, unescape};
+use crate::text::{quote, split, unescape};
 use clients::Client;
 
 /// How long to wait for what must come.
@@ -378,9 +378,9 @@ impl<'a> Run<'a> {
         self.fences += 1;
         let id = 900_000 + self.fences;
         let client = self.client(name)?;
-        let request = format!(r#"{{"id":{id},"method":"auth.{resource}.fence"}}"#);
-        client.socket.write_frame(0x81, request.as_bytes());
         let subject = format!("auth.{resource}.fence");
+        let request = format!(r#"{{"id":{id},"method":{}}}"#, quote(&subject));
+        client.socket.write_frame(0x81, request.as_bytes());
         let came = self.gateway.broker.take(PATIENCE, |p| p.subject == subject);
         let Some(came) = came else {
             return Err(format!("{name}: the request {subject} does not come"));
