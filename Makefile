@@ -1,7 +1,10 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup fuzz autobahn fmt lint doc ci clean
+.PHONY: help run build test setup conformance fuzz autobahn fmt lint doc ci clean
+
+# Another gateway's binary that `make conformance` compares with (empty: none).
+PEER ?=
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
@@ -13,7 +16,7 @@ CASES ?=
 help: ## show this list
 	@echo "Tidegate, a realtime and REST API gateway for the RES protocol"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
 	@tests/tools/run.sh
@@ -26,6 +29,9 @@ test: ## all tests: Rust, ResClient in Node, pages in Chromium
 
 setup: ## install what `make run` and `make test` need, as far as possible
 	@tests/tools/setup.sh
+
+conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover
+	CONFORMANCE_PEER='$(PEER)' cargo test --test conformance -- --nocapture
 
 fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
 	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)
