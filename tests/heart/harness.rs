@@ -404,7 +404,7 @@ impl Heart {
     /// Answers the get request for a resource name, with a result like `{"model":{}}`.
     pub fn serve(&mut self, name: &str, result: &str) {
         let request = self.expect_request(&format!("get.{name}"));
-        self.respond(&request, &format!(r#"{{"result":{result}}}"#));
+        self.respond(&request, format!(r#"{{"result":{result}}}"#));
     }
 
     /// Answers the get request for a resource name with an error.
@@ -412,7 +412,7 @@ impl Heart {
         let request = self.expect_request(&format!("get.{name}"));
         self.respond(
             &request,
-            &format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
+            format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
         );
     }
 
