@@ -230,7 +230,8 @@ impl Gateway {
             return self.wait_again(key, &[root]);
         }
         if let (State::Failed, Some(error)) = (sub.state, sub.error().cloned())
-            && !matches!(want, Want::Resource(_) | Want::EndedResource(_))
+            && (self.is_revived(root)
+                || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
         {
             let rid = self.cache.aliases[sub.alias].text.clone();
             self.refuse_want(client, &rid, want, &error);
@@ -246,13 +247,6 @@ impl Gateway {
             Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
                 let named = matches!(want, Want::Resource(_)).then_some(root);
                 match self.unsent_below(&[root]) {
-                    // The error of what was deleted before is this request's answer.
-                    Ok(_)
-                        if self.is_revived(root)
-                            && self.subs.arena[root].state == State::Failed =>
-                    {
-                        (id, named, vec![root])
-                    }
                     Ok(set) => (id, named, set),
                     Err(loading) => return self.wait_again(key, &loading),
                 }

@@ -112,7 +112,10 @@ fn a_call_that_brings_a_deleted_resource_tells_why_it_cannot_be_loaded_again() {
     h.client(1).receives(
         r#"{"result":{"rid":"test.child","errors":{"test.child":{"code":"system.notFound","message":"M"}}},"id":2}"#,
     );
-    // The error takes the place of the deleted child.
+    // The client cannot tell this from a lack of access: what it holds stays.
     h.change("test.leaf", r#"{"n":2}"#);
-    h.client(1).receives_nothing();
+    h.client(1).receives(&changed("test.leaf", r#"{"n":2}"#));
+    h.client(1).unsubscribe(3, "test.child");
+    h.client(1)
+        .receives(&error(3, "system.noSubscription", "No subscription"));
 }

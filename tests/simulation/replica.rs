@@ -95,7 +95,8 @@ impl Replica {
     /// whether the gateway counts a direct subscription, until it tries to end one.
     pub fn subscribed_in_error(&mut self, rid: &str, result: &Value) -> Result<bool, Violation> {
         let mut rest = result.clone();
-        let known = self.holds_content(rid);
+        let item = self.items.get(rid);
+        let known = item.is_some_and(|item| matches!(item.held, Held::Content(_)));
         if known {
             // The error says that there is no new subscription; what is held stays.
             if let Some(errors) = rest.get_mut("errors").and_then(Value::as_object_mut) {
