@@ -291,9 +291,9 @@ impl Goal {
         if !is_token(&method) {
             return Err(Error::NOT_FOUND);
         }
-        let params = match request.body.trim_ascii() {
-            [] => None,
-            body => Some(json::value(body).map_err(Error::bad_body)?.into()),
+        let params = match json::is_blank(request.body) {
+            true => None,
+            false => Some(json::value(request.body).map_err(Error::bad_body)?.into()),
         };
         Ok(Self::Call {
             rid,

@@ -12,7 +12,7 @@ use mio::event::Event;
 use slab::Slab;
 
 use super::clock::Clock;
-use super::connection::{CONNECTIONS_MAX, Connection, Phase, key_of, token};
+use super::connection::{CONNECTIONS_MAX, Connection, Farewell, Phase, key_of, token};
 use super::deadlines::{Deadlines, Kind};
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
 use super::stream::Stream;
@@ -319,17 +319,16 @@ impl Clients {
     }
 
     /// Ends a connection after what is queued for it, within the deadline. The gateway
-    /// hears that the client is gone, and what the client still sends is thrown away.
+    /// hears that the client is gone, and what the client still sends is thrown away. A
+    /// WebSocket ends earlier if [`complete`](Self::complete) tells of its close frame.
     pub(super) fn close(&mut self, key: u32, kind: Kind, now: Time) {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
-        if matches!(connection.phase, Phase::Closing) {
+        if matches!(connection.phase, Phase::Closing(_)) {
             return;
         }
-        connection.phase = Phase::Closing;
-        connection.stash = Vec::new();
-        connection.unparsed = false;
+        connection.begin_farewell();
         let is_written = connection.output.is_none();
         if std::mem::take(&mut connection.known) {
             self.doomed.push(ClientKey(key));
@@ -338,6 +337,25 @@ impl Clients {
         self.wake(key);
         if is_written {
             self.end_output(key, now);
+        }
+    }
+
+    /// Notes that the close handshake of a closing WebSocket is complete: the client has
+    /// said that nothing follows.
+    pub(super) fn complete(&mut self, key: u32) {
+        if let Some(connection) = self.get_mut(key)
+            && matches!(connection.phase, Phase::Closing(_))
+        {
+            connection.phase = Phase::Closing(Farewell::Nothing);
+            connection.drop_input();
+            self.end_completed(key);
+        }
+    }
+
+    /// Ends a connection whose close handshake is complete, as soon as it may end.
+    pub(super) fn end_completed(&mut self, key: u32) {
+        if self.get_mut(key).is_some_and(|it| it.may_end()) {
+            self.kill(key);
         }
     }
 
@@ -517,7 +535,7 @@ impl Clients {
             return;
         };
         match &connection.phase {
-            Phase::Closing => self.end_output(key, now),
+            Phase::Closing(_) => self.end_output(key, now),
             // The client has ended its side, and has now got all it asked for.
             Phase::Http(http)
                 if connection.ended && !connection.unparsed && http.work.is_none() =>
@@ -540,8 +558,11 @@ impl Clients {
             self.flush_tls(key, now);
         } else if connection.ended || connection.stream.shutdown().is_err() {
             self.kill(key);
-        } else if self.deadline(key) != Some(Kind::Close) {
-            self.arm(key, Kind::Linger, now);
+        } else {
+            if self.deadline(key) != Some(Kind::Close) {
+                self.arm(key, Kind::Linger, now);
+            }
+            self.end_completed(key);
         }
     }
 

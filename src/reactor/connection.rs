@@ -23,11 +23,23 @@ pub(super) enum Phase {
     /// It was upgraded.
     WebSocket(Decoder),
     /// Last words are on their way: they are written, our side is ended, and what the
-    /// client still sends is read and thrown away until it ends its side. Closing at
-    /// once would let a reset overtake the last words.
-    Closing,
+    /// client still sends is read and thrown away. Closing at once would let a reset
+    /// overtake the last words.
+    Closing(Farewell),
     /// It is gone, and its key is free after the turn.
     Dead,
+}
+
+/// What a closing connection waits for once its last words are written.
+#[derive(Debug)]
+pub(super) enum Farewell {
+    /// The client ends its side.
+    End,
+    /// The same, or the client's close frame, which this finds.
+    CloseFrame(Decoder),
+    /// Nothing: both close frames were sent, and it is the server that ends the
+    /// connection first (RFC 6455, 7.1.1). All that came before is read all the same.
+    Nothing,
 }
 
 /// State of a connection that speaks HTTP.
@@ -126,6 +138,37 @@ impl Connection {
     /// What the waiting output holds in memory, in bytes.
     pub(super) fn output_cost(&self) -> usize {
         self.output.as_ref().map_or(0, |output| output.cost())
+    }
+
+    /// Whether WebSocket messages go in and out.
+    pub(super) fn is_websocket(&self) -> bool {
+        matches!(self.phase, Phase::WebSocket(_))
+    }
+
+    /// From now on nothing is taken in but the close frame of a WebSocket.
+    pub(super) fn begin_farewell(&mut self) {
+        let phase = Phase::Closing(Farewell::End);
+        match std::mem::replace(&mut self.phase, phase) {
+            // What is left of its input leads to its close frame.
+            Phase::WebSocket(decoder) => {
+                self.phase = Phase::Closing(Farewell::CloseFrame(decoder));
+            }
+            _ => self.drop_input(),
+        }
+    }
+
+    /// Forgets input that was kept.
+    pub(super) fn drop_input(&mut self) {
+        self.stash = Vec::new();
+        self.unparsed = false;
+    }
+
+    /// Whether the close handshake is complete, our close frame is written, and all that
+    /// came is read: the kernel would answer unread bytes with a reset.
+    pub(super) fn may_end(&self) -> bool {
+        matches!(self.phase, Phase::Closing(Farewell::Nothing))
+            && self.output.is_none()
+            && !self.readable
     }
 
     /// Whether there may be something to do for it, unless something else forbids it.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Reactor;
 use super::clients::Clients;
-use super::connection::{Phase, Upgrade};
+use super::connection::{Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
@@ -102,7 +102,7 @@ impl Reactor {
                 connection.output_cost() > SOFT_LIMIT
                     || !self.gateway.takes_requests(ClientKey(key))
             }
-            Phase::Closing => false,
+            Phase::Closing(_) => false,
             Phase::Dead => true,
         }
     }
@@ -148,13 +148,14 @@ impl Reactor {
         }
         connection.ended |= got.is_ended;
         let now = self.clock.now();
-        let is_closing = matches!(connection.phase, Phase::Closing);
+        let is_closing = matches!(connection.phase, Phase::Closing(_));
         if was_handshaking && !connection.stream.is_handshaking() && !is_closing {
             // From now on it has the time for a head.
             self.clients.arm(key, Kind::Head, now);
         }
         self.clients.flush_tls(key, now);
         self.take_input(key, got.len);
+        self.clients.end_completed(key);
         if got.is_ended {
             self.client_ended(key);
         }
@@ -166,7 +167,7 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
-        if len == 0 || matches!(connection.phase, Phase::Closing) {
+        if len == 0 {
             return;
         }
         if connection.stash.is_empty() {
@@ -214,7 +215,7 @@ impl Reactor {
             Phase::Http(http) => {
                 http.work.is_none() && !connection.unparsed && connection.output.is_none()
             }
-            Phase::Closing => connection.output.is_none(),
+            Phase::Closing(_) => connection.output.is_none(),
             Phase::Dead => false,
         };
         if is_done {
@@ -257,7 +258,7 @@ impl Reactor {
             }
             let rest = &mut input[at..];
             match &mut connection.phase {
-                Phase::Closing | Phase::Dead => return 0..0,
+                Phase::Closing(Farewell::End | Farewell::Nothing) | Phase::Dead => return 0..0,
                 Phase::Http(http) => match http.reader.read(rest, &self.site.limits) {
                     Ok(http::Step::Request { request, consumed }) => {
                         at += consumed;
@@ -280,7 +281,7 @@ impl Reactor {
                         return 0..0;
                     }
                 },
-                Phase::WebSocket(decoder) => {
+                Phase::WebSocket(decoder) | Phase::Closing(Farewell::CloseFrame(decoder)) => {
                     match decoder.next(rest, MESSAGE_MAX, self.compression.inflater()) {
                         Ok(ws::Step::Event { event, consumed }) => {
                             at += consumed;
@@ -414,6 +415,15 @@ impl Reactor {
     fn frame(&mut self, key: u32, event: ws::Event<'_>) {
         let now = self.clock.now();
         match event {
+            ws::Event::Close { code, .. } => {
+                self.close_socket(key, code, "");
+                self.clients.complete(key);
+            }
+            // We have said goodbye: nothing else is heard.
+            _ if !self
+                .clients
+                .get_mut(key)
+                .is_some_and(|it| it.is_websocket()) => {}
             ws::Event::Message { data, .. } => {
                 self.gateway
                     .client_message(now, ClientKey(key), &data, &mut self.outbox);
@@ -424,7 +434,6 @@ impl Reactor {
                 self.clients.push(key, Piece::Bytes(pong.into()), now);
             }
             ws::Event::Pong(_) => {}
-            ws::Event::Close { code, .. } => self.close_socket(key, code, ""),
         }
         self.settle();
     }
@@ -435,8 +444,8 @@ impl Reactor {
     }
 }
 
-/// Says goodbye to a WebSocket client. What it still sends is not read as messages; it
-/// has a while to answer.
+/// Says goodbye to a WebSocket client, unless that was done. What it still sends is not
+/// read as messages; it has a while to answer.
 pub(super) fn close_socket(
     clients: &mut Clients,
     key: u32,
@@ -444,6 +453,9 @@ pub(super) fn close_socket(
     reason: &str,
     now: Time,
 ) {
+    if !clients.get_mut(key).is_some_and(|it| it.is_websocket()) {
+        return;
+    }
     let mut close = Vec::new();
     frame::write_close(code, reason, &mut close);
     clients.push(key, Piece::Bytes(close.into()), now);

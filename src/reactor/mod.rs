@@ -514,7 +514,7 @@ impl Reactor {
             }
             Phase::Http(_) if connection.output.is_none() => self.clients.kill(key),
             Phase::Http(_) => self.clients.close(key, Kind::Linger, now),
-            Phase::Closing | Phase::Dead => {}
+            Phase::Closing(_) | Phase::Dead => {}
         }
     }
 

@@ -46,6 +46,11 @@ pub fn value(payload: &[u8]) -> Result<Raw<'_>, JsonError> {
     Ok(raw.get())
 }
 
+/// Whether there is nothing but JSON's white space, which is less than ASCII's.
+pub fn is_blank(payload: &[u8]) -> bool {
+    payload.iter().all(|byte| b" \t\r\n".contains(byte))
+}
+
 fn check_depth(text: &str) -> Result<(), JsonError> {
     let bytes = text.as_bytes();
     if bytes.len() <= MAX_DEPTH {

@@ -217,6 +217,17 @@ impl Http {
         self.buffer.drain(..count).collect()
     }
 
+    /// Fails if anything has come that was not read.
+    #[track_caller]
+    pub fn assert_silent(&mut self) {
+        self.stream.set_nonblocking(true).expect("a live socket");
+        let got = self.stream.read(&mut [0; 1]);
+        self.stream.set_nonblocking(false).expect("a live socket");
+        let error = got.expect_err("nothing was to come");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(self.buffer.is_empty());
+    }
+
     /// Fails unless the gateway closes the connection without sending more.
     #[track_caller]
     pub fn expect_closed(&mut self) {

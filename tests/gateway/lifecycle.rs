@@ -77,6 +77,62 @@ fn sigterm_closes_clients_with_1001_within_3_s_unlike_resgate() {
 }
 
 #[test]
+fn clients_that_answer_the_close_frame_let_the_process_end_at_once_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut stack = Stack::start(&[]);
+    let close = RawWs::masked(0x88, &1001u16.to_be_bytes());
+    let text = RawWs::masked(0x81, br#"{"id":1,"method":"version"}"#);
+    // What a client may have on its way when it hears of the end; the last write is cut
+    // at every place below.
+    let ways = [
+        vec![close.clone()],
+        vec![text.clone(), close.clone()],
+        vec![RawWs::masked(0x01, b"half a mess"), close.clone()],
+        vec![RawWs::masked(0x89, b"ping"), text, close.clone()],
+    ];
+    let mut clients: Vec<RawWs> = (0..ways.len() * close.len()).map(|_| stack.raw()).collect();
+    // One has closed by itself before, and keeps its end of TCP open.
+    let mut gone = stack.raw();
+    gone.write(&close);
+    assert_eq!(gone.next().close_code(), Some(1001));
+    gone.expect_eof();
+    let start = std::time::Instant::now();
+    stack.gateway.signal(Signal::TERM);
+    for (index, ws) in clients.iter_mut().enumerate() {
+        assert_eq!(ws.next().close_code(), Some(1001));
+        let bytes = ways[index % ways.len()].concat();
+        let (first, second) = bytes.split_at(bytes.len() - 1 - index / ways.len());
+        ws.write(first);
+        ws.write(second);
+        // Nobody ends a connection but the gateway, and nothing else is answered.
+        ws.expect_eof();
+    }
+    assert_eq!(stack.gateway.wait(PATIENCE), Some(0));
+    let taken = start.elapsed();
+    assert!(taken < Duration::from_millis(2_500), "took {taken:?}");
+    drop((clients, gone));
+}
+
+#[test]
+fn a_client_that_does_not_answer_the_close_frame_has_a_while_to_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut stack = Stack::start(&[]);
+    let (mut late, mut silent) = (stack.raw(), stack.raw());
+    stack.gateway.signal(Signal::TERM);
+    assert_eq!(late.next().close_code(), Some(1001));
+    assert_eq!(silent.next().close_code(), Some(1001));
+    // Its bytes are taken, not answered with a reset.
+    late.frame(0x81, br#"{"id":1,"method":"version"}"#);
+    late.expect_eof();
+    assert_eq!(stack.gateway.wait(Duration::from_secs(12)), Some(0));
+    silent.expect_eof();
+}
+
+#[test]
 fn sigterm_answers_pending_http_requests_unlike_resgate() {
     if is_peer() {
         return;

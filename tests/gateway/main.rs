@@ -4,6 +4,7 @@
 mod common;
 
 mod access;
+mod bad_http;
 mod burst;
 mod call_auth;
 mod compression;

@@ -206,7 +206,7 @@ impl Heart {
     }
 
     /// Sends an HTTP request on a connection, `GET` or `POST` and a path below the prefix.
-    pub fn web(&mut self, number: u32, method: &str, target: &str, body: &str) {
+    pub fn web(&mut self, number: u32, method: &str, target: &str, body: impl AsRef<[u8]>) {
         self.clients.insert(number, Peer::default());
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -223,7 +223,7 @@ impl Heart {
             action,
             path,
             query,
-            body: body.as_bytes(),
+            body: body.as_ref(),
             head: br#""header":{},"host":"h","uri":"/""#,
             remote: ([10, 0, 0, 1], 80).into(),
         };
@@ -328,8 +328,8 @@ impl Heart {
     }
 
     /// A service answers, or answers again.
-    pub fn respond(&mut self, request: &Request, payload: &str) {
-        self.respond_with(request, payload.as_bytes(), None);
+    pub fn respond(&mut self, request: &Request, payload: impl AsRef<[u8]>) {
+        self.respond_with(request, payload.as_ref(), None);
     }
 
     /// An answer with the status of its header.
@@ -344,9 +344,9 @@ impl Heart {
     }
 
     /// A service publishes something that the gateway listens to.
-    pub fn event(&mut self, subject: &str, payload: &str) {
+    pub fn event(&mut self, subject: &str, payload: impl AsRef<[u8]>) {
         assert!(self.hears(subject), "nobody listens to {subject}");
-        self.deliver(subject, payload.as_bytes(), None);
+        self.deliver(subject, payload.as_ref(), None);
     }
 
     /// The same from a service that does not know that nobody listens.
@@ -404,7 +404,7 @@ impl Heart {
     /// Answers the get request for a resource name, with a result like `{"model":{}}`.
     pub fn serve(&mut self, name: &str, result: &str) {
         let request = self.expect_request(&format!("get.{name}"));
-        self.respond(&request, &format!(r#"{{"result":{result}}}"#));
+        self.respond(&request, format!(r#"{{"result":{result}}}"#));
     }
 
     /// Answers the get request for a resource name with an error.
@@ -412,7 +412,7 @@ impl Heart {
         let request = self.expect_request(&format!("get.{name}"));
         self.respond(
             &request,
-            &format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
+            format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
         );
     }
 

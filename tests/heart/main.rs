@@ -1,7 +1,12 @@
 //! The heart through its public contract, with virtual time and neither sockets nor
 //! threads: each test is a transcript of what clients, services and the gateway say.
 
+#[path = "../common/json_corpus.rs"]
+mod json_corpus;
+
 mod access;
+mod bad_json;
+mod bad_services;
 mod broker;
 mod calls;
 mod clients;

@@ -214,3 +214,47 @@ fn a_stale_event_meets_no_new_connection() {
     let connection = host.clients.get_mut(new).unwrap();
     assert!(!connection.readable && !connection.hung_up);
 }
+
+#[test]
+fn a_websocket_ends_when_both_sides_have_said_so() {
+    // Our close frame leaves before or after theirs comes; input may still wait.
+    for (written_first, readable) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut host = Host::new();
+        let (key, mut peer) = host.connect(Time(0));
+        let connection = host.clients.get_mut(key).unwrap();
+        connection.phase = Phase::WebSocket(Decoder::default());
+        connection.readable = readable;
+        host.push(key, 4, Time(0));
+        host.clients.close(key, Kind::Close, Time(0));
+        if written_first {
+            host.clients.flush(&mut host.clock);
+            assert!(!host.is_gone(key), "their close frame has not come");
+            host.clients.complete(key);
+        } else {
+            host.clients.complete(key);
+            assert!(!host.is_gone(key), "our close frame has not left");
+            host.clients.flush(&mut host.clock);
+        }
+        assert_eq!(host.is_gone(key), !readable);
+        if readable {
+            host.clients.get_mut(key).unwrap().readable = false;
+            host.clients.end_completed(key);
+            assert!(host.is_gone(key));
+        }
+        assert_eq!(host.clients.next_timeout(), None);
+        let mut got = Vec::new();
+        peer.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"xxxx");
+    }
+}
+
+#[test]
+fn nothing_but_a_closing_websocket_can_be_complete() {
+    let mut host = Host::new();
+    let (key, _peer) = host.connect(Time(0));
+    host.clients.complete(key);
+    assert!(!host.is_gone(key));
+    host.clients.get_mut(key).unwrap().phase = Phase::WebSocket(Decoder::default());
+    host.clients.complete(key);
+    assert!(!host.is_gone(key));
+}

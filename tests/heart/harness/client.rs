@@ -12,13 +12,17 @@ pub struct Client<'a> {
 impl Client<'_> {
     /// Sends a message.
     pub fn send(self, message: &str) -> Self {
+        self.send_bytes(message.as_bytes(), asked_id(message))
+    }
+
+    /// Sends what may be no text. `asked` is the ID of the request in it, if it must be
+    /// answered.
+    pub fn send_bytes(self, message: &[u8], asked: Option<u64>) -> Self {
         let key = ClientKey(self.number);
         let peer = self.heart.clients.get_mut(&self.number);
-        peer.expect("it is connected")
-            .open
-            .extend(asked_id(message));
+        peer.expect("it is connected").open.extend(asked);
         self.heart.input(|gateway, now, out| {
-            gateway.client_message(now, key, message.as_bytes(), out);
+            gateway.client_message(now, key, message, out);
         });
         self.heart.learn_cid(self.number);
         self
