@@ -82,9 +82,11 @@ impl<'a> Run<'a> {
                 self.note(&format!("{:5}  {}", step.line, step.text));
                 self.step(step)?;
             }
-            fenced = step.text.starts_with("none") || step.text.starts_with("gateway");
+            fenced = step.text.starts_with("none");
         }
-        if !fenced {
+        // A gateway that ends cannot be asked any more.
+        let ends = |step: &Step| step.text.starts_with("gateway");
+        if !fenced && !scenario.steps.iter().any(ends) {
             self.note("       none");
             self.nothing_more("")?;
         }
