@@ -198,6 +198,9 @@ impl Site {
             _ if verdict.is_forbidden => (403, Some(FORBIDDEN_ORIGIN)),
             _ if self.is_closing => (503, Some(UNAVAILABLE)),
             _ if self.action(method).is_some() => return false,
+            _ if head.path().ends_with('/') && head.path() != self.api_path => {
+                (404, Some(NOT_FOUND))
+            }
             _ => (405, Some(METHOD_NOT_ALLOWED)),
         };
         let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);

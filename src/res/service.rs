@@ -230,19 +230,21 @@ pub fn call(payload: &[u8], is_new: bool) -> Result<CallResult<'_>, Error> {
             Ok(())
         })
         .map_err(Error::internal)?;
-        return match rid.filter(|rid| Rid::parse(rid).is_some()) {
-            Some(rid) => Ok(CallResult::Resource(rid)),
-            None => Err(Error::internal("invalid service response")),
-        };
+        return valid_rid(rid).map(CallResult::Resource);
     }
     let result = answer.result.ok_or_else(missing_result)?;
     if is_new && let Some(rid) = old_new_result(result) {
-        return Ok(CallResult::OldResource(rid));
+        return valid_rid(Some(rid)).map(CallResult::OldResource);
     }
     Ok(CallResult::Payload(result))
 }
 
-/// The old answer of `new`: an object with a valid `rid` and nothing else.
+fn valid_rid(rid: Option<Cow<'_, str>>) -> Result<Cow<'_, str>, Error> {
+    rid.filter(|rid| Rid::parse(rid).is_some())
+        .ok_or_else(|| Error::internal("invalid service response"))
+}
+
+/// The old answer of `new`: an object with a `rid` and nothing else.
 fn old_new_result(result: Raw<'_>) -> Option<Cow<'_, str>> {
     let (mut rid, mut members) = (None, 0);
     json::object(result, |name, raw| {
@@ -253,7 +255,7 @@ fn old_new_result(result: Raw<'_>) -> Option<Cow<'_, str>> {
         Ok(())
     })
     .ok()?;
-    rid.filter(|rid| members == 1 && Rid::parse(rid).is_some())
+    rid.filter(|_| members == 1)
 }
 
 /// Reads an answer to a query request.

@@ -162,6 +162,11 @@ fn reads_call_answers() {
             Ok(Resource("a.b?c".into())),
         ),
         (
+            r#"{"result":{"rid":"a..b"}}"#,
+            "new",
+            Err("Internal error: invalid service response"),
+        ),
+        (
             r#"{"resource":{"rid":"a..b"}}"#,
             "x",
             Err("Internal error: invalid service response"),
