@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::extension::Agreement;
 use crate::http::{Head, Version};
+use ring::digest;
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +97,14 @@ pub fn write_accept(key: &[u8], extension: Option<Agreement>, fields: &[u8], out
 
 /// The value that proves that the server understood the key (RFC 6455, 4.2.2).
 fn accept_key(key: &[u8]) -> [u8; 28] {
-    let mut hash = sha1_smol::Sha1::new();
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key);
     hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    base64(&hash.digest().bytes())
+    base64(hash.finish().as_ref())
 }
 
 /// Base64 (RFC 4648, 4) of a SHA-1 digest, whose length makes one `=`.
-fn base64(digest: &[u8; 20]) -> [u8; 28] {
+fn base64(digest: &[u8]) -> [u8; 28] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = [b'='; 28];
     for (group, digits) in digest.chunks(3).zip(text.chunks_exact_mut(4)) {
