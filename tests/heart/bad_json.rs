@@ -67,7 +67,10 @@ fn access_answers() {
     each(|h, case| {
         h.client(1).call(1, "test.set");
         let access = h.expect_request("access.test");
-        h.respond(&access, case.within(r#"{"result":{"x":"#, r#","call":"*"}}"#));
+        h.respond(
+            &access,
+            case.within(r#"{"result":{"x":"#, r#","call":"*"}}"#),
+        );
         if !case.accepted {
             return is_refused(h, 1);
         }
@@ -108,7 +111,10 @@ fn get_answers() {
 #[test]
 fn whole_answers() {
     each(|h, case| {
-        h.client(1).get(1, "one").get(2, "two").request(3, "auth.three.set");
+        h.client(1)
+            .get(1, "one")
+            .get(2, "two")
+            .request(3, "auth.three.set");
         for (name, id) in [("access.one", 1), ("get.two", 2), ("auth.three.set", 3)] {
             let request = h.expect_request(name);
             if name == "get.two" {
@@ -296,7 +302,10 @@ fn query_events_and_their_answers() {
     each(|h, case| {
         h.subscribed(1, "test?q=1", r#"{"collection":["old"],"query":"q=1"}"#);
         h.event("event.test.query", &case.text);
-        h.event("event.test.query", case.within(r#"{"x":"#, r#","subject":"ask"}"#));
+        h.event(
+            "event.test.query",
+            case.within(r#"{"x":"#, r#","subject":"ask"}"#),
+        );
         if case.accepted {
             let query = h.expect_request("ask");
             h.respond(&query, r#"{"result":{"events":[]}}"#);
