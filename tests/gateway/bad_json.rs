@@ -34,7 +34,7 @@ fn what_is_json_passes_and_what_is_not_is_refused_unlike_resgate() {
             let call = svc.expect("call.corpus.a.set");
             let params = format!(r#"{{"params":{},"#, case.compact());
             assert!(call.payload().starts_with(&params), "{}", call.payload());
-            call.respond(case.within(r#"{"result":"#, "}"));
+            call.respond(&case.within(r#"{"result":"#, "}"));
             let answer = format!(r#"{{"result":{{"payload":{}}},"id":3}}"#, case.sent());
             assert_eq!(
                 c.next().payload.escape_ascii().to_string(),
