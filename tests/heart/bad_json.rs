@@ -331,3 +331,67 @@ fn query_events_and_their_answers() {
         h.client(1).receives_nothing();
     });
 }
+
+/// What is left open by the grammar and depends on whether a text must be read.
+#[test]
+fn names_are_read_and_values_are_not() {
+    for (content, sent) in [
+        (r#"{"model":{"a":1,"a":2}}"#, Some(r#"{"a":2}"#)),
+        (
+            r#"{"model":{"a":{"data":[{"b":1,"b":2}]}}}"#,
+            Some(r#"{"a":{"data":[{"b":1,"b":2}]}}"#),
+        ),
+        (r#"{"model":{"\u0061":1,"a":2}}"#, Some(r#"{"a":2}"#)),
+        (r#"{"model":{"a":"\ud800"}}"#, Some(r#"{"a":"\ud800"}"#)),
+        (r#"{"model":{"\u0000":0}}"#, Some(r#"{"\u0000":0}"#)),
+        (r#"{"model":{"\ud800":1}}"#, None),
+        (r#"{"model":{},"\udfaa":1}"#, None),
+        (r#"{"model":{"a":{"rid":"\ud800"}}}"#, None),
+        (r#"{"model":{"a":{"data":1,"\ud800":1}}}"#, None),
+    ] {
+        println!("{content}");
+        let mut h = Heart::new();
+        h.client(1).subscribe(1, "test");
+        h.grant("test");
+        h.serve("test", content);
+        match sent {
+            Some(model) => {
+                h.client(1).receives(&format!(
+                    r#"{{"result":{{"models":{{"test":{model}}}}},"id":1}}"#
+                ));
+            }
+            None => is_refused(&mut h, 1),
+        }
+    }
+    for (message, asked) in [
+        (r#"{"\u0069d":1,"method":"nonsense"}"#, Some(1)),
+        (r#"{"id":7,"id":1,"method":"a","method":"b"}"#, Some(1)),
+        (r#"{"id":1,"method":"nonsense","\ud800":0}"#, None),
+        (r#"{"id":1,"method":"\ud800"}"#, None),
+        (r#"{"id":1,"method":"nonsense","params":"\ud800"}"#, Some(1)),
+    ] {
+        println!("{message}");
+        let mut h = Heart::new();
+        h.client(1).send_bytes(message.as_bytes(), asked);
+        if asked.is_some() {
+            h.client(1)
+                .receives(&error(1, "system.invalidRequest", "Invalid request"));
+        }
+        h.client(1).receives_nothing();
+    }
+}
+
+#[test]
+fn nesting_ends_at_128_levels() {
+    for (levels, asked) in [(127, Some(1)), (128, None)] {
+        let mut h = Heart::new();
+        let params = "[".repeat(levels) + &"]".repeat(levels);
+        let message = format!(r#"{{"id":1,"method":"nonsense","params":{params}}}"#);
+        h.client(1).send_bytes(message.as_bytes(), asked);
+        if asked.is_some() {
+            h.client(1)
+                .receives(&error(1, "system.invalidRequest", "Invalid request"));
+        }
+        h.client(1).receives_nothing();
+    }
+}
