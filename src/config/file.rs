@@ -336,6 +336,45 @@ mod tests {
         assert!(matches!(not_text, Err(Error::Syntax { .. })));
     }
 
+    /// One byte less, or one that is wrong, at every place of a file with every kind of
+    /// value in it: it is told what is wrong, or the file is valid all the same.
+    #[test]
+    fn files_broken_at_every_place() {
+        let text = r#"{"natsUrl":"nats://h:1","port":81,"tls":true,"addr":null,"x":{"y":[1]}}"#;
+        assert!(load(text).is_ok());
+        let (mut broken, mut wrong) = (0, 0);
+        let mut try_bytes = |bytes: Vec<u8>| {
+            let shown = bytes.escape_ascii().to_string();
+            let path = Path::new("x.json");
+            match apply(path, bytes, &mut Settings::new(path)) {
+                Ok(()) => {}
+                Err(error @ (Error::Syntax { .. } | Error::Invalid { .. })) => {
+                    assert_eq!(error.exit_code(), 1, "{shown}");
+                    assert!(error.to_string().contains("x.json"), "{shown}: {error}");
+                    match error {
+                        Error::Syntax { .. } => broken += 1,
+                        _ => wrong += 1,
+                    }
+                }
+                Err(error) => panic!("{shown}: {error:?}"),
+            }
+        };
+        for place in 0..text.len() {
+            let (front, back) = text.as_bytes().split_at(place);
+            try_bytes(front.to_vec());
+            try_bytes([front, &back[1..]].concat());
+            for byte in *b"\0\n\"\\/{}[]:,-x9\x7f\xff" {
+                try_bytes([front, &[byte], &back[1..]].concat());
+                try_bytes([front, &[byte], back].concat());
+            }
+        }
+        assert!(broken > 1_000 && wrong > 0, "{broken} {wrong}");
+        for text in ["1", "\"a\"", "null", "[{}]", "\u{feff}{}", "{}{}", "\0"] {
+            let is_empty = text == "null";
+            assert_eq!(load(text).is_ok(), is_empty, "{text:?}");
+        }
+    }
+
     #[test]
     fn wrong_types() {
         for (text, message) in [

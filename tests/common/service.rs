@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// Answers with this payload. May be called again, as services should not.
-    pub fn respond(&self, payload: &str) {
+    pub fn respond(&self, payload: &(impl AsRef<[u8]> + ?Sized)) {
         self.message.respond(payload).expect("the broker is there");
     }
 

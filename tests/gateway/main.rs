@@ -2,9 +2,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/json_corpus.rs"]
+mod json_corpus;
 
 mod access;
 mod bad_http;
+mod bad_json;
+mod bad_services;
 mod burst;
 mod call_auth;
 mod compression;
@@ -12,6 +16,7 @@ mod events;
 mod header_auth;
 mod http_api;
 mod http_protocol;
+mod leaks;
 mod legacy;
 mod lifecycle;
 mod lingering;

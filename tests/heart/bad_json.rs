@@ -69,7 +69,7 @@ fn access_answers() {
         let access = h.expect_request("access.test");
         h.respond(
             &access,
-            case.within(r#"{"result":{"x":"#, r#","call":"*"}}"#),
+            &case.within(r#"{"result":{"x":"#, r#","call":"*"}}"#),
         );
         if !case.accepted {
             return is_refused(h, 1);
@@ -90,7 +90,7 @@ fn get_answers() {
             h.client(1).subscribe(1, "test");
             h.grant("test");
             let get = h.expect_request("get.test");
-            h.respond(&get, case.within(front, back));
+            h.respond(&get, &case.within(front, back));
             if !case.accepted {
                 return is_refused(h, 1);
             }
@@ -147,7 +147,7 @@ fn call_and_auth_answers() {
                 h.grant("test");
             }
             let call = h.expect_request(&format!("{kind}.test.set"));
-            h.respond(&call, case.within(r#"{"result":"#, "}"));
+            h.respond(&call, &case.within(r#"{"result":"#, "}"));
             if !case.accepted {
                 return is_refused(h, 1);
             }
@@ -164,7 +164,7 @@ fn events_of_models() {
         h.subscribed(1, "test", r#"{"model":{"a":"old"}}"#);
         h.event(
             "event.test.change",
-            case.within(r#"{"values":{"a":{"data":"#, "}}}"),
+            &case.within(r#"{"values":{"a":{"data":"#, "}}}"),
         );
         if case.accepted {
             let values = format!(r#"{{"a":{}}}"#, kept(case));
@@ -197,7 +197,7 @@ fn events_of_collections() {
         h.subscribed(1, "test", r#"{"collection":["old"]}"#);
         h.event(
             "event.test.add",
-            case.within(r#"{"value":{"data":"#, r#"},"idx":1}"#),
+            &case.within(r#"{"value":{"data":"#, r#"},"idx":1}"#),
         );
         if case.accepted {
             let data = format!(r#"{{"idx":1,"value":{}}}"#, kept(case));
@@ -206,7 +206,10 @@ fn events_of_collections() {
         }
         h.client(1).receives_nothing();
         // Whether there is a second value shows in whether it can be removed.
-        h.event("event.test.remove", case.within(r#"{"x":"#, r#","idx":1}"#));
+        h.event(
+            "event.test.remove",
+            &case.within(r#"{"x":"#, r#","idx":1}"#),
+        );
         if case.accepted {
             let data = format!(r#"{{"x":{},"idx":1}}"#, case.sent());
             h.client(1)
@@ -235,7 +238,7 @@ fn http_bodies() {
         };
         let params = format!(r#""params":{params},"#);
         assert!(call.payload.contains(&params), "{}", call.payload);
-        h.respond(&call, case.within(r#"{"result":"#, "}"));
+        h.respond(&call, &case.within(r#"{"result":"#, "}"));
         match (case.accepted, h.web_answer(1)) {
             (true, (204, body)) => assert_eq!((case.compact().as_str(), &*body), ("null", "")),
             // Nothing in it needs escapes: it is no text in a page.
@@ -254,7 +257,7 @@ fn tokens() {
         let subject = format!("conn.{}.token", h.cid(1));
         h.event(&subject, &case.text);
         let is_object = case.accepted && case.compact().starts_with('{');
-        h.event(&subject, case.within(r#"{"token":"#, "}"));
+        h.event(&subject, &case.within(r#"{"token":"#, "}"));
         h.respond(&auth, r#"{"result":1}"#);
         h.client(1)
             .receives(r#"{"result":{"payload":1},"id":1}"#)
@@ -282,11 +285,11 @@ fn system_events() {
         }
         h.event(
             "system.reset",
-            case.within(r#"{"x":"#, r#","resources":["test"]}"#),
+            &case.within(r#"{"x":"#, r#","resources":["test"]}"#),
         );
         h.event(
             "system.tokenReset",
-            case.within(r#"{"x":"#, r#","tids":["t"],"subject":"auth.test.renew"}"#),
+            &case.within(r#"{"x":"#, r#","tids":["t"],"subject":"auth.test.renew"}"#),
         );
         if case.accepted {
             h.serve("test", r#"{"model":{"a":1}}"#);
@@ -304,7 +307,7 @@ fn query_events_and_their_answers() {
         h.event("event.test.query", &case.text);
         h.event(
             "event.test.query",
-            case.within(r#"{"x":"#, r#","subject":"ask"}"#),
+            &case.within(r#"{"x":"#, r#","subject":"ask"}"#),
         );
         if case.accepted {
             let query = h.expect_request("ask");
@@ -316,7 +319,7 @@ fn query_events_and_their_answers() {
         let query = h.expect_request("ask");
         let back = r#"},"idx":1}}]}}"#;
         let front = r#"{"result":{"events":[{"event":"add","data":{"value":{"data":"#;
-        h.respond(&query, case.within(front, back));
+        h.respond(&query, &case.within(front, back));
         if case.accepted {
             let data = format!(r#"{{"idx":1,"value":{}}}"#, kept(case));
             h.client(1)
@@ -327,4 +330,68 @@ fn query_events_and_their_answers() {
         }
         h.client(1).receives_nothing();
     });
+}
+
+/// What is left open by the grammar and depends on whether a text must be read.
+#[test]
+fn names_are_read_and_values_are_not() {
+    for (content, sent) in [
+        (r#"{"model":{"a":1,"a":2}}"#, Some(r#"{"a":2}"#)),
+        (
+            r#"{"model":{"a":{"data":[{"b":1,"b":2}]}}}"#,
+            Some(r#"{"a":{"data":[{"b":1,"b":2}]}}"#),
+        ),
+        (r#"{"model":{"\u0061":1,"a":2}}"#, Some(r#"{"a":2}"#)),
+        (r#"{"model":{"a":"\ud800"}}"#, Some(r#"{"a":"\ud800"}"#)),
+        (r#"{"model":{"\u0000":0}}"#, Some(r#"{"\u0000":0}"#)),
+        (r#"{"model":{"\ud800":1}}"#, None),
+        (r#"{"model":{},"\udfaa":1}"#, None),
+        (r#"{"model":{"a":{"rid":"\ud800"}}}"#, None),
+        (r#"{"model":{"a":{"data":1,"\ud800":1}}}"#, None),
+    ] {
+        println!("{content}");
+        let mut h = Heart::new();
+        h.client(1).subscribe(1, "test");
+        h.grant("test");
+        h.serve("test", content);
+        match sent {
+            Some(model) => {
+                h.client(1).receives(&format!(
+                    r#"{{"result":{{"models":{{"test":{model}}}}},"id":1}}"#
+                ));
+            }
+            None => is_refused(&mut h, 1),
+        }
+    }
+    for (message, asked) in [
+        (r#"{"\u0069d":1,"method":"nonsense"}"#, Some(1)),
+        (r#"{"id":7,"id":1,"method":"a","method":"b"}"#, Some(1)),
+        (r#"{"id":1,"method":"nonsense","\ud800":0}"#, None),
+        (r#"{"id":1,"method":"\ud800"}"#, None),
+        (r#"{"id":1,"method":"nonsense","params":"\ud800"}"#, Some(1)),
+    ] {
+        println!("{message}");
+        let mut h = Heart::new();
+        h.client(1).send_bytes(message.as_bytes(), asked);
+        if asked.is_some() {
+            h.client(1)
+                .receives(&error(1, "system.invalidRequest", "Invalid request"));
+        }
+        h.client(1).receives_nothing();
+    }
+}
+
+#[test]
+fn nesting_ends_at_128_levels() {
+    for (levels, asked) in [(127, Some(1)), (128, None)] {
+        let mut h = Heart::new();
+        let params = "[".repeat(levels) + &"]".repeat(levels);
+        let message = format!(r#"{{"id":1,"method":"nonsense","params":{params}}}"#);
+        h.client(1).send_bytes(message.as_bytes(), asked);
+        if asked.is_some() {
+            h.client(1)
+                .receives(&error(1, "system.invalidRequest", "Invalid request"));
+        }
+        h.client(1).receives_nothing();
+    }
 }

@@ -199,7 +199,7 @@ fn answers_to_long_subjects_find_their_own_requests() {
     let requests: Vec<_> = (0..8).map(|n| h.expect_request(&method(n))).collect();
     assert!(requests.iter().all(|r| r.reply.len() == 20));
     for n in [3, 0, 7, 1] {
-        h.respond(&requests[n], format!(r#"{{"result":{n}}}"#));
+        h.respond(&requests[n], &format!(r#"{{"result":{n}}}"#));
         h.client(1)
             .receives(&format!(r#"{{"result":{{"payload":{n}}},"id":{n}}}"#));
         // A second answer meets nobody, not even a new request.

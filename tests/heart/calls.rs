@@ -78,7 +78,7 @@ fn an_answer_that_is_none_is_an_error() {
         h.client(1).call(1, "test.set");
         h.grant("test");
         let call = h.expect_request("call.test.set");
-        h.respond(&call, format!(" {answer}"));
+        h.respond(&call, &format!(" {answer}"));
         assert!(h.client(1).message().contains("system.internalError"));
     }
 }

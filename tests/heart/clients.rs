@@ -343,7 +343,7 @@ fn the_connection_id_tag_is_replaced_for_services_only() {
         assert_eq!(get.payload, "{}");
         h.respond(
             &get,
-            format!(r#"{{"result":{{"model":{{"n":{number},"me":{{"rid":"test.{{cid}}.me?c={{cid}}"}}}}}}}}"#),
+            &format!(r#"{{"result":{{"model":{{"n":{number},"me":{{"rid":"test.{{cid}}.me?c={{cid}}"}}}}}}}}"#),
         );
         let child = h.expect_request(&format!("get.test.{}.me", h.cid(number)));
         assert_eq!(

@@ -206,7 +206,13 @@ impl Heart {
     }
 
     /// Sends an HTTP request on a connection, `GET` or `POST` and a path below the prefix.
-    pub fn web(&mut self, number: u32, method: &str, target: &str, body: impl AsRef<[u8]>) {
+    pub fn web(
+        &mut self,
+        number: u32,
+        method: &str,
+        target: &str,
+        body: &(impl AsRef<[u8]> + ?Sized),
+    ) {
         self.clients.insert(number, Peer::default());
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -328,7 +334,7 @@ impl Heart {
     }
 
     /// A service answers, or answers again.
-    pub fn respond(&mut self, request: &Request, payload: impl AsRef<[u8]>) {
+    pub fn respond(&mut self, request: &Request, payload: &(impl AsRef<[u8]> + ?Sized)) {
         self.respond_with(request, payload.as_ref(), None);
     }
 
@@ -344,7 +350,7 @@ impl Heart {
     }
 
     /// A service publishes something that the gateway listens to.
-    pub fn event(&mut self, subject: &str, payload: impl AsRef<[u8]>) {
+    pub fn event(&mut self, subject: &str, payload: &(impl AsRef<[u8]> + ?Sized)) {
         assert!(self.hears(subject), "nobody listens to {subject}");
         self.deliver(subject, payload.as_ref(), None);
     }
@@ -404,7 +410,7 @@ impl Heart {
     /// Answers the get request for a resource name, with a result like `{"model":{}}`.
     pub fn serve(&mut self, name: &str, result: &str) {
         let request = self.expect_request(&format!("get.{name}"));
-        self.respond(&request, format!(r#"{{"result":{result}}}"#));
+        self.respond(&request, &format!(r#"{{"result":{result}}}"#));
     }
 
     /// Answers the get request for a resource name with an error.
@@ -412,7 +418,7 @@ impl Heart {
         let request = self.expect_request(&format!("get.{name}"));
         self.respond(
             &request,
-            format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
+            &format!(r#"{{"error":{{"code":"{code}","message":"M"}}}}"#),
         );
     }
 

@@ -393,7 +393,7 @@ fn invalid_get_answers_are_errors_that_say_why() {
         h.client(1).subscribe(1, "test.model");
         h.grant("test.model");
         let get = h.expect_request("get.test.model");
-        h.respond(&get, format!(" {answer}"));
+        h.respond(&get, &format!(" {answer}"));
         let answer = h.client(1).message();
         assert!(
             answer.starts_with(
@@ -559,7 +559,7 @@ fn a_child_that_many_hold_may_lose_one_after_the_other() {
     assert_eq!(h.client(1).messages().len(), 1);
     for left in (1..COUNT).rev() {
         let idx = if left % 1_000 > 500 { 0 } else { left };
-        h.event("event.test.list.remove", format!(r#"{{"idx":{idx}}}"#));
+        h.event("event.test.list.remove", &format!(r#"{{"idx":{idx}}}"#));
     }
     assert_eq!(h.client(1).messages().len(), COUNT - 1);
     assert_eq!(h.stats().subscriptions, 4);

@@ -6,6 +6,7 @@ mod json_corpus;
 
 mod access;
 mod bad_json;
+mod bad_requests;
 mod bad_services;
 mod broker;
 mod calls;

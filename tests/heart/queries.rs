@@ -295,7 +295,7 @@ fn all_else_of_the_name_waits_for_the_answers_in_its_order() {
         };
         h.respond(
             &get,
-            format!(r#"{{"result":{{"collection":{collection}{query}}}}}"#),
+            &format!(r#"{{"result":{{"collection":{collection}{query}}}}}"#),
         );
     }
     h.advance(REQUEST_TIMEOUT);
@@ -379,7 +379,7 @@ fn a_query_request_is_given_up_when_too_much_waits_for_it() {
         assert_eq!(get.payload, format!(r#"{{"query":"{query}"}}"#));
         h.respond(
             &get,
-            format!(r#"{{"result":{{"collection":[{value}],"query":"{query}"}}}}"#),
+            &format!(r#"{{"result":{{"collection":[{value}],"query":"{query}"}}}}"#),
         );
     }
     assert_eq!(h.client(4).messages().len(), count);

@@ -222,13 +222,13 @@ impl World {
                 let pattern = self.dice.pick(&[name, ">", "*.*"]);
                 let reset = json!({ "resources": [pattern] });
                 self.log.push(format!("S system.reset {reset}"));
-                self.heart.event("system.reset", reset.to_string());
+                self.heart.event("system.reset", &reset.to_string());
             }
             17 => {
                 let pattern = self.dice.pick(&[name, ">"]);
                 let reset = json!({ "access": [pattern] });
                 self.log.push(format!("S system.reset {reset}"));
-                self.heart.event("system.reset", reset.to_string());
+                self.heart.event("system.reset", &reset.to_string());
             }
             _ => {
                 let number = self.dice.roll(CLIENTS as usize) as u32;

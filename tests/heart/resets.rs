@@ -123,7 +123,7 @@ fn a_reset_asks_for_every_cached_resource_that_matches() {
         (r#"["test.list?q=2;p=1"]"#, &[]),
         ("[]", &[]),
     ] {
-        h.event("system.reset", format!(r#"{{"resources":{patterns}}}"#));
+        h.event("system.reset", &format!(r#"{{"resources":{patterns}}}"#));
         let mut subjects: Vec<String> = h.subjects().into_iter().map(str::to_owned).collect();
         subjects.sort();
         assert_eq!(subjects, expected, "{patterns}");
@@ -134,7 +134,7 @@ fn a_reset_asks_for_every_cached_resource_that_matches() {
                 h.respond(&get, r#"{"result":{"collection":[],"query":"p=1;q=2"}}"#);
             } else {
                 assert_eq!(get.payload, "{}");
-                h.respond(&get, format!(r#"{{"result":{MODEL}}}"#));
+                h.respond(&get, &format!(r#"{{"result":{MODEL}}}"#));
             }
         }
     }

@@ -37,7 +37,7 @@ fn answer_all(h: &mut Heart, places: usize, answer: impl Fn(&str) -> String) -> 
         }
         // Neither the first nor the last all the time.
         let request = open.swap_remove(answered % open.len());
-        h.respond(&request, answer(&request.subject));
+        h.respond(&request, &answer(&request.subject));
         answered += 1;
     }
 }
@@ -198,7 +198,7 @@ fn a_reset_held_by_a_query_event_keeps_its_throttle() {
         let request = next(&mut h);
         h.expect_no_request();
         seen.push(request.subject.clone());
-        h.respond(&request, usual(&request.subject));
+        h.respond(&request, &usual(&request.subject));
     }
     assert_eq!(seen, ["get.test.r", "access.test.r"]);
     assert_eq!(h.stats().throttles, 1);
