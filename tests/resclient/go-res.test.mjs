@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { closeClients, newClient, nextEvent } from "../support/client.mjs";
 import { Link } from "../support/link.mjs";
 import {
-  buildGo,
+  buildGoService,
   hasGo,
   startBroker,
   startGateway,
@@ -59,7 +59,7 @@ describe("query collections of a go-res service", { skip }, () => {
   let all;
 
   before(async () => {
-    const file = await buildGo("go-res");
+    const file = await buildGoService();
     broker = await startBroker();
     gateway = await startGateway(broker);
     await startGoService(file, broker);

@@ -7,11 +7,22 @@ import { within } from "./programs.mjs";
 const ResClient = resclient.default ?? resclient;
 const open = new Set();
 
-/** A ResClient that is quick to reconnect and to unsubscribe. */
-export function newClient(url) {
-  // Message by message, as browsers do it: ResClient takes up the answer to a call only
-  // after the message was handled, and must have done so when the next one comes.
-  const connect = () => new WebSocket(url, { allowSynchronousEvents: false });
+/**
+ * A ResClient that is quick to reconnect and to unsubscribe. `options` are further ones of
+ * its sockets; `onSend` is called with the method of each request that it sends.
+ */
+export function newClient(url, options = {}, onSend = () => {}) {
+  const connect = () => {
+    // Message by message, as browsers do it: ResClient takes up the answer to a call only
+    // after the message was handled, and must have done so when the next one comes.
+    const socket = new WebSocket(url, { allowSynchronousEvents: false, ...options });
+    const send = socket.send.bind(socket);
+    socket.send = (text) => {
+      onSend(JSON.parse(text).method);
+      send(text);
+    };
+    return socket;
+  };
   const client = new ResClient(connect, {
     reconnectDelay: 50,
     unsubscribeDelay: 50,
@@ -50,12 +61,11 @@ export class Replica {
     this.listeners = new Map();
     this.waiting = () => {};
     collection.on("add", ({ item, idx }) => {
-      this.follow(item);
+      this.refollow(item);
       this.heard({ add: item.title, idx });
     });
     collection.on("remove", ({ item, idx }) => {
-      item.off("change", this.listeners.get(item));
-      this.listeners.delete(item);
+      this.refollow(item);
       this.heard({ remove: item.title, idx });
     });
     for (const model of collection) {
@@ -70,6 +80,18 @@ export class Replica {
     };
     model.on("change", listener);
     this.listeners.set(model, listener);
+  }
+
+  /** Listens to a model if it is in the collection, where it may have been put meanwhile. */
+  refollow(model) {
+    const isThere = this.collection.toArray().includes(model);
+    const listener = this.listeners.get(model);
+    if (isThere && !listener) {
+      this.follow(model);
+    } else if (!isThere && listener) {
+      this.listeners.delete(model);
+      model.off("change", listener);
+    }
   }
 
   heard(entry) {

@@ -4,13 +4,13 @@ import { connect, createServer } from "node:net";
 
 export class Link {
   /** Opens a link to a port of 127.0.0.1; `url` is the WebSocket address of this end. */
-  static async to(port) {
+  static async to(port, scheme = "ws") {
     const link = new Link();
     link.up = true;
     link.sockets = new Set();
     link.server = createServer((near) => link.join(near, port));
     await new Promise((resolve) => link.server.listen(0, "127.0.0.1", resolve));
-    link.url = `ws://127.0.0.1:${link.server.address().port}/`;
+    link.url = `${scheme}://127.0.0.1:${link.server.address().port}/`;
     return link;
   }
 

@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target", "debug");
+export const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target", "debug");
 
 /** Milliseconds that a program may take to start or to stop. */
 const PATIENCE = 15_000;
@@ -17,7 +17,7 @@ const running = new Set();
 process.on("exit", () => running.forEach((program) => program.child.kill("SIGKILL")));
 
 /** A child process and everything that it printed. */
-class Program {
+export class Program {
   constructor(file, args, options = {}) {
     if (file.includes("/") && !existsSync(file)) {
       throw new Error(`${file} does not exist; \`make build\` makes the gateway and the examples`);
@@ -148,8 +148,9 @@ export async function startGateway(broker, port, flags = []) {
     try {
       await gateway.listens(chosen);
       gateway.port = chosen;
-      gateway.url = `ws://127.0.0.1:${chosen}/`;
-      gateway.web = `http://127.0.0.1:${chosen}`;
+      gateway.scheme = flags.includes("--tls") ? "wss" : "ws";
+      gateway.url = `${gateway.scheme}://127.0.0.1:${chosen}/`;
+      gateway.web = `${gateway.scheme.replace("ws", "http")}://127.0.0.1:${chosen}`;
       return gateway;
     } catch (error) {
       if (port || attempt === 5 || !/in use/i.test(gateway.output)) {
@@ -172,17 +173,22 @@ export function hasGo() {
   return spawnSync("go", ["version"]).status === 0;
 }
 
-/** Builds the Go service in a directory beside this one; the result is the program. */
-export async function buildGo(name) {
-  const file = join(TARGET, "go", name);
+/** Runs the Go command in tests/go-res; the result is what it printed. */
+export async function go(...args) {
   // The versions are those of go.mod and go.sum, with the Go that is there.
   const env = { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local", GOWORK: "off" };
-  const cwd = join(ROOT, "tests", name);
-  const compiler = new Program("go", ["build", "-o", file, "."], { cwd, env });
-  const how = await compiler.exited;
+  const command = new Program("go", args, { cwd: join(ROOT, "tests", "go-res"), env });
+  const how = await command.exited;
   if (how !== "ended with code 0") {
-    throw new Error(`go build in tests/${name} ${how}; it printed:\n${compiler.output}`);
+    throw new Error(`go ${args[0]} in tests/go-res ${how}; it printed:\n${command.output}`);
   }
+  return command.output;
+}
+
+/** Builds the service in tests/go-res; the result is the program. */
+export async function buildGoService() {
+  const file = join(TARGET, "go", "go-res");
+  await go("build", "-o", file, ".");
   return file;
 }
 
