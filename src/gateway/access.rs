@@ -257,7 +257,7 @@ fn readable(verdict: &Verdict) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use crate::gateway::{BrokerLimits, BrokerOp, ClientKey, Gateway, Options, Outbox, Time};
-    use std::net::SocketAddr;
+    use core::net::SocketAddr;
 
     #[test]
     fn events_are_subscribed_before_access_is_asked() {

@@ -41,6 +41,7 @@ pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Sp
 use crate::res::json;
 use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
+use core::net::SocketAddr;
 use delay::DelayQueue;
 use deprecated::Deprecated;
 use encode::Bundle;
@@ -50,7 +51,6 @@ use replies::Replies;
 use requests::{Job, Pending, PendingKey};
 use session::{Client, Sid};
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use subscription::{SubKey, Subs};
 use throttle::{ResetThrottle, TreeThrottle};
 use work::Work;

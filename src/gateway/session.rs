@@ -13,8 +13,8 @@ use crate::res::meta::Fields;
 use crate::res::rid::{self, Rid};
 use crate::res::version::{Dialect, PROTOCOL, Version};
 use crate::res::{Error, json};
+use core::net::SocketAddr;
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of parameters that may

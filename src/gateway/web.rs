@@ -12,8 +12,8 @@ use crate::res::meta::Fields;
 use crate::res::rid::{Rid, is_token};
 use crate::res::service::{self, CallResult};
 use crate::res::{Error, json};
+use core::net::SocketAddr;
 use log::error;
-use std::net::SocketAddr;
 
 /// What is kept of a web request.
 #[derive(Default)]
