@@ -123,7 +123,11 @@ fn one_message(payload: &[u8]) {
         (NeedsMoreInput, Err(violation)) if made > LIMIT => {
             assert_eq!(violation, Violation::TooBig);
         }
-        (HasMoreOutput, end) => assert_eq!(end, Err(Violation::TooBig)),
+        // What is too long may be wrong further on, and which is seen first is open.
+        (HasMoreOutput, end) => assert!(matches!(
+            end,
+            Err(Violation::TooBig | Violation::Compression)
+        )),
         _ => {}
     }
 }
