@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Replica, closeClients, newClient, nextEvent } from "../support/client.mjs";
 import { Link } from "../support/link.mjs";
-import { brokers, startBroker, startExample, startGateway, stopAll } from "../support/programs.mjs";
+import {
+  brokers,
+  startBroker,
+  startExample,
+  startGateway,
+  stopAll,
+  within,
+} from "../support/programs.mjs";
 
 const FIRST_BOOKS = ["Animal Farm", "Brave New World", "Coraline"];
 
@@ -130,6 +137,39 @@ for (const { name, file } of brokers()) {
       book.off("change", listener);
       assert.deepEqual([...replaced, book.author], ["Neil Gaiman", ...authors]);
       await book.set({ author: "Neil Gaiman" });
+    });
+
+    it("unsubscribes a while after the last listener left, unless one came back", async () => {
+      const sent = [];
+      let check = () => {};
+      const client = newClient(gateway.url, {}, (method) => {
+        sent.push(method);
+        check();
+      });
+      const [kept, left] = await Promise.all([1, 3].map((id) => client.get(`library.book.${id}`)));
+      const listener = () => {};
+      [kept, left].forEach((book) => book.on("change", listener));
+      [kept, left].forEach((book) => book.off("change", listener));
+      kept.on("change", listener);
+      // Both were to be unsubscribed at one time: when one is, the other would have been.
+      const unsubscribed = new Promise((resolve) => {
+        check = () => sent.includes("unsubscribe.library.book.3") && resolve();
+        check();
+      });
+      await within(unsubscribed, () => `sent only ${sent}`);
+      assert.ok(!sent.includes("unsubscribe.library.book.1"));
+      const change = nextEvent(kept, "change");
+      await writer.call("library.book.3", "set", { author: "N. Gaiman" });
+      await writer.call("library.book.1", "set", { author: "E. Blair" });
+      await change;
+      assert.equal(kept.author, "E. Blair");
+      // The event of the other one, sent before, did not come; a new get shows it.
+      assert.equal(left.author, "Neil Gaiman");
+      assert.equal((await client.get("library.book.3")).author, "N. Gaiman");
+      assert.equal(sent.filter((method) => method === "subscribe.library.book.3").length, 2);
+      await writer.call("library.book.1", "set", { author: "George Orwell" });
+      await writer.call("library.book.3", "set", { author: "Neil Gaiman" });
+      client.disconnect();
     });
 
     it("catches up after the connection was cut", async () => {

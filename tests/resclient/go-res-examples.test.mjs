@@ -145,7 +145,8 @@ describe("go-res example 02-edit-text", { skip }, () => {
 
   it("shows an edit to everybody", async () => {
     await shows("Hello, Go World!");
-    for (const [index, message] of ["Ebb", "", 'ü <b> & " \\ \u2028 \u{1F30A}', "x".repeat(50_000)].entries()) {
+    const messages = ["Ebb", "", 'ü <b> & " \\ \u2028 \u{1F30A}', "x".repeat(50_000)];
+    for (const [index, message] of messages.entries()) {
       const seat = texts[index % texts.length];
       const [seen] = await Promise.all([shows(message), seat.set({ message })]);
       assert.equal(seen.length, texts.length);
