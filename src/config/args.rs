@@ -207,7 +207,11 @@ fn shown(argument: &OsStr) -> String {
 }
 
 fn unexpected(argument: &OsStr, switch: Option<&'static str>) -> Error {
-    let argument = shown(argument);
+    let mut argument = shown(argument);
+    // It may be a URL without its flag, whose password nobody shall read in a log.
+    if let Some(at) = argument.rfind('@') {
+        argument.replace_range(..at, "...");
+    }
     Error::UnexpectedArgument {
         switch: switch.filter(|_| truth(&argument).is_some()),
         argument,
@@ -245,15 +249,20 @@ fn not_a_switch(place: Place, value: &OsStr) -> Error {
     }
 }
 
+/// The error of a value that is no text. It is not shown: it may be a URL with a password.
+pub(super) fn not_text(place: Place) -> Error {
+    Error::Invalid {
+        place,
+        reason: "the value is not valid UTF-8; use UTF-8 characters only".to_owned(),
+    }
+}
+
 /// The value of an option from all its occurrences, of which there is at least one.
 fn value(spec: &'static Spec, given: Vec<OsString>) -> Result<Value, Error> {
     let place = || Place::Flag(spec.flag);
     let mut texts = Vec::with_capacity(given.len());
     for text in given {
-        texts.push(text.into_string().map_err(|text| Error::Invalid {
-            place: place(),
-            reason: format!("{text:?} is not valid UTF-8; use UTF-8 characters only"),
-        })?);
+        texts.push(text.into_string().map_err(|_| not_text(place()))?);
     }
     typed(spec, texts, place)
 }
@@ -483,6 +492,10 @@ mod tests {
             ),
             (&["run"], "unexpected argument run; see tidegate --help"),
             (&["-"], "unexpected argument -; see tidegate --help"),
+            (
+                &["nats://u:p@ss@h:1"],
+                "unexpected argument ...@h:1; see tidegate --help",
+            ),
             (&[""], "unexpected argument ; see tidegate --help"),
             (&["--", "-D"], "unexpected argument -D; see tidegate --help"),
             (
@@ -550,7 +563,7 @@ mod tests {
         let error = parse(vec!["-n".into(), OsString::from_vec(b"\xff".to_vec())]);
         assert_eq!(
             error.expect_err("not text").to_string(),
-            "--nats: \"\\xFF\" is not valid UTF-8; use UTF-8 characters only"
+            "--nats: the value is not valid UTF-8; use UTF-8 characters only"
         );
     }
 

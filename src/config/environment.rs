@@ -63,10 +63,7 @@ pub(super) fn parse(
             continue;
         };
         let place = || Place::Variable(spec.key.variable());
-        let text = value.into_string().map_err(|text| Error::Invalid {
-            place: place(),
-            reason: format!("{text:?} is not valid UTF-8; use UTF-8 characters only"),
-        })?;
+        let text = value.into_string().map_err(|_| args::not_text(place()))?;
         if spec.key == Setting::Port && text.contains("://") {
             environment.warnings.push(format!(
                 "{}: {text:?} is an address that Kubernetes sets, not a port; it is passed over",
@@ -218,7 +215,7 @@ mod tests {
         let error = parse([("TIDEGATE_NATS".into(), bytes)]).expect_err("not text");
         assert_eq!(
             error.to_string(),
-            "TIDEGATE_NATS: \"\\xFF\" is not valid UTF-8; use UTF-8 characters only"
+            "TIDEGATE_NATS: the value is not valid UTF-8; use UTF-8 characters only"
         );
     }
 }
