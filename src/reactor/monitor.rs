@@ -187,7 +187,8 @@ impl Connection {
     /// Writes, reads once, answers at most one request. `false` when it has ended.
     fn serve(&mut self, now: Time, page: &dyn Fn(&Page) -> (u16, String)) -> io::Result<bool> {
         self.write(now)?;
-        if self.output.is_empty() && !self.is_last && self.readable {
+        // What was read is answered first, or pipelined requests would pile up.
+        if self.output.is_empty() && !self.is_last && self.readable && !self.unparsed {
             self.read()?;
         }
         if self.output.is_empty() && !self.is_last {
