@@ -2,8 +2,8 @@
 //!
 //! One `Reactor` owns the listener, the clients' sockets, the NATS socket, the timers
 //! and the signals. A turn of its loop is, in this order: poll, accept, read from NATS,
-//! serve clients, timers, write to NATS, write to clients, free the connections that
-//! ended. Each step has a budget; what is left over makes the next poll return at once.
+//! serve clients, go on with TLS handshakes, timers, write to NATS, write to clients, free
+//! the connections that ended, serve operators. Each step has a budget; what is left over makes the next poll return at once.
 //!
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
@@ -117,10 +117,10 @@ struct Reactor {
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
-    /// Messages taken from NATS in one turn.
-    broker_messages: u32,
     /// The same for ciphertext.
     wire: Vec<u8>,
+    /// Messages taken from NATS in one turn, at most.
+    broker_messages: u32,
     /// How TLS is spoken with new clients; `None` without TLS.
     tls: Option<ServerTls>,
 }
@@ -223,8 +223,8 @@ impl Reactor {
             }),
             outbox: Outbox::default(),
             buffer: vec![0; READ_MAX],
-            broker_messages: config.buffer_size,
             wire: Vec::new(),
+            broker_messages: config.buffer_size,
             tls,
         };
         let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
@@ -441,7 +441,7 @@ impl Reactor {
             }
             // It still takes what it was sent: it may have the time again.
             Kind::Idle | Kind::Close
-                if progress.is_some_and(|time| now.0 - time.0 < kind.duration()) =>
+                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < kind.duration()) =>
             {
                 self.clients.arm(key, kind, now);
             }
@@ -594,6 +594,8 @@ fn deliver(
                 return site.unavailable(clients, key, &work, now);
             }
             match work.upgrade.take() {
+                // Half a WebSocket is none, and no event would tell of its end again.
+                Some(Ok(_)) if connection.ended => clients.kill(key),
                 Some(Ok(Upgrade { proof, agreement })) => {
                     site.upgrade(clients, key, &proof, agreement, &fields, now);
                     clients.wake(key);

@@ -150,6 +150,26 @@ fn a_half_closed_client_still_gets_its_answer() {
     }
 }
 
+/// The word that nothing follows can come in one read with an upgrade request, which then
+/// waits for a service: nothing tells of the end again.
+#[test]
+fn a_half_closed_client_does_not_become_a_websocket() {
+    let site = Site::start_with(&["--wsheadauth", "half.login"]);
+    let svc = site.stack.service("half");
+    let mut stream = connect(&site.stack.gateway, &site.config()).expect("a connection");
+    let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n";
+    // Both leave in one segment.
+    let mut writer = stream.conn.writer();
+    writer.write_all(upgrade).expect("room for it");
+    stream.conn.send_close_notify();
+    stream.flush().expect("a live stream");
+    svc.expect("auth.half.login").result("null");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("a proper end");
+    assert_eq!(String::from_utf8_lossy(&rest), "");
+}
+
 /// The end of a WebSocket client, by the word of TLS or without it, is noticed at once.
 #[test]
 fn the_end_of_a_client_is_noticed() {
