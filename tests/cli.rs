@@ -250,6 +250,20 @@ fn a_missing_file_is_created() {
 }
 
 #[test]
+fn a_created_file_keeps_a_password_to_its_owner() {
+    let path = directory("secret").join("new.json");
+    let text = path.to_str().expect("text");
+    tidegate(&["-c", text, "-n", &NO_BROKER.replace("://", "://u:hush@")]);
+    let mode = fs::metadata(&path).expect("the file").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "{mode:o}");
+    assert!(
+        fs::read_to_string(&path)
+            .expect("the file")
+            .contains("hush")
+    );
+}
+
+#[test]
 fn an_existing_file_is_left_alone() {
     let text = format!("{{\"natsUrl\":\"{NO_BROKER}\"}}");
     let path = file("existing", &text);

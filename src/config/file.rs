@@ -177,16 +177,20 @@ fn kind_of(json: &Json) -> &'static str {
     }
 }
 
-/// Creates the file with every option as `settings` has it.
+/// Creates the file with every option as `settings` has it. With credentials in the URL of
+/// NATS only its owner may read it.
 ///
 /// # Errors
 /// What the system says, also when the file has come to be in the meantime: it is never
 /// overwritten.
 pub(super) fn create(path: &Path, settings: &Settings) -> io::Result<()> {
+    let has_secret = settings
+        .text(Setting::NatsUrl)
+        .is_some_and(|url| url.contains('@'));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o664)
+        .mode(if has_secret { 0o600 } else { 0o664 })
         .open(path)?;
     file.write_all(text(settings).as_bytes())
 }
