@@ -175,7 +175,7 @@ impl Gateway {
         }
         refresh.held_size += payload.len();
         if refresh.held.len() >= MAX_HELD || refresh.held_size > MAX_HELD_SIZE {
-            // Only a good answer can mend it now; until then nothing is applied.
+            // Some of them are lost: only a good answer can mend it now.
             refresh.held.clear();
             refresh.held_size = usize::MAX / 2;
         } else {
