@@ -43,6 +43,22 @@ fn a_model_is_mended_with_one_change() {
 }
 
 #[test]
+fn a_resource_is_fetched_once_whichever_patterns_match_it() {
+    let mut h = Heart::new();
+    for rid in ["test.a", "test.b", "other.c", "other.d"] {
+        h.subscribed(1, rid, MODEL);
+    }
+    h.event(
+        "system.reset",
+        r#"{"resources":["other.c","test.*","test.a","no.such","test.>","other.c"]}"#,
+    );
+    for name in ["test.a", "test.b", "other.c"] {
+        h.serve(name, MODEL);
+    }
+    h.expect_no_request();
+}
+
+#[test]
 fn a_collection_is_mended_with_removes_and_then_adds() {
     for (before, after, steps) in [
         (r#"["a","b"]"#, r#"["a","b"]"#, &[][..]),
