@@ -302,10 +302,15 @@ impl Gateway {
         if lag.applied == lag.step {
             return;
         }
-        let content = Rc::make_mut(version);
-        for step in &update.steps[lag.applied..lag.step] {
-            self.versions += 1;
-            content.apply(&step.kind, self.versions);
+        match &update.after {
+            Some(after) if lag.step == update.steps.len() => *version = after.clone(),
+            _ => {
+                let content = Rc::make_mut(version);
+                for step in &update.steps[lag.applied..lag.step] {
+                    self.versions += 1;
+                    content.apply(&step.kind, self.versions);
+                }
+            }
         }
         lag.applied = lag.step;
     }

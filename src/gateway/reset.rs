@@ -218,8 +218,9 @@ impl Gateway {
             return false;
         };
         if !steps.is_empty() {
-            *content = Rc::new(after);
-            self.publish(key, Update::new(steps, 0), Some(before));
+            let after = Rc::new(after);
+            *content = after.clone();
+            self.publish(key, Update::leading_to(after, steps), Some(before));
         }
         true
     }
