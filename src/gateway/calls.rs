@@ -22,6 +22,15 @@ pub struct CallRequest {
     pub params: Option<Box<str>>,
 }
 
+impl CallRequest {
+    /// Bytes that wait with it for access, for [`Client::waiting`].
+    ///
+    /// [`Client::waiting`]: super::session::Client::waiting
+    pub fn waiting(&self) -> usize {
+        self.query.len() + self.params.as_deref().map_or(0, str::len)
+    }
+}
+
 /// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
@@ -65,9 +74,9 @@ impl Gateway {
         };
         self.listen_to_connection(call.client.key);
         let (client, name, kind) = (call.client.key, call.name, call.kind);
+        let waited = call.waiting();
+        self.relieve(client, |client| client.waiting -= waited);
         let (query, params) = (std::mem::take(&mut call.query), call.params.take());
-        let waited = params.as_deref().map_or(0, str::len);
-        self.relieve(client, |client| client.params -= waited);
         let method = call.method.clone();
         let verb = if kind == CallKind::Auth {
             "auth"
@@ -98,8 +107,8 @@ impl Gateway {
     /// Answers a call that was not sent.
     pub(super) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
         if self.present(call.client).is_some() {
-            let waited = call.params.as_deref().map_or(0, str::len);
-            self.relieve(call.client.key, |client| client.params -= waited);
+            let waited = call.waiting();
+            self.relieve(call.client.key, |client| client.waiting -= waited);
             self.reply_error(call.client, call.reply, error);
         }
     }

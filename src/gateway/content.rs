@@ -9,6 +9,9 @@ use hashbrown::HashMap;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+/// Changes of one event up to which a model is changed in place.
+const FEW_CHANGES: usize = 32;
+
 /// One version of a resource.
 ///
 /// What is derived from it is computed at most once per version.
@@ -184,20 +187,12 @@ impl Content {
                         added.extend(self.references.add(value));
                     }
                 }
-                for (name, change) in changes {
-                    let place = model.binary_search_by(|(other, _)| other.cmp(name));
-                    let old = match (place, change) {
-                        (Ok(i), Change::Set(value)) => {
-                            Some(std::mem::replace(&mut model[i].1, value.clone()))
-                        }
-                        (Ok(i), Change::Delete) => Some(model.remove(i).1),
-                        (Err(i), Change::Set(value)) => {
-                            model.insert(i, (name.clone(), value.clone()));
-                            None
-                        }
-                        (Err(_), Change::Delete) => None,
-                    };
-                    removed.extend(old.and_then(|old| self.references.remove(&old)));
+                let references = &mut self.references;
+                let gone = |old: Value| removed.extend(references.remove(&old));
+                if changes.len() > FEW_CHANGES {
+                    merge_changes(model, changes, gone);
+                } else {
+                    insert_changes(model, changes, gone);
                 }
             }
             (StepKind::Add { idx, value }, Data::Collection(values)) if *idx <= values.len() => {
@@ -276,6 +271,50 @@ impl Content {
     }
 }
 
+/// Makes changes one by one, and hands over each value that goes.
+fn insert_changes(
+    model: &mut Vec<(Rc<str>, Value)>,
+    changes: &[(Rc<str>, Change)],
+    mut gone: impl FnMut(Value),
+) {
+    for (name, change) in changes {
+        let place = model.binary_search_by(|(other, _)| other.cmp(name));
+        match (place, change) {
+            (Ok(i), Change::Set(value)) => {
+                gone(std::mem::replace(&mut model[i].1, value.clone()));
+            }
+            (Ok(i), Change::Delete) => gone(model.remove(i).1),
+            (Err(i), Change::Set(value)) => model.insert(i, (name.clone(), value.clone())),
+            (Err(_), Change::Delete) => {}
+        }
+    }
+}
+
+/// The same in one pass over both, which are sorted by name: many insertions into a large
+/// model would cost a move of its properties each.
+fn merge_changes(
+    model: &mut Vec<(Rc<str>, Value)>,
+    changes: &[(Rc<str>, Change)],
+    mut gone: impl FnMut(Value),
+) {
+    let mut merged = Vec::with_capacity(model.len() + changes.len());
+    let mut old = std::mem::take(model).into_iter().peekable();
+    for (name, change) in changes {
+        while let Some(kept) = old.next_if(|(other, _)| other < name) {
+            merged.push(kept);
+        }
+        if let Some((_, value)) = old.next_if(|(other, _)| other == name) {
+            gone(value);
+        }
+        if let Change::Set(value) = change {
+            merged.push((name.clone(), value.clone()));
+        }
+    }
+    merged.extend(old);
+    merged.shrink_to_fit();
+    *model = merged;
+}
+
 /// The properties that differ, with delete actions for those that are gone.
 fn model_changes(old: &[(Rc<str>, Value)], new: &[(Rc<str>, Value)]) -> Vec<(Rc<str>, Change)> {
     let mut changes = Vec::new();
@@ -296,6 +335,7 @@ fn model_changes(old: &[(Rc<str>, Value)], new: &[(Rc<str>, Value)]) -> Vec<(Rc<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::random::Random;
     use crate::res::service;
 
     fn content(result: &str) -> Content {
@@ -325,6 +365,48 @@ mod tests {
         assert_eq!((added.len(), removed.len()), (0, 0));
         assert_eq!(rids(&content.references()), ["x"]);
         assert_eq!(text(&content), r#"{"a":1,"b":{"rid":"x"}}"#);
+    }
+
+    #[test]
+    fn many_changes_have_the_outcome_of_each_in_turn() {
+        let mut random = Random::new([1, 2, 3, 4]);
+        let mut pick = |n: u64| random.next() % n;
+        for _ in 0..200 {
+            let properties: Vec<_> = (0..pick(9))
+                .map(|_| format!(r#""{}":{{"rid":"r{}"}}"#, pick(20), pick(4)))
+                .collect();
+            let whole = content(&format!(r#"{{"model":{{{}}}}}"#, properties.join(",")));
+            let changes: Vec<_> = (0..pick(20))
+                .map(|_| match pick(3) {
+                    0 => format!(r#""{}":{{"action":"delete"}}"#, pick(20)),
+                    1 => format!(r#""{}":{{"rid":"r{}"}}"#, pick(20), pick(4)),
+                    _ => format!(r#""{}":{}"#, pick(20), pick(4)),
+                })
+                .collect();
+            let payload = format!(r#"{{"values":{{{}}}}}"#, changes.join(","));
+            let changes = service::change(&payload).unwrap().changes;
+            let Data::Model(model) = whole.data() else {
+                panic!("a model")
+            };
+            let (mut one_by_one, mut merged) = (model.clone(), model.clone());
+            let (mut gone, mut gone_merged) = (Vec::new(), Vec::new());
+            insert_changes(&mut one_by_one, &changes, |value| gone.push(value));
+            merge_changes(&mut merged, &changes, |value| gone_merged.push(value));
+            assert_eq!((merged, gone_merged), (one_by_one, gone), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_large_model_takes_many_changes() {
+        let mut old = content(r#"{"model":{"b":1,"z":{"rid":"x"}}}"#);
+        let names = (0..1_000).map(|n| format!(r#""p{n:04}":{n}"#));
+        let all = Vec::from_iter(names).join(",");
+        let (added, removed) = change(
+            &mut old,
+            &format!(r#"{{"values":{{"b":{{"rid":"y"}},{all},"z":{{"action":"delete"}}}}}}"#),
+        );
+        assert_eq!((rids(&added), rids(&removed)), (vec!["y"], vec!["x"]));
+        assert_eq!(text(&old), format!(r#"{{"b":{{"rid":"y"}},{all}}}"#));
     }
 
     #[test]

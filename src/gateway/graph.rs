@@ -20,6 +20,8 @@ use std::rc::Rc;
 
 /// Aliases without subscriptions that are kept per resource.
 const MAX_IDLE_ALIASES: usize = 64;
+/// Longest text of such an alias, in bytes: clients choose it.
+const MAX_IDLE_TEXT: usize = 1024;
 
 /// Which holders of a subscription a look at the graph counts, beside direct ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -300,10 +302,15 @@ impl Gateway {
         if lag.applied == lag.step {
             return;
         }
-        let content = Rc::make_mut(version);
-        for step in &update.steps[lag.applied..lag.step] {
-            self.versions += 1;
-            content.apply(&step.kind, self.versions);
+        match &update.after {
+            Some(after) if lag.step == update.steps.len() => *version = after.clone(),
+            _ => {
+                let content = Rc::make_mut(version);
+                for step in &update.steps[lag.applied..lag.step] {
+                    self.versions += 1;
+                    content.apply(&step.kind, self.versions);
+                }
+            }
         }
         lag.applied = lag.step;
     }
@@ -582,8 +589,9 @@ impl Gateway {
             return;
         }
         let aliases = self.cache.resources[resource].aliases.len();
-        let owned = self.cache.aliases[key].owner.is_some();
-        if owned || aliases > MAX_IDLE_ALIASES {
+        let alias = &self.cache.aliases[key];
+        let is_large = alias.text.len() > MAX_IDLE_TEXT;
+        if alias.owner.is_some() || is_large || aliases > MAX_IDLE_ALIASES {
             self.cache.remove_alias(key);
         }
     }

@@ -3,15 +3,13 @@
 use super::Gateway;
 use super::cache::{AliasKey, Held, NameKey, ResourceKey};
 use super::content::Content;
+use super::replies::MAX_SUBJECT;
 use super::requests::{Answer, Subject, Then};
 use super::session::Sid;
 use super::subscription::{State, SubKey};
 use super::work::Work;
 use crate::res::{Error, json, service};
 use std::rc::Rc;
-
-/// Longest subject of an event subscription, in bytes, without its last token.
-const MAX_EVENT_SUBJECT: usize = 4094;
 
 impl Gateway {
     /// A subscription needs content: from the cache, from a request that is open, or from
@@ -73,13 +71,14 @@ impl Gateway {
         }
     }
 
-    /// Subscribes to a name's events. `false` when its subject is too long.
+    /// Subscribes to a name's events. `false` when the name is too long to be asked for:
+    /// the subject of the events could be longer than the broker takes.
     pub(super) fn listen_to_events(&mut self, key: NameKey) -> bool {
         let name = &mut self.cache.names[key];
         if name.subscribed {
             return true;
         }
-        if "event.".len() + name.text.len() > MAX_EVENT_SUBJECT {
+        if "get.".len() + name.text.len() > MAX_SUBJECT {
             return false;
         }
         name.subscribed = true;

@@ -87,6 +87,7 @@ impl Gateway {
         });
         if let Some(client) = self.client_mut(client) {
             client.waiters.push(waiter);
+            client.waiting += rid.len();
         }
         // The get request goes out beside the access request, whatever comes of that.
         self.visit(waiter, vec![root]);
@@ -284,12 +285,15 @@ impl Gateway {
         let Some(waiter) = self.waiters.remove(key) else {
             return;
         };
-        if let Some(client) = self.client_mut(waiter.client) {
-            client.waiters.retain(|other| *other != key);
-        }
         let Cause::Request { root, .. } = waiter.cause else {
             return;
         };
+        let sub = self.subs.arena.get(root);
+        let waited = sub.map_or(0, |sub| self.cache.aliases[sub.alias].text.len());
+        self.relieve(waiter.client, |client| {
+            client.waiters.retain(|other| *other != key);
+            client.waiting -= waited;
+        });
         let Some(sub) = self.subs.arena.get_mut(root) else {
             return;
         };

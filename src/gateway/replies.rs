@@ -17,7 +17,7 @@ const MAX_ARGUMENTS: usize = 4096;
 /// It leaves room for the event subscription of every name that can be asked for: from
 /// `get.<name>` to `event.<name>.*` it is four bytes, and a subscription ID has at most
 /// twenty digits.
-const MAX_SUBJECT: usize = 4067;
+pub const MAX_SUBJECT: usize = 4067;
 
 /// `_INBOX.`, eight characters of the process, and a dot.
 const INBOX: usize = 16;

@@ -71,25 +71,23 @@ impl Gateway {
         self.end_reset();
     }
 
+    /// The names that any of the patterns matches, each once. Those without wildcards are
+    /// looked up: an event may have as many of them as there are names.
     fn matching_names(&self, patterns: &[Pattern]) -> Vec<NameKey> {
-        if let Some(exact) = patterns
-            .iter()
-            .map(Pattern::exact)
-            .collect::<Option<Vec<_>>>()
-        {
-            let mut names: Vec<NameKey> = exact
-                .into_iter()
-                .filter_map(|name| self.cache.name(name))
-                .collect();
-            names.sort();
-            names.dedup();
-            return names;
+        let exact = patterns.iter().filter_map(Pattern::exact);
+        let mut names: Vec<NameKey> = exact.filter_map(|name| self.cache.name(name)).collect();
+        let wild = patterns.iter().filter(|pattern| pattern.exact().is_none());
+        let wild: Vec<&Pattern> = wild.collect();
+        if !wild.is_empty() {
+            let matching = self.cache.names.iter();
+            let matching = matching
+                .filter(|(_, name)| wild.iter().any(|pattern| pattern.matches(&name.text)))
+                .map(|(key, _)| key);
+            names.extend(matching);
         }
-        let names = self.cache.names.iter();
+        names.sort();
+        names.dedup();
         names
-            .filter(|(_, name)| patterns.iter().any(|pattern| pattern.matches(&name.text)))
-            .map(|(key, _)| key)
-            .collect()
     }
 
     /// Puts all resources of a name in doubt.
@@ -175,7 +173,7 @@ impl Gateway {
         }
         refresh.held_size += payload.len();
         if refresh.held.len() >= MAX_HELD || refresh.held_size > MAX_HELD_SIZE {
-            // Only a good answer can mend it now; until then nothing is applied.
+            // Some of them are lost: only a good answer can mend it now.
             refresh.held.clear();
             refresh.held_size = usize::MAX / 2;
         } else {
@@ -220,8 +218,9 @@ impl Gateway {
             return false;
         };
         if !steps.is_empty() {
-            *content = Rc::new(after);
-            self.publish(key, Update::new(steps, 0), Some(before));
+            let after = Rc::new(after);
+            *content = after.clone();
+            self.publish(key, Update::leading_to(after, steps), Some(before));
         }
         true
     }

@@ -17,10 +17,10 @@ use core::net::SocketAddr;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// Requests of one client that may be open at once, and the bytes of parameters that may
-/// wait for access. Beyond them the client is not read.
+/// Requests of one client that may be open at once, and the bytes of resource IDs and
+/// parameters that may wait with them. Beyond them the client is not read.
 const MAX_IN_FLIGHT: u16 = 256;
-const MAX_PARAMS: usize = 4 << 20;
+const MAX_WAITING: usize = 4 << 20;
 
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
@@ -40,8 +40,9 @@ pub struct Client {
     pub dialect: Dialect,
     pub transport: Transport,
     pub in_flight: u16,
-    /// Bytes of parameters that wait for access.
-    pub params: usize,
+    /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
+    /// calls that wait for access.
+    pub waiting: usize,
     /// The first of its subscriptions.
     pub first: Option<SubKey>,
     /// Its requests that wait for resources.
@@ -62,7 +63,7 @@ impl Client {
     }
 
     fn takes_requests(&self) -> bool {
-        self.in_flight < MAX_IN_FLIGHT && self.params < MAX_PARAMS
+        self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 }
 
@@ -201,7 +202,7 @@ impl Gateway {
             },
             transport,
             in_flight: 0,
-            params: 0,
+            waiting: 0,
             first: None,
             waiters: Vec::new(),
             head,
@@ -358,7 +359,7 @@ impl Gateway {
             params: params.map(Into::into),
         };
         if let Some(client) = self.client_mut(key) {
-            client.params += params.map_or(0, str::len);
+            client.waiting += call.waiting();
         }
         // The call itself uses the name until a request of its does.
         self.hold_name(name);

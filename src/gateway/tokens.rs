@@ -8,6 +8,7 @@ use super::subscription::AccessState;
 use super::work::Work;
 use crate::res::rid::is_subject;
 use crate::res::service;
+use hashbrown::HashSet;
 use log::{debug, warn};
 use std::rc::Rc;
 
@@ -67,12 +68,11 @@ impl Gateway {
             return debug!("system.tokenReset is ignored: no token IDs or no valid subject");
         }
         let subject: Rc<str> = event.subject.into();
+        let tids: HashSet<&str, foldhash::fast::RandomState> =
+            event.tids.iter().map(|tid| &**tid).collect();
         for (key, client) in self.clients.iter_mut().enumerate() {
             let Some(client) = client else { continue };
-            let matches = client
-                .tid
-                .as_deref()
-                .is_some_and(|tid| event.tids.iter().any(|t| t == tid));
+            let matches = client.tid.as_deref().is_some_and(|tid| tids.contains(tid));
             if !matches || client.is_http() {
                 continue;
             }

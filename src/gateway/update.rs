@@ -1,5 +1,6 @@
 //! Updates: what one input does to a resource, as the events that clients are sent.
 
+use super::content::Content;
 use super::outbox::Message;
 use crate::res::Value;
 use crate::res::value::Change;
@@ -12,6 +13,8 @@ pub struct Update {
     pub steps: Vec<Step>,
     /// Roughly the memory that a waiting update costs, in bytes.
     pub size: usize,
+    /// The content that it leads to, where applying its many steps would cost more.
+    pub after: Option<Rc<Content>>,
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, Rc<Message>)>>,
 }
@@ -51,9 +54,19 @@ pub struct TextKey {
 
 impl Update {
     pub fn new(steps: Vec<Step>, size: usize) -> Rc<Self> {
+        Self::make(steps, size, None)
+    }
+
+    /// An update that puts new content in place.
+    pub fn leading_to(after: Rc<Content>, steps: Vec<Step>) -> Rc<Self> {
+        Self::make(steps, 0, Some(after))
+    }
+
+    fn make(steps: Vec<Step>, size: usize, after: Option<Rc<Content>>) -> Rc<Self> {
         Rc::new(Self {
             steps,
             size,
+            after,
             texts: RefCell::new(Vec::new()),
         })
     }

@@ -318,6 +318,38 @@ fn a_client_with_256_open_requests_is_not_read_until_one_is_answered() {
 }
 
 #[test]
+fn a_client_with_4_mib_of_open_queries_is_not_read_until_less_wait() {
+    let query = "q".repeat(1 << 20);
+    for (kind, tail) in [("subscribe", ""), ("get", ""), ("call", ".set")] {
+        let mut h = Heart::with_max_payload(2 << 20);
+        for id in 0..4 {
+            assert!(h.client(1).takes_requests(), "{kind} {id}");
+            let method = format!("{kind}.test.n{id}?{query}{tail}");
+            h.client(1).request(id, &method);
+        }
+        assert!(!h.client(1).takes_requests(), "{kind}");
+        h.deny("test.n0");
+        assert!(h.client(1).takes_requests(), "{kind}");
+        assert_eq!(h.client(1).resumed(), 1, "{kind}");
+        for id in 1..4 {
+            h.deny(&format!("test.n{id}"));
+        }
+        assert_eq!(h.client(1).messages().len(), 4, "{kind}");
+        assert_eq!(h.client(1).resumed(), 1, "{kind}");
+        h.discard();
+        // All of it is counted off again, so as much may wait once more.
+        for id in 4..8 {
+            assert!(h.client(1).takes_requests(), "{kind} {id}");
+            let method = format!("{kind}.test.n{id}?{query}{tail}");
+            h.client(1).request(id, &method);
+        }
+        assert!(!h.client(1).takes_requests(), "{kind}");
+        h.close(1);
+        h.discard();
+    }
+}
+
+#[test]
 fn names_and_values_are_sent_as_services_write_them() {
     let mut h = Heart::new();
     h.subscribed(

@@ -553,7 +553,7 @@ fn issue_158_only_text_that_begins_with_a_letter_is_a_pre_response() {
 #[test]
 fn issue_185_no_client_can_make_a_control_line_too_long() {
     let mut h = Heart::new();
-    for length in [4_061, 4_062, 5_000, 100_000] {
+    for length in [4_061, 4_062, 4_063, 4_064, 4_088, 5_000, 100_000] {
         let rid = "x".repeat(length);
         h.client(1)
             .subscribe(1, &rid)
@@ -561,6 +561,10 @@ fn issue_185_no_client_can_make_a_control_line_too_long() {
             .receives_nothing();
         for subject in h.subjects() {
             assert!(subject.len() <= 4_067);
+        }
+        for subject in h.event_subscriptions() {
+            // A number of up to twenty digits follows it on its line.
+            assert!(subject.len() + 1 + 20 <= 4_096, "{length}");
         }
         for method in ["call", "auth"] {
             let request = format!("{method}.{rid}.{}", "m".repeat(10));

@@ -482,6 +482,21 @@ fn a_reset_while_a_resource_loads_counts_although_its_users_are_gone() {
 }
 
 #[test]
+fn long_query_strings_are_not_kept_when_idle() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", MODEL);
+    let before = h.stats().aliases;
+    for (length, kept) in [(500_000, 0), (1_100, 0), (1_000, 1)] {
+        h.client(2)
+            .get(1, &format!("test.model?{}", "q".repeat(length)));
+        h.grant("test.model");
+        h.serve("test.model", MODEL);
+        h.client(2).message();
+        assert_eq!(h.stats().aliases, before + kept, "{length}");
+    }
+}
+
+#[test]
 fn idle_query_strings_are_not_kept_without_bound() {
     let mut h = Heart::new();
     h.subscribed(1, "test.model", MODEL);

@@ -43,6 +43,52 @@ fn a_model_is_mended_with_one_change() {
 }
 
 #[test]
+fn a_resource_is_fetched_once_whichever_patterns_match_it() {
+    let mut h = Heart::new();
+    for rid in ["test.a", "test.b", "other.c", "other.d"] {
+        h.subscribed(1, rid, MODEL);
+    }
+    h.event(
+        "system.reset",
+        r#"{"resources":["other.c","test.*","test.a","no.such","test.>","other.c"]}"#,
+    );
+    for name in ["test.a", "test.b", "other.c"] {
+        h.serve(name, MODEL);
+    }
+    h.expect_no_request();
+}
+
+#[test]
+fn what_comes_behind_a_reset_that_waits_for_references_meets_its_outcome() {
+    let mut h = Heart::new();
+    h.subscribed_tree(
+        1,
+        &[
+            ("test.list", r#"{"collection":[{"rid":"test.a"},1,2]}"#),
+            ("test.a", MODEL),
+        ],
+    );
+    h.event("system.reset", r#"{"resources":["test.list"]}"#);
+    h.serve("test.list", r#"{"collection":[2,{"rid":"test.b"},1]}"#);
+    h.event(
+        "event.test.list.add",
+        r#"{"idx":3,"value":{"rid":"test.c"}}"#,
+    );
+    h.serve("test.b", MODEL);
+    assert_eq!(h.client(1).messages().len(), 4);
+    // The list stands at the reset's outcome: it holds one child and waits for another.
+    let get = h.expect_request("get.test.c");
+    assert_eq!(h.stats().subscriptions, 3);
+    h.change("test.a", r#"{"a":9}"#);
+    h.client(1).receives_nothing();
+    h.change("test.b", r#"{"a":9}"#);
+    h.client(1).receives(&changed("test.b", r#"{"a":9}"#));
+    h.unsubscribed(1, "test.list");
+    assert_eq!(h.stats().subscriptions, 0);
+    h.respond(&get, &format!(r#"{{"result":{MODEL}}}"#));
+}
+
+#[test]
 fn a_collection_is_mended_with_removes_and_then_adds() {
     for (before, after, steps) in [
         (r#"["a","b"]"#, r#"["a","b"]"#, &[][..]),
