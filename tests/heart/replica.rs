@@ -105,7 +105,8 @@ impl Replica {
                     // access or loading it again may have failed, which look the same.
                     let holds = self.held.get(&rid).is_some_and(|held| !held.failed);
                     let denied = error.is_some_and(|e| e["code"] == "system.accessDenied");
-                    if !denied && !(error.is_some() && holds) {
+                    let refused = denied || (error.is_some() && holds);
+                    if !refused {
                         self.subscribed(&rid, result);
                     }
                 }
