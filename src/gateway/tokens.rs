@@ -51,8 +51,9 @@ impl Gateway {
             next = sub.next;
             if had_token && (sub.direct > 0 || sub.open > 0) {
                 self.work.push_back(Work::Reaccess(sub_key));
-            } else if matches!(sub.access, AccessState::Known(_)) {
-                // Asked again when it is next needed.
+            } else {
+                // Asked again when it is next needed. An answer that is still open was
+                // asked with the token before, and is for those only who wait for it.
                 sub.access = AccessState::Unknown;
             }
         }

@@ -501,3 +501,38 @@ fn token_reset_lets_services_renew_the_tokens_that_it_lists() {
         assert_eq!(h.client(number).messages().len(), 1);
     }
 }
+
+/// Whatever is asked after a token event is decided by the access that the new token has.
+#[test]
+fn an_open_access_request_is_not_joined_after_a_token_event() {
+    for tokens in [&["1"][..], &["1", "2"]] {
+        let mut h = Heart::new();
+        h.subscribed_tree(
+            1,
+            &[
+                ("test.list", r#"{"collection":[{"rid":"test.child"}]}"#),
+                ("test.child", r#"{"model":{}}"#),
+            ],
+        );
+        h.client(1).call(2, "test.child.set");
+        let old = h.expect_request("access.test.child");
+        assert!(old.payload.contains(r#""token":null"#), "{}", old.payload);
+        for token in tokens {
+            h.token(1, &format!(r#"{{"token":{token}}}"#));
+        }
+        if tokens.len() > 1 {
+            h.grant("test.list");
+        }
+        h.client(1).subscribe(3, "test.child");
+        let new = h.expect_request("access.test.child");
+        let token = format!(r#""token":{}"#, tokens[tokens.len() - 1]);
+        assert!(new.payload.contains(&token), "{}", new.payload);
+        h.respond(&old, r#"{"result":{"get":true}}"#);
+        h.client(1)
+            .receives(&error(2, "system.accessDenied", "Access denied"))
+            .receives_nothing();
+        h.respond(&new, r#"{"result":{"get":false}}"#);
+        h.client(1)
+            .receives(&error(3, "system.accessDenied", "Access denied"));
+    }
+}

@@ -100,7 +100,13 @@ impl Replica {
             Asked::Call => {
                 if let Some(rid) = result.get("rid") {
                     let rid = rid.as_str().expect("a text").to_owned();
-                    if result["errors"][&rid]["code"] != "system.accessDenied" {
+                    let error = result["errors"].get(&rid);
+                    // One of what the client holds, if only deleted, makes no subscription:
+                    // access or loading it again may have failed, which look the same.
+                    let holds = self.held.get(&rid).is_some_and(|held| !held.failed);
+                    let denied = error.is_some_and(|e| e["code"] == "system.accessDenied");
+                    let refused = denied || (error.is_some() && holds);
+                    if !refused {
                         self.subscribed(&rid, result);
                     }
                 }
