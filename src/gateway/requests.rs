@@ -19,6 +19,10 @@ pub type PendingKey = Key<Pending>;
 /// Requests caused by resets, token changes and the like that are open at once.
 const MAX_BACKGROUND: usize = 1024;
 
+/// Longest time-out that a pre-response can set, in milliseconds: a day. No request is to
+/// be kept for good.
+const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
+
 /// A client as it was when something was asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientRef {
@@ -186,7 +190,7 @@ impl Gateway {
         match service::pre_response(message.payload) {
             Some(Some(timeout)) => {
                 self.stop_timer(key);
-                let due = Time(self.now.0.saturating_add(timeout));
+                let due = Time(self.now.0.saturating_add(timeout.min(MAX_TIMEOUT)));
                 self.set_timers.insert((due, key));
                 self.pending[key].timer = Timer::Set(due);
             }

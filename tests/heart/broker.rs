@@ -111,6 +111,7 @@ fn a_pre_response_sets_the_time_out_from_its_arrival() {
         ("timeout:\"500\"", 1_000, 500),
         ("hello:\"x y\" timeout:\"7000\"", 100, 7_000),
         ("timeout:\"0\"", 100, 0),
+        ("timeout:\"18446744073709551615\"", 100, 86_400_000),
     ] {
         let mut h = Heart::new();
         h.client(1).request(1, "auth.test.login");
