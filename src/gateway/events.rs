@@ -391,24 +391,18 @@ impl Gateway {
         };
         let plain = there.dialect.is_plain();
         let step = &update.steps[at];
-        let bundle = if set.is_empty() {
-            Rc::new([])
-        } else {
-            self.bundle(set, plain)
-        };
-        let text = &self.cache.aliases[alias].text;
-        let encode = || super::encode::event(text, &step.kind, plain, &bundle);
         let message = if set.is_empty() {
-            update.text(
-                TextKey {
-                    alias: alias.index(),
-                    step: at as u32,
-                    plain,
-                },
-                encode,
-            )
+            let text = &self.cache.aliases[alias].text;
+            let key = TextKey {
+                alias: alias.index(),
+                step: at as u32,
+                plain,
+            };
+            update.text(key, || super::encode::event(text, &step.kind, plain, &[]))
         } else {
-            encode()
+            let bundle = self.bundle(set, plain);
+            let text = &self.cache.aliases[alias].text;
+            super::encode::event(text, &step.kind, plain, &bundle)
         };
         self.counters.events_out += 1;
         self.out.send(client, message);

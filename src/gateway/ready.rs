@@ -96,7 +96,7 @@ impl Gateway {
 
     /// The first event of a subscription's queue needs these children.
     ///
-    /// Returns whether all below them is loaded; if so, nothing waits.
+    /// Returns what waits for them; `None` if all below them is loaded already.
     pub(super) fn await_children(&mut self, sub: SubKey, children: &[SubKey]) -> Option<WaiterKey> {
         let client = self.subs.arena[sub].client;
         let waiter = self.waiters.insert(Waiter {
