@@ -1,0 +1,132 @@
+//! One client's connection: its socket, what could not be written, what is not complete.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::{Speaks, UPGRADE};
+use crate::wire::{TEXT, frame_header};
+
+/// Masks of clients need only be unpredictable to proxies, of which there are none.
+const MASK: [u8; 4] = [0x5a, 0xc3, 0x1e, 0x97];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Unmade,
+    /// Until the handshake is answered.
+    Upgrading,
+    Open,
+    Ended,
+}
+
+pub struct Client {
+    speaks: Speaks,
+    gateway: SocketAddr,
+    socket: Option<TcpStream>,
+    pub phase: Phase,
+    /// What the socket did not take yet.
+    unsent: Vec<u8>,
+    /// What came and is not a whole frame or answer yet.
+    pub stash: Vec<u8>,
+    is_made: bool,
+}
+
+impl Client {
+    pub fn new(speaks: Speaks, gateway: SocketAddr) -> Self {
+        Self {
+            speaks,
+            gateway,
+            socket: None,
+            phase: Phase::Unmade,
+            unsent: Vec::new(),
+            stash: Vec::new(),
+            is_made: false,
+        }
+    }
+
+    pub fn speaks(&self) -> Speaks {
+        self.speaks
+    }
+
+    /// Whether the TCP connection stands.
+    pub fn is_made(&self) -> bool {
+        self.is_made
+    }
+
+    pub fn connect(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let mut socket = TcpStream::connect(self.gateway)?;
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.socket = Some(socket);
+        self.phase = match self.speaks {
+            Speaks::WebSocket => {
+                self.unsent.extend_from_slice(UPGRADE.as_bytes());
+                Phase::Upgrading
+            }
+            Speaks::Http => Phase::Open,
+        };
+        Ok(())
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.socket {
+            Some(socket) => socket.read(buffer),
+            None => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Writes what waits, once the socket takes it.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        if !self.is_made {
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            match socket.peer_addr() {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            socket.set_nodelay(true)?;
+            self.is_made = true;
+        }
+        while !self.unsent.is_empty() {
+            match socket.write(&self.unsent) {
+                Ok(len) => drop(self.unsent.drain(..len)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.unsent.is_empty() && self.unsent.capacity() > 0 {
+            self.unsent = Vec::new();
+        }
+        Ok(())
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.unsent.extend_from_slice(bytes);
+        self.flush()
+    }
+
+    /// Sends a masked text frame (RFC 6455, section 5.2).
+    pub fn send_text(&mut self, text: &[u8]) -> io::Result<()> {
+        frame_header(&mut self.unsent, TEXT, text.len(), 0x80);
+        self.unsent.extend_from_slice(&MASK);
+        let masked = text
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, key)| byte ^ key);
+        self.unsent.extend(masked);
+        self.flush()
+    }
+
+    pub fn end(&mut self) -> io::Result<()> {
+        match &self.socket {
+            Some(socket) => socket.shutdown(Shutdown::Write),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pico_args::Arguments;
+
+use crate::fault::Fault;
+use crate::scenarios::Scenario;
+use crate::subject::{Kind, Places};
+
+const HELP: &str = "\
+Measures Tidegate beside another gateway and beside the floor.
+
+  cargo bench --bench gateway -- [options] [part of a row's name]...
+
+  --peer BINARY      a gateway with the same flags to compare with
+  --tidegate BINARY  another build of Tidegate
+  --rounds N         rounds of all subjects (default 5)
+  --seconds S        how long a steady load lasts (default 2)
+  --short            small counts and one round of moments: shows that all works
+  --no-floor         without the floor
+  --no-syscalls      without the further round that counts system calls
+  --no-guard         do not fail when the floor is slower than the goals' machine
+  --write FILE       write the results into this Markdown file, plots beside it
+
+Environment: NATS_SERVER_BIN, a nats-server.";
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Options {
+    pub places: Places,
+    pub rounds: usize,
+    pub time: Duration,
+    pub is_short: bool,
+    pub counts_calls: bool,
+    pub guards: bool,
+    pub write: Option<PathBuf>,
+    has_floor: bool,
+    filters: Vec<String>,
+}
+
+impl Options {
+    /// Reads the command line; `None` if it only asks for help.
+    pub fn parse(mut args: Arguments) -> Result<Option<Self>, Fault> {
+        let wrong = |error: pico_args::Error| Fault::Surprise(format!("{error}; try --help"));
+        if args.contains(["-h", "--help"]) {
+            println!("{HELP}");
+            return Ok(None);
+        }
+        // `cargo bench` adds it.
+        let _ = args.contains("--bench");
+        let is_short = args.contains("--short");
+        let peer = args.opt_value_from_str("--peer").map_err(wrong)?;
+        let tidegate = args.opt_value_from_str("--tidegate").map_err(wrong)?;
+        let rounds: Option<usize> = args.opt_value_from_str("--rounds").map_err(wrong)?;
+        let seconds: Option<f64> = args.opt_value_from_str("--seconds").map_err(wrong)?;
+        let write: Option<PathBuf> = args.opt_value_from_str("--write").map_err(wrong)?;
+        let seconds = seconds.unwrap_or(if is_short { 0.1 } else { 2.0 });
+        let time = Duration::try_from_secs_f64(seconds)
+            .map_err(|error| Fault::Surprise(format!("--seconds: {error}")))?;
+        let mut options = Self {
+            places: Places {
+                tidegate: tidegate.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into()),
+                peer: peer.map(absolute).transpose()?,
+                folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
+            },
+            rounds: rounds.unwrap_or(if is_short { 1 } else { 5 }).max(1),
+            time,
+            is_short,
+            counts_calls: !args.contains("--no-syscalls") && !is_short,
+            guards: !args.contains("--no-guard") && !is_short,
+            write,
+            has_floor: !args.contains("--no-floor"),
+            filters: Vec::new(),
+        };
+        for rest in args.finish() {
+            let rest = rest.to_string_lossy().into_owned();
+            if rest.starts_with('-') {
+                return Err(Fault::Surprise(format!(
+                    "unknown option {rest}; try --help"
+                )));
+            }
+            options.filters.push(rest);
+        }
+        Ok(Some(options))
+    }
+
+    /// Whether a scenario is to be run.
+    pub fn wants(&self, scenario: &Scenario) -> bool {
+        let named = |filter: &String| scenario.rows.iter().any(|row| row.id.contains(filter));
+        self.filters.is_empty() || self.filters.iter().any(named)
+    }
+
+    /// Who takes part in a scenario, in the order of a round.
+    pub fn subjects(&self, scenario: &Scenario) -> impl Iterator<Item = Kind> {
+        let peer = self.places.peer.is_some().then_some(Kind::Peer);
+        let floor = (self.has_floor && scenario.floor.is_some()).then_some(Kind::Floor);
+        let without = scenario.without;
+        [Some(Kind::Tidegate), peer, floor]
+            .into_iter()
+            .flatten()
+            .filter(move |kind| !without.contains(kind))
+    }
+}
+
+/// Subjects are started in a folder of their own.
+fn absolute(path: PathBuf) -> Result<PathBuf, Fault> {
+    // A bare name is looked up in the search path.
+    if path.components().count() == 1 {
+        return Ok(crate::process::find_program(&path.to_string_lossy()));
+    }
+    std::path::absolute(path).map_err(Fault::from)
+}

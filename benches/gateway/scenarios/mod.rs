@@ -1,0 +1,90 @@
+//! What is measured. A scenario runs on one subject and gives one sample for each of
+//! its rows; a row has the goals.
+
+mod calls;
+mod fanout;
+mod join;
+
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::subject::{Floor, Kind, Sample, Subject};
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Seconds that a steady load lasts.
+    pub time: Duration,
+    /// Whether counts of clients and resources are cut to what takes moments.
+    pub is_short: bool,
+}
+
+impl Scale {
+    /// `count` at full scale, a fiftieth of it in short form.
+    pub fn count(&self, count: usize) -> usize {
+        match self.is_short {
+            true => (count / 50).clamp(1, 100),
+            false => count,
+        }
+    }
+}
+
+/// What a row must reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    /// CPU per operation, at most so many times the floor's.
+    CpuFloor(f64),
+    /// CPU per operation, at most the peer's divided by this.
+    CpuPeer(f64),
+    /// CPU per operation in microseconds.
+    Cpu(f64),
+    /// p50 and p99, each at most so many times the floor's.
+    LatencyFloor(f64),
+    /// p99, at most so many times the floor's.
+    TailFloor(f64),
+    /// Growth of memory for each operation in bytes.
+    Growth(f64),
+    /// Growth of memory in all, in MiB.
+    GrowthTotal(f64),
+    /// Resident memory at the end in MiB.
+    Resident(f64),
+    /// A figure of the scenario's own, at most this.
+    Extra(&'static str, f64),
+}
+
+/// One line of the results.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Short name, for the command line and for plots.
+    pub id: &'static str,
+    /// What it measures, per what.
+    pub title: &'static str,
+    /// The floor's CPU per operation in microseconds on the machine that the goals were
+    /// set on; `None` where there is none, or where nothing depends on it.
+    pub floor_us: Option<f64>,
+    /// What is to be reached.
+    pub goals: &'static [Goal],
+}
+
+/// A run that gives a sample for each of its rows, in order.
+pub type Run = fn(&mut Subject, Scale) -> Result<Vec<Sample>, Fault>;
+
+/// Something that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its results.
+    pub rows: &'static [Row],
+    /// What the floor does; `None` if it has no part.
+    pub floor: Option<Floor>,
+    /// Flags that gateways get.
+    pub flags: &'static [&'static str],
+    /// Who takes no part: a gateway that cannot do it.
+    pub without: &'static [Kind],
+    /// The measurement.
+    pub run: Run,
+}
+
+/// Everything that is measured, in the order of the report.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    [fanout::SCENARIOS, calls::SCENARIOS].into_iter().flatten()
+}
