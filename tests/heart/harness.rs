@@ -44,6 +44,7 @@ pub struct Heart {
     /// The other way round.
     sids: BTreeMap<String, u64>,
     clients: BTreeMap<u32, Peer>,
+    leads: usize,
 }
 
 /// What a client or the sender of a web request has got.
@@ -92,6 +93,7 @@ impl Heart {
             subscriptions: BTreeMap::new(),
             sids: BTreeMap::new(),
             clients: BTreeMap::new(),
+            leads: 0,
         };
         heart.input(|gateway, now, out| {
             gateway.broker_connected(now, BrokerLimits { max_payload }, out);
@@ -133,6 +135,7 @@ impl Heart {
                 }
             }
         }
+        self.leads += usize::from(self.out.lead().is_some());
         for (key, delivery) in self.out.drain_clients() {
             let peer = self
                 .clients
@@ -476,6 +479,12 @@ impl Heart {
         }
         self.now = end;
         self.input(Gateway::timeout);
+    }
+
+    /// How many runs have begun: events that were handed out to each of their receivers,
+    /// and that the next event of the resource may follow in one step.
+    pub fn leads(&self) -> usize {
+        self.leads
     }
 
     pub fn stats(&self) -> Stats {
