@@ -36,7 +36,9 @@ mod web_json;
 mod work;
 
 pub use counters::{Counters, Histogram, RequestKind, Requests};
-pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
+pub use outbox::{
+    BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
+};
 
 use crate::res::json;
 use arena::{Arena, Key};
