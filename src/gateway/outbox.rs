@@ -35,6 +35,14 @@ impl Message {
         })
     }
 
+    /// Makes a message of a JSON text that has been written for it alone.
+    pub(super) fn of(text: Vec<u8>) -> Rc<Self> {
+        Rc::new(Self {
+            text: text.into(),
+            packed: OnceCell::new(),
+        })
+    }
+
     /// The JSON text, valid UTF-8.
     pub fn text(&self) -> &[u8] {
         &self.text
