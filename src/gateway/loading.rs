@@ -163,22 +163,34 @@ impl Gateway {
             return;
         }
         let content = self.cache.resources[resource].content.clone();
-        let references = content.references();
         let sub = &mut self.subs.arena[key];
         sub.state = State::Ready;
         let lag = sub.lag();
-        lag.version = Some(content);
+        lag.version = Some(content.clone());
         let tree = lag.tree.take();
-        let mut children = Vec::with_capacity(references.len());
-        for rid in references.iter() {
-            if let Some(child) = self.subscribe(client, rid, tree) {
+        let references = content.references();
+        // Those that may have to be waited for, which a leaf has not.
+        let mut children = Vec::new();
+        for child in references {
+            if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
-                children.push(child);
+                if self.subs.arena[child].pinned.is_none() {
+                    children.push(child);
+                }
             }
         }
         self.notify_waiters(key, &children);
         self.leave_tree(tree);
+    }
+
+    /// The content of an alias that can be handed to a new subscription at once: it is there
+    /// and references nothing, so that there is nothing to follow or to wait for.
+    pub(super) fn leaf(&self, alias: AliasKey) -> Option<Rc<Content>> {
+        let alias = &self.cache.aliases[alias];
+        let content = &self.cache.resources[alias.resource?].content;
+        let is_leaf = !content.has_references() && !alias.loading && !self.is_waiting(alias.name);
+        is_leaf.then(|| content.clone())
     }
 
     /// Forgets a query resource without subscriptions; others linger with their name.

@@ -25,5 +25,6 @@ mod replica;
 mod resets;
 mod revival;
 mod runs;
+mod sharing;
 mod throttles;
 mod web;
