@@ -69,12 +69,16 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts nats-server: `NATS_SERVER_BIN`, or the one of the search path.
+    /// The nats-server: `NATS_SERVER_BIN`, or the one of the search path.
+    pub fn program() -> PathBuf {
+        std::env::var_os("NATS_SERVER_BIN")
+            .map_or_else(|| find_program("nats-server"), PathBuf::from)
+    }
+
+    /// Starts [`program`](Self::program).
     pub fn start(folder: &Path) -> Result<Self, Fault> {
-        let binary = std::env::var_os("NATS_SERVER_BIN")
-            .map_or_else(|| find_program("nats-server"), PathBuf::from);
         let address = free_address()?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(Self::program());
         command
             .args(["-a", &address.ip().to_string()])
             .args(["-p", &address.port().to_string()]);

@@ -3,6 +3,7 @@
 
 mod calls;
 mod fanout;
+mod growth;
 mod join;
 
 use std::time::Duration;
@@ -84,7 +85,50 @@ pub struct Scenario {
     pub run: Run,
 }
 
+/// Rows that differ in one count alone: the points of a plot, with a goal in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// Short name, with which its plots' files begin.
+    pub id: &'static str,
+    /// What all rows do.
+    pub title: &'static str,
+    /// What is counted.
+    pub along: &'static str,
+    /// The count of each row, and the row's name.
+    pub points: &'static [(u32, &'static str)],
+    /// The ratio of CPU to the floor, at most so many times its smallest value.
+    pub flat: f64,
+}
+
+/// All sweeps.
+pub const SWEEPS: &[Sweep] = &[growth::CLIENTS];
+
+/// Scenarios with a heading in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// The heading.
+    pub title: &'static str,
+    /// Its scenarios, in order.
+    pub scenarios: &'static [Scenario],
+}
+
 /// Everything that is measured, in the order of the report.
+pub const GROUPS: &[Group] = &[
+    Group {
+        title: "Fan-out",
+        scenarios: fanout::SCENARIOS,
+    },
+    Group {
+        title: "Calls and HTTP requests",
+        scenarios: calls::SCENARIOS,
+    },
+    Group {
+        title: "Growth with the number of clients",
+        scenarios: growth::SCENARIOS,
+    },
+];
+
+/// All scenarios in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [fanout::SCENARIOS, calls::SCENARIOS].into_iter().flatten()
+    GROUPS.iter().flat_map(|group| group.scenarios)
 }
