@@ -18,6 +18,7 @@ mod options;
 mod process;
 mod report;
 mod scenarios;
+mod secure;
 mod services;
 mod stats;
 mod subject;

@@ -2,8 +2,11 @@
 //! its rows; a row has the goals.
 
 mod calls;
+mod crowd;
 mod fanout;
 mod join;
+mod memory;
+mod mixed;
 
 use std::time::Duration;
 
@@ -86,5 +89,13 @@ pub struct Scenario {
 
 /// Everything that is measured, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [fanout::SCENARIOS, calls::SCENARIOS].into_iter().flatten()
+    [
+        fanout::SCENARIOS,
+        calls::SCENARIOS,
+        mixed::SCENARIOS,
+        crowd::SCENARIOS,
+        memory::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
