@@ -26,8 +26,8 @@ const BEFORE: usize = 64;
 /// Descriptors that a process has for other things than clients.
 const OTHER_FILES: u64 = 200;
 
-/// Clients that one address may have to one port: as many as there are free ports.
-const PORTS: u64 = 25_000;
+/// Clients where nothing limits them.
+const MOST: u64 = 100_000;
 
 const START: Scenario = Scenario {
     rows: &[Row {
@@ -43,7 +43,7 @@ const START: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
-    run: |subject, _| start(subject),
+    run: |subject, scale| start(subject, scale),
 };
 
 const IDLE_MOST: Scenario = Scenario {
@@ -89,8 +89,10 @@ const REFERENCES: Scenario = Scenario {
     run: |subject, scale| references(subject, scale),
 };
 
-fn start(subject: &Subject) -> Result<Vec<Sample>, Fault> {
+fn start(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
+    let mut net = Net::new(subject.broker.address)?;
     let window = subject.begin()?;
+    net.run(&mut Rest::new(scale.time / 10), "time to pass", scale.time)?;
     let mut sample = subject.end(window, 1)?;
     sample.extra = vec![
         ("start", subject.start_time.as_secs_f64() * 1e3, "ms"),
@@ -101,8 +103,8 @@ fn start(subject: &Subject) -> Result<Vec<Sample>, Fault> {
 
 fn idle_most(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
     // Driver and subject have the same limit, and each client costs both one.
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(PORTS);
-    let most = limit.saturating_sub(OTHER_FILES).min(PORTS) as usize;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(MOST);
+    let most = limit.saturating_sub(OTHER_FILES).min(MOST) as usize;
     let count = scale.count(most).saturating_sub(BEFORE).max(1);
     let mut net = Net::new(subject.broker.address)?;
     let mut services = Services::new(|_| r#"{"model":{"n":0}}"#.to_owned());
