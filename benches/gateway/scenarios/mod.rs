@@ -2,9 +2,12 @@
 //! its rows; a row has the goals.
 
 mod calls;
+mod crowd;
 mod fanout;
 mod growth;
 mod join;
+mod memory;
+mod mixed;
 
 use std::time::Duration;
 
@@ -121,6 +124,18 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Calls and HTTP requests",
         scenarios: calls::SCENARIOS,
+    },
+    Group {
+        title: "Calls beside a fan-out",
+        scenarios: mixed::SCENARIOS,
+    },
+    Group {
+        title: "Crowds of clients",
+        scenarios: crowd::SCENARIOS,
+    },
+    Group {
+        title: "Memory and start",
+        scenarios: memory::SCENARIOS,
     },
     Group {
         title: "Growth with the number of clients",
