@@ -1,9 +1,17 @@
 //! What is measured. A scenario runs on one subject and gives one sample for each of
 //! its rows; a row has the goals.
 
+mod burst;
+mod cached;
 mod calls;
+mod chorus;
+mod collections;
 mod fanout;
+mod fetch;
 mod join;
+mod library;
+mod resets;
+mod trees;
 
 use std::time::Duration;
 
@@ -86,5 +94,15 @@ pub struct Scenario {
 
 /// Everything that is measured, in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [fanout::SCENARIOS, calls::SCENARIOS].into_iter().flatten()
+    [
+        fanout::SCENARIOS,
+        calls::SCENARIOS,
+        collections::SCENARIOS,
+        trees::SCENARIOS,
+        resets::SCENARIOS,
+        burst::SCENARIOS,
+        cached::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
