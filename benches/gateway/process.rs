@@ -118,6 +118,17 @@ pub fn memory(pid: u32) -> Result<Memory, Fault> {
     })
 }
 
+/// The largest resident set that a process ever had, in bytes.
+pub fn peak(pid: u32) -> Result<u64, Fault> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = text.lines().find_map(|line| {
+        let value = line.strip_prefix("VmHWM:")?.trim();
+        value.trim_end_matches(" kB").parse::<u64>().ok()
+    });
+    peak.map(|kib| kib << 10)
+        .ok_or_else(|| Fault::Surprise(format!("process {pid} has no memory")))
+}
+
 /// Where a program is: as named, or in the search path or one of the places of servers.
 pub fn find_program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();

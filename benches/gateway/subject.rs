@@ -177,6 +177,11 @@ impl Subject {
         process::memory(self.process.pid())
     }
 
+    /// The most memory that was ever resident, in bytes.
+    pub fn peak(&self) -> Result<u64, Fault> {
+        process::peak(self.process.pid())
+    }
+
     /// Its CPU time so far in nanoseconds.
     pub fn cpu_ns(&self) -> Result<u64, Fault> {
         process::cpu_ns(self.process.pid())
@@ -237,6 +242,12 @@ pub struct Window {
     memory: Memory,
     start: Instant,
 }
+
+/// Name of a further figure: the largest resident set.
+pub const PEAK: &str = "peak RSS MiB";
+
+/// Name of a further figure: how much the largest resident set grew.
+pub const PEAK_GROWTH: &str = "peak growth MiB";
 
 /// What one run of a scenario showed.
 #[derive(Clone, Debug)]

@@ -1,13 +1,21 @@
 //! What is measured. A scenario runs on one subject and gives one sample for each of
 //! its rows; a row has the goals.
 
+mod burst;
+mod cached;
 mod calls;
+mod chorus;
+mod collections;
 mod crowd;
 mod fanout;
+mod fetch;
 mod growth;
 mod join;
+mod library;
 mod memory;
 mod mixed;
+mod resets;
+mod trees;
 
 use std::time::Duration;
 
@@ -120,6 +128,26 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Fan-out",
         scenarios: fanout::SCENARIOS,
+    },
+    Group {
+        title: "Collections",
+        scenarios: collections::SCENARIOS,
+    },
+    Group {
+        title: "Trees of references",
+        scenarios: trees::SCENARIOS,
+    },
+    Group {
+        title: "Resets",
+        scenarios: resets::SCENARIOS,
+    },
+    Group {
+        title: "Bursts",
+        scenarios: burst::SCENARIOS,
+    },
+    Group {
+        title: "Growth with the number of cached resources",
+        scenarios: cached::SCENARIOS,
     },
     Group {
         title: "Calls and HTTP requests",
