@@ -14,6 +14,7 @@ mod plot;
 mod process;
 mod report;
 mod scenarios;
+mod secure;
 mod services;
 mod stats;
 mod subject;

@@ -53,7 +53,7 @@ fn an_event_that_changes_nothing_is_not_sent_and_ends_the_run() {
 fn who_leaves_or_comes_in_between_gets_what_is_theirs() {
     let mut h = crowd();
     let first = change(&mut h, 1);
-    expect(&mut h, &[2], &[first.clone()]);
+    expect(&mut h, &[2], std::slice::from_ref(&first));
     h.unsubscribed(2, "test.r");
     let second = change(&mut h, 2);
     assert!(h.subscribed_again(4, "test.r").contains(r#"{"n":2}"#));
