@@ -149,6 +149,34 @@ fn each_client_gets_its_form_of_an_event() {
 }
 
 #[test]
+fn events_in_a_row_reach_each_client_in_its_form() {
+    const COUNT: usize = 2_000;
+    let svc = stack().service("row");
+    let mut plain = stack().client();
+    plain.subscribe(&svc, "row.a", r#"{"model":{}}"#);
+    let mut packed = [open(), open()];
+    for ws in &mut packed {
+        ws.frame(0x81, br#"{"id":1,"method":"subscribe.row.a"}"#);
+        svc.expect("access.row.a")
+            .respond(r#"{"result":{"get":true}}"#);
+        ws.expect_text_or_packed(r#"{"id":1,"result":{"models":{"row.a":{}}}}"#, inflate);
+    }
+    // Some are worth compressing, some are not.
+    let data = |n: usize| format!(r#"{{"n":{n},"text":"{}"}}"#, "tide ".repeat(n % 90));
+    for n in 0..COUNT {
+        svc.publish("event.row.a.said", &data(n));
+    }
+    for n in 0..COUNT {
+        let data = data(n);
+        plain.expect_event("row.a.said", &data);
+        for ws in &mut packed {
+            let event = format!(r#"{{"event":"row.a.said","data":{data}}}"#);
+            ws.expect_text_or_packed(&event, inflate);
+        }
+    }
+}
+
+#[test]
 fn large_answers_are_compressed_for_each_request() {
     const CLIENTS: usize = 50;
     let svc = stack().service("zl");
