@@ -22,11 +22,8 @@ pub(super) fn lead(
         return;
     };
     if let Phase::WebSocket(decoder) = &connection.phase {
-        let agreed = decoder.agreement();
-        let piece = run.lead(message, agreed, compression);
-        if clients.push(key, piece, now) {
-            run.note_fresh(agreed);
-        }
+        let piece = run.lead(message, decoder.agreement(), compression);
+        clients.push(key, piece, now);
     }
 }
 

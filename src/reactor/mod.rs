@@ -467,7 +467,6 @@ impl Reactor {
             if let Some(message) = self.outbox.take_follower() {
                 let followed = self.run.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
-                self.clients.add_fresh(followed.fresh);
                 if followed.is_full {
                     self.outbox.seal();
                 }

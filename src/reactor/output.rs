@@ -206,23 +206,12 @@ impl Output {
         self.bytes + uncounted
     }
 
-    /// Counts what the run at the end of the queue has grown by. Where anything counts as
-    /// fresh, that does.
+    /// Counts what the run at the end of the queue has grown by.
     fn count_run(&mut self) {
-        let grown = self.bytes() - self.bytes;
-        self.bytes += grown;
-        if self.fresh > 0 {
-            self.fresh += grown;
-        }
+        self.bytes = self.bytes();
         if let Some(Piece::Run(frames, counted)) = self.pieces.back_mut() {
             *counted = frames.len() as u32;
         }
-    }
-
-    /// Takes the number of bytes that the reactor counts as work of this turn.
-    pub(super) fn take_fresh(&mut self) -> usize {
-        self.count_run();
-        std::mem::take(&mut self.fresh)
     }
 
     /// What the queue holds in memory, in bytes: the measure of the limits.

@@ -14,8 +14,8 @@ use super::output::Piece;
 use crate::gateway::Message;
 use crate::ws::extension::Agreement;
 
-/// Bytes of a run from which on the next event begins another one, so that what is not
-/// yet counted as output of its receivers stays small.
+/// Bytes of a run from which on the next event begins another one. A queue learns of the
+/// run's growth late, so that its limits may be passed by as much.
 const RUN_MAX: usize = 128 << 10;
 
 /// The frames of a run in the form for some connections. They grow until they are read
@@ -40,11 +40,10 @@ impl Frames {
         self.whole.get_or_init(|| self.growing.take().into())
     }
 
-    /// Adds a message as a frame; returns by how much they grew.
-    pub(super) fn add(&self, piece: &Piece) -> usize {
+    /// Adds a message as a frame.
+    fn add(&self, piece: &Piece) {
         debug_assert!(self.whole.get().is_none(), "a sealed run was continued");
         piece.copy_to(&mut self.growing.borrow_mut());
-        piece.len()
     }
 }
 
@@ -60,8 +59,6 @@ struct Part {
     agreed: Option<Agreement>,
     frames: Rc<Frames>,
     receivers: u64,
-    /// Of these, how many have it counted as output that is to be written in this turn.
-    fresh: usize,
 }
 
 /// What an event that follows comes to.
@@ -69,8 +66,6 @@ struct Part {
 pub(super) struct Followed {
     /// How many clients get it.
     pub receivers: u64,
-    /// Bytes to be written in this turn for all of them.
-    pub fresh: usize,
     /// Whether the run should take no more.
     pub is_full: bool,
 }
@@ -101,19 +96,11 @@ impl Run {
                     agreed,
                     frames: frames.clone(),
                     receivers: 1,
-                    fresh: 0,
                 });
                 frames
             }
         };
         Piece::run(frames)
-    }
-
-    /// Notes that a receiver's output is to be written in this turn.
-    pub(super) fn note_fresh(&mut self, agreed: Option<Agreement>) {
-        if let Some(part) = self.parts.iter_mut().find(|part| part.agreed == agreed) {
-            part.fresh += 1;
-        }
     }
 
     /// Adds a message for all receivers.
@@ -124,13 +111,12 @@ impl Run {
     ) -> Followed {
         let mut followed = Followed {
             receivers: 0,
-            fresh: 0,
             is_full: false,
         };
         for part in &self.parts {
             let piece = compression.piece(message.clone(), part.agreed);
+            part.frames.add(&piece);
             followed.receivers += part.receivers;
-            followed.fresh += part.frames.add(&piece) * part.fresh;
             followed.is_full |= part.frames.len() >= RUN_MAX;
         }
         followed
@@ -179,30 +165,23 @@ mod tests {
         let forms = [None, agreed, None];
         let mut outputs = [(); 3].map(|()| Output::default());
         for (output, form) in outputs.iter_mut().zip(forms) {
-            // Something stands before it, and the last one is not written in this turn.
+            // Something stands before it.
             output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
             output.push(run.lead(&messages[0], form, &mut compression), Time(0));
         }
-        outputs[0].fresh = outputs[0].bytes();
-        run.note_fresh(None);
         for message in &messages[1..] {
             let before = outputs.each_ref().map(Output::bytes);
             let followed = run.follow(message, &mut compression);
             let after = outputs.each_ref().map(Output::bytes);
             assert_eq!((followed.receivers, followed.is_full), (3, false));
-            assert_eq!(followed.fresh, after[0] - before[0]);
-            assert_eq!(after[2] - before[2], message.text().len() + header(message));
+            let grown = message.text().len() + header(message);
+            assert_eq!([after[0] - before[0], after[2] - before[2]], [grown; 2]);
         }
         for (output, form) in outputs.iter_mut().zip(forms) {
             let before = output.bytes();
             let pong = output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
             let bytes = output.bytes();
             assert_eq!(bytes, before + pong);
-            if output.fresh > 0 {
-                // What is pushed is counted by whoever pushes it.
-                assert_eq!(output.take_fresh(), before);
-            }
-            assert_eq!(output.take_fresh(), 0);
             let expected = [
                 &[0x8a, 0][..],
                 &plainly(&messages, form, &mut compression),

@@ -164,7 +164,7 @@ fn events_in_a_row_reach_each_client_in_its_form() {
     // Some are worth compressing, some are not.
     let data = |n: usize| format!(r#"{{"n":{n},"text":"{}"}}"#, "tide ".repeat(n % 90));
     for n in 0..COUNT {
-        svc.publish("event.row.a.said", &data(n));
+        svc.publish("event.row.a.said", data(n));
     }
     for n in 0..COUNT {
         let data = data(n);
