@@ -382,3 +382,22 @@ impl Gateway {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_at_is_known_until_it_is_taken_out() {
+        let key = |n| SubKey::from_parts(n, 1);
+        let mut seen = Seen::default();
+        assert!([1, 2, 3].iter().all(|n| seen.insert(key(*n))));
+        assert!(![1, 2, 3].iter().any(|n| seen.insert(key(*n))));
+        seen.remove(key(1));
+        assert!(!seen.insert(key(2)));
+        assert!(seen.insert(key(1)));
+        seen.remove(key(3));
+        assert!(seen.insert(key(3)));
+        assert!(![1, 2, 3].iter().any(|n| seen.insert(key(*n))));
+    }
+}
