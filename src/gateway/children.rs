@@ -25,7 +25,7 @@ impl Gateway {
         let mut ids = ids.to_vec();
         for step in &update.steps[lag.applied..lag.step] {
             ids.retain(|id| !step.removed.contains(&id.rid));
-            ids.extend(step.added.iter().cloned().map(Child::from));
+            ids.extend(step.added.iter().cloned());
         }
         Cow::Owned(ids)
     }
@@ -90,7 +90,7 @@ impl Gateway {
         };
         let added = update.steps[lag.step].added.iter();
         added
-            .filter_map(|id| self.find_sub(sub.client, id))
+            .filter_map(|id| self.find_child(sub.client, id))
             .collect()
     }
 }

@@ -255,7 +255,7 @@ impl Content {
                 let (added, removed) = self.apply(&kind, version);
                 Some(vec![Step {
                     kind,
-                    added,
+                    added: added.into_iter().map(Child::from).collect(),
                     removed,
                 }])
             }
@@ -274,14 +274,14 @@ impl Content {
                     });
                 }
                 for idx in difference.added {
-                    let added = references.add(&new[idx]).into_iter().collect();
+                    let added = references.add(&new[idx]).map(Child::from);
                     let kind = StepKind::Add {
                         idx,
                         value: new[idx].clone(),
                     };
                     steps.push(Step {
                         kind,
-                        added,
+                        added: added.into_iter().collect(),
                         removed: Vec::new(),
                     });
                 }
@@ -383,9 +383,12 @@ mod tests {
         rids.iter().map(|rid| &**rid).collect()
     }
 
+    fn ids(children: &[Child]) -> Vec<&str> {
+        children.iter().map(|child| &*child.rid).collect()
+    }
+
     fn children(content: &Content) -> Vec<&str> {
-        let children = content.references().iter();
-        children.map(|child| &*child.rid).collect()
+        ids(content.references())
     }
 
     fn change(content: &mut Content, payload: &str) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
@@ -477,7 +480,7 @@ mod tests {
         let walked: Vec<_> = steps
             .iter()
             .map(|step| match &step.kind {
-                StepKind::Add { idx, .. } => ('+', *idx, rids(&step.added).join(",")),
+                StepKind::Add { idx, .. } => ('+', *idx, ids(&step.added).join(",")),
                 StepKind::Remove { idx, .. } => ('-', *idx, rids(&step.removed).join(",")),
                 _ => panic!("only adds and removes"),
             })

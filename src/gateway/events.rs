@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::cache::{Held, NameKey, ResourceKey};
-use super::content::Content;
+use super::content::{Child, Content};
 use super::outbox::{CloseReason, Delivery, Run};
 use super::ready::WaiterKey;
 use super::sets::Set;
@@ -156,7 +156,7 @@ impl Gateway {
         let update = Update::new(
             vec![Step {
                 kind,
-                added,
+                added: added.into_iter().map(Child::from).collect(),
                 removed,
             }],
             payload.len(),
@@ -366,8 +366,8 @@ impl Gateway {
     ) -> bool {
         let client = self.subs.arena[key].client;
         let (mut children, mut tree) = (Vec::new(), None);
-        for rid in &update.steps[at].added {
-            if let Some(child) = self.subscribe(client, rid, tree) {
+        for child in &update.steps[at].added {
+            if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
                 let lag = self.subs.arena[child].lag.as_ref();
@@ -406,7 +406,7 @@ impl Gateway {
         };
         let client = self.subs.arena[key].client;
         let added = update.steps[at].added.iter();
-        let children: Vec<SubKey> = added.filter_map(|rid| self.find_sub(client, rid)).collect();
+        let children: Vec<SubKey> = added.filter_map(|id| self.find_child(client, id)).collect();
         let set = match self.unsent_below(&children) {
             Ok(set) => set,
             Err(loading) => return self.wait_again(waiter, &loading),

@@ -27,7 +27,39 @@ pub struct Waiter {
     /// Whether access was put in question after it was asked for this.
     questioned: bool,
     /// Subscriptions that were looked at.
-    seen: HashSet<SubKey, foldhash::fast::RandomState>,
+    seen: Seen,
+}
+
+/// Subscriptions that were looked at. Most waiters look at one, which needs no table.
+#[derive(Default)]
+struct Seen {
+    first: Option<SubKey>,
+    others: HashSet<SubKey, foldhash::fast::RandomState>,
+}
+
+impl Seen {
+    /// Whether it is the first look at a subscription.
+    fn insert(&mut self, key: SubKey) -> bool {
+        if self.first == Some(key) || self.others.contains(&key) {
+            return false;
+        }
+        match self.first {
+            None => self.first = Some(key),
+            Some(_) => {
+                self.others.insert(key);
+            }
+        }
+        true
+    }
+
+    fn remove(&mut self, key: SubKey) {
+        match self.first {
+            Some(first) if first == key => self.first = None,
+            _ => {
+                self.others.remove(&key);
+            }
+        }
+    }
 }
 
 /// What waits.
@@ -84,14 +116,14 @@ impl Gateway {
             missing: 0,
             admitted: false,
             questioned: false,
-            seen: HashSet::default(),
+            seen: Seen::default(),
         });
         if let Some(client) = self.client_mut(client) {
             client.waiters.push(waiter);
             client.waiting += rid.len();
         }
         // The get request goes out beside the access request, whatever comes of that.
-        self.visit(waiter, vec![root]);
+        self.visit(waiter, &[root]);
         self.require_access(root, Use::Request(waiter));
     }
 
@@ -106,9 +138,9 @@ impl Gateway {
             missing: 0,
             admitted: true,
             questioned: false,
-            seen: HashSet::default(),
+            seen: Seen::default(),
         });
-        self.visit(waiter, children.to_vec());
+        self.visit(waiter, children);
         if self.waiters[waiter].missing > 0 {
             return Some(waiter);
         }
@@ -117,9 +149,11 @@ impl Gateway {
     }
 
     /// Follows references from some subscriptions, and waits for those being loaded.
-    fn visit(&mut self, key: WaiterKey, mut stack: Vec<SubKey>) {
+    fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
         let mut seen = std::mem::take(&mut self.waiters[key].seen);
-        while let Some(next) = stack.pop() {
+        let mut roots = roots.iter().copied();
+        let mut stack = Vec::new();
+        while let Some(next) = stack.pop().or_else(|| roots.next()) {
             let sub = &mut self.subs.arena[next];
             if sub.sent {
                 continue;
@@ -152,7 +186,7 @@ impl Gateway {
                 continue;
             };
             waiting.missing -= 1;
-            self.visit(waiter, children.to_vec());
+            self.visit(waiter, children);
             if self.waiters[waiter].missing == 0 {
                 self.work.push_back(Work::Ready(waiter));
             }
@@ -274,9 +308,9 @@ impl Gateway {
     /// Something below was found to be loading again.
     pub(super) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
         for sub in loading {
-            self.waiters[key].seen.remove(sub);
+            self.waiters[key].seen.remove(*sub);
         }
-        self.visit(key, loading.to_vec());
+        self.visit(key, loading);
     }
 
     /// A request has been answered.
@@ -346,5 +380,24 @@ impl Gateway {
         self.suspects.push(key);
         self.collect();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_at_is_known_until_it_is_taken_out() {
+        let key = |n| SubKey::from_parts(n, 1);
+        let mut seen = Seen::default();
+        assert!([1, 2, 3].iter().all(|n| seen.insert(key(*n))));
+        assert!(![1, 2, 3].iter().any(|n| seen.insert(key(*n))));
+        seen.remove(key(1));
+        assert!(!seen.insert(key(2)));
+        assert!(seen.insert(key(1)));
+        seen.remove(key(3));
+        assert!(seen.insert(key(3)));
+        assert!(![1, 2, 3].iter().any(|n| seen.insert(key(*n))));
     }
 }

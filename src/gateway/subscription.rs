@@ -27,7 +27,7 @@ pub struct Sub {
     pub alias: AliasKey,
     /// Its place among the alias's subscriptions.
     pub slot: u32,
-    /// The places of its neighbours among the client's subscriptions, or [`NOWHERE`].
+    /// The places of its neighbours among the client's subscriptions, or `NOWHERE`.
     pub next: u32,
     pub previous: u32,
     /// The place of a parent that may hold it, or any other: a hint, see `anchor`.

@@ -69,7 +69,7 @@ pub const END_COST: usize = 5;
 /// text has 65,535 bytes at most.
 ///
 /// A compressed message ends with the header of a stored block, padded to a whole byte,
-/// whose length is left out: [`TAIL`] is that of an empty one. Here the block gets the
+/// whose length is left out: `00 00 ff ff` is that of an empty one. Here the block gets the
 /// text, in which nothing refers to what was before, and the next such header follows
 /// (RFC 1951, 3.2.4).
 pub fn write_end<'r>(text: &[u8], room: &'r mut [u8]) -> &'r [u8] {
