@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
@@ -70,8 +71,20 @@ impl Drop for Process {
 }
 
 /// An address on the loopback interface that nothing listens on.
+///
+/// Below the ports that the kernel gives to clients, of which a run has thousands: one of
+/// them might take the port before it is listened on.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = std::process::id() as u16 % 64 * 200;
+    for _ in 0..200 {
+        let port = 15_000 + own + NEXT.fetch_add(1, Ordering::Relaxed) % 200;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// CPU time of a process, all its threads, user and system, in nanoseconds.
