@@ -2,9 +2,9 @@
 //! hold it and changed in place only while nobody else does.
 
 use super::update::{Step, StepKind};
-use crate::res::json;
 use crate::res::service::Data;
 use crate::res::value::{Change, Value};
+use crate::res::{Text, json};
 use hashbrown::HashMap;
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -150,7 +150,7 @@ impl Content {
     }
 
     /// Leaves out of a change what changes nothing.
-    pub fn effective(&self, mut changes: Vec<(Rc<str>, Change)>) -> Vec<(Rc<str>, Change)> {
+    pub fn effective(&self, mut changes: Vec<(Text, Change)>) -> Vec<(Text, Change)> {
         let Data::Model(model) = &self.data else {
             return Vec::new();
         };
@@ -273,8 +273,8 @@ impl Content {
 
 /// Makes changes one by one, and hands over each value that goes.
 fn insert_changes(
-    model: &mut Vec<(Rc<str>, Value)>,
-    changes: &[(Rc<str>, Change)],
+    model: &mut Vec<(Text, Value)>,
+    changes: &[(Text, Change)],
     mut gone: impl FnMut(Value),
 ) {
     for (name, change) in changes {
@@ -293,8 +293,8 @@ fn insert_changes(
 /// The same in one pass over both, which are sorted by name: many insertions into a large
 /// model would cost a move of its properties each.
 fn merge_changes(
-    model: &mut Vec<(Rc<str>, Value)>,
-    changes: &[(Rc<str>, Change)],
+    model: &mut Vec<(Text, Value)>,
+    changes: &[(Text, Change)],
     mut gone: impl FnMut(Value),
 ) {
     let mut merged = Vec::with_capacity(model.len() + changes.len());
@@ -316,7 +316,7 @@ fn merge_changes(
 }
 
 /// The properties that differ, with delete actions for those that are gone.
-fn model_changes(old: &[(Rc<str>, Value)], new: &[(Rc<str>, Value)]) -> Vec<(Rc<str>, Change)> {
+fn model_changes(old: &[(Text, Value)], new: &[(Text, Value)]) -> Vec<(Text, Change)> {
     let mut changes = Vec::new();
     let mut old = old.iter().peekable();
     for (name, value) in new {

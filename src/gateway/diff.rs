@@ -160,8 +160,8 @@ fn anchors(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
 /// What makes two values equal.
 fn identity(value: &Value) -> (u8, &str) {
     match value {
-        Value::Primitive(text) => (0, text.as_str()),
-        Value::Data(text) => (1, text.as_str()),
+        Value::Primitive(text) => (0, text),
+        Value::Data(text) => (1, text),
         Value::Reference(reference) => (2, &reference.rid),
         Value::SoftReference(reference) => (3, &reference.rid),
     }

@@ -308,7 +308,11 @@ fn escape_at(bytes: &[u8], i: usize, byte: u8) -> Option<(&'static [u8], usize)>
 
 /// Appends JSON text with what HTML or JavaScript would misread escaped.
 pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+    write_escaped_bytes(text.as_bytes(), out);
+}
+
+/// The same for text of which only the bytes are at hand.
+pub(super) fn write_escaped_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     if !may_need_escape(bytes) {
         return out.extend_from_slice(bytes);
     }
