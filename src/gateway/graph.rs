@@ -8,7 +8,7 @@
 use super::Gateway;
 use super::anchor::ParentHints;
 use super::arena::Key;
-use super::cache::{Alias, AliasKey};
+use super::cache::{Alias, AliasKey, push_one};
 use super::content::Content;
 use super::outbox::ClientKey;
 use super::subscription::{AccessState, Lag, State, Sub, SubKey};
@@ -73,7 +73,7 @@ impl Gateway {
         if let Some(client) = self.client_mut(client) {
             client.first = Some(key);
         }
-        self.cache.aliases[alias].subs.push(key);
+        push_one(&mut self.cache.aliases[alias].subs, key);
         self.hold_name(self.cache.aliases[alias].name);
         self.join_tree(key, tree);
         self.work.push_back(Work::Load(key));
@@ -149,7 +149,16 @@ impl Gateway {
 
     /// The subscriptions that a subscription's references hold.
     pub(super) fn children(&self, key: SubKey) -> Vec<SubKey> {
-        let client = self.subs.arena[key].client;
+        let sub = &self.subs.arena[key];
+        let client = sub.client;
+        let in_step = sub.lag.as_ref().is_none_or(|lag| lag.applied == lag.step);
+        if in_step
+            && !self
+                .content(key)
+                .is_some_and(|content| content.has_references())
+        {
+            return Vec::new(); // As most have none, it is worth the look.
+        }
         let ids = self.child_ids(key);
         ids.iter()
             .filter_map(|id| self.find_sub(client, id))

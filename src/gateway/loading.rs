@@ -163,14 +163,15 @@ impl Gateway {
             return;
         }
         let content = self.cache.resources[resource].content.clone();
-        let references = content.references();
+        let references = content.has_references().then(|| content.references());
         let sub = &mut self.subs.arena[key];
         sub.state = State::Ready;
         let lag = sub.lag();
         lag.version = Some(content);
         let tree = lag.tree.take();
+        let references = references.as_deref().unwrap_or_default();
         let mut children = Vec::with_capacity(references.len());
-        for rid in references.iter() {
+        for rid in references {
             if let Some(child) = self.subscribe(client, rid, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);

@@ -332,8 +332,12 @@ pub(super) fn write_escaped_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a text as a JSON string, escaped as [`write_escaped`] does.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    write_string_bytes(text.as_bytes(), out);
+}
+
+/// The same for a text of which only the bytes are at hand.
+pub(crate) fn write_string_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
     let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     let has_marks = bytes.iter().fold(false, |any, byte| any | is_mark(*byte));
     if !has_marks && !may_need_escape(bytes) {
