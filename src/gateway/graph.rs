@@ -14,7 +14,7 @@ use super::outbox::ClientKey;
 use super::subscription::{AccessState, Lag, State, Sub, SubKey};
 use super::throttle::TreeThrottle;
 use super::work::Work;
-use crate::res::rid::{Rid, has_cid_tag};
+use crate::res::rid::Rid;
 use hashbrown::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -81,10 +81,10 @@ impl Gateway {
     }
 
     fn intern_alias(&mut self, client: ClientKey, rid: &str) -> Option<AliasKey> {
-        let target = self.target(client, rid)?;
-        if let Some(alias) = self.cache.alias(rid, target.owner) {
+        if let Some(alias) = self.find_alias(client, rid) {
             return Some(alias);
         }
+        let target = self.target(client, rid)?;
         let parsed = Rid::parse(&target.expanded)?;
         let name = self.cache.intern_name(parsed.name);
         Some(self.cache.insert_alias(Alias {
@@ -100,16 +100,6 @@ impl Gateway {
             name_slot: 0,
             resource_slot: 0,
         }))
-    }
-
-    /// A client's subscription of a resource ID, if it has one.
-    pub(super) fn find_sub(&self, client: ClientKey, rid: &str) -> Option<SubKey> {
-        let owner = if has_cid_tag(rid) {
-            Some(self.client(client)?.serial)
-        } else {
-            None
-        };
-        self.subs.find(client, self.cache.alias(rid, owner)?)
     }
 
     /// The content that a subscription stands at: its own version, or the resource's.
