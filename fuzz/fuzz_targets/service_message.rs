@@ -307,7 +307,7 @@ fn check_value(value: &Value) {
     }
     // What was read once is read again as the same, but that a data value with a primitive
     // has become that primitive.
-    assert_eq!(value::parse(text), Ok(Some(value.clone())));
+    assert_eq!(value::parse(&text), Ok(Some(value.clone())));
 }
 
 fn check_text(text: &str) {
