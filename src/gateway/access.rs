@@ -140,7 +140,7 @@ impl Gateway {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
         };
-        let verdict = Rc::new(verdict);
+        let verdict = self.share_verdict(verdict);
         if let Some(sub) = request.sub.and_then(|sub| self.subs.arena.get_mut(sub))
             && matches!(sub.access, AccessState::Asking(asked) if asked == key)
         {
@@ -152,6 +152,15 @@ impl Gateway {
         }
         for purpose in request.waiting {
             self.use_access(request.sub, purpose, &verdict);
+        }
+    }
+
+    /// Makes an answer one that can be kept. Most are the same for all clients, and are kept
+    /// once for all that came in a row.
+    fn share_verdict(&mut self, verdict: Verdict) -> Rc<Verdict> {
+        match &self.last_verdict {
+            Some(last) if **last == verdict => last.clone(),
+            _ => self.last_verdict.insert(Rc::new(verdict)).clone(),
         }
     }
 

@@ -3,9 +3,9 @@
 
 use super::cache::AliasKey;
 use super::update::{Step, StepKind};
-use crate::res::json;
 use crate::res::service::Data;
 use crate::res::value::{Change, Value};
+use crate::res::{Text, json};
 use hashbrown::HashMap;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -50,15 +50,27 @@ pub struct Content {
     written: Cell<bool>,
 }
 
-/// How often each resource is referenced.
+/// How often each resource is referenced. Most models reference none, and keep no table.
 #[derive(Clone, Debug, Default)]
-struct References(HashMap<Rc<str>, u32, foldhash::fast::RandomState>);
+struct References(Option<Box<Counts>>);
+
+type Counts = HashMap<Rc<str>, u32, foldhash::fast::RandomState>;
 
 impl References {
+    fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|counts| counts.is_empty())
+    }
+
+    fn contains(&self, rid: &str) -> bool {
+        let counts = self.0.as_ref();
+        counts.is_some_and(|counts| counts.contains_key(rid))
+    }
+
     /// Counts a value's reference; returns it when it is the first of its kind.
     fn add(&mut self, value: &Value) -> Option<Rc<str>> {
         let rid = value.reference()?;
-        let count = self.0.entry(rid.clone()).or_insert(0);
+        let counts = self.0.get_or_insert_default();
+        let count = counts.entry(rid.clone()).or_insert(0);
         *count += 1;
         (*count == 1).then(|| rid.clone())
     }
@@ -66,12 +78,13 @@ impl References {
     /// Uncounts a value's reference; returns it when it was the last of its kind.
     fn remove(&mut self, value: &Value) -> Option<Rc<str>> {
         let rid = value.reference()?;
-        let count = self.0.get_mut(rid)?;
+        let counts = self.0.as_mut()?;
+        let count = counts.get_mut(rid)?;
         *count -= 1;
         if *count > 0 {
             return None;
         }
-        self.0.remove_entry(rid).map(|(rid, _)| rid)
+        counts.remove_entry(rid).map(|(rid, _)| rid)
     }
 }
 
@@ -113,10 +126,10 @@ impl Content {
     }
 
     fn distinct_references(&self) -> Rc<[Child]> {
-        let mut left = self.references.clone();
+        let mut left = self.references.0.as_deref().cloned().unwrap_or_default();
         let mut first = |value: &Value| {
             let rid = value.reference()?;
-            left.0.remove_entry(rid).map(|(rid, _)| Child::from(rid))
+            left.remove_entry(rid).map(|(rid, _)| Child::from(rid))
         };
         match &self.data {
             Data::Model(model) => model.iter().filter_map(|(_, value)| first(value)).collect(),
@@ -126,11 +139,11 @@ impl Content {
 
     /// Whether it references a resource.
     pub fn has_reference(&self, rid: &str) -> bool {
-        self.references.0.contains_key(rid)
+        self.references.contains(rid)
     }
 
     pub fn has_references(&self) -> bool {
-        !self.references.0.is_empty()
+        !self.references.is_empty()
     }
 
     /// Appends the JSON that clients are sent; `plain` as [`Value::write`] has it.
@@ -158,7 +171,7 @@ impl Content {
                     if i > 0 {
                         out.push(b',');
                     }
-                    json::write_string(name, out);
+                    json::write_string_bytes(name.as_bytes(), out);
                     out.push(b':');
                     value.write(plain, out);
                 }
@@ -178,7 +191,7 @@ impl Content {
     }
 
     /// Leaves out of a change what changes nothing.
-    pub fn effective(&self, mut changes: Vec<(Rc<str>, Change)>) -> Vec<(Rc<str>, Change)> {
+    pub fn effective(&self, mut changes: Vec<(Text, Change)>) -> Vec<(Text, Change)> {
         let Data::Model(model) = &self.data else {
             return Vec::new();
         };
@@ -303,8 +316,8 @@ impl Content {
 
 /// Makes changes one by one, and hands over each value that goes.
 fn insert_changes(
-    model: &mut Vec<(Rc<str>, Value)>,
-    changes: &[(Rc<str>, Change)],
+    model: &mut Vec<(Text, Value)>,
+    changes: &[(Text, Change)],
     mut gone: impl FnMut(Value),
 ) {
     for (name, change) in changes {
@@ -323,8 +336,8 @@ fn insert_changes(
 /// The same in one pass over both, which are sorted by name: many insertions into a large
 /// model would cost a move of its properties each.
 fn merge_changes(
-    model: &mut Vec<(Rc<str>, Value)>,
-    changes: &[(Rc<str>, Change)],
+    model: &mut Vec<(Text, Value)>,
+    changes: &[(Text, Change)],
     mut gone: impl FnMut(Value),
 ) {
     let mut merged = Vec::with_capacity(model.len() + changes.len());
@@ -346,7 +359,7 @@ fn merge_changes(
 }
 
 /// The properties that differ, with delete actions for those that are gone.
-fn model_changes(old: &[(Rc<str>, Value)], new: &[(Rc<str>, Value)]) -> Vec<(Rc<str>, Change)> {
+fn model_changes(old: &[(Text, Value)], new: &[(Text, Value)]) -> Vec<(Text, Change)> {
     let mut changes = Vec::new();
     let mut old = old.iter().peekable();
     for (name, value) in new {

@@ -8,14 +8,14 @@
 use super::Gateway;
 use super::anchor::ParentHints;
 use super::arena::Key;
-use super::cache::{Alias, AliasKey};
+use super::cache::{Alias, AliasKey, push_one};
 use super::content::{Child, Content};
 use super::outbox::ClientKey;
 use super::sets::Set;
 use super::subscription::{AccessState, Lag, NOWHERE, State, Sub, SubKey};
 use super::throttle::TreeThrottle;
 use super::work::Work;
-use crate::res::rid::{Rid, has_cid_tag};
+use crate::res::rid::Rid;
 use hashbrown::HashMap;
 use std::rc::Rc;
 
@@ -109,7 +109,7 @@ impl Gateway {
         if let Some(client) = self.client_mut(client) {
             client.first = Some(key);
         }
-        self.cache.aliases[alias].subs.push(key);
+        push_one(&mut self.cache.aliases[alias].subs, key);
         self.hold_name(name);
         if !is_loaded {
             self.join_tree(key, tree);
@@ -119,10 +119,10 @@ impl Gateway {
     }
 
     fn intern_alias(&mut self, client: ClientKey, rid: &str) -> Option<AliasKey> {
-        let target = self.target(client, rid)?;
-        if let Some(alias) = self.cache.alias(rid, target.owner) {
+        if let Some(alias) = self.find_alias(client, rid) {
             return Some(alias);
         }
+        let target = self.target(client, rid)?;
         let parsed = Rid::parse(&target.expanded)?;
         let name = self.cache.intern_name(parsed.name);
         Some(self.cache.insert_alias(Alias {
@@ -138,16 +138,6 @@ impl Gateway {
             name_slot: 0,
             resource_slot: 0,
         }))
-    }
-
-    /// A client's subscription of a resource ID, if it has one.
-    pub(super) fn find_sub(&self, client: ClientKey, rid: &str) -> Option<SubKey> {
-        let owner = if has_cid_tag(rid) {
-            Some(self.client(client)?.serial)
-        } else {
-            None
-        };
-        self.subs.find(client, self.cache.alias(rid, owner)?)
     }
 
     /// The content that a subscription stands at: its own version, or the resource's.

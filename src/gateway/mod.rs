@@ -44,6 +44,7 @@ pub use outbox::{
 };
 
 use crate::res::json;
+use access::Verdict;
 use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
 use core::net::SocketAddr;
@@ -56,6 +57,7 @@ use requests::{Job, Pending, PendingKey};
 use session::{Client, Sid};
 use sets::Answers;
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 use subscription::{SubKey, Subs};
 use throttle::{ResetThrottle, TreeThrottle};
 use work::Work;
@@ -242,6 +244,8 @@ pub struct Gateway {
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     answers: Answers,
+    /// The access answer that came last.
+    last_verdict: Option<Rc<Verdict>>,
     deprecated: Deprecated,
     replies: Replies,
     random: Random,
@@ -286,6 +290,7 @@ impl Gateway {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             answers: Answers::default(),
+            last_verdict: None,
             deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),
             random,

@@ -1,6 +1,6 @@
 //! Client sessions: connections come and go, and their requests are taken in order.
 
-use super::cache::NameKey;
+use super::cache::{AliasKey, NameKey};
 use super::calls::{CallKind, CallRequest, Reply};
 use super::outbox::{ClientKey, Delivery, Message, SharedAnswer};
 use super::ready::{WaiterKey, Want};
@@ -271,6 +271,21 @@ impl Gateway {
             text,
             owner: Some(client.serial),
             expanded,
+        })
+    }
+
+    /// A client's subscription of a resource ID, if it has one.
+    pub(super) fn find_sub(&self, client: ClientKey, rid: &str) -> Option<SubKey> {
+        self.subs.find(client, self.find_alias(client, rid)?)
+    }
+
+    /// What a resource ID is known as for a client.
+    pub(super) fn find_alias(&self, client: ClientKey, text: &str) -> Option<AliasKey> {
+        // IDs with the tag always have an owner. Nearly all are found at once, and need no
+        // search for the tag.
+        self.cache.alias(text, None).or_else(|| {
+            let client = rid::has_cid_tag(text).then(|| self.client(client))??;
+            self.cache.alias(text, Some(client.serial))
         })
     }
 

@@ -3,8 +3,8 @@
 use super::content::{Child, Content};
 use super::outbox::Message;
 use super::sets::{Member, SetKey};
-use crate::res::Value;
 use crate::res::value::Change;
+use crate::res::{Text, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ pub struct Step {
 #[derive(Debug)]
 pub enum StepKind {
     /// Properties of a model, sorted by name.
-    Change(Vec<(Rc<str>, Change)>),
+    Change(Vec<(Text, Change)>),
     /// A value of a collection; its members beside these are dropped.
     Add { idx: usize, value: Value },
     /// Removal from a collection; the payload is passed on as it came.

@@ -136,10 +136,10 @@ impl Gateway {
                 self.write_href(&reference.rid, out);
                 out.push(b'}');
             }
-            _ => {
-                let text = value.data_content().unwrap_or(value.text().as_str());
-                out.extend_from_slice(text.as_bytes());
-            }
+            _ => match value.data_content() {
+                Some(content) => out.extend_from_slice(content.as_bytes()),
+                None => value.write_text(out),
+            },
         }
     }
 

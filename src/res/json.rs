@@ -3,7 +3,6 @@
 //!
 //! Nothing here builds a tree, and nothing recurses over what a peer sent.
 
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -56,6 +55,11 @@ fn check_depth(text: &str) -> Result<(), JsonError> {
     if bytes.len() <= MAX_DEPTH {
         return Ok(());
     }
+    // Brackets are counted many times faster than followed.
+    let openings = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{'));
+    if openings.count() <= MAX_DEPTH {
+        return Ok(());
+    }
     let (mut depth, mut in_string, mut i) = (0usize, false, 0);
     while i < bytes.len() {
         match bytes[i] {
@@ -75,86 +79,140 @@ fn check_depth(text: &str) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// Calls `member` with each name and value of an object, in order.
+/// Calls `member` with each name and value of an object, in order. The text is a value that
+/// [`value`] has accepted, or one of those within it: it is not checked again.
 ///
 /// # Errors
 /// When the text is no object, or `member` refuses.
 pub fn object<'a>(
     text: Raw<'a>,
-    member: impl FnMut(Cow<'a, str>, Raw<'a>) -> Result<(), JsonError>,
+    mut member: impl FnMut(Cow<'a, str>, Raw<'a>) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
-    struct Members<F>(F);
-    impl<'de, F> Visitor<'de> for Members<F>
-    where
-        F: FnMut(Cow<'de, str>, Raw<'de>) -> Result<(), JsonError>,
-    {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(Text(name)) = map.next_key()? {
-                let value: &'de RawValue = map.next_value()?;
-                (self.0)(name, value.get()).map_err(A::Error::custom)?;
-            }
-            Ok(())
-        }
+    let mut items = Items::within(text, b'{').ok_or(JsonError::new("not an object"))?;
+    while items.has_next()? {
+        let name = string(items.take()?)?;
+        items.skip(b':')?;
+        member(name, items.take()?)?;
     }
-    if !text.starts_with('{') {
-        return Err(JsonError::new("not an object"));
-    }
-    Ok(serde_json::Deserializer::from_str(text).deserialize_map(Members(member))?)
+    Ok(())
 }
 
-/// Calls `item` with each value of an array, in order.
+/// Calls `item` with each value of an array, in order. The text is as for [`object`].
 ///
 /// # Errors
 /// When the text is no array, or `item` refuses.
 pub fn array<'a>(
     text: Raw<'a>,
-    item: impl FnMut(Raw<'a>) -> Result<(), JsonError>,
+    mut item: impl FnMut(Raw<'a>) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
-    struct Items<F>(F);
-    impl<'de, F> Visitor<'de> for Items<F>
-    where
-        F: FnMut(Raw<'de>) -> Result<(), JsonError>,
-    {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-            while let Some(value) = seq.next_element::<&'de RawValue>()? {
-                (self.0)(value.get()).map_err(A::Error::custom)?;
-            }
-            Ok(())
-        }
+    let mut items = Items::within(text, b'[').ok_or(JsonError::new("not an array"))?;
+    while items.has_next()? {
+        item(items.take()?)?;
     }
-    if !text.starts_with('[') {
-        return Err(JsonError::new("not an array"));
-    }
-    Ok(serde_json::Deserializer::from_str(text).deserialize_seq(Items(item))?)
+    Ok(())
 }
 
-/// A string that is borrowed unless it holds escapes.
-struct Text<'a>(Cow<'a, str>);
+/// A walk over what an array or object holds, of which it is known that it is valid. It
+/// looks for nothing but where values end. Of a text that is not valid it finds something
+/// or refuses it.
+struct Items<'a> {
+    text: &'a str,
+    at: usize,
+}
 
-impl<'de> serde::Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
+impl<'a> Items<'a> {
+    fn within(text: Raw<'a>, opening: u8) -> Option<Self> {
+        (text.as_bytes().first() == Some(&opening)).then_some(Self { text, at: 0 })
+    }
+
+    /// Goes to the next item; `false` if there is none. Before the first one it stands at
+    /// the bracket, later behind the item before.
+    fn has_next(&mut self) -> Result<bool, JsonError> {
+        self.skip_space();
+        let mark = self.text.as_bytes().get(self.at);
+        let is_first = self.at == 0;
+        self.at += 1;
+        match mark {
+            Some(b',') => {}
+            Some(b'{' | b'[') if is_first => {
+                self.skip_space();
+                if let Some(b'}' | b']') = self.text.as_bytes().get(self.at) {
+                    return Ok(false);
+                }
             }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            Some(b'}' | b']') => return Ok(false),
+            _ => return Err(INVALID),
+        }
+        self.skip_space();
+        Ok(true)
+    }
+
+    /// Goes behind a mark and the white space around it.
+    fn skip(&mut self, mark: u8) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.text.as_bytes().get(self.at) != Some(&mark) {
+            return Err(INVALID);
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
+    }
+
+    fn skip_space(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| is_space(**byte)).count();
+    }
+
+    /// Takes the value that begins here.
+    fn take(&mut self) -> Result<Raw<'a>, JsonError> {
+        let bytes = self.text.as_bytes();
+        let (start, mut end) = (self.at, self.at);
+        match bytes.get(start) {
+            Some(b'"') => end = string_end(bytes, start)?,
+            Some(b'{' | b'[') => {
+                let mut depth = 0usize;
+                loop {
+                    match bytes.get(end).ok_or(INVALID)? {
+                        b'"' => {
+                            end = string_end(bytes, end)?;
+                            continue;
+                        }
+                        b'{' | b'[' => depth += 1,
+                        b'}' | b']' => depth -= 1,
+                        _ => {}
+                    }
+                    end += 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
             }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            _ => {
+                let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || is_space(*byte);
+                let rest = bytes.get(start..).unwrap_or_default();
+                end += rest.iter().position(is_end).unwrap_or(rest.len());
             }
         }
-        deserializer.deserialize_str(TextVisitor)
+        self.at = end;
+        self.text.get(start..end).ok_or(INVALID)
+    }
+}
+
+const INVALID: JsonError = JsonError::new("not a JSON value");
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The place behind a string that begins at a place.
+fn string_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
+    let mut at = start + 1;
+    loop {
+        match bytes.get(at).ok_or(INVALID)? {
+            b'"' => return Ok(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
     }
 }
 
@@ -163,13 +221,15 @@ pub fn present(text: Raw<'_>) -> Option<Raw<'_>> {
     (text != "null").then_some(text)
 }
 
-/// Reads a string.
+/// Reads a string. The text is as for [`object`].
 pub fn string(text: Raw<'_>) -> Result<Cow<'_, str>, JsonError> {
-    if !text.starts_with('"') {
+    let Some(rest) = text.strip_prefix('"') else {
         return Err(JsonError::new("not a string"));
+    };
+    match rest.strip_suffix('"') {
+        Some(plain) if !plain.bytes().any(|byte| byte == b'\\') => Ok(Cow::Borrowed(plain)),
+        _ => Ok(Cow::Owned(serde_json::from_str(text)?)),
     }
-    let Text(string) = serde_json::from_str(text)?;
-    Ok(string)
 }
 
 /// Reads a boolean.
@@ -189,6 +249,9 @@ pub fn is(name: &str, expected: &str) -> bool {
 /// Returns a value without white space between its tokens.
 pub fn compact(text: Raw<'_>) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    if !matches!(bytes.first(), Some(b'{' | b'[')) {
+        return Cow::Borrowed(text); // One token.
+    }
     let Some(first) = next_space(bytes, 0) else {
         return Cow::Borrowed(text);
     };
@@ -220,9 +283,18 @@ fn next_space(bytes: &[u8], mut i: usize) -> Option<usize> {
 
 /// Whether text for a client must differ from the value's own.
 pub fn needs_escape(text: &str) -> bool {
-    text.bytes()
-        .enumerate()
-        .any(|(i, byte)| escape_at(text.as_bytes(), i, byte).is_some())
+    may_need_escape(text.as_bytes())
+        && text
+            .bytes()
+            .enumerate()
+            .any(|(i, byte)| escape_at(text.as_bytes(), i, byte).is_some())
+}
+
+/// Whether there is a byte with which something to be escaped may begin. It looks at all
+/// of them, without a branch for each, which is many times faster than one by one.
+fn may_need_escape(bytes: &[u8]) -> bool {
+    let suspect = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+    bytes.iter().fold(false, |any, byte| any | suspect(*byte))
 }
 
 /// The escape of the character that starts at a place, and its length there.
@@ -239,7 +311,14 @@ fn escape_at(bytes: &[u8], i: usize, byte: u8) -> Option<(&'static [u8], usize)>
 
 /// Appends JSON text with what HTML or JavaScript would misread escaped.
 pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+    write_escaped_bytes(text.as_bytes(), out);
+}
+
+/// The same for text of which only the bytes are at hand.
+pub(super) fn write_escaped_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    if !may_need_escape(bytes) {
+        return out.extend_from_slice(bytes);
+    }
     let (mut from, mut i) = (0, 0);
     while i < bytes.len() {
         if let Some((escape, length)) = escape_at(bytes, i, bytes[i]) {
@@ -256,8 +335,18 @@ pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a text as a JSON string, escaped as [`write_escaped`] does.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    write_string_bytes(text.as_bytes(), out);
+}
+
+/// The same for a text of which only the bytes are at hand.
+pub(crate) fn write_string_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
+    let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let has_marks = bytes.iter().fold(false, |any, byte| any | is_mark(*byte));
+    if !has_marks && !may_need_escape(bytes) {
+        out.extend_from_slice(bytes);
+        return out.push(b'"');
+    }
     let (mut from, mut i) = (0, 0);
     while i < bytes.len() {
         let byte = bytes[i];
@@ -371,6 +460,51 @@ mod tests {
         assert_eq!(seen.len(), expected.len());
         for ((name, raw), (expected_name, expected_raw)) in seen.iter().zip(expected) {
             assert_eq!((name.as_str(), raw.as_str()), (expected_name, expected_raw));
+        }
+    }
+
+    #[test]
+    fn walks_over_whatever_is_valid() {
+        let text = " { \"a\\\"}\" :[ 1 , {\"b]\":\"}\\\\\"} ,[]],\"\":{ } , \"c\":-1.5e+3\n,\"d\":\"é\" } ";
+        let text = value(text.as_bytes()).unwrap();
+        let mut seen = Vec::new();
+        object(text, |name, raw| {
+            seen.push((name.into_owned(), raw));
+            Ok(())
+        })
+        .unwrap();
+        let inner = "[ 1 , {\"b]\":\"}\\\\\"} ,[]]";
+        let expected = [
+            ("a\"}", inner),
+            ("", "{ }"),
+            ("c", "-1.5e+3"),
+            ("d", "\"é\""),
+        ];
+        let expected = expected.map(|(name, raw)| (name.to_owned(), raw));
+        assert_eq!(seen, expected);
+        let mut items = Vec::new();
+        array(inner, |raw| {
+            items.push(raw);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(items, ["1", "{\"b]\":\"}\\\\\"}", "[]"]);
+        for empty in ["{}", "{ \t}", "{\n}"] {
+            object(empty, |_, _| panic!("it is empty")).unwrap();
+        }
+        array("[ ]", |_| panic!("it is empty")).unwrap();
+    }
+
+    #[test]
+    fn refuses_or_walks_over_what_was_not_checked() {
+        let valid = "{\"a\":[1,{\"b\":\"é\\\"\"}],\"c\":\"d\"}";
+        for (place, _) in valid.char_indices() {
+            for replaced in ["", "\"", "\\", "{", "]", ",", ":", "é"] {
+                let rest = valid[place..].chars().next().map_or(0, char::len_utf8);
+                let text = [&valid[..place], replaced, &valid[place + rest..]].concat();
+                let _ = object(&text, |_, raw| array(raw, |_| Ok(())).or(Ok(())));
+                let _ = object(&valid[..place], |_, _| Ok(()));
+            }
         }
     }
 

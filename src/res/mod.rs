@@ -8,11 +8,13 @@ pub mod meta;
 pub mod pattern;
 pub mod rid;
 pub mod service;
+pub mod text;
 pub mod value;
 pub mod version;
 
 pub use error::Error;
 pub use meta::Meta;
 pub use pattern::Pattern;
+pub use text::Text;
 pub use value::Value;
 pub use version::Version;

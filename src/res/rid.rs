@@ -17,8 +17,8 @@ pub struct Rid<'a> {
 impl<'a> Rid<'a> {
     /// Reads a resource ID; `None` when its name is not valid.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (name, query) = match text.split_once('?') {
-            Some((name, query)) => (name, Some(query)),
+        let (name, query) = match text.bytes().position(|byte| byte == b'?') {
+            Some(place) => (&text[..place], Some(&text[place + 1..])),
             None => (text, None),
         };
         is_name(name).then_some(Self { name, query })
@@ -27,7 +27,16 @@ impl<'a> Rid<'a> {
 
 /// Whether a text is a resource name.
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.split('.').all(is_token)
+    let mut in_part = false;
+    for byte in text.bytes() {
+        // A dot ends a part, which must have begun.
+        let is_end = byte == b'.';
+        if !(is_end && in_part || is_token_byte(byte)) {
+            return false;
+        }
+        in_part = !is_end;
+    }
+    in_part
 }
 
 /// Whether a text is a method or event name: one part of a name.

@@ -10,9 +10,9 @@ use super::json::{self, JsonError, Raw};
 use super::meta::Meta;
 use super::pattern::Pattern;
 use super::rid::Rid;
+use super::text::Text;
 use super::value::{self, Change, Value, ValueError};
 use std::borrow::Cow;
-use std::rc::Rc;
 
 /// What a client may do with a resource, as an access answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Access {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
     /// Properties sorted by name, each name once.
-    Model(Vec<(Rc<str>, Value)>),
+    Model(Vec<(Text, Value)>),
     /// Values in order.
     Collection(Vec<Value>),
 }
@@ -72,7 +72,7 @@ pub enum QueryResult<'a> {
 #[derive(Debug, PartialEq)]
 pub struct ChangeEvent {
     /// The changed properties, sorted by name.
-    pub changes: Vec<(Rc<str>, Change)>,
+    pub changes: Vec<(Text, Change)>,
     /// Whether it has the form of protocol 1.0.
     pub is_old: bool,
 }
@@ -315,11 +315,10 @@ pub fn change(payload: Raw<'_>) -> Result<ChangeEvent, ValueError> {
         Ok(())
     })?;
     let current = values.filter(|raw| members == 1 || value::parse_change(raw).is_err());
-    let mut changes = Vec::new();
-    properties(current.unwrap_or(payload), |name, raw| {
-        changes.push((name, value::parse_change(raw)?));
-        Ok(())
-    })?;
+    let properties = properties(current.unwrap_or(payload))?.into_iter();
+    let changes = properties
+        .map(|(name, raw)| Ok((Text::from(&*name), value::parse_change(raw)?)))
+        .collect::<Result<_, ValueError>>()?;
     let is_old = current.is_none() && members > 0;
     Ok(ChangeEvent { changes, is_old })
 }
@@ -510,25 +509,27 @@ fn error_object(text: Raw<'_>) -> Result<Error, JsonError> {
 
 /// Reads the properties of a model.
 fn model(text: Raw<'_>) -> Result<Data, Error> {
-    let mut model = Vec::new();
-    properties(text, |name, raw| {
-        model.push((name, value::parse(raw)?));
-        Ok(())
-    })
-    .map_err(value_error)?;
-    let model = model.into_iter().map(|(name, value)| Some((name, value?)));
-    model
-        .collect::<Option<_>>()
-        .map(Data::Model)
-        .ok_or_else(action_as_value)
+    let properties = properties(text).map_err(|error| value_error(error.into()))?;
+    let (mut model, mut has_action) = (Vec::with_capacity(properties.len()), false);
+    for (name, raw) in properties {
+        match value::parse(raw).map_err(value_error)? {
+            Some(value) => model.push((Text::from(&*name), value)),
+            None => has_action = true,
+        }
+    }
+    if has_action {
+        return Err(action_as_value());
+    }
+    Ok(Data::Model(model))
 }
 
 /// Reads the values of a collection.
 fn collection(text: Raw<'_>) -> Result<Data, Error> {
-    let (mut values, mut error) = (Vec::new(), None);
+    let (mut values, mut error, mut has_action) = (Vec::new(), None, false);
     json::array(text, |raw| {
         match value::parse(raw) {
-            Ok(value) => values.push(value),
+            Ok(Some(value)) => values.push(value),
+            Ok(None) => has_action = true,
             Err(reason) => error = error.take().or(Some(reason)),
         }
         Ok(())
@@ -537,11 +538,12 @@ fn collection(text: Raw<'_>) -> Result<Data, Error> {
     if let Some(error) = error {
         return Err(value_error(error));
     }
-    values
-        .into_iter()
-        .collect::<Option<_>>()
-        .map(Data::Collection)
-        .ok_or_else(action_as_value)
+    if has_action {
+        return Err(action_as_value());
+    }
+    // It is kept for long.
+    values.shrink_to_fit();
+    Ok(Data::Collection(values))
 }
 
 /// Older clients of this error know it with its prefix twice.
@@ -554,23 +556,22 @@ fn action_as_value() -> Error {
 }
 
 /// Reads the members of an object as properties: sorted by name, of duplicates the last.
-fn properties<'a>(
-    text: Raw<'a>,
-    mut property: impl FnMut(Rc<str>, Raw<'a>) -> Result<(), ValueError>,
-) -> Result<(), ValueError> {
-    let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::new();
+fn properties(text: Raw<'_>) -> Result<Vec<(Cow<'_, str>, Raw<'_>)>, JsonError> {
+    let mut members = Vec::new();
     json::object(text, |name, raw| {
         members.push((name, raw));
         Ok(())
     })?;
-    members.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut members = members.into_iter().peekable();
-    while let Some((name, raw)) = members.next() {
-        if members.peek().is_none_or(|next| next.0 != name) {
-            property(name.into(), raw)?;
+    members.sort_by(|a: &(Cow<'_, str>, Raw<'_>), b| a.0.cmp(&b.0));
+    // Of those that are left out the value is put into the place of the one that stays.
+    members.dedup_by(|later, kept| {
+        let is_same = later.0 == kept.0;
+        if is_same {
+            kept.1 = later.1;
         }
-    }
-    Ok(())
+        is_same
+    });
+    Ok(members)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::json::{self, JsonError, Raw};
 use super::rid::Rid;
+use super::text::Text;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A value as a resource holds it. Its text is the service's, without white space.
@@ -14,18 +16,11 @@ pub enum Value {
     /// A string, number, boolean or null.
     Primitive(Text),
     /// A data value that holds an object or an array, with its wrapping.
-    Data(Text),
+    Data(Rc<str>),
     /// A reference that the gateway follows.
     Reference(Rc<Reference>),
     /// A reference that it does not follow.
     SoftReference(Rc<Reference>),
-}
-
-/// Compact JSON text, and whether it must be escaped for clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text {
-    text: Rc<str>,
-    escape: bool,
 }
 
 /// A resource reference.
@@ -33,7 +28,8 @@ pub struct Text {
 pub struct Reference {
     /// The resource ID.
     pub rid: Rc<str>,
-    text: Text,
+    /// Its JSON text, where that is not simply `{"rid":"<rid>"}`.
+    text: Option<Box<str>>,
 }
 
 /// A property in a change event.
@@ -87,26 +83,17 @@ impl From<JsonError> for ValueError {
     }
 }
 
-impl Text {
-    fn new(raw: Raw<'_>) -> Self {
-        let text: Rc<str> = json::compact(raw).into();
+/// What stands before and behind the ID in the text of most references.
+const REFERENCE: (&str, &str) = ("{\"rid\":\"", "\"}");
+
+impl Reference {
+    fn new(rid: &str, raw: Raw<'_>) -> Self {
+        let (before, behind) = REFERENCE;
+        let inner = raw.strip_prefix(before);
+        let is_usual = inner.and_then(|text| text.strip_suffix(behind)) == Some(rid);
         Self {
-            escape: json::needs_escape(&text),
-            text,
-        }
-    }
-
-    /// The compact text.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Appends the text as clients are sent it.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        if self.escape {
-            json::write_escaped(&self.text, out);
-        } else {
-            out.extend_from_slice(self.text.as_bytes());
+            rid: rid.into(),
+            text: (!is_usual).then(|| json::compact(raw).into()),
         }
     }
 }
@@ -120,12 +107,9 @@ impl Value {
         }
     }
 
-    /// The JSON text of the value.
-    pub fn text(&self) -> &Text {
-        match self {
-            Self::Primitive(text) | Self::Data(text) => text,
-            Self::Reference(reference) | Self::SoftReference(reference) => &reference.text,
-        }
+    /// Appends the JSON text of the value.
+    pub fn write_text(&self, out: &mut Vec<u8>) {
+        self.write_by(|bytes, out| out.extend_from_slice(bytes), out);
     }
 
     /// Appends the value as a client is sent it; `plain` for clients below protocol
@@ -134,7 +118,23 @@ impl Value {
         match self {
             Self::SoftReference(reference) if plain => json::write_string(&reference.rid, out),
             Self::Data(_) if plain => out.extend_from_slice(b"\"[Data]\""),
-            _ => self.text().write(out),
+            _ => self.write_by(json::write_escaped_bytes, out),
+        }
+    }
+
+    /// Appends the value's text, or what `write` makes of it.
+    fn write_by(&self, write: impl Fn(&[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
+        match self {
+            Self::Primitive(text) => write(text.as_bytes(), out),
+            Self::Data(text) => write(text.as_bytes(), out),
+            Self::Reference(reference) | Self::SoftReference(reference) => match &reference.text {
+                Some(text) => write(text.as_bytes(), out),
+                None => {
+                    out.extend_from_slice(REFERENCE.0.as_bytes());
+                    write(reference.rid.as_bytes(), out);
+                    out.extend_from_slice(REFERENCE.1.as_bytes());
+                }
+            },
         }
     }
 
@@ -143,7 +143,7 @@ impl Value {
         let Self::Data(text) = self else { return None };
         let mut content = None;
         // The text was read the same way when the value was made.
-        let _ = json::object(text.as_str(), |name, raw| {
+        let _ = json::object(text, |name, raw| {
             if json::is(&name, "data") {
                 content = Some(raw);
             }
@@ -156,9 +156,8 @@ impl Value {
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Primitive(a), Self::Primitive(b)) | (Self::Data(a), Self::Data(b)) => {
-                a.text == b.text
-            }
+            (Self::Primitive(a), Self::Primitive(b)) => a == b,
+            (Self::Data(a), Self::Data(b)) => a == b,
             (Self::Reference(a), Self::Reference(b))
             | (Self::SoftReference(a), Self::SoftReference(b)) => a.rid == b.rid,
             _ => false,
@@ -168,12 +167,25 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Primitive(text) => text.hash(state),
+            Self::Data(text) => text.hash(state),
+            Self::Reference(reference) | Self::SoftReference(reference) => {
+                reference.rid.hash(state);
+            }
+        }
+    }
+}
+
 /// Reads a value, or the delete action that may stand for one in change events.
 pub fn parse_change(raw: Raw<'_>) -> Result<Change, ValueError> {
     match raw.as_bytes().first() {
         Some(b'{') => parse_object(raw),
         Some(b'[') => Err(ValueError::NestedArray),
-        _ => Ok(Change::Set(Value::Primitive(Text::new(raw)))),
+        _ => Ok(Change::Set(Value::Primitive(raw.into()))),
     }
 }
 
@@ -213,10 +225,7 @@ fn parse_object(raw: Raw<'_>) -> Result<Change, ValueError> {
             if Rid::parse(&rid).is_none() {
                 return Err(ValueError::InvalidRid(rid.into_owned()));
             }
-            let reference = Rc::new(Reference {
-                rid: rid.into(),
-                text: Text::new(raw),
-            });
+            let reference = Rc::new(Reference::new(&rid, raw));
             Ok(Change::Set(if soft {
                 Value::SoftReference(reference)
             } else {
@@ -226,9 +235,9 @@ fn parse_object(raw: Raw<'_>) -> Result<Change, ValueError> {
         (None, Some(action), None) if action == "delete" => Ok(Change::Delete),
         (None, Some(action), None) => Err(ValueError::UnknownAction(action.into_owned())),
         (None, None, Some(data)) if data.starts_with(['{', '[']) => {
-            Ok(Change::Set(Value::Data(Text::new(raw))))
+            Ok(Change::Set(Value::Data(json::compact(raw).into())))
         }
-        (None, None, Some(data)) => Ok(Change::Set(Value::Primitive(Text::new(data)))),
+        (None, None, Some(data)) => Ok(Change::Set(Value::Primitive(data.into()))),
         (None, None, None) => Err(ValueError::NestedObject),
         _ => Err(ValueError::Ambiguous),
     }
@@ -265,6 +274,30 @@ mod tests {
         ] {
             assert_eq!(sent(raw, false), expected, "{raw}");
         }
+    }
+
+    #[test]
+    fn writes_the_text_as_it_came() {
+        for raw in [
+            "\"<b>\"",
+            r#"{"rid":"a.b"}"#,
+            r#"{"rid":"a.b?<&>"}"#,
+            r#"{"rid":"a.b?\""}"#,
+            r#"{"rid":"a.b","x":1}"#,
+            r#"{"rid":"a.b","soft":true}"#,
+            r#"{"data":["<"]}"#,
+        ] {
+            let mut out = Vec::new();
+            parse(raw).unwrap().unwrap().write_text(&mut out);
+            assert_eq!(out, raw.as_bytes());
+        }
+        assert_eq!(sent(r#"{"rid":"a.b?<"}"#, false), r#"{"rid":"a.b?\u003c"}"#);
+        assert_eq!(sent(r#"{"rid":"a.b?\""}"#, false), r#"{"rid":"a.b?\""}"#);
+    }
+
+    #[test]
+    fn is_no_larger_than_three_words() {
+        assert_eq!(size_of::<Value>(), 24);
     }
 
     #[test]
