@@ -1,28 +1,53 @@
 //! The content of a resource: one version of a model or collection, shared by all who
 //! hold it and changed in place only while nobody else does.
 
+use super::cache::AliasKey;
 use super::update::{Step, StepKind};
 use crate::res::json;
 use crate::res::service::Data;
 use crate::res::value::{Change, Value};
 use hashbrown::HashMap;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 /// Changes of one event up to which a model is changed in place.
 const FEW_CHANGES: usize = 32;
 
+/// Longest JSON text that is kept, in bytes.
+const TEXT_KEPT: usize = 16 << 10;
+
+/// A resource that a content references.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// Its ID.
+    pub rid: Rc<str>,
+    /// What the ID was found to be, to be checked at each use. Not for an ID with a
+    /// connection ID tag: that is another one for each client.
+    pub alias: Cell<Option<AliasKey>>,
+}
+
+impl From<Rc<str>> for Child {
+    fn from(rid: Rc<str>) -> Self {
+        Self {
+            rid,
+            alias: Cell::new(None),
+        }
+    }
+}
+
 /// One version of a resource.
 ///
-/// What is derived from it is computed at most once per version.
+/// What is derived from it is computed once per version, its JSON text twice at most.
 #[derive(Clone, Debug)]
 pub struct Content {
     /// Changes whenever the content does; unique in the process.
     pub version: u64,
     data: Data,
     references: References,
-    distinct: OnceCell<Rc<[Rc<str>]>>,
+    distinct: OnceCell<Rc<[Child]>>,
     text: OnceCell<Rc<[u8]>>,
+    /// Whether its JSON text was ever asked for.
+    written: Cell<bool>,
 }
 
 /// How often each resource is referenced.
@@ -67,6 +92,7 @@ impl Content {
             references,
             distinct: OnceCell::new(),
             text: OnceCell::new(),
+            written: Cell::new(false),
         }
     }
 
@@ -79,20 +105,18 @@ impl Content {
     }
 
     /// The resources that it references, each once.
-    pub fn references(&self) -> Rc<[Rc<str>]> {
-        self.distinct
-            .get_or_init(|| self.distinct_references())
-            .clone()
+    pub fn references(&self) -> &[Child] {
+        match self.has_references() {
+            true => self.distinct.get_or_init(|| self.distinct_references()),
+            false => &[],
+        }
     }
 
-    fn distinct_references(&self) -> Rc<[Rc<str>]> {
-        if self.references.0.is_empty() {
-            return Rc::new([]);
-        }
+    fn distinct_references(&self) -> Rc<[Child]> {
         let mut left = self.references.clone();
         let mut first = |value: &Value| {
             let rid = value.reference()?;
-            left.0.remove_entry(rid).map(|(rid, _)| rid)
+            left.0.remove_entry(rid).map(|(rid, _)| Child::from(rid))
         };
         match &self.data {
             Data::Model(model) => model.iter().filter_map(|(_, value)| first(value)).collect(),
@@ -114,12 +138,16 @@ impl Content {
         if plain {
             return self.encode(true, out);
         }
-        let text = self.text.get_or_init(|| {
-            let mut text = Vec::new();
-            self.encode(false, &mut text);
-            text.into()
-        });
-        out.extend_from_slice(text);
+        if let Some(text) = self.text.get() {
+            return out.extend_from_slice(text);
+        }
+        let start = out.len();
+        self.encode(false, out);
+        // Most resources are sent once, and what is large is kept with the answer.
+        let text = &out[start..];
+        if self.written.replace(true) && text.len() <= TEXT_KEPT {
+            self.text.get_or_init(|| text.into());
+        }
     }
 
     fn encode(&self, plain: bool, out: &mut Vec<u8>) {
@@ -207,6 +235,7 @@ impl Content {
         }
         self.version = version;
         self.text.take();
+        self.written.set(false);
         if !(added.is_empty() && removed.is_empty()) {
             self.distinct.take();
         }
@@ -263,6 +292,7 @@ impl Content {
                     self.version = version;
                     self.distinct.take();
                     self.text.take();
+                    self.written.set(false);
                 }
                 Some(steps)
             }
@@ -353,6 +383,11 @@ mod tests {
         rids.iter().map(|rid| &**rid).collect()
     }
 
+    fn children(content: &Content) -> Vec<&str> {
+        let children = content.references().iter();
+        children.map(|child| &*child.rid).collect()
+    }
+
     fn change(content: &mut Content, payload: &str) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
         let changes = content.effective(service::change(payload).unwrap().changes);
         content.apply(&StepKind::Change(changes), 2)
@@ -363,7 +398,7 @@ mod tests {
         let mut content = content(r#"{"model":{"a":{"rid":"x"},"b":1}}"#);
         let (added, removed) = change(&mut content, r#"{"values":{"a":1,"b":{"rid":"x"}}}"#);
         assert_eq!((added.len(), removed.len()), (0, 0));
-        assert_eq!(rids(&content.references()), ["x"]);
+        assert_eq!(children(&content), ["x"]);
         assert_eq!(text(&content), r#"{"a":1,"b":{"rid":"x"}}"#);
     }
 
@@ -412,15 +447,15 @@ mod tests {
     #[test]
     fn a_reference_that_stands_twice_goes_with_the_last() {
         let mut content = content(r#"{"collection":[{"rid":"x"},{"rid":"y"},{"rid":"x"}]}"#);
-        assert_eq!(rids(&content.references()), ["x", "y"]);
+        assert_eq!(children(&content), ["x", "y"]);
         let remove = |idx| StepKind::Remove {
             idx,
             payload: "".into(),
         };
         assert_eq!(content.apply(&remove(0), 2).1.len(), 0);
-        assert_eq!(rids(&content.references()), ["x", "y"]);
+        assert_eq!(children(&content), ["x", "y"]);
         assert_eq!(rids(&content.apply(&remove(1), 3).1), ["x"]);
-        assert_eq!(rids(&content.references()), ["y"]);
+        assert_eq!(children(&content), ["y"]);
         assert_eq!(text(&content), r#"[{"rid":"y"}]"#);
     }
 
@@ -456,7 +491,7 @@ mod tests {
             ]
         );
         assert_eq!(old.version, 5);
-        assert_eq!(rids(&old.references()), ["x", "y"]);
+        assert_eq!(children(&old), ["x", "y"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::cache::{Held, NameKey, ResourceKey};
 use super::content::Content;
 use super::outbox::{CloseReason, Delivery};
 use super::ready::WaiterKey;
+use super::sets::Set;
 use super::subscription::{State, SubKey};
 use super::update::{Step, StepKind, TextKey, Update};
 use super::work::Work;
@@ -382,7 +383,7 @@ impl Gateway {
         update: &Rc<Update>,
         at: usize,
         children: &[SubKey],
-        set: &[SubKey],
+        set: &Set,
     ) {
         let sub = &self.subs.arena[key];
         let (client, alias) = (sub.client, sub.alias);
@@ -391,24 +392,20 @@ impl Gateway {
         };
         let plain = there.dialect.is_plain();
         let step = &update.steps[at];
-        let message = if set.is_empty() {
-            let text = &self.cache.aliases[alias].text;
-            let key = TextKey {
-                alias: alias.index(),
-                step: at as u32,
-                plain,
-            };
-            update.text(key, || super::encode::event(text, &step.kind, plain, &[]))
-        } else {
-            let bundle = self.bundle(set, plain);
+        let text_key = TextKey {
+            alias: alias.index(),
+            step: at as u32,
+            plain,
+        };
+        let message = update.text(text_key, &set.members, || {
+            let mut bundle = Vec::new();
+            self.write_set(&set.members, plain, &mut bundle);
             let text = &self.cache.aliases[alias].text;
             super::encode::event(text, &step.kind, plain, &bundle)
-        };
+        });
         self.counters.events_out += 1;
         self.out.send(client, message);
-        for sub in set {
-            self.mark_sent(*sub);
-        }
+        self.mark_sent(set);
         for child in children {
             let child = &mut self.subs.arena[*child];
             child.unsent_refs -= 1;
@@ -429,7 +426,7 @@ impl Gateway {
         // What a run of removals cuts off, which is never the resource itself, is looked
         // for once: before something is added, or when all is done.
         let next = update.steps.get(at + 1);
-        if !set.is_empty() || next.is_none_or(|next| !next.added.is_empty()) {
+        if !set.members.is_empty() || next.is_none_or(|next| !next.added.is_empty()) {
             self.collect();
         }
     }

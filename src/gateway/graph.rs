@@ -9,13 +9,14 @@ use super::Gateway;
 use super::anchor::ParentHints;
 use super::arena::Key;
 use super::cache::{Alias, AliasKey};
-use super::content::Content;
+use super::content::{Child, Content};
 use super::outbox::ClientKey;
-use super::subscription::{AccessState, Lag, State, Sub, SubKey};
+use super::sets::Set;
+use super::subscription::{AccessState, Lag, NOWHERE, State, Sub, SubKey};
 use super::throttle::TreeThrottle;
 use super::work::Work;
 use crate::res::rid::{Rid, has_cid_tag};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::rc::Rc;
 
 /// Aliases without subscriptions that are kept per resource.
@@ -46,6 +47,34 @@ impl Gateway {
         tree: Option<Key<TreeThrottle>>,
     ) -> Option<SubKey> {
         let alias = self.intern_alias(client, rid)?;
+        self.subscribe_alias(client, alias, tree)
+    }
+
+    /// The same for a resource that another one references.
+    pub(super) fn subscribe_child(
+        &mut self,
+        client: ClientKey,
+        child: &Child,
+        tree: Option<Key<TreeThrottle>>,
+    ) -> Option<SubKey> {
+        let alias = match self.known_alias(child) {
+            Some(alias) => alias,
+            None => {
+                let alias = self.intern_alias(client, &child.rid)?;
+                let is_tagged = self.cache.aliases[alias].owner.is_some();
+                child.alias.set((!is_tagged).then_some(alias));
+                alias
+            }
+        };
+        self.subscribe_alias(client, alias, tree)
+    }
+
+    fn subscribe_alias(
+        &mut self,
+        client: ClientKey,
+        alias: AliasKey,
+        tree: Option<Key<TreeThrottle>>,
+    ) -> Option<SubKey> {
         if let Some(sub) = self.subs.find(client, alias) {
             return Some(sub);
         }
@@ -55,9 +84,9 @@ impl Gateway {
             client,
             alias,
             slot,
-            next: first,
-            previous: None,
-            parent: u32::MAX,
+            next: first.map_or(NOWHERE, Key::index),
+            previous: NOWHERE,
+            parent: NOWHERE,
             direct: 0,
             open: 0,
             sent_refs: 0,
@@ -65,18 +94,21 @@ impl Gateway {
             state: State::Loading,
             sent: false,
             access: AccessState::Unknown,
+            pinned: None,
             lag: None,
         });
         if let Some(first) = first {
-            self.subs.arena[first].previous = Some(key);
+            self.subs.arena[first].previous = key.index();
         }
         if let Some(client) = self.client_mut(client) {
             client.first = Some(key);
         }
         self.cache.aliases[alias].subs.push(key);
         self.hold_name(self.cache.aliases[alias].name);
-        self.join_tree(key, tree);
-        self.work.push_back(Work::Load(key));
+        if !self.take_leaf(key) {
+            self.join_tree(key, tree);
+            self.work.push_back(Work::Load(key));
+        }
         Some(key)
     }
 
@@ -115,7 +147,7 @@ impl Gateway {
     /// The content that a subscription stands at: its own version, or the resource's.
     pub(super) fn content(&self, key: SubKey) -> Option<&Rc<Content>> {
         let sub = &self.subs.arena[key];
-        if let Some(version) = sub.lag.as_ref().and_then(|lag| lag.version.as_ref()) {
+        if let Some(version) = sub.version() {
             return Some(version);
         }
         if sub.state != State::Ready {
@@ -123,49 +155,6 @@ impl Gateway {
         }
         let resource = self.cache.aliases[sub.alias].resource?;
         Some(&self.cache.resources[resource].content)
-    }
-
-    /// The resources that a subscription references, as far as its events have been sent.
-    pub(super) fn child_ids(&self, key: SubKey) -> Rc<[Rc<str>]> {
-        let Some(content) = self.content(key) else {
-            return Rc::new([]);
-        };
-        let ids = content.references();
-        let lag = self.subs.arena[key].lag.as_deref();
-        let Some((lag, update)) = lag.and_then(|lag| Some((lag, lag.queue.front()?))) else {
-            return ids;
-        };
-        if lag.applied == lag.step {
-            return ids;
-        }
-        // Some steps of the first update are done, but not applied to the version.
-        let mut ids = ids.to_vec();
-        for step in &update.steps[lag.applied..lag.step] {
-            ids.retain(|id| !step.removed.contains(id));
-            ids.extend(step.added.iter().cloned());
-        }
-        ids.into()
-    }
-
-    /// The subscriptions that a subscription's references hold.
-    pub(super) fn children(&self, key: SubKey) -> Vec<SubKey> {
-        let client = self.subs.arena[key].client;
-        let ids = self.child_ids(key);
-        ids.iter()
-            .filter_map(|id| self.find_sub(client, id))
-            .collect()
-    }
-
-    /// The subscriptions that the deleted version of a revived subscription holds.
-    fn old_children(&self, key: SubKey) -> Vec<SubKey> {
-        let sub = &self.subs.arena[key];
-        let Some(old) = sub.lag.as_deref().and_then(|lag| lag.old.as_ref()) else {
-            return Vec::new();
-        };
-        let ids = old.references();
-        ids.iter()
-            .filter_map(|id| self.find_sub(sub.client, id))
-            .collect()
     }
 
     /// The client does not hold the deleted version of a revived subscription any more.
@@ -179,84 +168,37 @@ impl Gateway {
         }
     }
 
-    /// The subscriptions that the first event in a subscription's queue waits for.
-    fn awaited(&self, key: SubKey) -> Vec<SubKey> {
-        let sub = &self.subs.arena[key];
-        let Some(lag) = sub.lag.as_deref().filter(|lag| lag.waiting.is_some()) else {
-            return Vec::new();
-        };
-        let Some(update) = lag.queue.front() else {
-            return Vec::new();
-        };
-        let added = update.steps[lag.step].added.iter();
-        added
-            .filter_map(|id| self.find_sub(sub.client, id))
-            .collect()
-    }
-
     /// Keeps the version that a live subscription stands at.
     pub(super) fn freeze(&mut self, key: SubKey) {
         let sub = &self.subs.arena[key];
-        if sub.state != State::Ready || sub.lag.as_ref().is_some_and(|lag| lag.version.is_some()) {
+        if sub.state != State::Ready || sub.version().is_some() {
             return;
         }
         let content = self.content(key).cloned();
         self.subs.arena[key].lag().version = content;
     }
 
-    /// What the client does not hold of some trees, each after what references it.
-    ///
-    /// # Errors
-    /// Those that are still being loaded.
-    pub(super) fn unsent_below(&self, roots: &[SubKey]) -> Result<Vec<SubKey>, Vec<SubKey>> {
-        let mut set: Vec<SubKey> = Vec::new();
-        let mut loading = Vec::new();
-        let mut seen: HashSet<SubKey, foldhash::fast::RandomState> = HashSet::default();
-        let mut stack: Vec<SubKey> = roots.iter().rev().copied().collect();
-        while let Some(next) = stack.pop() {
-            let sub = &self.subs.arena[next];
-            // An error is no state that a client keeps: each set tells it again.
-            let holds = sub.sent && sub.state != State::Failed;
-            if holds || !seen.insert(next) {
-                continue;
-            }
-            match sub.state {
-                State::Loading => loading.push(next),
-                State::Ready => {
-                    set.push(next);
-                    if self
-                        .content(next)
-                        .is_some_and(|content| content.has_references())
-                    {
-                        stack.extend(self.children(next).into_iter().rev());
-                    }
-                }
-                // What is deleted and could not be loaded again stays as the client holds it.
-                State::Failed if self.is_revived(next) => {}
-                State::Failed => set.push(next),
-                State::Deleted => {}
-            }
-        }
-        if loading.is_empty() {
-            Ok(set)
-        } else {
-            Err(loading)
+    /// The client has been sent what it lacked.
+    pub(super) fn mark_sent(&mut self, set: &Set) {
+        for member in &set.members {
+            self.mark_member_sent(member.sub, set.children_of(member));
         }
     }
 
     /// The client has been sent a subscription's data or error.
-    pub(super) fn mark_sent(&mut self, key: SubKey) {
+    fn mark_member_sent(&mut self, key: SubKey, children: &[SubKey]) {
         if self.subs.arena[key].sent {
             return;
         }
-        for child in self.children(key) {
-            let child = &mut self.subs.arena[child];
+        for child in children {
+            let child = &mut self.subs.arena[*child];
             child.unsent_refs -= 1;
             child.sent_refs += 1;
         }
         self.release_old(key);
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
+        sub.pinned = None;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
             if lag.queue.is_empty() && !lag.held && lag.waiters.is_empty() {
                 sub.lag = None;
@@ -548,16 +490,15 @@ impl Gateway {
         let Some(sub) = self.subs.remove(key) else {
             return;
         };
-        match sub.previous {
-            Some(previous) => self.subs.arena[previous].next = sub.next,
-            None => {
-                if let Some(client) = self.client_mut(sub.client) {
-                    client.first = sub.next;
-                }
-            }
+        let arena = &mut self.subs.arena;
+        let (previous, next) = (arena.key_at(sub.previous), arena.key_at(sub.next));
+        if let Some(next) = next {
+            arena[next].previous = sub.previous;
         }
-        if let Some(next) = sub.next {
-            self.subs.arena[next].previous = sub.previous;
+        if let Some(previous) = previous {
+            arena[previous].next = sub.next;
+        } else if let Some(client) = self.client_mut(sub.client) {
+            client.first = next;
         }
         if let Some(lag) = sub.lag {
             if let Some(waiter) = lag.waiting {

@@ -163,15 +163,15 @@ impl Gateway {
             return;
         }
         let content = self.cache.resources[resource].content.clone();
-        let references = content.references();
         let sub = &mut self.subs.arena[key];
         sub.state = State::Ready;
         let lag = sub.lag();
-        lag.version = Some(content);
+        lag.version = Some(content.clone());
         let tree = lag.tree.take();
+        let references = content.references();
         let mut children = Vec::with_capacity(references.len());
-        for rid in references.iter() {
-            if let Some(child) = self.subscribe(client, rid, tree) {
+        for child in references {
+            if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
                 children.push(child);
@@ -179,6 +179,25 @@ impl Gateway {
         }
         self.notify_waiters(key, &children);
         self.leave_tree(tree);
+    }
+
+    /// Hands over content that is there and references nothing. There is nothing to follow
+    /// then and nobody who waits, so that a new subscription needs no way over the worklist.
+    ///
+    /// Returns whether that was so.
+    pub(super) fn take_leaf(&mut self, key: SubKey) -> bool {
+        let alias = &self.cache.aliases[self.subs.arena[key].alias];
+        let (Some(resource), false) = (alias.resource, alias.loading) else {
+            return false;
+        };
+        let content = &self.cache.resources[resource].content;
+        if content.has_references() || self.is_waiting(alias.name) {
+            return false;
+        }
+        let sub = &mut self.subs.arena[key];
+        sub.state = State::Ready;
+        sub.pinned = Some(content.clone());
+        true
     }
 
     /// Forgets a query resource without subscriptions; others linger with their name.

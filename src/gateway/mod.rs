@@ -9,6 +9,7 @@ mod anchor;
 mod arena;
 mod cache;
 mod calls;
+mod children;
 mod content;
 mod counters;
 mod delay;
@@ -27,6 +28,7 @@ mod replies;
 mod requests;
 mod reset;
 mod session;
+mod sets;
 mod subscription;
 mod throttle;
 mod tokens;
@@ -36,7 +38,9 @@ mod web_json;
 mod work;
 
 pub use counters::{Counters, Histogram, RequestKind, Requests};
-pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
+pub use outbox::{
+    BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
+};
 
 use crate::res::json;
 use arena::{Arena, Key};
@@ -44,12 +48,12 @@ use cache::{Cache, NameKey, ResourceKey};
 use core::net::SocketAddr;
 use delay::DelayQueue;
 use deprecated::Deprecated;
-use encode::Bundle;
 use random::Random;
 use ready::Waiter;
 use replies::Replies;
 use requests::{Job, Pending, PendingKey};
 use session::{Client, Sid};
+use sets::Answers;
 use std::collections::{BTreeSet, VecDeque};
 use subscription::{SubKey, Subs};
 use throttle::{ResetThrottle, TreeThrottle};
@@ -57,6 +61,9 @@ use work::Work;
 
 /// How long a name stays cached after its last use, in milliseconds.
 const LINGER: u64 = 5_000;
+
+/// Bytes of the scratch buffer that are kept.
+const SCRATCH_KEPT: usize = 16 << 10;
 
 /// Milliseconds of a monotonic clock that the caller reads; zero is arbitrary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,7 +238,7 @@ pub struct Gateway {
     set_timers: BTreeSet<(Time, PendingKey)>,
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
-    last_bundle: Option<Bundle>,
+    answers: Answers,
     deprecated: Deprecated,
     replies: Replies,
     random: Random,
@@ -274,7 +281,7 @@ impl Gateway {
             set_timers: BTreeSet::new(),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
-            last_bundle: None,
+            answers: Answers::default(),
             deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),
             random,
@@ -331,6 +338,7 @@ impl Gateway {
             self.request_timers.next(),
             set,
             self.lingering.next(),
+            self.answers.next(),
             pause,
         ]
         .into_iter()
@@ -345,6 +353,7 @@ impl Gateway {
             gateway.end_pauses();
             gateway.settle();
             gateway.forget_lingering();
+            gateway.answers.forget(gateway.now);
         });
     }
 
@@ -368,6 +377,13 @@ impl Gateway {
     /// What the gateway has done.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Puts the scratch buffer back in its place, unless it has grown large.
+    fn keep_scratch(&mut self, text: Vec<u8>) {
+        if text.capacity() <= SCRATCH_KEPT {
+            self.scratch = text;
+        }
     }
 
     /// Takes an input, and does all that follows from it.

@@ -1,15 +1,24 @@
 //! What the gateway wants done: the one narrow way out of the heart.
 
+use crate::res::json;
 use crate::res::meta::Fields;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
+
+/// Room that an outbox keeps: for deliveries, of which an event of a resource makes one for
+/// each of its subscribers; for broker operations; and bytes.
+const DELIVERIES_KEPT: usize = 1 << 17;
+const OPS_KEPT: usize = 1 << 14;
+const BYTES_KEPT: usize = 1 << 18;
 
 /// The caller's key of a connection: an index that the caller reuses only after
 /// `Gateway::client_closed`. It must be small (slab-like), since it indexes a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientKey(pub u32);
 
-/// JSON text for one or many WebSocket clients.
+/// JSON text for one or many WebSocket clients: a whole message, or the body of a
+/// [`SharedAnswer`].
 #[derive(Debug)]
 pub struct Message {
     text: Box<[u8]>,
@@ -20,6 +29,14 @@ pub struct Message {
 impl Message {
     /// Makes a message of a JSON text.
     pub fn new(text: &[u8]) -> Rc<Self> {
+        Rc::new(Self {
+            text: text.into(),
+            packed: OnceCell::new(),
+        })
+    }
+
+    /// Makes a message of a JSON text that has been written for it alone.
+    pub(super) fn of(text: Vec<u8>) -> Rc<Self> {
         Rc::new(Self {
             text: text.into(),
             packed: OnceCell::new(),
@@ -48,6 +65,43 @@ impl Message {
     }
 }
 
+/// The answer to a request that other clients are answered in the same way: one text for
+/// all of them, and the end that tells whose answer it is.
+#[derive(Clone, Debug)]
+pub struct SharedAnswer {
+    body: Rc<Message>,
+    id: u64,
+}
+
+impl SharedAnswer {
+    /// The most bytes of [`SharedAnswer::tail`].
+    pub const TAIL_MAX: usize = b",\"id\":".len() + json::DIGITS_MAX + b"}".len();
+
+    /// The answer to the request with this ID. The body is a JSON object with members,
+    /// but for its last brace.
+    pub fn new(body: Rc<Message>, id: u64) -> Self {
+        Self { body, id }
+    }
+
+    /// What all are sent: the answer but for its tail.
+    pub fn body(&self) -> &Rc<Message> {
+        &self.body
+    }
+
+    /// What follows the body: the request's ID, and the end of the JSON object. It is
+    /// written to the beginning of `room`.
+    pub fn tail<'r>(&self, room: &'r mut [u8; Self::TAIL_MAX]) -> &'r [u8] {
+        let mut digits = [0; json::DIGITS_MAX];
+        let digits = json::digits(self.id, &mut digits);
+        let mut end = 0;
+        for part in [b",\"id\":", digits, b"}"] {
+            room[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        &room[..end]
+    }
+}
+
 /// The answer to a web request.
 #[derive(Debug)]
 pub struct WebResponse {
@@ -71,6 +125,8 @@ pub enum CloseReason {
 pub enum Delivery {
     /// A message to a WebSocket client.
     Message(Rc<Message>),
+    /// An answer to a WebSocket client, a message too.
+    Answer(SharedAnswer),
     /// The answer to the connection's web request, or to its upgrade request. The key is
     /// free for the next one.
     Web(Box<WebResponse>),
@@ -80,6 +136,21 @@ pub enum Delivery {
     Resume,
     /// Close the connection; the caller answers with `Gateway::client_closed`.
     Close(CloseReason),
+}
+
+impl Delivery {
+    /// The JSON text of a message to a WebSocket client; `None` for what is none.
+    pub fn text(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Message(message) => Some(message.text().into()),
+            Self::Answer(answer) => {
+                let mut room = [0; SharedAnswer::TAIL_MAX];
+                let parts = [answer.body.text(), answer.tail(&mut room)];
+                Some(parts.concat().into())
+            }
+            Self::Web(_) | Self::Upgrade(_) | Self::Resume | Self::Close(_) => None,
+        }
+    }
 }
 
 /// A range of [`Outbox::bytes`].
@@ -139,11 +210,15 @@ impl Outbox {
         &self.bytes[span.start..span.end]
     }
 
-    /// Forgets everything, keeping the memory for the next input.
+    /// Forgets everything, keeping the memory for the next input, but not that of one
+    /// which asked for unusually much.
     pub fn clear(&mut self) {
         self.clients.clear();
         self.broker.clear();
         self.bytes.clear();
+        self.clients.shrink_to(DELIVERIES_KEPT);
+        self.broker.shrink_to(OPS_KEPT);
+        self.bytes.shrink_to(BYTES_KEPT);
     }
 
     pub(super) fn send(&mut self, client: ClientKey, message: Rc<Message>) {
@@ -186,5 +261,21 @@ impl Outbox {
 
     pub(super) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
         self.clients.push((client, delivery));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_answer_ends_with_the_id() {
+        let body = Message::new(b"{\"result\":{}");
+        for id in [0, 7, 10, u64::MAX] {
+            let answer = SharedAnswer::new(body.clone(), id);
+            let text = Delivery::Answer(answer).text().unwrap().into_owned();
+            let expected = format!("{{\"result\":{{}},\"id\":{id}}}");
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
     }
 }

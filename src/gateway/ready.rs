@@ -5,6 +5,7 @@ use super::Gateway;
 use super::access::Use;
 use super::arena::Key;
 use super::outbox::ClientKey;
+use super::sets::Set;
 use super::subscription::{State, SubKey};
 use super::work::Work;
 use crate::res::Error;
@@ -131,8 +132,8 @@ impl Gateway {
                     }
                 }
                 State::Ready => {
-                    if seen.insert(next) {
-                        stack.extend(self.children(next));
+                    if self.has_children(next) && seen.insert(next) {
+                        self.push_children(next, &mut stack);
                     }
                 }
                 State::Failed | State::Deleted => {}
@@ -243,8 +244,8 @@ impl Gateway {
             return self.end_request(key);
         }
         let (id, named, set) = match want {
-            Want::Ended(id) => (id, None, Vec::new()),
-            Want::EndedResource(id) => (id, Some(root), Vec::new()),
+            Want::Ended(id) => (id, None, Set::default()),
+            Want::EndedResource(id) => (id, Some(root), Set::default()),
             Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
                 let named = matches!(want, Want::Resource(_)).then_some(root);
                 match self.unsent_below(&[root]) {
@@ -254,7 +255,7 @@ impl Gateway {
             }
             Want::Web => return,
         };
-        self.respond_set(client, id, named, &set);
+        self.respond_set(client, id, named, &set.members);
         if want.subscribes() {
             let held = self.subs.arena[root]
                 .lag
@@ -264,9 +265,7 @@ impl Gateway {
                 // Comes before what waits is sent, which must wait for the access too.
                 self.work.push_back(Work::Reaccess(root));
             }
-            for sub in &set {
-                self.mark_sent(*sub);
-            }
+            self.mark_sent(&set);
             self.subs.arena[root].direct += 1;
         }
         self.end_request(key);

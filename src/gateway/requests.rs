@@ -123,7 +123,7 @@ impl Gateway {
             None
         };
         if let Some(error) = refused {
-            self.scratch = text;
+            self.keep_scratch(text);
             return Err(Box::new(Unsent { error, then }));
         }
         let timer = Timer::Stopped;
@@ -150,7 +150,7 @@ impl Gateway {
         };
         self.out
             .publish(&text[..length], reply.as_bytes(), &text[length..]);
-        self.scratch = text;
+        self.keep_scratch(text);
         Ok(key)
     }
 

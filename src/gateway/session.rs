@@ -2,7 +2,7 @@
 
 use super::cache::NameKey;
 use super::calls::{CallKind, CallRequest, Reply};
-use super::outbox::{ClientKey, Delivery, Message};
+use super::outbox::{ClientKey, Delivery, Message, SharedAnswer};
 use super::ready::{WaiterKey, Want};
 use super::requests::ClientRef;
 use super::subscription::SubKey;
@@ -229,7 +229,7 @@ impl Gateway {
         }
         let mut next = client.first;
         while let Some(sub) = next {
-            next = self.subs.arena[sub].next;
+            next = self.subs.arena.key_at(self.subs.arena[sub].next);
             self.remove_sub(sub);
         }
         if client.listening {
@@ -402,8 +402,7 @@ impl Gateway {
 
     /// Answers a client's request. `members` writes what stands before the ID.
     pub(super) fn respond(&mut self, key: ClientKey, id: u64, members: impl FnOnce(&mut Vec<u8>)) {
-        let mut text = Vec::with_capacity(128);
-        text.push(b'{');
+        let mut text = self.begin_response();
         members(&mut text);
         self.finish_response(key, id, text);
     }
@@ -415,7 +414,17 @@ impl Gateway {
         });
     }
 
-    fn finish_response(&mut self, key: ClientKey, id: u64, mut text: Vec<u8>) {
+    /// The beginning of an answer. It is written into the scratch buffer, which
+    /// [`Gateway::finish_response`] gives back.
+    pub(super) fn begin_response(&mut self) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        text.push(b'{');
+        text
+    }
+
+    /// Ends an answer and sends it.
+    pub(super) fn finish_response(&mut self, key: ClientKey, id: u64, mut text: Vec<u8>) {
         if text.len() > 1 {
             text.push(b',');
         }
@@ -423,6 +432,19 @@ impl Gateway {
         json::write_number(id, &mut text);
         text.push(b'}');
         self.out.send(key, Message::new(&text));
+        self.keep_scratch(text);
+        self.responded(key);
+    }
+
+    /// Answers a client's request with a text that is the same for others, but for the
+    /// request's ID.
+    pub(super) fn respond_shared(&mut self, key: ClientKey, id: u64, body: Rc<Message>) {
+        let answer = SharedAnswer::new(body, id);
+        self.out.deliver(key, Delivery::Answer(answer));
+        self.responded(key);
+    }
+
+    fn responded(&mut self, key: ClientKey) {
         self.relieve(key, |client| {
             client.in_flight = client.in_flight.saturating_sub(1);
         });

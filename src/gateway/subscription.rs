@@ -18,15 +18,18 @@ use std::rc::Rc;
 
 pub type SubKey = Key<Sub>;
 
+/// The place of no subscription.
+pub const NOWHERE: u32 = u32::MAX;
+
 /// A subscription. It lives while anything below holds it.
 pub struct Sub {
     pub client: ClientKey,
     pub alias: AliasKey,
     /// Its place among the alias's subscriptions.
     pub slot: u32,
-    /// Its neighbours among the client's subscriptions.
-    pub next: Option<SubKey>,
-    pub previous: Option<SubKey>,
+    /// The places of its neighbours among the client's subscriptions, or [`NOWHERE`].
+    pub next: u32,
+    pub previous: u32,
     /// The place of a parent that may hold it, or any other: a hint, see `anchor`.
     pub parent: u32,
     /// Direct subscriptions that the client was told of.
@@ -41,6 +44,9 @@ pub struct Sub {
     /// Whether the client holds it: its data or its error.
     pub sent: bool,
     pub access: AccessState,
+    /// Before it is sent, the version that it stands at, if nothing else is to be known of
+    /// it: most that come with a tree need no lag. It goes into the lag if there is one.
+    pub pinned: Option<Rc<Content>>,
     /// Only while it is not simply in step with its resource.
     pub lag: Option<Box<Lag>>,
 }
@@ -113,7 +119,20 @@ impl Sub {
     }
 
     pub fn lag(&mut self) -> &mut Lag {
-        self.lag.get_or_insert_default()
+        self.lag.get_or_insert_with(|| {
+            Box::new(Lag {
+                version: self.pinned.take(),
+                ..Lag::default()
+            })
+        })
+    }
+
+    /// The version that it stands at, if it has one of its own.
+    pub fn version(&self) -> Option<&Rc<Content>> {
+        match &self.lag {
+            Some(lag) => lag.version.as_ref(),
+            None => self.pinned.as_ref(),
+        }
     }
 
     /// Why it failed, if it did.
@@ -125,8 +144,16 @@ impl Sub {
 /// All subscriptions, to be found by client and alias.
 pub struct Subs {
     pub arena: Arena<Sub>,
-    table: HashTable<u32>,
+    /// By hash. Each entry has its own beside it: a table that grows would else look at
+    /// every subscription again.
+    table: HashTable<Entry>,
     hasher: FixedState,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u32,
+    place: u32,
 }
 
 impl Subs {
@@ -139,34 +166,46 @@ impl Subs {
     }
 
     pub fn find(&self, client: ClientKey, alias: AliasKey) -> Option<SubKey> {
-        let index = self.table.find(hash(&self.hasher, client, alias), |i| {
-            let sub = self.arena.at(*i).1;
-            sub.client == client && sub.alias == alias
+        let hash = hash(&self.hasher, client, alias);
+        let entry = self.table.find(spread(hash), |entry| {
+            entry.hash == hash && {
+                let sub = self.arena.at(entry.place).1;
+                sub.client == client && sub.alias == alias
+            }
         })?;
-        Some(self.arena.at(*index).0)
+        Some(self.arena.at(entry.place).0)
     }
 
     pub fn insert(&mut self, sub: Sub) -> SubKey {
-        let hash_of = hash(&self.hasher, sub.client, sub.alias);
+        let hash = hash(&self.hasher, sub.client, sub.alias);
         let key = self.arena.insert(sub);
-        let (arena, hasher) = (&self.arena, &self.hasher);
-        self.table.insert_unique(hash_of, key.index(), |i| {
-            let sub = arena.at(*i).1;
-            hash(hasher, sub.client, sub.alias)
-        });
+        let entry = Entry {
+            hash,
+            place: key.index(),
+        };
+        self.table
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         key
     }
 
     pub fn remove(&mut self, key: SubKey) -> Option<Sub> {
         let sub = self.arena.get(key)?;
         let hash = hash(&self.hasher, sub.client, sub.alias);
-        if let Ok(entry) = self.table.find_entry(hash, |i| *i == key.index()) {
+        let entry = self
+            .table
+            .find_entry(spread(hash), |entry| entry.place == key.index());
+        if let Ok(entry) = entry {
             entry.remove();
         }
         self.arena.remove(key)
     }
 }
 
-fn hash(hasher: &FixedState, client: ClientKey, alias: AliasKey) -> u64 {
-    hasher.hash_one(u64::from(client.0) << 32 | u64::from(alias.index()))
+fn hash(hasher: &FixedState, client: ClientKey, alias: AliasKey) -> u32 {
+    hasher.hash_one(u64::from(client.0) << 32 | u64::from(alias.index())) as u32
+}
+
+/// The table takes a bucket from the lower bits of a hash and a tag from the uppermost.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }

@@ -47,8 +47,8 @@ impl Gateway {
         client.token_serial = client.token_serial.wrapping_add(1);
         let mut next = client.first;
         while let Some(sub_key) = next {
+            next = self.subs.arena.key_at(self.subs.arena[sub_key].next);
             let sub = &mut self.subs.arena[sub_key];
-            next = sub.next;
             if had_token && (sub.direct > 0 || sub.open > 0) {
                 self.work.push_back(Work::Reaccess(sub_key));
             } else {

@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::outbox::Message;
+use super::sets::{Member, SetKey};
 use crate::res::Value;
 use crate::res::value::Change;
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ pub struct Update {
     /// The content that it leads to, where applying its many steps would cost more.
     pub after: Option<Rc<Content>>,
     /// Texts already made for subscribers, by what they depend on.
-    texts: RefCell<Vec<(TextKey, Rc<Message>)>>,
+    texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
 }
 
 /// One event, and what it does to the references of the resource.
@@ -44,7 +45,8 @@ pub enum StepKind {
     Delete { payload: Box<str> },
 }
 
-/// What a step's text depends on: alias, step and dialect.
+/// What a step's text depends on beside the resources that it brings: alias, step and
+/// dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextKey {
     pub alias: u32,
@@ -102,19 +104,28 @@ impl Update {
         )
     }
 
-    /// The text for a key, made at most once while few are in use.
-    pub fn text(&self, key: TextKey, make: impl FnOnce() -> Rc<Message>) -> Rc<Message> {
-        /// More aliases than this per update are rare enough to be encoded anew.
+    /// The text for a key with a set of resources, made at most once while few are in use.
+    pub fn text(
+        &self,
+        key: TextKey,
+        set: &[Member],
+        make: impl FnOnce() -> Rc<Message>,
+    ) -> Rc<Message> {
+        /// More aliases and sets than this per update are rare enough to be encoded anew.
         const KEPT: usize = 8;
         let mut texts = self.texts.borrow_mut();
-        if let Some((_, text)) = texts.iter().find(|(other, _)| *other == key) {
+        let mut known = texts.iter();
+        if let Some((.., text)) = known.find(|(other, of, _)| *other == key && of.is_of(set)) {
             return text.clone();
         }
         let text = make();
+        let Some(set) = SetKey::of(set) else {
+            return text;
+        };
         if texts.len() == KEPT {
             texts.remove(0);
         }
-        texts.push((key, text.clone()));
+        texts.push((key, set, text.clone()));
         text
     }
 }

@@ -15,6 +15,9 @@ use hashbrown::HashSet;
 /// Largest body of an answer, in bytes: a graph of references can double at each level.
 const MAX_BODY: usize = 64 << 20;
 
+/// Room for a body at first, in bytes.
+const USUAL_BODY: usize = 256;
+
 impl Gateway {
     /// Encodes a resource with what it references nested in it. A resource that is being
     /// encoded further out is only named.
@@ -24,10 +27,10 @@ impl Gateway {
             sub: SubKey,
             next: usize,
         }
-        let mut out = Vec::new();
-        let mut open: HashSet<SubKey, foldhash::fast::RandomState> = HashSet::default();
+        let mut out = Vec::with_capacity(USUAL_BODY);
+        // What is being encoded, but for the innermost: most answers have no other.
+        let mut outer: HashSet<SubKey, foldhash::fast::RandomState> = HashSet::default();
         let mut levels = vec![Level { sub: root, next: 0 }];
-        open.insert(root);
         let client = self.subs.arena[root].client;
         while let Some(level) = levels.last_mut() {
             if out.len() > MAX_BODY {
@@ -67,10 +70,12 @@ impl Gateway {
             };
             let Some(value) = value else {
                 out.push(if content.is_model() { b'}' } else { b']' });
-                open.remove(&level.sub);
                 levels.pop();
-                if !self.flat && !levels.is_empty() {
-                    out.push(b'}');
+                if let Some(level) = levels.last() {
+                    outer.remove(&level.sub);
+                    if !self.flat {
+                        out.push(b'}');
+                    }
                 }
                 continue;
             };
@@ -79,14 +84,15 @@ impl Gateway {
                 continue;
             };
             let child = self.find_sub(client, &reference.rid);
-            let Some(child) = child.filter(|child| !open.contains(child)) else {
+            let is_open = |child: &SubKey| *child == level.sub || outer.contains(child);
+            let Some(child) = child.filter(|child| !is_open(child)) else {
                 self.write_href(&reference.rid, &mut out);
                 out.push(b'}');
                 continue;
             };
             if let Some(content) = self.content(child) {
                 self.begin_child(&reference.rid, content.is_model(), &mut out);
-                open.insert(child);
+                outer.insert(level.sub);
                 levels.push(Level {
                     sub: child,
                     next: 0,

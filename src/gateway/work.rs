@@ -5,6 +5,9 @@ use super::cache::NameKey;
 use super::ready::WaiterKey;
 use super::subscription::SubKey;
 
+/// Entries for which each of the lists of what is to be done keeps room.
+const KEPT: usize = 1 << 12;
+
 /// Something that follows from what was done.
 pub enum Work {
     /// A subscription needs content.
@@ -34,6 +37,11 @@ impl Gateway {
             }
             self.start_jobs();
             if self.work.is_empty() {
+                self.work.shrink_to(KEPT);
+                self.suspects.shrink_to(KEPT);
+                if self.jobs.len() < KEPT {
+                    self.jobs.shrink_to(KEPT);
+                }
                 return;
             }
         }

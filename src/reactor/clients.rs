@@ -297,6 +297,15 @@ impl Clients {
         }
     }
 
+    /// Queues the bytes that `write` puts into an empty buffer.
+    pub(super) fn push_written(&mut self, key: u32, now: Time, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        write(&mut bytes);
+        self.push(key, Piece::Bytes(bytes.as_slice().into()), now);
+        self.scratch = bytes;
+    }
+
     /// Sees to it that ciphertext which the TLS session has made by itself is sent.
     pub(super) fn flush_tls(&mut self, key: u32, now: Time) {
         let Some(connection) = self.get_mut(key) else {
@@ -512,8 +521,7 @@ impl Clients {
                 }
                 self.written(key, now);
             }
-            // In both cases it may have been left unread because of its output, and
-            // may have got rid of enough of it.
+            // It may have been left unread because of output that is gone now.
             Ok(Written::Some) => {
                 self.mark_dirty(key);
                 self.wake(key);

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::output::Piece;
-use crate::gateway::Message;
+use crate::gateway::{Message, SharedAnswer};
 use crate::http::Head;
 use crate::ws::extension::{Agreement, negotiate};
 use crate::ws::{Deflater, Inflater};
@@ -14,11 +14,16 @@ use crate::ws::{Deflater, Inflater};
 /// packet as it is; a longer one would hold up all clients for more than about 20 ms.
 const LENGTHS: RangeInclusive<usize> = 160..=4 << 20;
 
+/// Bytes that are compressed in one turn before no more input is taken, about 5 ms.
+const TURN_BUDGET: usize = 1 << 20;
+
 /// The process's one compressor and one decompressor. They take memory when they are
 /// first used.
 #[derive(Debug)]
 pub(super) struct Compression {
     is_offered: bool,
+    /// Of this turn's budget.
+    left: usize,
     deflater: Deflater,
     inflater: Inflater,
 }
@@ -28,6 +33,7 @@ impl Compression {
     pub(super) fn new(is_offered: bool) -> Self {
         Self {
             is_offered,
+            left: TURN_BUDGET,
             deflater: Deflater::default(),
             inflater: Inflater::default(),
         }
@@ -46,17 +52,45 @@ impl Compression {
         &mut self.inflater
     }
 
-    /// A message in the form for a connection with what it agreed on. It is compressed for the first receiver,
-    /// the others share that.
+    /// A message in the form for a connection with what it agreed on.
     pub(super) fn piece(&mut self, message: Rc<Message>, agreed: Option<Agreement>) -> Piece {
-        let length = message.text().len();
-        let is_packed = agreed.is_some_and(|agreed| length <= agreed.longest())
-            && LENGTHS.contains(&length)
-            && message.pack(|text| self.deflater.deflate(text)).is_some();
-        match is_packed {
+        match self.pack(&message, agreed) {
             true => Piece::Packed(message),
             false => Piece::Message(message),
         }
+    }
+
+    /// The same for an answer. Its tail is not compressed, so that the body is for all.
+    pub(super) fn answer(&mut self, answer: SharedAnswer, agreed: Option<Agreement>) -> Piece {
+        match self.pack(answer.body(), agreed) {
+            true => Piece::PackedAnswer(answer),
+            false => Piece::Answer(answer),
+        }
+    }
+
+    /// Whether a message leaves in its compressed form. That is made for the first
+    /// receiver, the others share it.
+    fn pack(&mut self, message: &Message, agreed: Option<Agreement>) -> bool {
+        let length = message.text().len();
+        if agreed.is_none_or(|agreed| length > agreed.longest()) || !LENGTHS.contains(&length) {
+            return false;
+        }
+        let (deflater, left) = (&mut self.deflater, &mut self.left);
+        let packed = message.pack(|text| {
+            *left = left.saturating_sub(text.len());
+            deflater.deflate(text)
+        });
+        packed.is_some()
+    }
+
+    /// Begins a turn of the loop.
+    pub(super) fn begin_turn(&mut self) {
+        self.left = TURN_BUDGET;
+    }
+
+    /// Whether this turn has time for messages that must be compressed.
+    pub(super) fn has_budget(&self) -> bool {
+        self.left > 0
     }
 }
 
@@ -100,6 +134,38 @@ mod tests {
         let first = message.packed().unwrap().as_ptr();
         compression.piece(message.clone(), packed);
         assert_eq!(message.packed().unwrap().as_ptr(), first);
+    }
+
+    #[test]
+    fn a_shared_answer_is_compressed_once() {
+        let mut compression = Compression::new(true);
+        let packed = negotiate([&b"permessage-deflate"[..]].into_iter());
+        let body = Message::new(&[b'x'; 500]);
+        for id in 0..3 {
+            let piece = compression.answer(SharedAnswer::new(body.clone(), id), packed);
+            assert!(matches!(piece, Piece::PackedAnswer(_)));
+            let piece = compression.answer(SharedAnswer::new(body.clone(), id), None);
+            assert!(matches!(piece, Piece::Answer(_)));
+        }
+        assert_eq!(compression.left, TURN_BUDGET - 500);
+        let short = SharedAnswer::new(Message::new(&[b'x'; 100]), 1);
+        let piece = compression.answer(short, packed);
+        assert!(matches!(piece, Piece::Answer(_)));
+    }
+
+    #[test]
+    fn a_turn_compresses_so_much_and_then_takes_no_input() {
+        let mut compression = Compression::new(true);
+        let packed = negotiate([&b"permessage-deflate"[..]].into_iter());
+        let message = Message::new(&vec![b'x'; TURN_BUDGET / 2]);
+        for _ in 0..10 {
+            compression.piece(message.clone(), packed);
+            assert!(compression.has_budget());
+        }
+        compression.piece(Message::new(&vec![b'x'; TURN_BUDGET]), packed);
+        assert!(!compression.has_budget());
+        compression.begin_turn();
+        assert!(compression.has_budget());
     }
 
     #[test]

@@ -68,9 +68,11 @@ impl Reactor {
         }
     }
 
-    /// Whether there is room for what clients' requests lead to.
+    /// Whether there is room and time for what clients' requests lead to.
     pub(super) fn takes_clients_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET && !self.broker.is_congested()
+        self.clients.fresh() < OUTPUT_BUDGET
+            && self.compression.has_budget()
+            && !self.broker.is_congested()
     }
 
     /// Serves one client; the bytes that were read from it.

@@ -14,6 +14,7 @@ mod clock;
 mod compression;
 mod connection;
 mod deadlines;
+mod deliver;
 mod error;
 mod input;
 mod listener;
@@ -35,9 +36,7 @@ use mio::{Events, Poll};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{
-    BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Method, Options, Outbox, Time,
-};
+use crate::gateway::{BrokerMessage, ClientKey, Delivery, Gateway, Method, Options, Outbox, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -46,8 +45,9 @@ use broker::Broker;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, LISTENER, Phase, SIGNALS, Upgrade, is_monitor};
+use connection::{BROKER, LISTENER, Phase, SIGNALS, is_monitor};
 use deadlines::Kind;
+use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
@@ -287,6 +287,7 @@ impl Reactor {
         {
             tls.reload();
         }
+        self.compression.begin_turn();
         self.poll(events, limit)?;
         let now = self.clock.tick();
         let start = self.monitor.as_ref().map(|_| self.clock.micros());
@@ -407,10 +408,10 @@ impl Reactor {
         Ok(())
     }
 
-    /// Whether there is room for what messages from NATS lead to. What waits for slow
-    /// clients does not count: NATS cuts off whoever does not read.
+    /// Whether there is room and time for what messages from NATS lead to. What waits for
+    /// slow clients does not count: NATS cuts off whoever does not read.
     fn takes_broker_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET
+        self.clients.fresh() < OUTPUT_BUDGET && self.compression.has_budget()
     }
 
     fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
@@ -456,7 +457,8 @@ impl Reactor {
         loop {
             self.broker.queue(&self.outbox);
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
-                self.metrics.deliveries += u64::from(matches!(delivery, Delivery::Message(_)));
+                let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
+                self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 deliver(clients, site, &mut self.compression, key, delivery, now);
             }
@@ -559,63 +561,5 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
         Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
         Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
         Event::Connected | Event::StartTls => {}
-    }
-}
-
-/// Does one thing that the gateway wants done for a connection.
-fn deliver(
-    clients: &mut Clients,
-    site: &Site,
-    compression: &mut Compression,
-    key: u32,
-    delivery: Delivery,
-    now: Time,
-) {
-    let Some(connection) = clients.get_mut(key) else {
-        return;
-    };
-    match (delivery, &mut connection.phase) {
-        (Delivery::Message(message), Phase::WebSocket(decoder)) => {
-            let piece = compression.piece(message, decoder.agreement());
-            clients.push(key, piece, now);
-        }
-        (Delivery::Web(response), Phase::Http(http)) => {
-            if let Some(work) = http.work.take() {
-                connection.known = false;
-                site.answer(clients, key, &work, *response, now);
-            }
-        }
-        (Delivery::Upgrade(fields), Phase::Http(http)) => {
-            let Some(mut work) = http.work.take() else {
-                return;
-            };
-            if site.is_closing {
-                clients.disown(key);
-                return site.unavailable(clients, key, &work, now);
-            }
-            match work.upgrade.take() {
-                // Half a WebSocket is none, and no event would tell of its end again.
-                Some(Ok(_)) if connection.ended => clients.kill(key),
-                Some(Ok(Upgrade { proof, agreement })) => {
-                    site.upgrade(clients, key, &proof, agreement, &fields, now);
-                    clients.wake(key);
-                }
-                Some(Err(refusal)) => {
-                    clients.disown(key);
-                    site.refuse_upgrade(clients, key, refusal, &work, now);
-                }
-                None => {}
-            }
-        }
-        (Delivery::Resume, _) => clients.wake(key),
-        (Delivery::Close(reason), Phase::WebSocket(_)) => {
-            let (code, text) = match reason {
-                CloseReason::Overflow => (1013, "too many events wait for a service"),
-            };
-            log::debug!("client {} closed: {text}", connection.remote);
-            input::close_socket(clients, key, Some(code), text, now);
-        }
-        // It closed while the gateway did not know it yet.
-        (_, _) => {}
     }
 }

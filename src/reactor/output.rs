@@ -1,15 +1,16 @@
 //! What waits to be written to one connection.
 //!
-//! Messages are shared between the queues of all clients that get them; a queue holds
-//! a pointer each, and the WebSocket frame's header is made when it is written. Small
-//! pieces are copied together and leave in one system call, large ones leave from
-//! where they are.
+//! Messages are shared between the queues of all clients that get them, and so are the
+//! bodies of answers. A queue holds a pointer each; the WebSocket frame's header and an
+//! answer's tail are made when they are written. Small pieces are copied together and
+//! leave in one system call, large ones leave from where they are.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
-use crate::gateway::{Message, Time};
+use crate::gateway::{Message, SharedAnswer, Time};
+use crate::ws::deflate::{END_COST, write_end};
 use crate::ws::frame;
 
 /// Waiting bytes at which nothing more is queued and the connection is given up.
@@ -45,38 +46,67 @@ pub(super) enum Piece {
     Message(Rc<Message>),
     /// A message in its compressed form, which was made: one text frame too.
     Packed(Rc<Message>),
+    /// An answer, which leaves as one text frame.
+    Answer(SharedAnswer),
+    /// An answer whose body has a compressed form: one text frame too.
+    PackedAnswer(SharedAnswer),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
 
+/// The most bytes that follow a piece's body.
+const TAIL_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
+
 impl Piece {
-    /// The frame's header, and how many bytes of it count.
-    fn header(&self) -> ([u8; frame::HEADER_MAX], usize) {
-        let mut header = [0; frame::HEADER_MAX];
-        let len = match self {
-            Piece::Message(_) | Piece::Packed(_) => {
-                frame::header(frame::Opcode::Text, self.body().len(), &mut header)
-            }
-            Piece::Bytes(_) => 0,
-        };
-        if let Piece::Packed(_) = self {
-            header[0] |= frame::COMPRESSED;
+    /// The frame's header.
+    fn header<'r>(&self, room: &'r mut [u8; frame::HEADER_MAX]) -> &'r [u8] {
+        if let Piece::Bytes(_) = self {
+            return &[];
         }
-        (header, len)
+        let length = self.body().len() + self.tail(&mut [0; TAIL_MAX]).len();
+        let end = frame::header(frame::Opcode::Text, length, room);
+        if let Piece::Packed(_) | Piece::PackedAnswer(_) = self {
+            room[0] |= frame::COMPRESSED;
+        }
+        &room[..end]
     }
 
     fn body(&self) -> &[u8] {
         match self {
             Piece::Message(message) => message.text(),
             Piece::Packed(message) => message.packed().unwrap_or_default(),
+            Piece::Answer(answer) => answer.body().text(),
+            Piece::PackedAnswer(answer) => answer.body().packed().unwrap_or_default(),
             Piece::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// What follows the body.
+    fn tail<'r>(&self, room: &'r mut [u8; TAIL_MAX]) -> &'r [u8] {
+        let mut text = [0; SharedAnswer::TAIL_MAX];
+        match self {
+            Piece::Answer(answer) => {
+                let tail = answer.tail(&mut text);
+                room[..tail.len()].copy_from_slice(tail);
+                &room[..tail.len()]
+            }
+            Piece::PackedAnswer(answer) => write_end(answer.tail(&mut text), room),
+            Piece::Message(_) | Piece::Packed(_) | Piece::Bytes(_) => &[],
         }
     }
 
     /// Bytes on the wire.
     pub(super) fn len(&self) -> usize {
-        self.header().1 + self.body().len()
+        let header = self.header(&mut [0; frame::HEADER_MAX]).len();
+        header + self.body().len() + self.tail(&mut [0; TAIL_MAX]).len()
     }
+}
+
+/// What is left of some bytes behind the offset, which shrinks by what is left out.
+fn behind<'b>(bytes: &'b [u8], offset: &mut usize) -> &'b [u8] {
+    let written = bytes.len().min(*offset);
+    *offset -= written;
+    &bytes[written..]
 }
 
 /// How a write ended.
@@ -97,6 +127,21 @@ enum Part {
     Copied { start: usize, end: usize },
     /// From a piece's body.
     InPlace { piece: usize, start: usize },
+}
+
+/// Puts what was copied between two places of the scratch buffer behind the other parts.
+fn list_copied(parts: &mut [Part; SLICES], count: &mut usize, start: &mut usize, end: usize) {
+    if *start == end {
+        return;
+    }
+    match count.checked_sub(1).map(|last| &mut parts[last]) {
+        Some(Part::Copied { end: last, .. }) => *last = end,
+        _ => {
+            parts[*count] = Part::Copied { start: *start, end };
+            *count += 1;
+        }
+    }
+    *start = end;
 }
 
 /// The queue of one connection, with a cursor into its first piece.
@@ -216,48 +261,36 @@ impl Output {
     /// Chooses what the next write offers: how many parts, and their bytes in all.
     fn gather(&self, parts: &mut [Part; SLICES], scratch: &mut Vec<u8>) -> (usize, usize) {
         scratch.clear();
-        let (mut count, mut offered) = (0, 0);
-        let mut offset = self.offset;
+        let (mut count, mut in_place) = (0, 0);
+        let (mut offset, mut listed) = (self.offset, 0);
         for (index, piece) in self.pieces.iter().enumerate() {
-            // A piece needs two parts at most: its header, and its body in place.
-            if count + 2 > SLICES || offered >= WRITE_MAX || scratch.len() >= COPY_MAX {
+            // A piece needs three parts at most: what is before its body, the body in
+            // place, what is behind it.
+            if count + 3 > SLICES
+                || in_place + scratch.len() >= WRITE_MAX
+                || scratch.len() >= COPY_MAX
+            {
                 break;
             }
-            let (header, header_len) = piece.header();
-            let start = scratch.len();
-            let mut body_start = 0;
-            if offset < header_len {
-                scratch.extend_from_slice(&header[offset..header_len]);
-            } else {
-                body_start = offset - header_len;
-            }
-            offset = 0;
-            let body = &piece.body()[body_start..];
-            let in_place = body.len() >= LARGE;
-            if !in_place {
-                scratch.extend_from_slice(body);
-            }
-            let end = scratch.len();
-            if end > start {
-                match count.checked_sub(1).map(|last| &mut parts[last]) {
-                    Some(Part::Copied { end: last, .. }) => *last = end,
-                    _ => {
-                        parts[count] = Part::Copied { start, end };
-                        count += 1;
-                    }
-                }
-                offered += end - start;
-            }
-            if in_place {
+            let (mut header, mut tail) = ([0; frame::HEADER_MAX], [0; TAIL_MAX]);
+            scratch.extend_from_slice(behind(piece.header(&mut header), &mut offset));
+            let whole = piece.body();
+            let body = behind(whole, &mut offset);
+            if body.len() >= LARGE {
+                list_copied(parts, &mut count, &mut listed, scratch.len());
                 parts[count] = Part::InPlace {
                     piece: index,
-                    start: body_start,
+                    start: whole.len() - body.len(),
                 };
                 count += 1;
-                offered += body.len();
+                in_place += body.len();
+            } else {
+                scratch.extend_from_slice(body);
             }
+            scratch.extend_from_slice(behind(piece.tail(&mut tail), &mut offset));
+            list_copied(parts, &mut count, &mut listed, scratch.len());
         }
-        (count, offered)
+        (count, in_place + scratch.len())
     }
 
     /// Moves the cursor over written bytes and lets go of what is behind it.
@@ -371,31 +404,72 @@ mod tests {
         expected
     }
 
+    /// The same with answers that have bodies of these sizes, each body sent to several
+    /// requests, plain and as if it were compressed to half its size.
+    fn fill_with_answers(output: &mut Output, sizes: &[usize]) -> Vec<u8> {
+        let mut expected = Vec::new();
+        for &size in sizes {
+            let text = text(size);
+            let body = Message::new(&text);
+            body.pack(|text| Some(text[..size / 2].into()));
+            for id in [7, u64::MAX] {
+                let answer = SharedAnswer::new(body.clone(), id);
+                let tail = format!(",\"id\":{id}}}").into_bytes();
+                output.push(Piece::Answer(answer.clone()), Time(0));
+                expected.extend(framed(&[&text[..], &tail].concat()));
+                output.push(Piece::PackedAnswer(answer), Time(0));
+                let length = tail.len() as u8;
+                let end = [&[length, 0, !length, 0xff][..], &tail, &[0]].concat();
+                let frame = expected.len();
+                expected.extend(framed(&[&text[..size / 2], &end].concat()));
+                expected[frame] = 0xc1;
+            }
+        }
+        assert_eq!(output.bytes(), expected.len());
+        expected
+    }
+
+    /// Writes a queue with one cut, and looks at what leaves before and behind it.
+    fn cut_at(cut: usize, fill: impl Fn(&mut Output) -> Vec<u8>) {
+        let mut scratch = Vec::new();
+        let mut output = Output::default();
+        let expected = fill(&mut output);
+        let takes = [cut];
+        let mut socket = Script::new(&takes);
+        let state = output.write_to(&mut socket, &mut scratch, Time(1)).unwrap();
+        assert_eq!(socket.got, expected[..socket.got.len()]);
+        assert_eq!(output.bytes(), expected.len() - socket.got.len());
+        if state == Written::Blocked {
+            assert_eq!(socket.got.len(), cut);
+        }
+        let mut rest = Script::new(&[usize::MAX; 8]);
+        while output.write_to(&mut rest, &mut scratch, Time(2)).unwrap() != Written::All {}
+        let mut got = socket.got;
+        got.extend_from_slice(&rest.got);
+        assert!(got == expected, "cut at {cut}");
+        assert_eq!((output.bytes(), output.cost()), (0, 0));
+    }
+
     #[test]
     fn every_first_split_gives_the_same_bytes() {
         let sizes = [0, 1, 125, 126, 200, 17_000, 3, 70_000, 5];
         let total = fill(&mut Output::default(), &sizes).len();
-        let mut scratch = Vec::new();
         // Every cut near the pieces' borders would do; every byte is cheap enough up
         // to the first large piece, and a prime step covers its inside.
-        let cuts = (1..600).chain((600..total).step_by(997)).chain([total]);
-        for cut in cuts {
-            let mut output = Output::default();
-            let expected = fill(&mut output, &sizes);
-            let takes = [cut];
-            let mut socket = Script::new(&takes);
-            let state = output.write_to(&mut socket, &mut scratch, Time(1)).unwrap();
-            assert_eq!(socket.got, expected[..socket.got.len()]);
-            assert_eq!(output.bytes(), expected.len() - socket.got.len());
-            if state == Written::Blocked {
-                assert_eq!(socket.got.len(), cut);
+        for cut in (1..600).chain((600..total).step_by(997)).chain([total]) {
+            cut_at(cut, |output| fill(output, &sizes));
+        }
+    }
+
+    #[test]
+    fn every_first_split_of_answers_gives_the_same_bytes() {
+        // Below and at the size from which bodies stay where they are, plain or packed.
+        for sizes in [&[2, 90, 300][..], &[LARGE - 1, 2 * LARGE]] {
+            let total = fill_with_answers(&mut Output::default(), sizes).len();
+            let step = if total < 10_000 { 1 } else { 13 };
+            for cut in (1..total).step_by(step).chain([total]) {
+                cut_at(cut, |output| fill_with_answers(output, sizes));
             }
-            let mut rest = Script::new(&[usize::MAX; 8]);
-            while output.write_to(&mut rest, &mut scratch, Time(2)).unwrap() != Written::All {}
-            let mut got = socket.got;
-            got.extend_from_slice(&rest.got);
-            assert!(got == expected, "cut at {cut}");
-            assert_eq!(output.bytes(), 0);
         }
     }
 
@@ -409,6 +483,33 @@ mod tests {
         let mut scratch = Vec::new();
         while output.write_to(&mut socket, &mut scratch, Time(0)).unwrap() != Written::All {}
         assert_eq!(socket.got, expected);
+
+        let mut output = Output::default();
+        let expected = fill_with_answers(&mut output, &sizes);
+        let takes = vec![1; expected.len()];
+        let mut socket = Script::new(&takes);
+        while output.write_to(&mut socket, &mut scratch, Time(0)).unwrap() != Written::All {}
+        assert!(socket.got == expected);
+    }
+
+    #[test]
+    fn bodies_of_answers_are_not_copied() {
+        let mut output = Output::default();
+        let body = Message::new(&text(100_000));
+        for id in 0..10 {
+            output.push(Piece::Answer(SharedAnswer::new(body.clone(), id)), Time(0));
+        }
+        // A queue's measure counts what leaves, wherever it is.
+        let wire = 10 * (10 + 100_000 + 8);
+        assert_eq!(
+            (output.bytes(), output.cost()),
+            (wire, wire + 10 * PIECE_COST)
+        );
+        let mut socket = Script::new(&[usize::MAX]);
+        let mut scratch = Vec::new();
+        let state = output.write_to(&mut socket, &mut scratch, Time(0));
+        assert_eq!(state.unwrap(), Written::All);
+        assert_eq!((socket.got.len(), scratch.len()), (wire, 10 * (10 + 8)));
     }
 
     #[test]
@@ -458,6 +559,18 @@ mod tests {
         let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
         assert_eq!(state.unwrap(), Written::Some);
         assert!(socket.got.len() <= WRITE_MAX + LARGE + 16);
+
+        // Nor do many parts come to more than one call takes.
+        let mut output = Output::default();
+        let expected = fill_with_answers(&mut output, &[2 * LARGE; 20]);
+        let mut socket = Script::new(&[usize::MAX; 20]);
+        while output
+            .write_to(&mut socket, &mut Vec::new(), Time(0))
+            .unwrap()
+            != Written::All
+        {}
+        assert!(socket.got == expected);
+        assert!(socket.calls > 1);
     }
 
     #[test]

@@ -152,29 +152,23 @@ impl Site {
         now: Time,
     ) {
         let persistence = self.persistence(work.persistence);
-        let mut out = Vec::with_capacity(
-            512 + response
-                .body
-                .as_ref()
-                .map_or(0, |body| body.len().min(BODY_COPIED)),
-        );
-        let mut writer = ResponseWriter::new(&mut out, response.status, &self.date, persistence);
-        if work.upgrade.is_none() {
-            self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
-        }
-        write_fields(&response.fields, &mut writer);
-        let mut body = None;
-        match response.body {
-            None => writer.empty(),
-            Some(bytes) if bytes.len() >= BODY_COPIED && !work.is_head => {
-                writer.body(JSON, &bytes, true);
-                body = Some(bytes);
+        let mut body = response.body;
+        // A large body leaves from where it is, behind the head.
+        let large = body.take_if(|body| body.len() >= BODY_COPIED && !work.is_head);
+        clients.push_written(key, now, |out| {
+            let mut writer = ResponseWriter::new(out, response.status, &self.date, persistence);
+            if work.upgrade.is_none() {
+                self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
             }
-            Some(bytes) => writer.body(JSON, &bytes, work.is_head),
-        }
-        clients.push(key, Piece::Bytes(out.into()), now);
-        if let Some(body) = body {
-            clients.push(key, Piece::Bytes(body.into()), now);
+            write_fields(&response.fields, &mut writer);
+            match (&large, &body) {
+                (Some(large), _) => writer.body(JSON, large, true),
+                (None, Some(body)) => writer.body(JSON, body, work.is_head),
+                (None, None) => writer.empty(),
+            }
+        });
+        if let Some(large) = large {
+            clients.push(key, Piece::Bytes(large.into()), now);
         }
         finish(clients, key, persistence, now);
     }

@@ -291,19 +291,25 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// The most digits that a number has.
+pub const DIGITS_MAX: usize = 20;
+
 /// Appends a whole number.
-pub fn write_number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut i = digits.len();
+pub fn write_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(digits(number, &mut [0; DIGITS_MAX]));
+}
+
+/// The decimal digits of a whole number, for which `buffer` is the room.
+pub fn digits(mut number: u64, buffer: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut start = DIGITS_MAX;
     loop {
-        i -= 1;
-        digits[i] = b'0' + (number % 10) as u8;
+        start -= 1;
+        buffer[start] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
-            break;
+            return &buffer[start..];
         }
     }
-    out.extend_from_slice(&digits[i..]);
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ pub fn expand_cid<'a>(text: &'a str, cid: &str) -> Cow<'a, str> {
 
 /// Whether a text holds a connection ID tag.
 pub fn has_cid_tag(text: &str) -> bool {
-    text.contains(CID_TAG)
+    // Few IDs have a brace, and one byte is found faster than five.
+    text.as_bytes().contains(&b'{') && text.contains(CID_TAG)
 }
 
 #[cfg(test)]

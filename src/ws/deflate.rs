@@ -60,6 +60,29 @@ impl Deflater {
     }
 }
 
+/// Bytes that [`write_end`] writes beside the text.
+pub const END_COST: usize = 5;
+
+/// What makes the compressed form of a message that of the message with a text behind it:
+/// so a compressed message can be shared by receivers who get different ends. It is
+/// written to the beginning of `room`, which holds the text and [`END_COST`] bytes; the
+/// text has 65,535 bytes at most.
+///
+/// A compressed message ends with the header of a stored block, padded to a whole byte,
+/// whose length is left out: [`TAIL`] is that of an empty one. Here the block gets the
+/// text, in which nothing refers to what was before, and the next such header follows
+/// (RFC 1951, 3.2.4).
+pub fn write_end<'r>(text: &[u8], room: &'r mut [u8]) -> &'r [u8] {
+    debug_assert!(text.len() <= usize::from(u16::MAX));
+    let length = text.len() as u16;
+    room[..2].copy_from_slice(&length.to_le_bytes());
+    room[2..4].copy_from_slice(&(!length).to_le_bytes());
+    let end = 4 + text.len();
+    room[4..end].copy_from_slice(text);
+    room[end] = 0;
+    &room[..=end]
+}
+
 /// Blocks that call themselves the last one which a message may have, beside one for each
 /// [`END_SIZE`] bytes. Going on behind one costs microseconds, and it takes two bytes:
 /// without a bound a message of 1 MiB would hold up all clients for a second.
@@ -173,6 +196,32 @@ mod tests {
             );
         }
         assert!(deflater.buffer.capacity() <= BUFFER_KEPT);
+    }
+
+    #[test]
+    fn a_compressed_message_takes_any_end() {
+        let (mut deflater, mut inflater) = (Deflater::default(), Inflater::default());
+        // The lengths leave the last bits of the stream at different places in a byte.
+        for len in (160..190).chain([5_000, 70_000]) {
+            let text = text(len);
+            let deflated = deflater.deflate(&text).unwrap();
+            for end in [
+                &b""[..],
+                b"}",
+                b",\"id\":18446744073709551615}",
+                &[b'x'; 65_535],
+            ] {
+                let mut room = vec![0xee; end.len() + END_COST];
+                let all = [&deflated[..], write_end(end, &mut room)].concat();
+                assert_eq!(all.len(), deflated.len() + end.len() + END_COST);
+                let expected = [&text[..], end].concat();
+                assert!(
+                    inflater.inflate(&all, expected.len()) == Ok(expected),
+                    "{len} {}",
+                    end.len()
+                );
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! permessage-deflate: [`extension`] agrees on it, [`Deflater`] and [`Inflater`] do it.
 
 mod decoder;
-mod deflate;
+pub mod deflate;
 pub mod extension;
 pub mod frame;
 pub mod handshake;

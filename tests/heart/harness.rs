@@ -12,9 +12,10 @@ pub use client::Client;
 pub use texts::*;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Stats,
-    Time, WebAction, WebRequest, WebResponse,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Message, Options, Outbox,
+    Stats, Time, WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
 
@@ -44,6 +45,8 @@ pub struct Heart {
     /// The other way round.
     sids: BTreeMap<String, u64>,
     clients: BTreeMap<u32, Peer>,
+    /// The bodies of answers that several clients can be sent.
+    bodies: Vec<Rc<Message>>,
 }
 
 /// What a client or the sender of a web request has got.
@@ -92,6 +95,7 @@ impl Heart {
             subscriptions: BTreeMap::new(),
             sids: BTreeMap::new(),
             clients: BTreeMap::new(),
+            bodies: Vec::new(),
         };
         heart.input(|gateway, now, out| {
             gateway.broker_connected(now, BrokerLimits { max_payload }, out);
@@ -138,9 +142,15 @@ impl Heart {
                 .clients
                 .get_mut(&key.0)
                 .expect("deliveries are for connections that are open");
+            if let Delivery::Answer(answer) = &delivery {
+                let is_new = |known: &Rc<Message>| !Rc::ptr_eq(known, answer.body());
+                if self.bodies.iter().all(is_new) {
+                    self.bodies.push(answer.body().clone());
+                }
+            }
             match delivery {
-                Delivery::Message(message) => {
-                    let message = text(message.text());
+                Delivery::Message(_) | Delivery::Answer(_) => {
+                    let message = text(&delivery.text().expect("it is a message"));
                     assert!(is_json(&message), "a message is no JSON: {message}");
                     if let Some(id) = answered_id(&message) {
                         let asked = peer.open.iter().position(|open| *open == id);
@@ -476,6 +486,11 @@ impl Heart {
         }
         self.now = end;
         self.input(Gateway::timeout);
+    }
+
+    /// How many answers were encoded for several clients.
+    pub fn shared_bodies(&self) -> usize {
+        self.bodies.len()
     }
 
     pub fn stats(&self) -> Stats {

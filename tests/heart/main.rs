@@ -24,5 +24,6 @@ mod random;
 mod replica;
 mod resets;
 mod revival;
+mod sharing;
 mod throttles;
 mod web;

@@ -232,10 +232,11 @@ impl World {
             };
         }
         match delivery {
-            Delivery::Message(message) => {
-                let text = String::from_utf8_lossy(message.text()).into_owned();
+            Delivery::Message(_) | Delivery::Answer(_) => {
+                let message = delivery.text().unwrap_or_default();
+                let text = String::from_utf8_lossy(&message).into_owned();
                 self.log(|| format!("client {slot} gets {text}"));
-                match serde_json::from_slice::<Value>(message.text()) {
+                match serde_json::from_slice::<Value>(&message) {
                     Ok(message) => self.client_receives(slot, &message),
                     Err(error) => self.fail(format!("client {slot} gets no JSON: {error}: {text}")),
                 }

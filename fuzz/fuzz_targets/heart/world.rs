@@ -361,8 +361,9 @@ impl World {
         let deliveries: Vec<_> = self.out.drain_clients().collect();
         for (ClientKey(key), delivery) in deliveries {
             match delivery {
-                Delivery::Message(message) => {
-                    let text = std::str::from_utf8(message.text()).expect("UTF-8");
+                Delivery::Message(_) | Delivery::Answer(_) => {
+                    let message = delivery.text().expect("it is a message");
+                    let text = std::str::from_utf8(&message).expect("UTF-8");
                     trace!(self, "  < {key} {text}");
                     assert!(!text.contains(['<', '>', '&']));
                     let message = serde_json::from_str(text).expect("JSON");
