@@ -149,6 +149,59 @@ fn each_client_gets_its_form_of_an_event() {
 }
 
 #[test]
+fn large_answers_are_compressed_for_each_request() {
+    const CLIENTS: usize = 50;
+    let svc = stack().service("zl");
+    let properties: Vec<String> = (0..10_000)
+        .map(|n| format!(r#""p{n:05}":"{}""#, format!("{n:x}.").repeat(16)))
+        .collect();
+    let model = format!("{{{}}}", properties.join(","));
+    // IDs of all lengths, and a client without compression between the others.
+    let mut clients: Vec<(RawWs, u64)> = (0..CLIENTS as u32)
+        .map(|n| match n {
+            7 => (stack().raw(), 1),
+            _ => (open(), 7_u64.pow(n % 18)),
+        })
+        .collect();
+    for (ws, id) in &mut clients {
+        let request = format!(r#"{{"id":{id},"method":"subscribe.zl.m"}}"#);
+        ws.frame(0x81, request.as_bytes());
+    }
+    let (mut granted, mut served) = (0, false);
+    while granted < CLIENTS || !served {
+        let request = svc.next();
+        match request.subject() {
+            "access.zl.m" => {
+                request.grant();
+                granted += 1;
+            }
+            "get.zl.m" => {
+                request.result(&format!(r#"{{"model":{model}}}"#));
+                served = true;
+            }
+            other => panic!("nobody asked for {other}"),
+        }
+    }
+    for (n, (ws, id)) in clients.iter_mut().enumerate() {
+        let frame = ws.next();
+        let text = match frame.first {
+            0x81 => String::from_utf8(frame.payload).expect("UTF-8"),
+            _ => inflate(&frame),
+        };
+        assert_eq!(frame.first == 0x81, n == 7);
+        let answer = format!(r#"{{"result":{{"models":{{"zl.m":{model}}}}},"id":{id}}}"#);
+        if text != answer {
+            assert_json(&text, &answer);
+        }
+    }
+    for (ws, id) in &mut clients {
+        let request = format!(r#"{{"id":{id},"method":"unsubscribe.zl.m"}}"#);
+        ws.frame(0x81, request.as_bytes());
+        ws.expect_text(&format!(r#"{{"id":{id}}}"#));
+    }
+}
+
+#[test]
 fn short_messages_stay_plain_unlike_resgate() {
     if is_peer() {
         return;

@@ -27,6 +27,7 @@ mod query;
 mod reference_defects;
 mod references;
 mod reset;
+mod sharing;
 mod subscribe;
 mod throttles;
 mod timeouts;

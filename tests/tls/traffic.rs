@@ -93,6 +93,36 @@ fn large_messages_in_both_directions() {
     }
 }
 
+/// One encoded body for all, and records of its own for each.
+#[test]
+fn a_large_resource_goes_to_many_clients() {
+    const CLIENTS: usize = 40;
+    let site = Site::start();
+    let svc = site.stack.service("many");
+    let model = format!(r#"{{"a":"{}"}}"#, long_text(900_000));
+    let mut clients: Vec<Wss> = (0..CLIENTS)
+        .map(|n| {
+            let config = site.authority.client(VERSIONS[n % VERSIONS.len()]);
+            site.websocket_with(&Arc::new(config))
+        })
+        .collect();
+    clients[0].subscribe(&svc, "many.a", &model);
+    for (n, client) in clients.iter_mut().enumerate().skip(1) {
+        client.send(&format!(r#"{{"id":{n},"method":"subscribe.many.a"}}"#));
+    }
+    for _ in 1..CLIENTS {
+        svc.grant("many.a");
+    }
+    for (n, client) in clients.iter_mut().enumerate().skip(1) {
+        let answer = format!(r#"{{"result":{{"models":{{"many.a":{model}}}}},"id":{n}}}"#);
+        assert!(client.next() == answer, "not the answer to {n}");
+    }
+    svc.event("many.a.change", r#"{"values":{"a":1}}"#);
+    for client in &mut clients {
+        client.expect(r#"{"event":"many.a.change","data":{"values":{"a":1}}}"#);
+    }
+}
+
 /// More than the sockets hold waits for a client that does not read; then it gets all of
 /// it, in order.
 #[test]
