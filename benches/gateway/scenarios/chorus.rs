@@ -26,6 +26,17 @@ pub trait Plan {
 
     /// Whether a message is what clients must be sent for an event.
     fn is_right(&self, number: u64, message: &Value) -> bool;
+
+    /// How many resources take turns; events of different ones have no order.
+    fn lanes(&self) -> u64 {
+        1
+    }
+
+    /// Which of them a message is about.
+    fn lane(&self, text: &[u8]) -> Option<u64> {
+        let _ = text;
+        Some(0)
+    }
 }
 
 /// An event that is in flight.
@@ -49,7 +60,8 @@ pub struct Chorus<'a, 's, P> {
     end: u64,
     until: Option<Instant>,
     open: usize,
-    /// Of each client, the number that it must get next.
+    lanes: usize,
+    /// Of each client, the number that it must get next in each lane.
     expected: Vec<u64>,
     notes: Vec<Note>,
     payload: Vec<u8>,
@@ -70,10 +82,15 @@ impl<'a, 's, P: Plan> Chorus<'a, 's, P> {
         first: u64,
     ) -> Self {
         let now = Instant::now();
+        let lanes = plan.lanes();
+        // Of each lane, its first number from `first` on.
+        let firsts = (0..lanes).map(|lane| first + (lane + lanes - first % lanes) % lanes);
+        let firsts = Vec::from_iter(firsts);
         Self {
             services,
             plan,
-            expected: vec![first; clients.len()],
+            lanes: firsts.len(),
+            expected: firsts.repeat(clients.len()),
             clients,
             in_flight: in_flight.min(RING),
             next: first,
@@ -135,7 +152,10 @@ impl<P: Plan> Load for Chorus<'_, '_, P> {
         if !self.clients.contains(&client) {
             return Err(Fault::unexpected(client, text));
         }
-        let expected = &mut self.expected[client - self.clients.start];
+        let lane = self.plan.lane(text);
+        let lane = lane.filter(|lane| *lane < self.lanes as u64);
+        let lane = lane.ok_or_else(|| Fault::unexpected(client, text))? as usize;
+        let expected = &mut self.expected[(client - self.clients.start) * self.lanes + lane];
         let note = &mut self.notes[*expected as usize % RING];
         if *expected >= self.next {
             return Err(Fault::unexpected(client, text));
@@ -151,7 +171,7 @@ impl<P: Plan> Load for Chorus<'_, '_, P> {
         } else if note.text != text {
             return Err(Fault::unexpected(client, text));
         }
-        *expected += 1;
+        *expected += self.lanes as u64;
         note.count += 1;
         self.delivered += 1;
         self.latency.add(net.now() - note.published, 1);

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::load::Net;
 use crate::services::Services;
 use crate::subject::{PLAIN, Sample, Subject};
+use crate::wire::number;
 
 /// Collections with primitives, long ones, and lists of references.
 pub const SCENARIOS: &[Scenario] = &[VALUES, LENGTH, REFERENCES];
@@ -63,10 +64,17 @@ const REFERENCES: Scenario = Scenario {
     rows: &[
         Row {
             id: "list-reference-add",
-            title: "events that add a new reference to a list of 1,000 clients, 64 in flight, \
-                    per delivery",
+            title: "events that add one new reference to a list held by 1,000 clients, one in \
+                    flight for each of 64 lists, per delivery",
             floor_us: None,
             goals: &[Goal::Cpu(0.6), Goal::Extra(GETS, 1.0)],
+        },
+        // The reference of an event is asked for at its turn: one round trip each.
+        Row {
+            id: "list-reference-queue",
+            title: "the same with 64 in flight for one list, per delivery",
+            floor_us: None,
+            goals: &[Goal::Extra(GETS, 1.0)],
         },
         Row {
             id: "list-reference-remove",
@@ -252,78 +260,111 @@ fn lengths(subject: &mut Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
     Ok(samples)
 }
 
-/// Adds references that are new, or removes them again.
+/// Adds references that are new to lists in turn, or removes them again.
 struct Items {
-    /// How many there are; for removals, how many there were and are to go.
-    count: u64,
-    removes: bool,
+    /// Lists are `bench.<kind>.<number>`.
+    kind: &'static str,
+    lists: u64,
+    /// How many were added when it turned to removals; before, nothing.
+    added: Option<u64>,
 }
 
 impl Items {
-    /// Where an event happens. The first removal has the number of items as its number.
+    /// Where an event happens.
     fn place(&self, number: u64) -> u64 {
-        let choices = match self.removes {
-            true => 2 * self.count - number,
-            false => number + 1,
+        let choices = match self.added {
+            Some(added) => added / self.lists - (number - added) / self.lists,
+            None => number / self.lists + 1,
         };
         scatter(number) % choices
+    }
+
+    fn list(&self, number: u64) -> String {
+        format!("bench.{}.{}", self.kind, number % self.lists)
+    }
+
+    fn item(&self, number: u64) -> String {
+        format!("bench.{}.item.{number}", self.kind)
     }
 }
 
 impl Plan for Items {
     fn event(&mut self, number: u64, payload: &mut Vec<u8>) -> String {
-        let idx = self.place(number);
-        if self.removes {
+        let (idx, list) = (self.place(number), self.list(number));
+        if self.added.is_some() {
             payload.extend_from_slice(format!(r#"{{"idx":{idx}}}"#).as_bytes());
-            return "event.bench.list.remove".to_owned();
+            return format!("event.{list}.remove");
         }
-        self.count += 1;
-        let text = format!(r#"{{"idx":{idx},"value":{{"rid":"bench.item.{number}"}}}}"#);
+        let item = self.item(number);
+        let text = format!(r#"{{"idx":{idx},"value":{{"rid":"{item}"}}}}"#);
         payload.extend_from_slice(text.as_bytes());
-        "event.bench.list.add".to_owned()
+        format!("event.{list}.add")
     }
 
     fn is_right(&self, number: u64, message: &Value) -> bool {
-        let idx = self.place(number);
-        if self.removes {
-            return *message == json!({"event": "bench.list.remove", "data": {"idx": idx}});
+        let (idx, list) = (self.place(number), self.list(number));
+        if self.added.is_some() {
+            let event = format!("{list}.remove");
+            return *message == json!({"event": event, "data": {"idx": idx}});
         }
-        let rid = format!("bench.item.{number}");
-        let data = json!({"idx": idx, "value": {"rid": rid}, "models": {&*rid: {"n": number}}});
-        *message == json!({"event": "bench.list.add", "data": data})
+        let item = self.item(number);
+        let data = json!({
+            "idx": idx,
+            "value": {"rid": item},
+            "models": {&*item: {"n": number}},
+        });
+        *message == json!({"event": format!("{list}.add"), "data": data})
+    }
+
+    fn lanes(&self) -> u64 {
+        self.lists
+    }
+
+    fn lane(&self, text: &[u8]) -> Option<u64> {
+        let text = text.strip_prefix(br#"{"event":"bench."#)?;
+        let text = text.strip_prefix(self.kind.as_bytes())?;
+        number(text.strip_prefix(b".")?)
     }
 }
 
 fn references(subject: &mut Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
+    let count = scale.count(1_000);
     let mut net = Net::new(subject.broker.address)?;
-    let mut services = Services::new(|name| match name.rsplit_once('.') {
-        Some(("bench.item", number)) => format!(r#"{{"model":{{"n":{number}}}}}"#),
-        _ => r#"{"collection":[]}"#.to_owned(),
+    let mut services = Services::new(|name| match name.rsplit_once(".item.") {
+        Some((_, number)) => format!(r#"{{"model":{{"n":{number}}}}}"#),
+        None => r#"{"collection":[]}"#.to_owned(),
     });
     Services::listen(&mut net)?;
-    let count = scale.count(1_000);
-    let clients = join(&mut net, subject, &mut services, count, "bench.list")?;
-    let mut plan = Items {
-        count: 0,
-        removes: false,
+    Join::new(&mut net, subject, count, &mut services, None).run(&mut net)?;
+    let plan = |kind, lists| Items {
+        kind,
+        lists,
+        added: None,
     };
-    let first = Chorus::new(&mut services, &mut plan, clients.clone(), 64, 0)
-        .run_count(&mut net, scale.count(50) as u64)?;
+    let (mut lists, mut queue) = (plan("list", 64), plan("queue", 1));
+    for plan in [&lists, &queue] {
+        let set = |name: &str| json!({"collections": {name: []}});
+        let requests = (0..plan.lists)
+            .flat_map(|list| (0..count).map(move |client| (client, plan.list(list))));
+        Fetch::new(&mut services, &set, requests, 1_000).run(&mut net)?;
+    }
 
-    let (window, gets) = (subject.begin()?, services.gets);
-    let events = scale.count(1_000) as u64;
-    let mut chorus = Chorus::new(&mut services, &mut plan, clients.clone(), 64, first);
-    let end = chorus.run_count(&mut net, events)?;
-    let mut adds = subject.end(window, chorus.delivered)?;
-    adds.latency = chorus.latency;
-    let gets = (services.gets - gets) as f64 / events as f64;
-    adds.extra.push((GETS, gets, ""));
-
-    plan.removes = true;
-    let window = subject.begin()?;
-    let mut chorus = Chorus::new(&mut services, &mut plan, clients, 64, end);
-    chorus.run_count(&mut net, end)?;
-    let mut removes = subject.end(window, chorus.delivered)?;
-    removes.latency = chorus.latency;
-    Ok(vec![adds, removes])
+    let mut run = |plan: &mut Items, first: u64, events: u64| {
+        let (window, gets) = (subject.begin()?, services.gets);
+        let mut chorus = Chorus::new(&mut services, plan, 0..count, 64, first);
+        chorus.run_count(&mut net, events)?;
+        let mut sample = subject.end(window, chorus.delivered)?;
+        sample.latency = chorus.latency;
+        let gets = (services.gets - gets) as f64 / events as f64;
+        sample.extra.push((GETS, gets, ""));
+        Ok::<Sample, Fault>(sample)
+    };
+    // The first ones only warm up.
+    run(&mut lists, 0, 64)?;
+    let added = 64 * (1 + scale.count(16) as u64);
+    let adds = run(&mut lists, 64, added - 64)?;
+    let queued = run(&mut queue, 0, scale.count(500) as u64)?;
+    lists.added = Some(added);
+    let removes = run(&mut lists, added, added)?;
+    Ok(vec![adds, queued, removes])
 }
