@@ -26,8 +26,38 @@ pub struct Waiter {
     admitted: bool,
     /// Whether access was put in question after it was asked for this.
     questioned: bool,
-    /// Subscriptions that were looked at.
-    seen: HashSet<SubKey, foldhash::fast::RandomState>,
+    /// What an event brings, while it waits for that.
+    pub brought: Vec<SubKey>,
+    seen: Seen,
+}
+
+/// Subscriptions that a waiter has looked at. Most events that wait do so for one.
+#[derive(Default)]
+struct Seen {
+    first: Option<SubKey>,
+    others: HashSet<SubKey, foldhash::fast::RandomState>,
+}
+
+impl Seen {
+    /// Whether it was not among them.
+    fn insert(&mut self, key: SubKey) -> bool {
+        match self.first {
+            Some(first) => first != key && self.others.insert(key),
+            None if self.others.is_empty() => {
+                self.first = Some(key);
+                true
+            }
+            None => self.others.insert(key),
+        }
+    }
+
+    fn remove(&mut self, key: SubKey) {
+        if self.first == Some(key) {
+            self.first = None;
+        } else {
+            self.others.remove(&key);
+        }
+    }
 }
 
 /// What waits.
@@ -84,21 +114,27 @@ impl Gateway {
             missing: 0,
             admitted: false,
             questioned: false,
-            seen: HashSet::default(),
+            brought: Vec::new(),
+            seen: Seen::default(),
         });
         if let Some(client) = self.client_mut(client) {
             client.waiters.push(waiter);
             client.waiting += rid.len();
         }
         // The get request goes out beside the access request, whatever comes of that.
-        self.visit(waiter, vec![root]);
+        self.visit(waiter, &[root]);
         self.require_access(root, Use::Request(waiter));
     }
 
     /// The first event of a subscription's queue needs these children.
     ///
-    /// Returns what waits for them; `None` if all below them is loaded already.
-    pub(super) fn await_children(&mut self, sub: SubKey, children: &[SubKey]) -> Option<WaiterKey> {
+    /// Returns what waits for them, which takes them over; `None` if all below them is
+    /// loaded already.
+    pub(super) fn await_children(
+        &mut self,
+        sub: SubKey,
+        children: &mut Vec<SubKey>,
+    ) -> Option<WaiterKey> {
         let client = self.subs.arena[sub].client;
         let waiter = self.waiters.insert(Waiter {
             client,
@@ -106,10 +142,12 @@ impl Gateway {
             missing: 0,
             admitted: true,
             questioned: false,
-            seen: HashSet::default(),
+            brought: Vec::new(),
+            seen: Seen::default(),
         });
-        self.visit(waiter, children.to_vec());
+        self.visit(waiter, children);
         if self.waiters[waiter].missing > 0 {
+            self.waiters[waiter].brought = std::mem::take(children);
             return Some(waiter);
         }
         self.waiters.remove(waiter);
@@ -117,9 +155,10 @@ impl Gateway {
     }
 
     /// Follows references from some subscriptions, and waits for those being loaded.
-    fn visit(&mut self, key: WaiterKey, mut stack: Vec<SubKey>) {
+    fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
         let mut seen = std::mem::take(&mut self.waiters[key].seen);
-        while let Some(next) = stack.pop() {
+        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
+        while let Some(next) = stack.pop().or_else(|| roots.next()) {
             let sub = &mut self.subs.arena[next];
             if sub.sent {
                 continue;
@@ -152,7 +191,7 @@ impl Gateway {
                 continue;
             };
             waiting.missing -= 1;
-            self.visit(waiter, children.to_vec());
+            self.visit(waiter, children);
             if self.waiters[waiter].missing == 0 {
                 self.work.push_back(Work::Ready(waiter));
             }
@@ -274,9 +313,9 @@ impl Gateway {
     /// Something below was found to be loading again.
     pub(super) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
         for sub in loading {
-            self.waiters[key].seen.remove(sub);
+            self.waiters[key].seen.remove(*sub);
         }
-        self.visit(key, loading.to_vec());
+        self.visit(key, loading);
     }
 
     /// A request has been answered.

@@ -1,6 +1,6 @@
 //! Updates: what one input does to a resource, as the events that clients are sent.
 
-use super::content::Content;
+use super::content::{Child, Content};
 use super::outbox::Message;
 use super::sets::{Member, SetKey};
 use crate::res::Value;
@@ -28,9 +28,9 @@ pub struct Update {
 pub struct Step {
     pub kind: StepKind,
     /// Resources that it references and did not before.
-    pub added: Vec<Rc<str>>,
+    pub added: Vec<Child>,
     /// Resources that it references no longer.
-    pub removed: Vec<Rc<str>>,
+    pub removed: Vec<Child>,
 }
 
 /// The kinds of events.
