@@ -1,10 +1,14 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance fuzz autobahn fmt lint doc ci clean
+.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint doc ci clean
 
-# Another gateway's binary that `make conformance` compares with (empty: none).
+# Another gateway's binary that `make conformance` and `make bench` compare with (empty:
+# none).
 PEER ?=
+
+# Further arguments of `make bench`; ARGS=--help lists them.
+ARGS ?=
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
@@ -16,7 +20,7 @@ CASES ?=
 help: ## show this list
 	@echo "Tidegate, a realtime and REST API gateway for the RES protocol"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
 	@tests/tools/run.sh
@@ -32,6 +36,15 @@ setup: ## install what `make run` and `make test` need, as far as possible
 
 conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover
 	CONFORMANCE_PEER='$(PEER)' cargo test --test conformance -- --nocapture
+
+bench: ## cost beside the floor, and beside PEER=binary too (ARGS="--rounds 1 fanout")
+	@tests/tools/bench.sh '$(PEER)' $(ARGS)
+
+bench-short: ## every benchmark for moments: fails on lost or reordered messages only
+	@tests/tools/bench-short.sh
+
+profile: ## build the gateway for profilers, and say how to take a flame graph
+	@tests/tools/profile.sh
 
 fuzz: ## run each fuzz target for SECONDS=60 (TARGETS="a b" for some)
 	@tests/tools/fuzz.sh '$(SECONDS)' $(TARGETS)

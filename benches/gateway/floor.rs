@@ -62,6 +62,8 @@ struct Server {
     broker_stash: Vec<u8>,
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
+    /// Clients in the order of their upgrades, which is that of their own events.
+    upgraded: Vec<usize>,
     /// Frames of this wake-up that are for every client.
     shared: Vec<u8>,
     /// Where an answer for one client is put together.
@@ -113,6 +115,7 @@ pub fn run(mut args: Arguments) -> Result<(), Fault> {
         broker_stash: Vec::new(),
         clients: Vec::new(),
         free: Vec::new(),
+        upgraded: Vec::new(),
         shared: Vec::new(),
         scratch: Vec::new(),
         buffer: vec![0; 256 << 10],
@@ -195,6 +198,7 @@ impl Server {
         if input.starts_with(b"GET / ") {
             client.is_upgraded = true;
             client.send(UPGRADED);
+            self.upgraded.push(index);
             return Ok(());
         }
         // Whatever comes in one read is one request; drivers wait for the answer.
@@ -290,10 +294,12 @@ impl Server {
                         false => self.answer(index),
                     }
                 } else if self.is_addressed {
-                    // event.bench.m.<client>.change
+                    // event.bench.m.<place among the upgraded>.change
                     let name = &message.subject[14..];
-                    let index = number(name).unwrap_or(0) as usize;
-                    if let Some(Some(client)) = self.clients.get_mut(index) {
+                    let place = number(name).unwrap_or(0) as usize;
+                    if let Some(&index) = self.upgraded.get(place)
+                        && let Some(client) = &mut self.clients[index]
+                    {
                         let resource = &message.subject[6..];
                         let parts: [&[u8]; 5] = [
                             br#"{"event":""#,

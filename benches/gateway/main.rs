@@ -12,12 +12,15 @@
 //! fails the run; a slow one does not.
 
 mod fault;
+mod figures;
 mod floor;
 mod load;
 mod options;
+mod plot;
 mod process;
 mod report;
 mod scenarios;
+mod secure;
 mod services;
 mod stats;
 mod subject;
@@ -53,40 +56,61 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), Fault> {
+    raise_file_limit();
     std::fs::create_dir_all(&options.places.folder)?;
     let mut results = Results::default();
     for scenario in scenarios::all().filter(|scenario| options.wants(scenario)) {
         for round in 0..options.rounds {
             for kind in options.subjects(scenario) {
-                let samples = run_one(scenario, kind, options, false)?;
-                results.add(scenario, kind, round, samples);
+                // A failure may take a minute to show; once is enough.
+                if results.has_failed(scenario, kind) {
+                    continue;
+                }
+                match run_one(scenario, kind, options, false)? {
+                    Ok(samples) => results.add(scenario, kind, round, samples),
+                    Err(why) => results.add_failure(scenario, kind, why),
+                }
             }
         }
         if options.counts_calls {
             for kind in options.subjects(scenario) {
-                let samples = run_one(scenario, kind, options, true)?;
-                results.add_counts(scenario, kind, samples);
+                if results.has_failed(scenario, kind) {
+                    continue;
+                }
+                match run_one(scenario, kind, options, true)? {
+                    Ok(samples) => results.add_counts(scenario, kind, samples),
+                    Err(why) => results.add_failure(scenario, kind, why),
+                }
             }
         }
-        results.print(scenario);
+        results.print(scenario, !options.is_short);
     }
-    results.print_summary();
+    if options.is_short {
+        println!("\nThe short form shows that all works; its figures mean nothing.");
+    } else {
+        results.print_summary();
+    }
     if let Some(path) = &options.write {
         results.write(path, options)?;
     }
-    if options.guards {
-        results.check_floor()?;
+    let slow = results.slow_floors();
+    if options.guards && !slow.is_empty() {
+        return Err(Fault::Surprise(format!(
+            "the floor is slow here, ratios to it flatter (--no-guard to take them all the \
+             same):\n  {}",
+            slow.join("\n  ")
+        )));
     }
     Ok(())
 }
 
-/// One scenario on one subject.
+/// One scenario on one subject: its samples, or what the peer cannot do.
 fn run_one(
     scenario: &Scenario,
     kind: Kind,
     options: &Options,
     is_counting: bool,
-) -> Result<Vec<Sample>, Fault> {
+) -> Result<Result<Vec<Sample>, String>, Fault> {
     let Places { folder, .. } = &options.places;
     let name = scenario.rows[0].id;
     let scale = Scale {
@@ -99,18 +123,19 @@ fn run_one(
     let floor = scenario.floor.unwrap_or(subject::PLAIN);
     let outcome = Subject::start(kind, &options.places, floor, scenario.flags, is_counting)
         .and_then(|mut subject| {
-            let samples = (scenario.run)(&mut subject, scale)?;
-            match subject.is_alive() {
-                true => Ok(samples),
-                false => Err(Fault::Surprise("it ended by itself".to_owned())),
+            let outcome = (scenario.run)(&mut subject, scale);
+            match (outcome, subject.is_alive()) {
+                (outcome, true) => outcome,
+                (Ok(_), false) => Err(Fault::Surprise("it ended by itself".to_owned())),
+                (Err(fault), false) => Err(Fault::Surprise(format!("it ended by itself: {fault}"))),
             }
         });
     match outcome {
-        Ok(samples) => Ok(samples),
+        Ok(samples) => Ok(Ok(samples)),
         // What the peer cannot do is a result too.
         Err(fault) if kind == Kind::Peer => {
             eprintln!("bench: {name}: the peer failed: {fault}");
-            Ok(Vec::new())
+            Ok(Err(fault.to_string()))
         }
         Err(fault) => Err(Fault::Surprise(format!(
             "{name} on {}: {fault} (logs in {})",
@@ -118,4 +143,18 @@ fn run_one(
             folder.display()
         ))),
     }
+}
+
+/// Lets the driver, and the subjects that inherit it, have as many clients as permitted.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it is refused, the scenarios with the most clients say what they lack.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }

@@ -22,7 +22,9 @@ Measures Tidegate beside another gateway and beside the floor.
   --no-floor         without the floor
   --no-syscalls      without the further round that counts system calls
   --no-guard         do not fail when the floor is slower than the goals' machine
-  --write FILE       write the results into this Markdown file, plots beside it
+  --write FILE       write the results into this Markdown file: all between the lines
+                     <!-- results --> and <!-- end of results --> is replaced, so rows
+                     that are not run now keep nothing; plots go to plots/ beside it
 
 Environment: NATS_SERVER_BIN, a nats-server.";
 
@@ -36,6 +38,8 @@ pub struct Options {
     pub counts_calls: bool,
     pub guards: bool,
     pub write: Option<PathBuf>,
+    /// Whether `--tidegate` names what is measured.
+    pub has_other_build: bool,
     has_floor: bool,
     filters: Vec<String>,
 }
@@ -59,6 +63,13 @@ impl Options {
         let seconds = seconds.unwrap_or(if is_short { 0.1 } else { 2.0 });
         let time = Duration::try_from_secs_f64(seconds)
             .map_err(|error| Fault::Surprise(format!("--seconds: {error}")))?;
+        if is_short && write.is_some() {
+            return Err(Fault::Surprise(
+                "--short measures nothing that is worth to --write; leave one out".to_owned(),
+            ));
+        }
+        let has_other_build = tidegate.is_some();
+        let tidegate = tidegate.map(absolute).transpose()?;
         let mut options = Self {
             places: Places {
                 tidegate: tidegate.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into()),
@@ -71,6 +82,7 @@ impl Options {
             counts_calls: !args.contains("--no-syscalls") && !is_short,
             guards: !args.contains("--no-guard") && !is_short,
             write,
+            has_other_build,
             has_floor: !args.contains("--no-floor"),
             filters: Vec::new(),
         };
@@ -90,6 +102,27 @@ impl Options {
     pub fn wants(&self, scenario: &Scenario) -> bool {
         let named = |filter: &String| scenario.rows.iter().any(|row| row.id.contains(filter));
         self.filters.is_empty() || self.filters.iter().any(named)
+    }
+
+    /// What the command line asked for, as the report tells it.
+    pub fn describe(&self) -> String {
+        let seconds = self.time.as_secs_f64();
+        let mut text = match self.rounds {
+            1 => "1 round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        };
+        text.push_str(&format!(", {seconds} s of each steady load"));
+        if !self.has_floor {
+            text.push_str(", without the floor");
+        }
+        if !self.counts_calls {
+            text.push_str(", system calls not counted");
+        }
+        if !self.filters.is_empty() {
+            let rows = self.filters.join(", ");
+            text.push_str(&format!(", only rows with {rows} in their names"));
+        }
+        text
     }
 
     /// Who takes part in a scenario, in the order of a round.

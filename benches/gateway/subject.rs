@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
 
 use crate::fault::Fault;
 use crate::process::{self, Memory, Process, find_program, free_address};
+use crate::secure;
 use crate::stats::Histogram;
 use crate::syscalls::Counter;
 
@@ -69,12 +73,16 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts nats-server: `NATS_SERVER_BIN`, or the one of the search path.
+    /// The nats-server: `NATS_SERVER_BIN`, or the one of the search path.
+    pub fn program() -> PathBuf {
+        std::env::var_os("NATS_SERVER_BIN")
+            .map_or_else(|| find_program("nats-server"), PathBuf::from)
+    }
+
+    /// Starts [`program`](Self::program).
     pub fn start(folder: &Path) -> Result<Self, Fault> {
-        let binary = std::env::var_os("NATS_SERVER_BIN")
-            .map_or_else(|| find_program("nats-server"), PathBuf::from);
         let address = free_address()?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(Self::program());
         command
             .args(["-a", &address.ip().to_string()])
             .args(["-p", &address.port().to_string()]);
@@ -101,6 +109,10 @@ pub struct Subject {
     pub broker: Broker,
     /// From start to the first accepted connection.
     pub start_time: Duration,
+    /// How its clients speak TLS, if its flags say so.
+    pub secure: Option<Arc<ClientConfig>>,
+    /// Size of its program in bytes.
+    pub program_size: u64,
     folder: PathBuf,
     /// Whether system calls are counted instead of time.
     pub is_counting: bool,
@@ -139,6 +151,11 @@ impl Subject {
         if kind != Kind::Floor {
             command.args(flags);
         }
+        let secure = match flags.contains(&"--tls") {
+            true => Some(secure::prepare(&places.folder)?),
+            false => None,
+        };
+        let program_size = std::fs::metadata(command.get_program())?.len();
         let log = places.folder.join(format!("{}.log", kind.name()));
         let mut process = Process::start(kind.name(), &mut command, &log)?;
         let start_time = process.await_port(address)?;
@@ -148,6 +165,8 @@ impl Subject {
             address,
             broker,
             start_time,
+            secure,
+            program_size,
             folder: places.folder.clone(),
             is_counting,
         })

@@ -78,7 +78,11 @@ impl Counter {
         let text = fs::read_to_string(&self.output)?;
         text.lines()
             .find(|line| line.contains("sys_enter"))
-            .and_then(|line| line.split(',').next()?.parse().ok())
+            .and_then(|line| match line.split(',').next()? {
+                // It made none.
+                "<not counted>" => Some(0),
+                count => count.parse().ok(),
+            })
             .ok_or_else(|| Fault::Surprise(format!("perf counted nothing: {text}")))
     }
 

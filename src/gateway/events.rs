@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::cache::{Held, NameKey, ResourceKey};
 use super::content::Content;
-use super::outbox::{CloseReason, Delivery};
+use super::outbox::{CloseReason, Delivery, Run};
 use super::ready::WaiterKey;
 use super::sets::Set;
 use super::subscription::{State, SubKey};
@@ -19,6 +19,9 @@ use std::rc::Rc;
 /// Updates that may wait at one subscription, and the memory that they may cost.
 const MAX_QUEUE: usize = 1 << 16;
 const MAX_QUEUE_SIZE: usize = 64 << 20;
+
+/// Subscribers from which on events in a row are sent as a run; for one it saves nothing.
+const RUN_MIN: usize = 2;
 
 impl Gateway {
     /// An event came on the subject of a name.
@@ -220,7 +223,19 @@ impl Gateway {
 
     /// The hot path: nobody's holdings change.
     fn publish_simple(&mut self, key: ResourceKey, update: &Rc<Update>) {
-        for i in 0..self.cache.resources[key].aliases.len() {
+        if self.follow(key, update) {
+            return;
+        }
+        let aliases = &self.cache.resources[key].aliases;
+        // What every receiver gets, if that is one message: a run may follow it.
+        let mut lead = match aliases[..] {
+            [alias] if update.steps.len() == 1 => {
+                self.out.has_no_deliveries() && self.cache.aliases[alias].subs.len() >= RUN_MIN
+            }
+            _ => false,
+        };
+        let mut dialect = None;
+        for i in 0..aliases.len() {
             let alias_key = self.cache.resources[key].aliases[i];
             let alias = &self.cache.aliases[alias_key];
             let mut lagging = Vec::new();
@@ -239,16 +254,43 @@ impl Gateway {
                         _ => continue,
                     };
                     let text = texts[usize::from(plain)].get_or_insert_with(|| {
+                        lead &= dialect.replace(plain).is_none();
                         super::encode::event(&alias.text, &update.steps[step].kind, plain, &[])
                     });
                     self.counters.events_out += 1;
                     self.out.send(sub.client, text.clone());
                 }
             }
+            // Each event waits at these.
+            lead &= lagging.is_empty();
             for sub in lagging {
                 self.enqueue(sub, update);
             }
         }
+        if let (true, Some(plain)) = (lead, dialect) {
+            self.out.begin_run(Run {
+                resource: key,
+                plain,
+            });
+        }
+    }
+
+    /// Sends an update to everyone who got the event right before it, if that was one of
+    /// the same resource: since then nothing has changed who its subscribers are.
+    fn follow(&mut self, key: ResourceKey, update: &Update) -> bool {
+        let Some(run) = self.run.take() else {
+            return false;
+        };
+        let ([step], [alias]) = (&update.steps[..], &self.cache.resources[key].aliases[..]) else {
+            return false;
+        };
+        if run.resource != key || !self.out.has_no_deliveries() {
+            return false;
+        }
+        let text = &self.cache.aliases[*alias].text;
+        let message = super::encode::event(text, &step.kind, run.plain, &[]);
+        self.counters.events_out += self.out.follow(run, message) as u64;
+        true
     }
 
     /// Adds an update to those that wait at a subscription.

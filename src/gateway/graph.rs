@@ -79,11 +79,14 @@ impl Gateway {
             return Some(sub);
         }
         let first = self.client(client)?.first;
-        let slot = self.cache.aliases[alias].subs.len() as u32;
+        let leaf = self.leaf(alias);
+        let is_loaded = leaf.is_some();
+        let there = &self.cache.aliases[alias];
+        let name = there.name;
         let key = self.subs.insert(Sub {
             client,
             alias,
-            slot,
+            slot: there.subs.len() as u32,
             next: first.map_or(NOWHERE, Key::index),
             previous: NOWHERE,
             parent: NOWHERE,
@@ -91,10 +94,13 @@ impl Gateway {
             open: 0,
             sent_refs: 0,
             unsent_refs: 0,
-            state: State::Loading,
+            state: match is_loaded {
+                true => State::Ready,
+                false => State::Loading,
+            },
             sent: false,
             access: AccessState::Unknown,
-            pinned: None,
+            pinned: leaf,
             lag: None,
         });
         if let Some(first) = first {
@@ -104,8 +110,8 @@ impl Gateway {
             client.first = Some(key);
         }
         self.cache.aliases[alias].subs.push(key);
-        self.hold_name(self.cache.aliases[alias].name);
-        if !self.take_leaf(key) {
+        self.hold_name(name);
+        if !is_loaded {
             self.join_tree(key, tree);
             self.work.push_back(Work::Load(key));
         }
@@ -195,7 +201,9 @@ impl Gateway {
             child.unsent_refs -= 1;
             child.sent_refs += 1;
         }
-        self.release_old(key);
+        if self.is_revived(key) {
+            self.release_old(key);
+        }
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
         sub.pinned = None;

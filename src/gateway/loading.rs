@@ -169,35 +169,28 @@ impl Gateway {
         lag.version = Some(content.clone());
         let tree = lag.tree.take();
         let references = content.references();
-        let mut children = Vec::with_capacity(references.len());
+        // Those that may have to be waited for, which a leaf has not.
+        let mut children = Vec::new();
         for child in references {
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
-                children.push(child);
+                if self.subs.arena[child].pinned.is_none() {
+                    children.push(child);
+                }
             }
         }
         self.notify_waiters(key, &children);
         self.leave_tree(tree);
     }
 
-    /// Hands over content that is there and references nothing. There is nothing to follow
-    /// then and nobody who waits, so that a new subscription needs no way over the worklist.
-    ///
-    /// Returns whether that was so.
-    pub(super) fn take_leaf(&mut self, key: SubKey) -> bool {
-        let alias = &self.cache.aliases[self.subs.arena[key].alias];
-        let (Some(resource), false) = (alias.resource, alias.loading) else {
-            return false;
-        };
-        let content = &self.cache.resources[resource].content;
-        if content.has_references() || self.is_waiting(alias.name) {
-            return false;
-        }
-        let sub = &mut self.subs.arena[key];
-        sub.state = State::Ready;
-        sub.pinned = Some(content.clone());
-        true
+    /// The content of an alias that can be handed to a new subscription at once: it is there
+    /// and references nothing, so that there is nothing to follow or to wait for.
+    pub(super) fn leaf(&self, alias: AliasKey) -> Option<Rc<Content>> {
+        let alias = &self.cache.aliases[alias];
+        let content = &self.cache.resources[alias.resource?].content;
+        let is_leaf = !content.has_references() && !alias.loading && !self.is_waiting(alias.name);
+        is_leaf.then(|| content.clone())
     }
 
     /// Forgets a query resource without subscriptions; others linger with their name.

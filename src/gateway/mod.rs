@@ -38,6 +38,7 @@ mod web_json;
 mod work;
 
 pub use counters::{Counters, Histogram, RequestKind, Requests};
+use outbox::Run;
 pub use outbox::{
     BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
 };
@@ -212,6 +213,8 @@ pub struct Stats {
 pub struct Gateway {
     now: Time,
     out: Outbox,
+    /// The run that the event at hand may continue.
+    run: Option<Run>,
     clients: Vec<Option<Box<Client>>>,
     client_count: usize,
     web_count: usize,
@@ -258,6 +261,7 @@ impl Gateway {
         Self {
             now: Time(0),
             out: Outbox::default(),
+            run: None,
             clients: Vec::new(),
             client_count: 0,
             web_count: 0,
@@ -307,7 +311,13 @@ impl Gateway {
 
     /// A message came from the broker.
     pub fn broker_message(&mut self, now: Time, message: BrokerMessage<'_>, out: &mut Outbox) {
-        self.input(now, out, |gateway| gateway.take_broker_message(message));
+        let run = out.take_run();
+        self.input(now, out, |gateway| {
+            if let Some(Sid::Name(_)) = Sid::of(message.sid) {
+                gateway.run = run;
+            }
+            gateway.take_broker_message(message);
+        });
     }
 
     fn take_broker_message(&mut self, message: BrokerMessage<'_>) {
@@ -390,8 +400,11 @@ impl Gateway {
     fn input(&mut self, now: Time, out: &mut Outbox, take: impl FnOnce(&mut Self)) {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.out, out);
+        // Whatever happens may change who gets what.
+        self.out.seal();
         take(self);
         self.settle();
+        self.run = None;
         std::mem::swap(&mut self.out, out);
     }
 }

@@ -1,5 +1,6 @@
 //! What the gateway wants done: the one narrow way out of the heart.
 
+use super::cache::ResourceKey;
 use crate::res::json;
 use crate::res::meta::Fields;
 use std::borrow::Cow;
@@ -192,12 +193,82 @@ pub struct Outbox {
     clients: Vec<(ClientKey, Delivery)>,
     broker: Vec<BrokerOp>,
     bytes: Vec<u8>,
+    /// What the next input may continue.
+    run: Option<Run>,
+    /// Who gets the messages of the run.
+    receivers: Vec<ClientKey>,
+    follower: Option<Rc<Message>>,
+}
+
+/// Messages about one resource that the same clients get, one right behind the other.
+///
+/// While nothing but the events of one resource happens, its subscribers stay who they
+/// are. Of the first event each of them gets a [`Delivery`], which begins the run; of a
+/// later one only the message is told, and the transport adds it for all of them at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub resource: ResourceKey,
+    /// The dialect of all receivers.
+    pub plain: bool,
 }
 
 impl Outbox {
     /// Takes what is for connections, oldest first.
+    ///
+    /// A follower that was not taken before is among it, for each of its receivers.
     pub fn drain_clients(&mut self) -> std::vec::Drain<'_, (ClientKey, Delivery)> {
+        if let Some(message) = self.follower.take() {
+            let all = self.receivers.iter();
+            let all = all.map(|client| (*client, Delivery::Message(message.clone())));
+            self.clients.splice(..0, all);
+        }
         self.clients.drain(..)
+    }
+
+    /// The message whose deliveries in this outbox begin a run.
+    pub fn lead(&self) -> Option<&Rc<Message>> {
+        let (_, first) = self.run.and(self.clients.first())?;
+        match first {
+            Delivery::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// A message for everyone who got the last message of the run, before all else that
+    /// is for connections.
+    pub fn take_follower(&mut self) -> Option<Rc<Message>> {
+        self.follower.take()
+    }
+
+    /// Ends the run: the transport can add no more to it.
+    pub fn seal(&mut self) {
+        self.run = None;
+    }
+
+    /// Whether nothing is for connections yet.
+    pub(super) fn has_no_deliveries(&self) -> bool {
+        self.clients.is_empty() && self.follower.is_none()
+    }
+
+    /// Takes the run that the last input began or continued.
+    pub(super) fn take_run(&mut self) -> Option<Run> {
+        self.run.take()
+    }
+
+    /// Begins a run with everything that is for connections so far, which is one message
+    /// for each of its receivers.
+    pub(super) fn begin_run(&mut self, run: Run) {
+        self.receivers.clear();
+        self.receivers
+            .extend(self.clients.iter().map(|(client, _)| *client));
+        self.run = Some(run);
+    }
+
+    /// Continues a run; returns how many receivers it has.
+    pub(super) fn follow(&mut self, run: Run, message: Rc<Message>) -> usize {
+        self.follower = Some(message);
+        self.run = Some(run);
+        self.receivers.len()
     }
 
     /// What is for the broker, oldest first.
@@ -213,16 +284,21 @@ impl Outbox {
     /// Forgets everything, keeping the memory for the next input, but not that of one
     /// which asked for unusually much.
     pub fn clear(&mut self) {
+        self.follower = None;
         self.clients.clear();
         self.broker.clear();
         self.bytes.clear();
         self.clients.shrink_to(DELIVERIES_KEPT);
         self.broker.shrink_to(OPS_KEPT);
         self.bytes.shrink_to(BYTES_KEPT);
+        if self.run.is_none() {
+            self.receivers.clear();
+            self.receivers.shrink_to(DELIVERIES_KEPT);
+        }
     }
 
     pub(super) fn send(&mut self, client: ClientKey, message: Rc<Message>) {
-        self.clients.push((client, Delivery::Message(message)));
+        self.deliver(client, Delivery::Message(message));
     }
 
     pub(super) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
@@ -260,6 +336,8 @@ impl Outbox {
     }
 
     pub(super) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
+        // What follows would overtake it.
+        self.run = None;
         self.clients.push((client, delivery));
     }
 }

@@ -166,19 +166,20 @@ impl Gateway {
             if holds || !has_one_holder && !seen.insert(next) {
                 continue;
             }
-            let version = match sub.state {
+            let content = match sub.state {
                 State::Loading => {
                     loading.push(next);
                     continue;
                 }
-                State::Ready => self.content(next).map_or(0, |content| content.version),
+                State::Ready => self.content(next),
                 // What is deleted and could not be loaded again stays as the client holds it.
                 State::Failed if self.is_revived(next) => continue,
-                State::Failed => 0,
+                State::Failed => None,
                 State::Deleted => continue,
             };
+            let version = content.map_or(0, |content| content.version);
             let first = set.children.len();
-            if self.has_children(next) {
+            if content.is_some_and(|content| content.has_references()) {
                 self.push_children(next, &mut set.children);
                 stack.extend(set.children[first..].iter().rev());
             }

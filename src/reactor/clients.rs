@@ -267,19 +267,21 @@ impl Clients {
     }
 
     /// Queues output. A client that leaves too much unread is given up.
-    pub(super) fn push(&mut self, key: u32, piece: Piece, now: Time) {
+    ///
+    /// Returns whether the output counts as fresh: it is to be written in this turn.
+    pub(super) fn push(&mut self, key: u32, piece: Piece, now: Time) -> bool {
         let Some(connection) = self.table.get_mut(key as usize) else {
-            return;
+            return false;
         };
         if matches!(connection.phase, Phase::Dead) {
-            return;
+            return false;
         }
         let output = connection
             .output
             .get_or_insert_with(|| self.spare.pop().unwrap_or_default());
         if output.cost() >= HARD_LIMIT {
             self.give_up(key);
-            return;
+            return false;
         }
         let len = output.push(piece, now);
         if !output.watched && output.cost() > SOFT_LIMIT {
@@ -295,6 +297,12 @@ impl Clients {
                 self.dirty.push_back(key);
             }
         }
+        connection.writable
+    }
+
+    /// Counts output that was added to what fresh output shares.
+    pub(super) fn add_fresh(&mut self, bytes: usize) {
+        self.fresh += bytes;
     }
 
     /// Queues the bytes that `write` puts into an empty buffer.
@@ -378,8 +386,8 @@ impl Clients {
         }
         connection.phase = Phase::Dead;
         connection.stash = Vec::new();
-        if let Some(output) = connection.output.take() {
-            self.fresh -= output.fresh;
+        if let Some(mut output) = connection.output.take() {
+            self.fresh -= output.take_fresh();
             // The kernel would hold what it has of it until the client reads, which may
             // be never. With this it forgets it and tells the client by a reset.
             let _ = connection.stream.socket().set_linger(Some(Duration::ZERO));
@@ -493,8 +501,9 @@ impl Clients {
         let Some(output) = &mut connection.output else {
             return;
         };
-        self.fresh += output.bytes() - output.fresh;
+        self.fresh -= output.take_fresh();
         output.fresh = output.bytes();
+        self.fresh += output.fresh;
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push_back(key);
@@ -509,7 +518,7 @@ impl Clients {
         let Some(output) = &mut connection.output else {
             return;
         };
-        self.fresh -= std::mem::take(&mut output.fresh);
+        self.fresh -= output.take_fresh();
         let before = output.bytes();
         let (scratch, wire) = (&mut self.scratch, &mut self.wire);
         let result = connection.stream.write_queue(output, scratch, wire, now);

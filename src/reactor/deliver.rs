@@ -4,8 +4,31 @@ use super::clients::Clients;
 use super::compression::Compression;
 use super::connection::{Phase, Upgrade};
 use super::input;
+use super::run::Run;
 use super::site::Site;
-use crate::gateway::{CloseReason, Delivery, Time};
+use crate::gateway::{CloseReason, Delivery, Message, Time};
+use std::rc::Rc;
+
+/// Gives a client the first message of a run.
+pub(super) fn lead(
+    clients: &mut Clients,
+    run: &mut Run,
+    compression: &mut Compression,
+    key: u32,
+    message: &Rc<Message>,
+    now: Time,
+) {
+    let Some(connection) = clients.get_mut(key) else {
+        return;
+    };
+    if let Phase::WebSocket(decoder) = &connection.phase {
+        let agreed = decoder.agreement();
+        let piece = run.lead(message, agreed, compression);
+        if clients.push(key, piece, now) {
+            run.note_fresh(agreed);
+        }
+    }
+}
 
 /// Does one thing that the gateway wants done for a connection.
 pub(super) fn deliver(

@@ -21,6 +21,7 @@ mod listener;
 mod monitor;
 mod output;
 mod process;
+mod run;
 mod secrets;
 mod signals;
 mod site;
@@ -52,6 +53,7 @@ pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
 use monitor::Monitor;
+use run::Run;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
@@ -114,6 +116,8 @@ struct Reactor {
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
+    /// Events in a row, while NATS is read.
+    run: Run,
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
@@ -222,6 +226,7 @@ impl Reactor {
                 write_head,
             }),
             outbox: Outbox::default(),
+            run: Run::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
             broker_messages: config.buffer_size,
@@ -405,6 +410,9 @@ impl Reactor {
                 },
             }
         }
+        // What is queued for a client from here on comes behind the run.
+        self.outbox.seal();
+        self.run.clear();
         Ok(())
     }
 
@@ -456,11 +464,27 @@ impl Reactor {
         let now = self.clock.now();
         loop {
             self.broker.queue(&self.outbox);
+            if let Some(message) = self.outbox.take_follower() {
+                let followed = self.run.follow(&message, &mut self.compression);
+                self.metrics.deliveries += followed.receivers;
+                self.clients.add_fresh(followed.fresh);
+                if followed.is_full {
+                    self.outbox.seal();
+                }
+            }
+            let lead = self.outbox.lead().cloned();
+            if lead.is_some() {
+                self.run.clear();
+            }
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
                 let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
-                deliver(clients, site, &mut self.compression, key, delivery, now);
+                let (run, compression) = (&mut self.run, &mut self.compression);
+                match &lead {
+                    Some(message) => deliver::lead(clients, run, compression, key, message, now),
+                    None => deliver(clients, site, compression, key, delivery, now),
+                }
             }
             self.outbox.clear();
             let Some(client) = self.clients.take_doomed() else {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
+use super::run::Frames;
 use crate::gateway::{Message, SharedAnswer, Time};
 use crate::ws::deflate::{END_COST, write_end};
 use crate::ws::frame;
@@ -50,6 +51,9 @@ pub(super) enum Piece {
     Answer(SharedAnswer),
     /// An answer whose body has a compressed form: one text frame too.
     PackedAnswer(SharedAnswer),
+    /// Frames that other connections are sent too, and how many of their bytes the queue
+    /// has counted: while this is its last piece they may grow.
+    Run(Rc<Frames>, u32),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
@@ -60,7 +64,7 @@ const TAIL_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
 impl Piece {
     /// The frame's header.
     fn header<'r>(&self, room: &'r mut [u8; frame::HEADER_MAX]) -> &'r [u8] {
-        if let Piece::Bytes(_) = self {
+        if let Piece::Bytes(_) | Piece::Run(..) = self {
             return &[];
         }
         let length = self.body().len() + self.tail(&mut [0; TAIL_MAX]).len();
@@ -77,6 +81,7 @@ impl Piece {
             Piece::Packed(message) => message.packed().unwrap_or_default(),
             Piece::Answer(answer) => answer.body().text(),
             Piece::PackedAnswer(answer) => answer.body().packed().unwrap_or_default(),
+            Piece::Run(frames, _) => frames.bytes(),
             Piece::Bytes(bytes) => bytes,
         }
     }
@@ -91,12 +96,29 @@ impl Piece {
                 &room[..tail.len()]
             }
             Piece::PackedAnswer(answer) => write_end(answer.tail(&mut text), room),
-            Piece::Message(_) | Piece::Packed(_) | Piece::Bytes(_) => &[],
+            Piece::Message(_) | Piece::Packed(_) | Piece::Run(..) | Piece::Bytes(_) => &[],
         }
+    }
+
+    /// Frames that other connections are sent too.
+    pub(super) fn run(frames: Rc<Frames>) -> Self {
+        let counted = frames.len() as u32;
+        Piece::Run(frames, counted)
+    }
+
+    /// Appends all of it as it leaves.
+    pub(super) fn copy_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.header(&mut [0; frame::HEADER_MAX]));
+        out.extend_from_slice(self.body());
+        out.extend_from_slice(self.tail(&mut [0; TAIL_MAX]));
     }
 
     /// Bytes on the wire.
     pub(super) fn len(&self) -> usize {
+        if let Piece::Run(frames, _) = self {
+            // Not by its body, which would end its growth.
+            return frames.len();
+        }
         let header = self.header(&mut [0; frame::HEADER_MAX]).len();
         header + self.body().len() + self.tail(&mut [0; TAIL_MAX]).len()
     }
@@ -163,6 +185,7 @@ pub(super) struct Output {
 impl Output {
     /// Adds a piece and returns its length in bytes.
     pub(super) fn push(&mut self, piece: Piece, now: Time) -> usize {
+        self.count_run();
         let len = piece.len();
         if self.pieces.is_empty() {
             self.progress = now;
@@ -176,12 +199,35 @@ impl Output {
 
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        let uncounted = match self.pieces.back() {
+            Some(Piece::Run(frames, counted)) => frames.len() - *counted as usize,
+            _ => 0,
+        };
+        self.bytes + uncounted
+    }
+
+    /// Counts what the run at the end of the queue has grown by. Where anything counts as
+    /// fresh, that does.
+    fn count_run(&mut self) {
+        let grown = self.bytes() - self.bytes;
+        self.bytes += grown;
+        if self.fresh > 0 {
+            self.fresh += grown;
+        }
+        if let Some(Piece::Run(frames, counted)) = self.pieces.back_mut() {
+            *counted = frames.len() as u32;
+        }
+    }
+
+    /// Takes the number of bytes that the reactor counts as work of this turn.
+    pub(super) fn take_fresh(&mut self) -> usize {
+        self.count_run();
+        std::mem::take(&mut self.fresh)
     }
 
     /// What the queue holds in memory, in bytes: the measure of the limits.
     pub(super) fn cost(&self) -> usize {
-        self.bytes + self.pieces.len() * PIECE_COST
+        self.bytes() + self.pieces.len() * PIECE_COST
     }
 
     /// When a byte last left, or the queue was last empty.
@@ -223,11 +269,15 @@ impl Output {
         if self.pieces.is_empty() {
             return Ok(Written::All);
         }
+        self.count_run();
         let mut parts = [Part::Copied { start: 0, end: 0 }; SLICES];
         let (count, offered) = self.gather(&mut parts, scratch);
         let written = loop {
             let result = match parts[..count] {
                 [Part::Copied { start, end }] => socket.write(&scratch[start..end]),
+                [Part::InPlace { piece, start }] => {
+                    socket.write(&self.pieces[piece].body()[start..])
+                }
                 _ => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
                     for (slice, part) in slices.iter_mut().zip(&parts[..count]) {
@@ -276,7 +326,9 @@ impl Output {
             scratch.extend_from_slice(behind(piece.header(&mut header), &mut offset));
             let whole = piece.body();
             let body = behind(whole, &mut offset);
-            if body.len() >= LARGE {
+            // What leaves alone need not be copied to leave in one system call.
+            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Run(..));
+            if body.len() >= LARGE || is_alone {
                 list_copied(parts, &mut count, &mut listed, scratch.len());
                 parts[count] = Part::InPlace {
                     piece: index,

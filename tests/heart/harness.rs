@@ -47,6 +47,7 @@ pub struct Heart {
     clients: BTreeMap<u32, Peer>,
     /// The bodies of answers that several clients can be sent.
     bodies: Vec<Rc<Message>>,
+    leads: usize,
 }
 
 /// What a client or the sender of a web request has got.
@@ -96,6 +97,7 @@ impl Heart {
             sids: BTreeMap::new(),
             clients: BTreeMap::new(),
             bodies: Vec::new(),
+            leads: 0,
         };
         heart.input(|gateway, now, out| {
             gateway.broker_connected(now, BrokerLimits { max_payload }, out);
@@ -137,6 +139,7 @@ impl Heart {
                 }
             }
         }
+        self.leads += usize::from(self.out.lead().is_some());
         for (key, delivery) in self.out.drain_clients() {
             let peer = self
                 .clients
@@ -491,6 +494,12 @@ impl Heart {
     /// How many answers were encoded for several clients.
     pub fn shared_bodies(&self) -> usize {
         self.bodies.len()
+    }
+
+    /// How many runs have begun: events that were handed out to each of their receivers,
+    /// and that the next event of the resource may follow in one step.
+    pub fn leads(&self) -> usize {
+        self.leads
     }
 
     pub fn stats(&self) -> Stats {

@@ -24,6 +24,7 @@ mod random;
 mod replica;
 mod resets;
 mod revival;
+mod runs;
 mod sharing;
 mod throttles;
 mod web;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests: Rust, then the published ResClient in Node, then the pages in Chromium.
+# All tests: Rust, then the benchmark in its short form, then the published ResClient in
+# Node, then the pages in Chromium.
 #
 # Environment: TIDEGATE_BIN runs the Node and browser tests against another gateway.
 
@@ -19,6 +20,8 @@ say "$("$NATS_SERVER_BIN" --version) as the current broker," \
 say "Rust tests"
 cargo build --bins --examples
 cargo test
+
+tests/tools/bench-short.sh
 
 say "ResClient tests"
 node --test --test-reporter=spec tests/resclient/*.test.mjs

@@ -2,11 +2,16 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Speaks, UPGRADE};
+use crate::secure;
 use crate::wire::{TEXT, frame_header};
 
 /// Masks of clients need only be unpredictable to proxies, of which there are none.
@@ -25,6 +30,9 @@ pub struct Client {
     speaks: Speaks,
     gateway: SocketAddr,
     socket: Option<TcpStream>,
+    /// How it is encrypted, if it is.
+    secure: Option<Arc<ClientConfig>>,
+    session: Option<Box<ClientConnection>>,
     pub phase: Phase,
     /// What the socket did not take yet.
     unsent: Vec<u8>,
@@ -34,11 +42,13 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(speaks: Speaks, gateway: SocketAddr) -> Self {
+    pub fn new(speaks: Speaks, gateway: SocketAddr, secure: Option<Arc<ClientConfig>>) -> Self {
         Self {
             speaks,
             gateway,
             socket: None,
+            secure,
+            session: None,
             phase: Phase::Unmade,
             unsent: Vec::new(),
             stash: Vec::new(),
@@ -56,9 +66,12 @@ impl Client {
     }
 
     pub fn connect(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let mut socket = TcpStream::connect(self.gateway)?;
+        let mut socket = connect(self.gateway, token.0)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.socket = Some(socket);
+        if let Some(config) = &self.secure {
+            self.session = Some(Box::new(secure::session(config)?));
+        }
         self.phase = match self.speaks {
             Speaks::WebSocket => {
                 self.unsent.extend_from_slice(UPGRADE.as_bytes());
@@ -70,9 +83,18 @@ impl Client {
     }
 
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.socket {
-            Some(socket) => socket.read(buffer),
-            None => Err(ErrorKind::WouldBlock.into()),
+        match (&mut self.socket, &mut self.session) {
+            (Some(socket), None) => socket.read(buffer),
+            (Some(socket), Some(session)) => {
+                let is_ended = take_records(session, socket)?;
+                self.flush()?;
+                match self.session.as_mut().map(|it| it.reader().read(buffer)) {
+                    Some(Err(error)) if is_ended && error.kind() == ErrorKind::WouldBlock => Ok(0),
+                    Some(result) => result,
+                    None => Err(ErrorKind::WouldBlock.into()),
+                }
+            }
+            (None, _) => Err(ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -92,6 +114,17 @@ impl Client {
             }
             socket.set_nodelay(true)?;
             self.is_made = true;
+        }
+        if let Some(session) = &mut self.session {
+            session.writer().write_all(&self.unsent)?;
+            self.unsent = Vec::new();
+            while session.wants_write() {
+                match session.write_tls(socket) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
         }
         while !self.unsent.is_empty() {
             match socket.write(&self.unsent) {
@@ -127,6 +160,44 @@ impl Client {
         match &self.socket {
             Some(socket) => socket.shutdown(Shutdown::Write),
             None => Ok(()),
+        }
+    }
+
+    /// The other side has ended the connection: nothing more is heard of it.
+    pub fn close(&mut self) {
+        self.phase = Phase::Ended;
+        self.socket = None;
+        self.session = None;
+    }
+}
+
+/// Begins to connect. A few thousand clients come from one address, since the kernel
+/// searches long for a free port where most are taken.
+fn connect(gateway: SocketAddr, number: usize) -> io::Result<TcpStream> {
+    const FROM_ONE_ADDRESS: usize = 4_000;
+    if !gateway.ip().is_loopback() || !gateway.is_ipv4() {
+        return TcpStream::connect(gateway);
+    }
+    let last = 2 + (number / FROM_ONE_ADDRESS % 250) as u8;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())?;
+    match socket.connect(&gateway.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// Decrypts all that the socket has; whether the other side has ended the connection.
+fn take_records(session: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<bool> {
+    loop {
+        match session.read_tls(socket) {
+            Ok(0) => return Ok(true),
+            Ok(_) => {
+                session.process_new_packets().map_err(io::Error::other)?;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -10,9 +10,11 @@ mod client;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use rustls::ClientConfig;
 
 use crate::fault::{Fault, Outcome};
 use crate::wire::{self, Delivery, Line};
@@ -114,6 +116,8 @@ pub struct Net {
     /// Clients whose connection is not made yet, by index from here on.
     unmade: usize,
     connecting: usize,
+    /// How clients that are added are encrypted, if they are.
+    secure: Option<Arc<ClientConfig>>,
     broker: Link,
     buffer: Vec<u8>,
     now: Instant,
@@ -129,6 +133,7 @@ impl Net {
             clients: Vec::new(),
             unmade: 0,
             connecting: 0,
+            secure: None,
             buffer: vec![0; READ_SIZE],
             now: Instant::now(),
         })
@@ -146,8 +151,14 @@ impl Net {
 
     /// Adds clients; [`run`](Self::run) connects them, some at a time.
     pub fn add(&mut self, count: usize, speaks: Speaks, gateway: SocketAddr) {
+        let secure = &self.secure;
         self.clients
-            .extend((0..count).map(|_| Client::new(speaks, gateway)));
+            .extend((0..count).map(|_| Client::new(speaks, gateway, secure.clone())));
+    }
+
+    /// Makes clients that are added from now on speak TLS.
+    pub fn encrypt(&mut self, config: Arc<ClientConfig>) {
+        self.secure = Some(config);
     }
 
     /// Subscribes to a subject at the broker.
@@ -299,13 +310,13 @@ impl Net {
             let client = &mut self.clients[index];
             let len = match client.read(buffer) {
                 Ok(0) => {
-                    client.phase = Phase::Ended;
+                    client.close();
                     return load.ended(self, index);
                 }
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if is_reset(&error) => {
-                    client.phase = Phase::Ended;
+                    client.close();
                     return load.ended(self, index);
                 }
                 Err(error) => return Err(error.into()),

@@ -89,7 +89,7 @@ fn fan_out(
 }
 
 /// The first event's number; all have as many digits.
-const FIRST: u64 = 1_000_000;
+pub(super) const FIRST: u64 = 1_000_000;
 
 /// Events whose times are remembered; no more are in flight.
 const RING: usize = 1 << 16;
@@ -142,7 +142,8 @@ pub fn run(subject: &Subject, plan: Plan) -> Result<Sample, Fault> {
     Ok(sample)
 }
 
-struct Events<'a, 's> {
+/// Events on their way to all clients.
+pub(super) struct Events<'a, 's> {
     services: &'a mut Services<'s>,
     plan: Plan,
     /// Number of the next event.
@@ -150,19 +151,19 @@ struct Events<'a, 's> {
     /// Events that not all clients have yet.
     open: usize,
     /// When no more are published.
-    until: Instant,
+    pub(super) until: Instant,
     due: Instant,
     /// Of each client, the number that it must get next.
     expected: Vec<u64>,
     /// Of each event: when it was published, and how many have it.
     published: Vec<(Instant, usize)>,
-    delivered: u64,
+    pub(super) delivered: u64,
     latency: Histogram,
     payload: Vec<u8>,
 }
 
 impl<'a, 's> Events<'a, 's> {
-    fn new(services: &'a mut Services<'s>, plan: Plan, first: u64) -> Self {
+    pub(super) fn new(services: &'a mut Services<'s>, plan: Plan, first: u64) -> Self {
         let now = Instant::now();
         Self {
             services,
@@ -177,6 +178,12 @@ impl<'a, 's> Events<'a, 's> {
             latency: Histogram::default(),
             payload: Vec::new(),
         }
+    }
+
+    /// Publishes for a further time, beginning now.
+    pub(super) fn resume(&mut self, time: Duration) {
+        self.due = Instant::now();
+        self.until = self.due + time;
     }
 
     fn run(&mut self, net: &mut Net) -> Outcome {
@@ -259,7 +266,7 @@ impl Load for Events<'_, '_> {
 }
 
 /// The number that an event carries.
-fn event_number(text: &[u8]) -> Option<u64> {
+pub(super) fn event_number(text: &[u8]) -> Option<u64> {
     const MARK: &[u8] = br#""n":"#;
     // Where it stands if values come first, as they are sent.
     let usual = EVENT_HEAD.len() + 11;

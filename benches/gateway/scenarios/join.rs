@@ -1,5 +1,6 @@
 //! Clients that connect, agree on the protocol, and subscribe.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fault::{Fault, Outcome};
@@ -33,6 +34,9 @@ impl<'a, 's> Join<'a, 's> {
         services: &'a mut Services<'s>,
         resource: Option<&'a dyn Fn(usize) -> String>,
     ) -> Self {
+        if let Some(config) = &subject.secure {
+            net.encrypt(Arc::clone(config));
+        }
         net.add(count, Speaks::WebSocket, subject.address);
         Self {
             services,

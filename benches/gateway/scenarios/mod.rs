@@ -6,10 +6,14 @@ mod cached;
 mod calls;
 mod chorus;
 mod collections;
+mod crowd;
 mod fanout;
 mod fetch;
+mod growth;
 mod join;
 mod library;
+mod memory;
+mod mixed;
 mod resets;
 mod trees;
 
@@ -92,17 +96,82 @@ pub struct Scenario {
     pub run: Run,
 }
 
+/// Rows that differ in one count alone: the points of a plot, with a goal in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// Short name, with which its plots' files begin.
+    pub id: &'static str,
+    /// What all rows do.
+    pub title: &'static str,
+    /// What is counted.
+    pub along: &'static str,
+    /// The count of each row, and the row's name.
+    pub points: &'static [(u32, &'static str)],
+    /// The ratio of CPU to the floor, at most so many times its smallest value.
+    pub flat: f64,
+}
+
+/// All sweeps.
+pub const SWEEPS: &[Sweep] = &[growth::CLIENTS];
+
+/// Scenarios with a heading in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// The heading.
+    pub title: &'static str,
+    /// Its scenarios, in order.
+    pub scenarios: &'static [Scenario],
+}
+
 /// Everything that is measured, in the order of the report.
+pub const GROUPS: &[Group] = &[
+    Group {
+        title: "Fan-out",
+        scenarios: fanout::SCENARIOS,
+    },
+    Group {
+        title: "Collections",
+        scenarios: collections::SCENARIOS,
+    },
+    Group {
+        title: "Trees of references",
+        scenarios: trees::SCENARIOS,
+    },
+    Group {
+        title: "Resets",
+        scenarios: resets::SCENARIOS,
+    },
+    Group {
+        title: "Bursts",
+        scenarios: burst::SCENARIOS,
+    },
+    Group {
+        title: "Growth with the number of cached resources",
+        scenarios: cached::SCENARIOS,
+    },
+    Group {
+        title: "Calls and HTTP requests",
+        scenarios: calls::SCENARIOS,
+    },
+    Group {
+        title: "Calls beside a fan-out",
+        scenarios: mixed::SCENARIOS,
+    },
+    Group {
+        title: "Crowds of clients",
+        scenarios: crowd::SCENARIOS,
+    },
+    Group {
+        title: "Memory and start",
+        scenarios: memory::SCENARIOS,
+    },
+    Group {
+        title: "Growth with the number of clients",
+        scenarios: growth::SCENARIOS,
+    },
+];
+
+/// All scenarios in the order of the report.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [
-        fanout::SCENARIOS,
-        calls::SCENARIOS,
-        collections::SCENARIOS,
-        trees::SCENARIOS,
-        resets::SCENARIOS,
-        burst::SCENARIOS,
-        cached::SCENARIOS,
-    ]
-    .into_iter()
-    .flatten()
+    GROUPS.iter().flat_map(|group| group.scenarios)
 }

@@ -1,0 +1,233 @@
+//! Events in a row for the same clients, framed once for all of them.
+//!
+//! The gateway hands out the first event of a run to each of its receivers, and then only
+//! tells of the events that follow. Here they are put together behind each other, in
+//! bytes that stand in the queues of all receivers: what follows costs the same for one
+//! client as for ten thousand, and each of them is sent all of it in one write, from where
+//! it is.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use super::compression::Compression;
+use super::output::Piece;
+use crate::gateway::Message;
+use crate::ws::extension::Agreement;
+
+/// Bytes of a run from which on the next event begins another one, so that what is not
+/// yet counted as output of its receivers stays small.
+const RUN_MAX: usize = 128 << 10;
+
+/// The frames of a run in the form for some connections. They grow until they are read
+/// for the first time.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    growing: RefCell<Vec<u8>>,
+    whole: OnceCell<Box<[u8]>>,
+}
+
+impl Frames {
+    /// Their length by now.
+    pub(super) fn len(&self) -> usize {
+        match self.whole.get() {
+            Some(bytes) => bytes.len(),
+            None => self.growing.borrow().len(),
+        }
+    }
+
+    /// The frames, which grow no more.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.whole.get_or_init(|| self.growing.take().into())
+    }
+
+    /// Adds a message as a frame; returns by how much they grew.
+    pub(super) fn add(&self, piece: &Piece) -> usize {
+        debug_assert!(self.whole.get().is_none(), "a sealed run was continued");
+        piece.copy_to(&mut self.growing.borrow_mut());
+        piece.len()
+    }
+}
+
+/// The run to which events can be added.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    parts: Vec<Part>,
+}
+
+/// The receivers that agreed on the same compression.
+#[derive(Debug)]
+struct Part {
+    agreed: Option<Agreement>,
+    frames: Rc<Frames>,
+    receivers: u64,
+    /// Of these, how many have it counted as output that is to be written in this turn.
+    fresh: usize,
+}
+
+/// What an event that follows comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// How many clients get it.
+    pub receivers: u64,
+    /// Bytes to be written in this turn for all of them.
+    pub fresh: usize,
+    /// Whether the run should take no more.
+    pub is_full: bool,
+}
+
+impl Run {
+    /// Forgets the run, of which the receivers keep what they have.
+    pub(super) fn clear(&mut self) {
+        self.parts.clear();
+    }
+
+    /// The piece for a receiver of the run's first message.
+    pub(super) fn lead(
+        &mut self,
+        message: &Rc<Message>,
+        agreed: Option<Agreement>,
+        compression: &mut Compression,
+    ) -> Piece {
+        let known = self.parts.iter_mut().find(|part| part.agreed == agreed);
+        let frames = match known {
+            Some(part) => {
+                part.receivers += 1;
+                part.frames.clone()
+            }
+            None => {
+                let frames = Rc::new(Frames::default());
+                frames.add(&compression.piece(message.clone(), agreed));
+                self.parts.push(Part {
+                    agreed,
+                    frames: frames.clone(),
+                    receivers: 1,
+                    fresh: 0,
+                });
+                frames
+            }
+        };
+        Piece::run(frames)
+    }
+
+    /// Notes that a receiver's output is to be written in this turn.
+    pub(super) fn note_fresh(&mut self, agreed: Option<Agreement>) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.agreed == agreed) {
+            part.fresh += 1;
+        }
+    }
+
+    /// Adds a message for all receivers.
+    pub(super) fn follow(
+        &mut self,
+        message: &Rc<Message>,
+        compression: &mut Compression,
+    ) -> Followed {
+        let mut followed = Followed {
+            receivers: 0,
+            fresh: 0,
+            is_full: false,
+        };
+        for part in &self.parts {
+            let piece = compression.piece(message.clone(), part.agreed);
+            followed.receivers += part.receivers;
+            followed.fresh += part.frames.add(&piece) * part.fresh;
+            followed.is_full |= part.frames.len() >= RUN_MAX;
+        }
+        followed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::Time;
+    use crate::reactor::output::{Output, Written};
+    use crate::ws::extension::negotiate;
+
+    /// What reaches the wire of a queue.
+    fn written(output: &mut Output) -> Vec<u8> {
+        let (mut wire, mut scratch) = (Vec::new(), Vec::new());
+        while output
+            .write_to(&mut wire, &mut scratch, Time(0))
+            .expect("a vector takes all")
+            != Written::All
+        {}
+        wire
+    }
+
+    /// The same messages, each as a piece of its own.
+    fn plainly(
+        messages: &[Rc<Message>],
+        agreed: Option<Agreement>,
+        compression: &mut Compression,
+    ) -> Vec<u8> {
+        let mut output = Output::default();
+        for message in messages {
+            output.push(compression.piece(message.clone(), agreed), Time(0));
+        }
+        written(&mut output)
+    }
+
+    #[test]
+    fn every_receiver_is_sent_every_message_in_its_form() {
+        let mut compression = Compression::new(true);
+        let agreed = negotiate([&b"permessage-deflate"[..]].into_iter());
+        let messages: Vec<_> = [20, 300, 200, 5_000, 20]
+            .map(|length| Message::new(&vec![b'a'; length]))
+            .into();
+        let mut run = Run::default();
+        let forms = [None, agreed, None];
+        let mut outputs = [(); 3].map(|()| Output::default());
+        for (output, form) in outputs.iter_mut().zip(forms) {
+            // Something stands before it, and the last one is not written in this turn.
+            output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
+            output.push(run.lead(&messages[0], form, &mut compression), Time(0));
+        }
+        outputs[0].fresh = outputs[0].bytes();
+        run.note_fresh(None);
+        for message in &messages[1..] {
+            let before = outputs.each_ref().map(Output::bytes);
+            let followed = run.follow(message, &mut compression);
+            let after = outputs.each_ref().map(Output::bytes);
+            assert_eq!((followed.receivers, followed.is_full), (3, false));
+            assert_eq!(followed.fresh, after[0] - before[0]);
+            assert_eq!(after[2] - before[2], message.text().len() + header(message));
+        }
+        for (output, form) in outputs.iter_mut().zip(forms) {
+            let before = output.bytes();
+            let pong = output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
+            let bytes = output.bytes();
+            assert_eq!(bytes, before + pong);
+            if output.fresh > 0 {
+                // What is pushed is counted by whoever pushes it.
+                assert_eq!(output.take_fresh(), before);
+            }
+            assert_eq!(output.take_fresh(), 0);
+            let expected = [
+                &[0x8a, 0][..],
+                &plainly(&messages, form, &mut compression),
+                &[0x8a, 0],
+            ]
+            .concat();
+            let wire = written(output);
+            assert_eq!(wire.len(), bytes);
+            assert!(wire == expected);
+        }
+    }
+
+    fn header(message: &Message) -> usize {
+        if message.text().len() < 126 { 2 } else { 4 }
+    }
+
+    #[test]
+    fn a_run_that_is_long_enough_says_so() {
+        let mut compression = Compression::new(false);
+        let message = Message::new(&[b'x'; 60_000]);
+        let mut run = Run::default();
+        run.lead(&message, None, &mut compression);
+        assert!(!run.follow(&message, &mut compression).is_full);
+        assert!(run.follow(&message, &mut compression).is_full);
+        run.clear();
+        assert_eq!(run.follow(&message, &mut compression).receivers, 0);
+    }
+}
