@@ -5,6 +5,7 @@ use super::cache::AliasKey;
 use super::content::Child;
 use super::outbox::ClientKey;
 use super::subscription::SubKey;
+use crate::res::rid::has_cid_tag;
 use std::borrow::Cow;
 
 impl Gateway {
@@ -24,7 +25,7 @@ impl Gateway {
         // Some steps of the first update are done, but not applied to the version.
         let mut ids = ids.to_vec();
         for step in &update.steps[lag.applied..lag.step] {
-            ids.retain(|id| !step.removed.contains(&id.rid));
+            ids.retain(|id| !step.removed.iter().any(|gone| gone.rid == id.rid));
             ids.extend(step.added.iter().cloned());
         }
         Cow::Owned(ids)
@@ -54,10 +55,15 @@ impl Gateway {
 
     /// A client's subscription of something that is referenced, if it has one.
     pub(super) fn find_child(&self, client: ClientKey, child: &Child) -> Option<SubKey> {
-        match self.known_alias(child) {
-            Some(alias) => self.subs.find(client, alias),
-            None => self.find_sub(client, &child.rid),
+        if let Some(alias) = self.known_alias(child) {
+            return self.subs.find(client, alias);
         }
+        if has_cid_tag(&child.rid) {
+            return self.find_sub(client, &child.rid);
+        }
+        let alias = self.cache.alias(&child.rid, None)?;
+        child.alias.set(Some(alias));
+        self.subs.find(client, alias)
     }
 
     /// What a reference was found to mean, if that is still true: an alias always means the
@@ -81,16 +87,11 @@ impl Gateway {
 
     /// The subscriptions that the first event in a subscription's queue waits for.
     pub(super) fn awaited(&self, key: SubKey) -> Vec<SubKey> {
-        let sub = &self.subs.arena[key];
-        let Some(lag) = sub.lag.as_deref().filter(|lag| lag.waiting.is_some()) else {
-            return Vec::new();
-        };
-        let Some(update) = lag.queue.front() else {
-            return Vec::new();
-        };
-        let added = update.steps[lag.step].added.iter();
-        added
-            .filter_map(|id| self.find_child(sub.client, id))
-            .collect()
+        let lag = self.subs.arena[key].lag.as_deref();
+        let waiter = lag.and_then(|lag| self.waiters.get(lag.waiting?));
+        let brought = waiter.map_or(&[][..], |waiter| &waiter.brought);
+        // Where all are dropped together, some are gone before others.
+        let there = brought.iter().copied();
+        there.filter(|key| self.subs.arena.contains(*key)).collect()
     }
 }

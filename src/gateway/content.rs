@@ -218,18 +218,18 @@ impl Content {
 
     /// Applies an event that fits the content, and says what it does to the references:
     /// those that appear, and those that are gone.
-    pub fn apply(&mut self, kind: &StepKind, version: u64) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
+    pub fn apply(&mut self, kind: &StepKind, version: u64) -> (Vec<Child>, Vec<Child>) {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         match (kind, &mut self.data) {
             (StepKind::Change(changes), Data::Model(model)) => {
                 // All additions come first, so that a reference that moves stays.
                 for (_, change) in changes {
                     if let Change::Set(value) = change {
-                        added.extend(self.references.add(value));
+                        added.extend(self.references.add(value).map(Child::from));
                     }
                 }
                 let references = &mut self.references;
-                let gone = |old: Value| removed.extend(references.remove(&old));
+                let gone = |old: Value| removed.extend(references.remove(&old).map(Child::from));
                 if changes.len() > FEW_CHANGES {
                     merge_changes(model, changes, gone);
                 } else {
@@ -237,12 +237,12 @@ impl Content {
                 }
             }
             (StepKind::Add { idx, value }, Data::Collection(values)) if *idx <= values.len() => {
-                added.extend(self.references.add(value));
+                added.extend(self.references.add(value).map(Child::from));
                 values.insert(*idx, value.clone());
             }
             (StepKind::Remove { idx, .. }, Data::Collection(values)) if *idx < values.len() => {
                 let old = values.remove(*idx);
-                removed.extend(self.references.remove(&old));
+                removed.extend(self.references.remove(&old).map(Child::from));
             }
             _ => return (added, removed),
         }
@@ -277,24 +277,24 @@ impl Content {
                 let mut references = self.references.clone();
                 let mut steps = Vec::new();
                 for idx in difference.removed.into_iter().rev() {
-                    let removed = references.remove(&old[idx]).into_iter().collect();
+                    let removed = references.remove(&old[idx]);
                     let payload = format!("{{\"idx\":{idx}}}").into();
                     let kind = StepKind::Remove { idx, payload };
                     steps.push(Step {
                         kind,
                         added: Vec::new(),
-                        removed,
+                        removed: removed.map(Child::from).into_iter().collect(),
                     });
                 }
                 for idx in difference.added {
-                    let added = references.add(&new[idx]).map(Child::from);
+                    let added = references.add(&new[idx]);
                     let kind = StepKind::Add {
                         idx,
                         value: new[idx].clone(),
                     };
                     steps.push(Step {
                         kind,
-                        added: added.into_iter().collect(),
+                        added: added.map(Child::from).into_iter().collect(),
                         removed: Vec::new(),
                     });
                 }
@@ -392,19 +392,15 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn rids(rids: &[Rc<str>]) -> Vec<&str> {
-        rids.iter().map(|rid| &**rid).collect()
-    }
-
-    fn ids(children: &[Child]) -> Vec<&str> {
+    fn rids(children: &[Child]) -> Vec<&str> {
         children.iter().map(|child| &*child.rid).collect()
     }
 
     fn children(content: &Content) -> Vec<&str> {
-        ids(content.references())
+        rids(content.references())
     }
 
-    fn change(content: &mut Content, payload: &str) -> (Vec<Rc<str>>, Vec<Rc<str>>) {
+    fn change(content: &mut Content, payload: &str) -> (Vec<Child>, Vec<Child>) {
         let changes = content.effective(service::change(payload).unwrap().changes);
         content.apply(&StepKind::Change(changes), 2)
     }
@@ -493,7 +489,7 @@ mod tests {
         let walked: Vec<_> = steps
             .iter()
             .map(|step| match &step.kind {
-                StepKind::Add { idx, .. } => ('+', *idx, ids(&step.added).join(",")),
+                StepKind::Add { idx, .. } => ('+', *idx, rids(&step.added).join(",")),
                 StepKind::Remove { idx, .. } => ('-', *idx, rids(&step.removed).join(",")),
                 _ => panic!("only adds and removes"),
             })

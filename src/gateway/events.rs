@@ -376,7 +376,7 @@ impl Gateway {
             }
         }
         if children.iter().any(|child| !self.subs.arena[*child].sent)
-            && let Some(waiter) = self.await_children(key, &children)
+            && let Some(waiter) = self.await_children(key, &mut children)
         {
             let lag = self.subs.arena[key].lag();
             if lag.queue.is_empty() {
@@ -404,9 +404,7 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
-        let client = self.subs.arena[key].client;
-        let added = update.steps[at].added.iter();
-        let children: Vec<SubKey> = added.filter_map(|id| self.find_child(client, id)).collect();
+        let children = self.awaited(key);
         let set = match self.unsent_below(&children) {
             Ok(set) => set,
             Err(loading) => return self.wait_again(waiter, &loading),
@@ -453,8 +451,8 @@ impl Gateway {
             child.unsent_refs -= 1;
             child.sent_refs += 1;
         }
-        for rid in &step.removed {
-            if let Some(child) = self.find_sub(client, rid) {
+        for child in &step.removed {
+            if let Some(child) = self.find_child(client, child) {
                 self.subs.arena[child].sent_refs -= 1;
                 self.suspects.push(child);
             }

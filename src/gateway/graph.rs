@@ -245,10 +245,19 @@ impl Gateway {
         match &update.after {
             Some(after) if lag.step == update.steps.len() => *version = after.clone(),
             _ => {
-                let content = Rc::make_mut(version);
-                for step in &update.steps[lag.applied..lag.step] {
-                    self.versions += 1;
-                    content.apply(&step.kind, self.versions);
+                let before = version.version;
+                if let Some(outcome) = update.outcome(before, lag.step) {
+                    *version = outcome;
+                } else {
+                    let is_shared = Rc::strong_count(version) > 1;
+                    let content = Rc::make_mut(version);
+                    for step in &update.steps[lag.applied..lag.step] {
+                        self.versions += 1;
+                        content.apply(&step.kind, self.versions);
+                    }
+                    if is_shared {
+                        update.note_outcome(before, lag.step, version.clone());
+                    }
                 }
             }
         }

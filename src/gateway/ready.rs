@@ -26,11 +26,12 @@ pub struct Waiter {
     admitted: bool,
     /// Whether access was put in question after it was asked for this.
     questioned: bool,
-    /// Subscriptions that were looked at.
+    /// What an event brings, while it waits for that.
+    pub brought: Vec<SubKey>,
     seen: Seen,
 }
 
-/// Subscriptions that were looked at. Most waiters look at one, which needs no table.
+/// Subscriptions that a waiter has looked at. Most events that wait do so for one.
 #[derive(Default)]
 struct Seen {
     first: Option<SubKey>,
@@ -38,26 +39,23 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether it is the first look at a subscription.
+    /// Whether it was not among them.
     fn insert(&mut self, key: SubKey) -> bool {
-        if self.first == Some(key) || self.others.contains(&key) {
-            return false;
-        }
         match self.first {
-            None => self.first = Some(key),
-            Some(_) => {
-                self.others.insert(key);
+            Some(first) => first != key && self.others.insert(key),
+            None if self.others.is_empty() => {
+                self.first = Some(key);
+                true
             }
+            None => self.others.insert(key),
         }
-        true
     }
 
     fn remove(&mut self, key: SubKey) {
-        match self.first {
-            Some(first) if first == key => self.first = None,
-            _ => {
-                self.others.remove(&key);
-            }
+        if self.first == Some(key) {
+            self.first = None;
+        } else {
+            self.others.remove(&key);
         }
     }
 }
@@ -116,6 +114,7 @@ impl Gateway {
             missing: 0,
             admitted: false,
             questioned: false,
+            brought: Vec::new(),
             seen: Seen::default(),
         });
         if let Some(client) = self.client_mut(client) {
@@ -129,8 +128,13 @@ impl Gateway {
 
     /// The first event of a subscription's queue needs these children.
     ///
-    /// Returns what waits for them; `None` if all below them is loaded already.
-    pub(super) fn await_children(&mut self, sub: SubKey, children: &[SubKey]) -> Option<WaiterKey> {
+    /// Returns what waits for them, which takes them over; `None` if all below them is
+    /// loaded already.
+    pub(super) fn await_children(
+        &mut self,
+        sub: SubKey,
+        children: &mut Vec<SubKey>,
+    ) -> Option<WaiterKey> {
         let client = self.subs.arena[sub].client;
         let waiter = self.waiters.insert(Waiter {
             client,
@@ -138,10 +142,12 @@ impl Gateway {
             missing: 0,
             admitted: true,
             questioned: false,
+            brought: Vec::new(),
             seen: Seen::default(),
         });
         self.visit(waiter, children);
         if self.waiters[waiter].missing > 0 {
+            self.waiters[waiter].brought = std::mem::take(children);
             return Some(waiter);
         }
         self.waiters.remove(waiter);
@@ -151,8 +157,7 @@ impl Gateway {
     /// Follows references from some subscriptions, and waits for those being loaded.
     fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
         let mut seen = std::mem::take(&mut self.waiters[key].seen);
-        let mut roots = roots.iter().copied();
-        let mut stack = Vec::new();
+        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
         while let Some(next) = stack.pop().or_else(|| roots.next()) {
             let sub = &mut self.subs.arena[next];
             if sub.sent {

@@ -16,6 +16,9 @@ pub struct Update {
     pub size: usize,
     /// The content that it leads to, where applying its many steps would cost more.
     pub after: Option<Rc<Content>>,
+    /// What a version became by the steps up to one: the version, that step, the outcome.
+    /// All clients that wait for the same reference stand at the same version.
+    applied: RefCell<Option<(u64, usize, Rc<Content>)>>,
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
 }
@@ -27,7 +30,7 @@ pub struct Step {
     /// Resources that it references and did not before.
     pub added: Vec<Child>,
     /// Resources that it references no longer.
-    pub removed: Vec<Rc<str>>,
+    pub removed: Vec<Child>,
 }
 
 /// The kinds of events.
@@ -69,6 +72,7 @@ impl Update {
             steps,
             size,
             after,
+            applied: RefCell::new(None),
             texts: RefCell::new(Vec::new()),
         })
     }
@@ -92,6 +96,19 @@ impl Update {
                 && step.removed.is_empty()
                 && !matches!(step.kind, StepKind::Delete { .. })
         })
+    }
+
+    /// What a version was found to become by the steps up to one.
+    pub fn outcome(&self, version: u64, steps: usize) -> Option<Rc<Content>> {
+        match &*self.applied.borrow() {
+            Some((from, to, content)) if (*from, *to) == (version, steps) => Some(content.clone()),
+            _ => None,
+        }
+    }
+
+    /// Remembers what a version becomes.
+    pub fn note_outcome(&self, version: u64, steps: usize, content: Rc<Content>) {
+        *self.applied.borrow_mut() = Some((version, steps, content));
     }
 
     pub fn ends_resource(&self) -> bool {

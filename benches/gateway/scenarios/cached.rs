@@ -37,7 +37,8 @@ const CACHED: Scenario = Scenario {
         },
     ],
     floor: None,
-    flags: &[],
+    // The broker takes long for a subscription when it has so many.
+    flags: &["--reqtimeout", "60000"],
     // Its memory for a million resources is more than most machines have.
     without: &[Kind::Peer],
     run: |subject, scale| {

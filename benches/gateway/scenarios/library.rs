@@ -119,6 +119,6 @@ impl Library {
     pub fn open(&self, net: &mut Net, services: &mut Services<'_>) -> Outcome {
         let set = |page: &str| self.set(page);
         let requests = (0..self.pages()).map(|page| (page % self.clients, self.page(page)));
-        Fetch::new(services, &set, requests, 2 * self.clients).run(net)
+        Fetch::new(services, &set, requests, 2).run(net)
     }
 }
