@@ -140,7 +140,7 @@ impl Gateway {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
         };
-        let verdict = Rc::new(verdict);
+        let verdict = self.shared_verdict(verdict);
         if let Some(sub) = request.sub.and_then(|sub| self.subs.arena.get_mut(sub))
             && matches!(sub.access, AccessState::Asking(asked) if asked == key)
         {
@@ -153,6 +153,19 @@ impl Gateway {
         for purpose in request.waiting {
             self.use_access(request.sub, purpose, &verdict);
         }
+    }
+
+    /// A verdict to keep. Most are like the one before, and each of many clients keeps one
+    /// for each of its subscriptions: equal ones in a row are one in memory.
+    fn shared_verdict(&mut self, verdict: Verdict) -> Rc<Verdict> {
+        if let Some(last) = &self.last_verdict
+            && **last == verdict
+        {
+            return last.clone();
+        }
+        let verdict = Rc::new(verdict);
+        self.last_verdict = Some(verdict.clone());
+        verdict
     }
 
     fn use_access(&mut self, sub: Option<SubKey>, purpose: Use, verdict: &Verdict) {

@@ -165,7 +165,7 @@ impl Cache {
         let (hash, name) = (self.alias_hash(&alias.text, alias.owner), alias.name);
         alias.name_slot = self.names[name].aliases.len() as u32;
         let key = self.aliases.insert(alias);
-        self.names[name].aliases.push(key);
+        push_one(&mut self.names[name].aliases, key);
         let (aliases, hasher) = (&self.aliases, &self.hasher);
         self.alias_table.insert_unique(hash, key.index(), |i| {
             let alias = aliases.at(*i).1;
@@ -201,7 +201,7 @@ impl Cache {
         let siblings = &mut self.resources[resource].aliases;
         self.aliases[key].resource = Some(resource);
         self.aliases[key].resource_slot = siblings.len() as u32;
-        siblings.push(key);
+        push_one(siblings, key);
     }
 
     fn unlink_alias(&mut self, key: AliasKey) {
@@ -270,6 +270,15 @@ impl Cache {
             .iter()
             .any(|alias| !self.aliases[*alias].subs.is_empty())
     }
+}
+
+/// Adds to a list that mostly has one entry, for which a vector would by itself make room
+/// for four.
+pub fn push_one<T>(list: &mut Vec<T>, item: T) {
+    if list.capacity() == 0 {
+        list.reserve_exact(1);
+    }
+    list.push(item);
 }
 
 fn alias_hash(hasher: &FixedState, text: &str, owner: Option<u32>) -> u64 {

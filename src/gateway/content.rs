@@ -25,15 +25,27 @@ pub struct Content {
     text: OnceCell<Rc<[u8]>>,
 }
 
-/// How often each resource is referenced.
+/// How often each resource is referenced. Most resources reference none.
 #[derive(Clone, Debug, Default)]
-struct References(HashMap<Rc<str>, u32, foldhash::fast::RandomState>);
+struct References(Option<Box<Counts>>);
+
+type Counts = HashMap<Rc<str>, u32, foldhash::fast::RandomState>;
 
 impl References {
+    fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|counts| counts.is_empty())
+    }
+
+    fn contains(&self, rid: &str) -> bool {
+        let counts = self.0.as_ref();
+        counts.is_some_and(|counts| counts.contains_key(rid))
+    }
+
     /// Counts a value's reference; returns it when it is the first of its kind.
     fn add(&mut self, value: &Value) -> Option<Rc<str>> {
         let rid = value.reference()?;
-        let count = self.0.entry(rid.clone()).or_insert(0);
+        let counts = self.0.get_or_insert_default();
+        let count = counts.entry(rid.clone()).or_insert(0);
         *count += 1;
         (*count == 1).then(|| rid.clone())
     }
@@ -41,12 +53,13 @@ impl References {
     /// Uncounts a value's reference; returns it when it was the last of its kind.
     fn remove(&mut self, value: &Value) -> Option<Rc<str>> {
         let rid = value.reference()?;
-        let count = self.0.get_mut(rid)?;
+        let counts = self.0.as_mut()?;
+        let count = counts.get_mut(rid)?;
         *count -= 1;
         if *count > 0 {
             return None;
         }
-        self.0.remove_entry(rid).map(|(rid, _)| rid)
+        counts.remove_entry(rid).map(|(rid, _)| rid)
     }
 }
 
@@ -80,19 +93,20 @@ impl Content {
 
     /// The resources that it references, each once.
     pub fn references(&self) -> Rc<[Rc<str>]> {
+        if self.references.is_empty() {
+            // Not kept: it is made in no time.
+            return Rc::new([]);
+        }
         self.distinct
             .get_or_init(|| self.distinct_references())
             .clone()
     }
 
     fn distinct_references(&self) -> Rc<[Rc<str>]> {
-        if self.references.0.is_empty() {
-            return Rc::new([]);
-        }
         let mut left = self.references.clone();
         let mut first = |value: &Value| {
             let rid = value.reference()?;
-            left.0.remove_entry(rid).map(|(rid, _)| rid)
+            left.0.as_mut()?.remove_entry(rid).map(|(rid, _)| rid)
         };
         match &self.data {
             Data::Model(model) => model.iter().filter_map(|(_, value)| first(value)).collect(),
@@ -102,11 +116,11 @@ impl Content {
 
     /// Whether it references a resource.
     pub fn has_reference(&self, rid: &str) -> bool {
-        self.references.0.contains_key(rid)
+        self.references.contains(rid)
     }
 
     pub fn has_references(&self) -> bool {
-        !self.references.0.is_empty()
+        !self.references.is_empty()
     }
 
     /// Appends the JSON that clients are sent; `plain` as [`Value::write`] has it.

@@ -8,7 +8,7 @@
 use super::Gateway;
 use super::anchor::ParentHints;
 use super::arena::Key;
-use super::cache::{Alias, AliasKey};
+use super::cache::{Alias, AliasKey, push_one};
 use super::content::Content;
 use super::outbox::ClientKey;
 use super::subscription::{AccessState, Lag, State, Sub, SubKey};
@@ -73,7 +73,7 @@ impl Gateway {
         if let Some(client) = self.client_mut(client) {
             client.first = Some(key);
         }
-        self.cache.aliases[alias].subs.push(key);
+        push_one(&mut self.cache.aliases[alias].subs, key);
         self.hold_name(self.cache.aliases[alias].name);
         self.join_tree(key, tree);
         self.work.push_back(Work::Load(key));

@@ -39,6 +39,7 @@ pub use counters::{Counters, Histogram, RequestKind, Requests};
 pub use outbox::{BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, Span, WebResponse};
 
 use crate::res::json;
+use access::Verdict;
 use arena::{Arena, Key};
 use cache::{Cache, NameKey, ResourceKey};
 use core::net::SocketAddr;
@@ -51,6 +52,7 @@ use replies::Replies;
 use requests::{Job, Pending, PendingKey};
 use session::{Client, Sid};
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 use subscription::{SubKey, Subs};
 use throttle::{ResetThrottle, TreeThrottle};
 use work::Work;
@@ -232,6 +234,8 @@ pub struct Gateway {
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     last_bundle: Option<Bundle>,
+    /// The last access answer, to be shared by those that are told the same.
+    last_verdict: Option<Rc<Verdict>>,
     deprecated: Deprecated,
     replies: Replies,
     random: Random,
@@ -275,6 +279,7 @@ impl Gateway {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             last_bundle: None,
+            last_verdict: None,
             deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),
             random,
