@@ -504,7 +504,10 @@ impl Broker {
         if self.input.len() - self.end < ROOM {
             // The parser refuses what is too large before this grows beyond it.
             let len = (2 * self.input.len()).max(INPUT);
-            self.input.resize(len, 0);
+            // Memory that is zero from the start and never written to is never resident.
+            let mut larger = vec![0; len];
+            larger[..self.end].copy_from_slice(&self.input[..self.end]);
+            self.input = larger;
         }
     }
 }

@@ -309,9 +309,16 @@ fn leaving(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
     let count = scale.count(10_000);
     let resource = |_| "bench.m".to_owned();
     Join::new(&mut net, subject, count, &mut services, Some(&resource)).run(&mut net)?;
+    let now = Instant::now();
     let mut leaving = Leaving {
         has_left: vec![false; count],
         left: 0,
+        rest: (subject.kind == Kind::Peer).then_some(Rest {
+            subject,
+            look: now,
+            cpu: 0,
+            looks: 0,
+        }),
     };
     let window = subject.begin()?;
     for client in 0..count {
@@ -322,12 +329,42 @@ fn leaving(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
 }
 
 /// Clients have ended their side; the subject shall end its own.
-struct Leaving {
+struct Leaving<'a> {
     has_left: Vec<bool>,
     left: usize,
+    rest: Option<Rest<'a>>,
 }
 
-impl Load for Leaving {
+/// Until a process has nothing to do. Resgate leaves such sockets to its garbage collector,
+/// so that only this tells when it has forgotten the clients.
+struct Rest<'a> {
+    subject: &'a Subject,
+    look: Instant,
+    cpu: u64,
+    /// How often in succession it was found at rest.
+    looks: u32,
+}
+
+impl Rest<'_> {
+    const STEP: Duration = Duration::from_millis(50);
+
+    /// Nanoseconds between two looks that are rest all the same.
+    const NOISE: u64 = 10_000_000;
+
+    fn look(&mut self, now: Instant) -> Outcome {
+        if now >= self.look {
+            self.look = now + Self::STEP;
+            let before = std::mem::replace(&mut self.cpu, self.subject.cpu_ns()?);
+            self.looks = match self.cpu - before <= Self::NOISE {
+                true => self.looks + 1,
+                false => 0,
+            };
+        }
+        Ok(())
+    }
+}
+
+impl Load for Leaving<'_> {
     fn ended(&mut self, _: &mut Net, client: usize) -> Outcome {
         if std::mem::replace(&mut self.has_left[client], true) {
             return Err(Fault::Surprise(format!("client {client} ended twice")));
@@ -336,7 +373,18 @@ impl Load for Leaving {
         Ok(())
     }
 
+    fn turn(&mut self, _: &mut Net, now: Instant) -> Outcome {
+        match &mut self.rest {
+            Some(rest) => rest.look(now),
+            None => Ok(()),
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        self.rest.as_ref().map(|rest| rest.look)
+    }
+
     fn is_done(&self) -> bool {
-        self.left == self.has_left.len()
+        self.left == self.has_left.len() || self.rest.as_ref().is_some_and(|it| it.looks >= 4)
     }
 }
