@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -66,7 +67,7 @@ impl Client {
     }
 
     pub fn connect(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let mut socket = connect(self.gateway, token.0)?;
+        let mut socket = connect(self.gateway)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.socket = Some(socket);
         if let Some(config) = &self.secure {
@@ -171,17 +172,20 @@ impl Client {
     }
 }
 
-/// Begins to connect. A few thousand clients come from one address, since the kernel
-/// searches long for a free port where most are taken.
-fn connect(gateway: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    const FROM_ONE_ADDRESS: usize = 4_000;
+/// Begins to connect. A few thousand clients come from one address, and later ones never
+/// from the same: the kernel searches long for a free port where most are taken, and those
+/// of a run before stay taken for a minute.
+fn connect(gateway: SocketAddr) -> io::Result<TcpStream> {
+    const FROM_ONE_ADDRESS: u32 = 4_000;
+    static MADE: AtomicU32 = AtomicU32::new(0);
     if !gateway.ip().is_loopback() || !gateway.is_ipv4() {
         return TcpStream::connect(gateway);
     }
-    let last = 2 + (number / FROM_ONE_ADDRESS % 250) as u8;
+    let number = MADE.fetch_add(1, Ordering::Relaxed) / FROM_ONE_ADDRESS;
+    let [.., high, low] = (number % 60_000 + 256).to_be_bytes();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())?;
+    socket.bind(&SocketAddr::from(([127, 0, high, low], 0)).into())?;
     match socket.connect(&gateway.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),
