@@ -268,7 +268,7 @@ impl Content {
                 let (added, removed) = self.apply(&kind, version);
                 Some(vec![Step {
                     kind,
-                    added: added.into_iter().map(Child::from).collect(),
+                    added,
                     removed,
                 }])
             }

@@ -156,7 +156,7 @@ impl Gateway {
         let update = Update::new(
             vec![Step {
                 kind,
-                added: added.into_iter().map(Child::from).collect(),
+                added,
                 removed,
             }],
             payload.len(),
