@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::cache::{Held, NameKey, ResourceKey};
-use super::content::{Child, Content};
+use super::content::Content;
 use super::outbox::{CloseReason, Delivery, Run};
 use super::ready::WaiterKey;
 use super::sets::Set;
