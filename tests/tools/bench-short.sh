@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every scenario of the benchmark for moments, on Tidegate and on the floor. Fails if
-# a message is lost, out of order or wrong, never because something is slow.
+# a message is lost, out of order or wrong, never because something is slow. The
+# micro-benchmarks follow, which fail if a result is wrong.
 #
 # Further arguments go to the benchmark, such as parts of rows' names.
 
@@ -17,4 +18,6 @@ log=$ROOT/artifacts/bench-short.log
 mkdir -p "${log%/*}"
 cargo bench --profile dev --bench gateway -- --short "$@" >"$log" ||
     fail "the benchmark failed: see the message above, and $log"
+cargo bench --profile dev --bench micro -- --short >>"$log" ||
+    fail "the micro-benchmarks failed: see the message above, and $log"
 say "$(grep -c '^  tidegate ' "$log") rows, nothing lost and nothing out of order"
