@@ -1,17 +1,12 @@
 //! A list that has one entry in most cases, and holds that in place.
 
 /// Entries in the order in which they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Few<T> {
+    #[default]
     None,
     One(T),
     More(Vec<T>),
-}
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl<T: Copy> Few<T> {
