@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Time,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Gateway, Options, Outbox, Time,
 };
 
 /// The subscription of the inbox, found when the broker is connected.
@@ -86,16 +86,14 @@ impl World {
             }
         }
         for (_, delivery) in self.out.drain_clients() {
-            match delivery {
-                Delivery::Message(message) => {
-                    self.delivered += 1;
-                    self.delivered_bytes += message.text().len();
-                    self.last.clear();
-                    let text = str::from_utf8(message.text()).expect("it is UTF-8");
-                    self.last.push_str(&text[..text.len().min(2_000)]);
-                }
-                other => panic!("nothing but messages is expected: {other:?}"),
-            }
+            let Some(text) = delivery.text() else {
+                panic!("nothing but messages is expected: {delivery:?}");
+            };
+            self.delivered += 1;
+            self.delivered_bytes += text.len();
+            self.last.clear();
+            let text = str::from_utf8(&text).expect("it is UTF-8");
+            self.last.push_str(&text[..text.len().min(2_000)]);
         }
         self.out.clear();
     }

@@ -89,7 +89,7 @@ impl Gateway {
     pub(super) fn awaited(&self, key: SubKey) -> Vec<SubKey> {
         let lag = self.subs.arena[key].lag.as_deref();
         let waiter = lag.and_then(|lag| self.waiters.get(lag.waiting?));
-        let brought = waiter.map_or(&[][..], |waiter| &waiter.brought);
+        let brought = waiter.map_or(&[][..], |waiter| waiter.brought.as_slice());
         // Where all are dropped together, some are gone before others.
         let there = brought.iter().copied();
         there.filter(|key| self.subs.arena.contains(*key)).collect()

@@ -3,11 +3,12 @@
 use super::Gateway;
 use super::cache::{Held, NameKey, ResourceKey};
 use super::content::Content;
+use super::few::Few;
 use super::outbox::{CloseReason, Delivery, Run};
 use super::ready::WaiterKey;
 use super::sets::Set;
 use super::subscription::{State, SubKey};
-use super::update::{Step, StepKind, TextKey, Update};
+use super::update::{Queue, Step, StepKind, TextKey, Update};
 use super::work::Work;
 use crate::res::Error;
 use crate::res::json::{self, Raw};
@@ -310,7 +311,7 @@ impl Gateway {
         }
         lag.ended = update.ends_resource();
         lag.queue_size += update.size;
-        lag.queue.push_back(update.clone());
+        lag.queue.push(update.clone());
     }
 
     /// Sends what waits at a subscription, as far as it need not wait longer.
@@ -347,7 +348,7 @@ impl Gateway {
                 self.materialise(key);
             }
             let lag = self.subs.arena[key].lag();
-            lag.queue.pop_front();
+            lag.queue.pop();
             lag.queue_size -= update.size;
             (lag.step, lag.applied) = (0, 0);
         }
@@ -365,7 +366,7 @@ impl Gateway {
         before: Option<&Rc<Content>>,
     ) -> bool {
         let client = self.subs.arena[key].client;
-        let (mut children, mut tree) = (Vec::new(), None);
+        let (mut children, mut tree) = (Few::None, None);
         for child in &update.steps[at].added {
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
@@ -375,21 +376,22 @@ impl Gateway {
                 children.push(child);
             }
         }
-        if children.iter().any(|child| !self.subs.arena[*child].sent)
+        let mut brought = children.as_slice().iter();
+        if brought.any(|child| !self.subs.arena[*child].sent)
             && let Some(waiter) = self.await_children(key, &mut children)
         {
             let lag = self.subs.arena[key].lag();
             if lag.queue.is_empty() {
                 lag.version = before.cloned();
                 lag.queue_size = update.size;
-                lag.queue.push_back(update.clone());
+                lag.queue.push(update.clone());
             }
             lag.waiting = Some(waiter);
             return false;
         }
         // Nothing is being loaded, or it would be waited for.
-        let set = self.unsent_below(&children).unwrap_or_default();
-        self.send_step(key, update, at, &children, &set);
+        let set = self.unsent_below(children.as_slice()).unwrap_or_default();
+        self.send_step(key, update, at, children.as_slice(), &set);
         true
     }
 
@@ -404,14 +406,15 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
-        let children = self.awaited(key);
-        let set = match self.unsent_below(&children) {
+        let children = self.waiters[waiter].brought.as_slice();
+        let set = match self.unsent_below(children) {
             Ok(set) => set,
             Err(loading) => return self.wait_again(waiter, &loading),
         };
-        self.waiters.remove(waiter);
+        let there = self.waiters.remove(waiter);
+        let children = there.map_or(Few::None, |waiter| waiter.brought);
         self.subs.arena[key].lag().waiting = None;
-        self.send_step(key, &update, at, &children, &set);
+        self.send_step(key, &update, at, children.as_slice(), &set);
         self.pump(key);
     }
 
@@ -478,7 +481,7 @@ impl Gateway {
         sub.state = State::Deleted;
         sub.access = super::subscription::AccessState::Unknown;
         let lag = sub.lag();
-        lag.queue.clear();
+        lag.queue = Queue::default();
         (lag.queue_size, lag.step, lag.applied) = (0, 0, 0);
         (lag.held, lag.reaccess) = (false, false);
         if std::mem::take(&mut sub.direct) > 0 {

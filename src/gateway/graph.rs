@@ -12,7 +12,7 @@ use super::cache::{Alias, AliasKey, push_one};
 use super::content::{Child, Content};
 use super::outbox::ClientKey;
 use super::sets::Set;
-use super::subscription::{AccessState, Lag, NOWHERE, State, Sub, SubKey};
+use super::subscription::{AccessState, Brief, Lag, NOWHERE, State, Sub, SubKey};
 use super::throttle::TreeThrottle;
 use super::work::Work;
 use crate::res::rid::Rid;
@@ -100,7 +100,7 @@ impl Gateway {
             },
             sent: false,
             access: AccessState::Unknown,
-            pinned: leaf,
+            brief: leaf.map_or(Brief::Nothing, Brief::Pinned),
             lag: None,
         });
         if let Some(first) = first {
@@ -196,7 +196,7 @@ impl Gateway {
         }
         let sub = &mut self.subs.arena[key];
         sub.sent = true;
-        sub.pinned = None;
+        sub.brief = Brief::Nothing;
         if let (State::Ready, Some(lag)) = (sub.state, &sub.lag) {
             if lag.queue.is_empty() && !lag.held && lag.waiters.is_empty() {
                 sub.lag = None;
@@ -293,10 +293,12 @@ impl Gateway {
     fn reload(&mut self, key: SubKey) {
         let sub = &mut self.subs.arena[key];
         sub.state = State::Loading;
+        let waiters = sub.take_waiters();
         let lag = sub.lag.take().unwrap_or_default();
         let tree = lag.tree;
+        sub.brief = Brief::Nothing;
         sub.lag = Some(Box::new(Lag {
-            waiters: lag.waiters,
+            waiters,
             held: lag.held,
             reaccess: lag.reaccess,
             ..Lag::default()

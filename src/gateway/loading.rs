@@ -133,7 +133,8 @@ impl Gateway {
                 let lag = failed.lag();
                 lag.error = Some(error.clone());
                 let tree = lag.tree.take();
-                self.notify_waiters(sub, &[]);
+                let waiters = std::mem::take(&mut lag.waiters);
+                self.notify_waiters(&waiters, &[]);
                 self.leave_tree(tree);
                 if self.is_revived(sub) {
                     self.suspects.push(sub);
@@ -165,9 +166,9 @@ impl Gateway {
         let content = self.cache.resources[resource].content.clone();
         let sub = &mut self.subs.arena[key];
         sub.state = State::Ready;
-        let lag = sub.lag();
-        lag.version = Some(content.clone());
-        let tree = lag.tree.take();
+        let waiters = sub.take_waiters();
+        let tree = sub.lag.as_mut().and_then(|lag| lag.tree.take());
+        sub.pin(content.clone());
         let references = content.references();
         // Those that may have to be waited for, which a leaf has not.
         let mut children = Vec::new();
@@ -175,12 +176,12 @@ impl Gateway {
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.subs.arena[child].unsent_refs += 1;
                 self.hint_parent(child, key);
-                if self.subs.arena[child].pinned.is_none() {
+                if !self.subs.arena[child].is_pinned_leaf() {
                     children.push(child);
                 }
             }
         }
-        self.notify_waiters(key, &children);
+        self.notify_waiters(&waiters, &children);
         self.leave_tree(tree);
     }
 

@@ -17,6 +17,7 @@ mod deprecated;
 mod diff;
 mod encode;
 mod events;
+mod few;
 mod graph;
 mod loading;
 mod outbox;

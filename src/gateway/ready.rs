@@ -4,6 +4,7 @@
 use super::Gateway;
 use super::access::Use;
 use super::arena::Key;
+use super::few::Few;
 use super::outbox::ClientKey;
 use super::sets::Set;
 use super::subscription::{State, SubKey};
@@ -27,7 +28,7 @@ pub struct Waiter {
     /// Whether access was put in question after it was asked for this.
     questioned: bool,
     /// What an event brings, while it waits for that.
-    pub brought: Vec<SubKey>,
+    pub brought: Few<SubKey>,
     seen: Seen,
 }
 
@@ -35,27 +36,26 @@ pub struct Waiter {
 #[derive(Default)]
 struct Seen {
     first: Option<SubKey>,
-    others: HashSet<SubKey, foldhash::fast::RandomState>,
+    others: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
 }
 
 impl Seen {
     /// Whether it was not among them.
     fn insert(&mut self, key: SubKey) -> bool {
         match self.first {
-            Some(first) => first != key && self.others.insert(key),
-            None if self.others.is_empty() => {
+            None if self.others.is_none() => {
                 self.first = Some(key);
                 true
             }
-            None => self.others.insert(key),
+            first => first != Some(key) && self.others.get_or_insert_default().insert(key),
         }
     }
 
     fn remove(&mut self, key: SubKey) {
         if self.first == Some(key) {
             self.first = None;
-        } else {
-            self.others.remove(&key);
+        } else if let Some(others) = &mut self.others {
+            others.remove(&key);
         }
     }
 }
@@ -114,7 +114,7 @@ impl Gateway {
             missing: 0,
             admitted: false,
             questioned: false,
-            brought: Vec::new(),
+            brought: Few::None,
             seen: Seen::default(),
         });
         if let Some(client) = self.client_mut(client) {
@@ -133,7 +133,7 @@ impl Gateway {
     pub(super) fn await_children(
         &mut self,
         sub: SubKey,
-        children: &mut Vec<SubKey>,
+        children: &mut Few<SubKey>,
     ) -> Option<WaiterKey> {
         let client = self.subs.arena[sub].client;
         let waiter = self.waiters.insert(Waiter {
@@ -142,10 +142,10 @@ impl Gateway {
             missing: 0,
             admitted: true,
             questioned: false,
-            brought: Vec::new(),
+            brought: Few::None,
             seen: Seen::default(),
         });
-        self.visit(waiter, children);
+        self.visit(waiter, children.as_slice());
         if self.waiters[waiter].missing > 0 {
             self.waiters[waiter].brought = std::mem::take(children);
             return Some(waiter);
@@ -166,7 +166,7 @@ impl Gateway {
             match sub.state {
                 State::Loading => {
                     if seen.insert(next) {
-                        sub.lag().waiters.push(key);
+                        sub.await_load(key);
                         self.waiters[key].missing += 1;
                     }
                 }
@@ -181,12 +181,9 @@ impl Gateway {
         self.waiters[key].seen = seen;
     }
 
-    /// A subscription has been loaded, or has failed to.
-    pub(super) fn notify_waiters(&mut self, key: SubKey, children: &[SubKey]) {
-        let Some(lag) = &mut self.subs.arena[key].lag else {
-            return;
-        };
-        for waiter in std::mem::take(&mut lag.waiters) {
+    /// A subscription for which these wait has been loaded, or has failed to.
+    pub(super) fn notify_waiters(&mut self, waiters: &Few<WaiterKey>, children: &[SubKey]) {
+        for waiter in waiters.as_slice().iter().copied() {
             let Some(waiting) = self.waiters.get_mut(waiter) else {
                 continue;
             };

@@ -156,14 +156,14 @@ impl Gateway {
         let mut loading = Vec::new();
         // Those that may be come to again. The others have one holder, which is gone through
         // once.
-        let mut seen: HashSet<SubKey, foldhash::fast::RandomState> = HashSet::default();
-        let mut stack: Vec<SubKey> = roots.iter().rev().copied().collect();
-        while let Some(next) = stack.pop() {
+        let mut seen: Option<HashSet<SubKey, foldhash::fast::RandomState>> = None;
+        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
+        while let Some(next) = stack.pop().or_else(|| roots.next()) {
             let sub = &self.subs.arena[next];
             // An error is no state that a client keeps: each set tells it again.
             let holds = sub.sent && sub.state != State::Failed;
             let has_one_holder = sub.direct + sub.open == 0 && sub.sent_refs + sub.unsent_refs == 1;
-            if holds || !has_one_holder && !seen.insert(next) {
+            if holds || !has_one_holder && !seen.get_or_insert_default().insert(next) {
                 continue;
             }
             let content = match sub.state {

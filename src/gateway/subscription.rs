@@ -4,15 +4,15 @@ use super::ClientKey;
 use super::arena::{Arena, Key};
 use super::cache::AliasKey;
 use super::content::Content;
+use super::few::Few;
 use super::ready::WaiterKey;
 use super::requests::Pending;
 use super::throttle::TreeThrottle;
-use super::update::Update;
+use super::update::Queue;
 use crate::res::Error;
 use crate::res::service::Access;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
@@ -44,11 +44,22 @@ pub struct Sub {
     /// Whether the client holds it: its data or its error.
     pub sent: bool,
     pub access: AccessState,
-    /// Before it is sent, the version that it stands at, if nothing else is to be known of
-    /// it: most that come with a tree need no lag. It goes into the lag if there is one.
-    pub pinned: Option<Rc<Content>>,
+    /// Before it is sent, what is to be known of it if that is little: most that come with
+    /// a tree or an event need no lag. It goes into the lag if there is one.
+    pub brief: Brief,
     /// Only while it is not simply in step with its resource.
     pub lag: Option<Box<Lag>>,
+}
+
+/// The one thing to be known of a subscription that is not sent yet and has no lag.
+#[derive(Debug, Default)]
+pub enum Brief {
+    #[default]
+    Nothing,
+    /// What waits for it to be loaded.
+    Awaited(WaiterKey),
+    /// The version that it stands at.
+    Pinned(Rc<Content>),
 }
 
 /// How far a subscription is loaded.
@@ -85,7 +96,7 @@ pub struct Lag {
     /// is sent the new one. Its references keep counting as those of what is held.
     pub old: Option<Rc<Content>>,
     /// What happened since, in order.
-    pub queue: VecDeque<Rc<Update>>,
+    pub queue: Queue,
     /// Steps of the first update that the client has been sent.
     pub step: usize,
     /// Steps of it that the version has in it.
@@ -95,7 +106,7 @@ pub struct Lag {
     /// Waits for references of the first event in the queue.
     pub waiting: Option<WaiterKey>,
     /// Requests and events that wait for this subscription to be loaded.
-    pub waiters: Vec<WaiterKey>,
+    pub waiters: Few<WaiterKey>,
     /// While it is being loaded: the throttle of its tree, if there is one.
     pub tree: Option<Key<TreeThrottle>>,
     /// Events wait, since access is being asked again.
@@ -120,18 +131,56 @@ impl Sub {
 
     pub fn lag(&mut self) -> &mut Lag {
         self.lag.get_or_insert_with(|| {
-            Box::new(Lag {
-                version: self.pinned.take(),
-                ..Lag::default()
-            })
+            let mut lag = Box::<Lag>::default();
+            match std::mem::take(&mut self.brief) {
+                Brief::Nothing => {}
+                Brief::Awaited(waiter) => lag.waiters.push(waiter),
+                Brief::Pinned(version) => lag.version = Some(version),
+            }
+            lag
         })
+    }
+
+    /// Something begins to wait for it to be loaded.
+    pub fn await_load(&mut self, waiter: WaiterKey) {
+        match (&self.lag, &self.brief) {
+            (None, Brief::Nothing) => self.brief = Brief::Awaited(waiter),
+            _ => self.lag().waiters.push(waiter),
+        }
+    }
+
+    /// It is loaded, or has failed to: takes what waited for that.
+    pub fn take_waiters(&mut self) -> Few<WaiterKey> {
+        match (&mut self.lag, &self.brief) {
+            (Some(lag), _) => std::mem::take(&mut lag.waiters),
+            (None, Brief::Awaited(waiter)) => {
+                let waiter = Few::One(*waiter);
+                self.brief = Brief::Nothing;
+                waiter
+            }
+            (None, _) => Few::None,
+        }
+    }
+
+    /// It stands at a version of its own now. What waited for it has been taken.
+    pub fn pin(&mut self, version: Rc<Content>) {
+        match &mut self.lag {
+            Some(lag) => lag.version = Some(version),
+            None => self.brief = Brief::Pinned(version),
+        }
+    }
+
+    /// Whether it stands at a version of its own, and nothing is below that.
+    pub fn is_pinned_leaf(&self) -> bool {
+        matches!(&self.brief, Brief::Pinned(version) if !version.has_references())
     }
 
     /// The version that it stands at, if it has one of its own.
     pub fn version(&self) -> Option<&Rc<Content>> {
-        match &self.lag {
-            Some(lag) => lag.version.as_ref(),
-            None => self.pinned.as_ref(),
+        match (&self.lag, &self.brief) {
+            (Some(lag), _) => lag.version.as_ref(),
+            (None, Brief::Pinned(version)) => Some(version),
+            (None, _) => None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::sets::{Member, SetKey};
 use crate::res::value::Change;
 use crate::res::{Text, Value};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Events of one resource that came with one input; shared by all whom it concerns.
@@ -21,6 +22,45 @@ pub struct Update {
     applied: RefCell<Option<(u64, usize, Rc<Content>)>>,
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
+}
+
+/// Updates that wait at a subscription, in order. In most cases it is one alone, for which
+/// no memory is needed.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// There while there are any.
+    first: Option<Rc<Update>>,
+    later: Option<Box<Later>>,
+}
+
+#[derive(Debug, Default)]
+struct Later(VecDeque<Rc<Update>>);
+
+impl Queue {
+    pub fn push(&mut self, update: Rc<Update>) {
+        match self.first {
+            None => self.first = Some(update),
+            Some(_) => self.later.get_or_insert_default().0.push_back(update),
+        }
+    }
+
+    pub fn front(&self) -> Option<&Rc<Update>> {
+        self.first.as_ref()
+    }
+
+    pub fn pop(&mut self) -> Option<Rc<Update>> {
+        let next = self.later.as_mut().and_then(|later| later.0.pop_front());
+        std::mem::replace(&mut self.first, next)
+    }
+
+    pub fn len(&self) -> usize {
+        let later = self.later.as_ref().map_or(0, |later| later.0.len());
+        usize::from(self.first.is_some()) + later
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
 }
 
 /// One event, and what it does to the references of the resource.
@@ -144,5 +184,37 @@ impl Update {
         }
         texts.push((key, set, text.clone()));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_leave_a_queue_in_order() {
+        let update = |size| {
+            let (event, payload) = ("custom".into(), "null".into());
+            Update::of(StepKind::Custom { event, payload }, size)
+        };
+        let mut queue = Queue::default();
+        let (mut next, mut first) = (0, 0);
+        for (pushed, popped) in [(1, 1), (3, 2), (2, 3), (2, 1), (1, 2)] {
+            for _ in 0..pushed {
+                queue.push(update(next));
+                next += 1;
+            }
+            assert_eq!(queue.len(), next - first);
+            for _ in 0..popped {
+                assert_eq!(queue.front().map(|update| update.size), Some(first));
+                assert_eq!(queue.pop().map(|update| update.size), Some(first));
+                first += 1;
+            }
+            assert_eq!(
+                (queue.len(), queue.is_empty()),
+                (next - first, next == first)
+            );
+        }
+        assert!(queue.pop().is_none() && queue.front().is_none());
     }
 }
