@@ -27,6 +27,9 @@ impl Gateway {
     pub(super) fn settle(&mut self) {
         loop {
             while let Some(work) = self.work.pop_front() {
+                // It may change who gets what, also where nothing is sent.
+                self.run = None;
+                self.out.seal();
                 match work {
                     Work::Load(sub) => self.load(sub),
                     Work::Ready(waiter) => self.ready(waiter),

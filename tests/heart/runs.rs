@@ -138,3 +138,21 @@ fn a_deletion_ends_the_run() {
     let delete = r#"{"event":"test.r.delete","data":null}"#.to_owned();
     expect(&mut h, &[1, 2, 3], &[first, delete, deleted("test.r")]);
 }
+
+#[test]
+fn who_was_loaded_behind_an_event_gets_the_next_one_too() {
+    let mut h = crowd();
+    h.subscribed(4, "test.r?q", r#"{"model":{},"query":"q"}"#);
+    h.event("event.test.r.query", r#"{"subject":"_S"}"#);
+    let query = h.expect_request("_S");
+    // Both wait for the answer, and then follow from it.
+    let first = change(&mut h, 1);
+    h.client(5).subscribe(1, "test.r");
+    expect(&mut h, &[1, 2, 3], &[]);
+    h.respond(&query, r#"{"result":{"events":[]}}"#);
+    let second = change(&mut h, 2);
+    h.grant("test.r");
+    expect(&mut h, &[1, 2, 3], &[first, second.clone()]);
+    let answer = r#"{"result":{"models":{"test.r":{"n":1}}},"id":1}"#.to_owned();
+    expect(&mut h, &[5], &[answer, second]);
+}
