@@ -216,6 +216,14 @@ impl Content {
         }
     }
 
+    /// The number of its values.
+    pub fn size(&self) -> usize {
+        match &self.data {
+            Data::Model(model) => model.len(),
+            Data::Collection(values) => values.len(),
+        }
+    }
+
     /// Applies an event that fits the content, and says what it does to the references:
     /// those that appear, and those that are gone.
     pub fn apply(&mut self, kind: &StepKind, version: u64) -> (Vec<Child>, Vec<Child>) {

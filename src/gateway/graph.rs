@@ -256,7 +256,7 @@ impl Gateway {
                         content.apply(&step.kind, self.versions);
                     }
                     if is_shared {
-                        update.note_outcome(before, lag.step, version.clone());
+                        update.note_outcome(before, lag.step, version, lag.queue.len());
                     }
                 }
             }

@@ -9,6 +9,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+/// Values that may be held, all in all, by what is remembered of the updates that wait at
+/// one subscription: whoever goes first leaves an outcome with each of them, and those stay
+/// until the last one who waits for the update has passed it.
+const OUTCOMES_MAX: usize = 1 << 16;
+
 /// Events of one resource that came with one input; shared by all whom it concerns.
 #[derive(Debug)]
 pub struct Update {
@@ -146,9 +151,11 @@ impl Update {
         }
     }
 
-    /// Remembers what a version becomes.
-    pub fn note_outcome(&self, version: u64, steps: usize, content: Rc<Content>) {
-        *self.applied.borrow_mut() = Some((version, steps, content));
+    /// Remembers what a version becomes, unless that is too much where so many updates wait.
+    pub fn note_outcome(&self, version: u64, steps: usize, content: &Rc<Content>, waiting: usize) {
+        if content.size().saturating_mul(waiting) <= OUTCOMES_MAX {
+            *self.applied.borrow_mut() = Some((version, steps, content.clone()));
+        }
     }
 
     pub fn ends_resource(&self) -> bool {
@@ -190,6 +197,11 @@ impl Update {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::session::Sid;
+    use crate::gateway::{
+        BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Gateway, Options, Outbox, Time,
+    };
+    use core::net::SocketAddr;
 
     #[test]
     fn updates_leave_a_queue_in_order() {
@@ -216,5 +228,105 @@ mod tests {
             );
         }
         assert!(queue.pop().is_none() && queue.front().is_none());
+    }
+
+    /// The reply subjects of the requests that were sent on a subject.
+    fn asked(out: &Outbox, on: &str) -> Vec<Vec<u8>> {
+        let asked = out.broker().iter().filter_map(|op| match *op {
+            BrokerOp::Publish { subject, reply, .. } if out.bytes(subject) == on.as_bytes() => {
+                Some(out.bytes(reply).to_vec())
+            }
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    fn tell(gateway: &mut Gateway, sid: u64, subject: &[u8], payload: &[u8], out: &mut Outbox) {
+        out.clear();
+        let message = BrokerMessage {
+            sid,
+            subject,
+            payload,
+            status: None,
+        };
+        gateway.broker_message(Time(0), message, out);
+    }
+
+    /// How many outcomes are remembered while events wait for one of two clients, whose
+    /// list has so many values.
+    fn remembered(values: usize, events: usize) -> usize {
+        const MAY_GET: &[u8] = br#"{"result":{"get":true}}"#;
+        let (mut gateway, mut out) = (Gateway::new(Options::default()), Outbox::default());
+        let (now, inbox) = (Time(0), Sid::Inbox.number());
+        let limits = BrokerLimits {
+            max_payload: 1 << 20,
+        };
+        gateway.broker_connected(now, limits, &mut out);
+        let list = format!(
+            r#"{{"result":{{"collection":[{}]}}}}"#,
+            vec!["0"; values].join(",")
+        );
+        let remote = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let mut listener = None;
+        for client in [ClientKey(0), ClientKey(1)] {
+            gateway.client_connected(now, client, Box::default(), remote, &mut out);
+            out.clear();
+            let subscribe = br#"{"id":1,"method":"subscribe.test.list"}"#;
+            gateway.client_message(now, client, subscribe, &mut out);
+            listener = listener.or(out.broker().iter().find_map(|op| match *op {
+                BrokerOp::Subscribe { sid, subject } => {
+                    (out.bytes(subject) == b"event.test.list.*").then_some(sid)
+                }
+                _ => None,
+            }));
+            let (gets, accesses) = (
+                asked(&out, "get.test.list"),
+                asked(&out, "access.test.list"),
+            );
+            for get in gets {
+                tell(&mut gateway, inbox, &get, list.as_bytes(), &mut out);
+            }
+            for access in accesses {
+                tell(&mut gateway, inbox, &access, MAY_GET, &mut out);
+            }
+        }
+        let listener = listener.expect("events are subscribed");
+        let mut event = |name: &str, payload: &str, gateway: &mut Gateway| {
+            let subject = format!("event.test.list.{name}");
+            tell(
+                gateway,
+                listener,
+                subject.as_bytes(),
+                payload.as_bytes(),
+                &mut out,
+            );
+            asked(&out, "access.test.list")
+        };
+        let accesses = event("reaccess", "null", &mut gateway);
+        assert_eq!(accesses.len(), 2);
+        for _ in 0..events {
+            event("add", r#"{"idx":0,"value":1}"#, &mut gateway);
+        }
+        tell(&mut gateway, inbox, &accesses[0], MAY_GET, &mut out);
+        assert_eq!(out.drain_clients().len(), events);
+        let waiting = gateway
+            .subs
+            .arena
+            .iter()
+            .find_map(|(_, sub)| sub.lag.as_ref());
+        let queue = &waiting.expect("one client still waits").queue;
+        assert_eq!(queue.len(), events);
+        let later = queue.later.iter().flat_map(|later| &later.0);
+        let all = queue.first.iter().chain(later);
+        all.filter(|update| update.applied.borrow().is_some())
+            .count()
+    }
+
+    #[test]
+    fn what_is_remembered_of_waiting_updates_is_bounded() {
+        // The last one leads to what the resource itself is.
+        assert_eq!(remembered(1_000, 50), 49);
+        assert_eq!(remembered(1_000, 500), 0);
+        assert_eq!(remembered(10, 500), 499);
     }
 }
