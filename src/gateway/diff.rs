@@ -3,8 +3,9 @@
 use crate::res::Value;
 use hashbrown::HashMap;
 
-/// Largest product of the lengths that is compared in full, with a bit for each pair: 1 MiB.
-/// Beyond it memory stays linear and the result may be longer than necessary.
+/// Largest product of the lengths that is compared in full, with a bit for each pair: 1 MiB,
+/// or 8 bytes for each old value where the new ones are few. Beyond it memory stays linear
+/// and the result may be longer than necessary.
 const FULL_CELLS: usize = 1 << 23;
 
 /// Places to remove from the old collection and to fill in the new one.

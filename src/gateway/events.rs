@@ -24,6 +24,10 @@ const MAX_QUEUE_SIZE: usize = 64 << 20;
 /// Subscribers from which on events in a row are sent as a run; for one it saves nothing.
 const RUN_MIN: usize = 2;
 
+/// Bytes of a text from which on it begins no run: it is better sent from where it is than
+/// copied to where others may follow.
+const RUN_TEXT: usize = 16 << 10;
+
 impl Gateway {
     /// An event came on the subject of a name.
     pub(super) fn event(&mut self, key: NameKey, event: &str, payload: &[u8]) {
@@ -255,8 +259,10 @@ impl Gateway {
                         _ => continue,
                     };
                     let text = texts[usize::from(plain)].get_or_insert_with(|| {
-                        lead &= dialect.replace(plain).is_none();
-                        super::encode::event(&alias.text, &update.steps[step].kind, plain, &[])
+                        let kind = &update.steps[step].kind;
+                        let text = super::encode::event(&alias.text, kind, plain, &[]);
+                        lead &= dialect.replace(plain).is_none() && text.text().len() < RUN_TEXT;
+                        text
                     });
                     self.counters.events_out += 1;
                     self.out.send(sub.client, text.clone());
@@ -448,6 +454,9 @@ impl Gateway {
         });
         self.counters.events_out += 1;
         self.out.send(client, message);
+        if !set.members.is_empty() {
+            self.recent.note(update);
+        }
         self.mark_sent(set);
         for child in children {
             let child = &mut self.subs.arena[*child];

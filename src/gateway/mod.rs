@@ -61,6 +61,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use subscription::{SubKey, Subs};
 use throttle::{ResetThrottle, TreeThrottle};
+use update::Recent;
 use work::Work;
 
 /// How long a name stays cached after its last use, in milliseconds.
@@ -245,6 +246,7 @@ pub struct Gateway {
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
     answers: Answers,
+    recent: Recent,
     /// The access answer that came last.
     last_verdict: Option<Rc<Verdict>>,
     deprecated: Deprecated,
@@ -291,6 +293,7 @@ impl Gateway {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             answers: Answers::default(),
+            recent: Recent::default(),
             last_verdict: None,
             deprecated: Deprecated::default(),
             replies: Replies::new(&mut random),

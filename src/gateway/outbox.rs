@@ -187,7 +187,8 @@ pub enum BrokerOp {
     },
 }
 
-/// Everything that the inputs since the last [`Outbox::clear`] ask for.
+/// Everything that the inputs since the last [`Outbox::clear`] ask for. A gateway must be
+/// given the same one with each input, since it knows of the run that the next may continue.
 #[derive(Debug, Default)]
 pub struct Outbox {
     clients: Vec<(ClientKey, Delivery)>,

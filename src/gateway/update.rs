@@ -7,7 +7,7 @@ use crate::res::value::Change;
 use crate::res::{Text, Value};
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Values that may be held, all in all, by what is remembered of the updates that wait at
 /// one subscription: whoever goes first leaves an outcome with each of them, and those stay
@@ -27,6 +27,30 @@ pub struct Update {
     applied: RefCell<Option<(u64, usize, Rc<Content>)>>,
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
+}
+
+/// How many updates keep the texts that were made of them.
+const RECENT: usize = 16;
+
+/// The updates that were sent last with what clients lacked. Only these keep their texts,
+/// which can be long: those that wait at some client may be many.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<Weak<Update>>);
+
+impl Recent {
+    /// An update was sent.
+    pub fn note(&mut self, update: &Rc<Update>) {
+        let this = Rc::as_ptr(update);
+        if self.0.iter().rev().any(|known| known.as_ptr() == this) {
+            return;
+        }
+        if self.0.len() == RECENT
+            && let Some(oldest) = self.0.pop_front().and_then(|known| known.upgrade())
+        {
+            oldest.texts.take();
+        }
+        self.0.push_back(Rc::downgrade(update));
+    }
 }
 
 /// Updates that wait at a subscription, in order. In most cases it is one alone, for which
@@ -202,6 +226,39 @@ mod tests {
         BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Gateway, Options, Outbox, Time,
     };
     use core::net::SocketAddr;
+
+    #[test]
+    fn only_the_updates_sent_last_keep_their_texts() {
+        let update = || {
+            let (event, payload) = ("custom".into(), "null".into());
+            Update::of(StepKind::Custom { event, payload }, 0)
+        };
+        let key = TextKey {
+            alias: 1,
+            step: 0,
+            plain: false,
+        };
+        let is_kept = |update: &Update| {
+            let mut is_kept = true;
+            update.text(key, &[], || {
+                is_kept = false;
+                Message::new(b"text")
+            });
+            is_kept
+        };
+        let mut recent = Recent::default();
+        let first = update();
+        assert!(!is_kept(&first) && is_kept(&first));
+        for _ in 0..3 {
+            recent.note(&first);
+        }
+        for _ in 1..RECENT {
+            recent.note(&update());
+        }
+        assert!(is_kept(&first));
+        recent.note(&update());
+        assert!(!is_kept(&first));
+    }
 
     #[test]
     fn updates_leave_a_queue_in_order() {

@@ -281,15 +281,6 @@ fn next_space(bytes: &[u8], mut i: usize) -> Option<usize> {
     None
 }
 
-/// Whether text for a client must differ from the value's own.
-pub fn needs_escape(text: &str) -> bool {
-    may_need_escape(text.as_bytes())
-        && text
-            .bytes()
-            .enumerate()
-            .any(|(i, byte)| escape_at(text.as_bytes(), i, byte).is_some())
-}
-
 /// Whether there is a byte with which something to be escaped may begin. It looks at all
 /// of them, without a branch for each, which is many times faster than one by one.
 fn may_need_escape(bytes: &[u8]) -> bool {
@@ -426,12 +417,10 @@ mod tests {
     #[test]
     fn escapes_markup_and_line_separators() {
         let text = "\"<a>&\u{2028}\u{2029}\u{2027}é\"";
-        assert!(needs_escape(text));
         assert_eq!(
             written(|out| write_escaped(text, out)),
             "\"\\u003ca\\u003e\\u0026\\u2028\\u2029\u{2027}é\""
         );
-        assert!(!needs_escape("\"plain é \u{2027}\""));
         assert_eq!(
             written(|out| write_string("a\"\\\n\r\t\u{1}\u{1f}<é\u{2028}", out)),
             r#""a\"\\\n\r\t\u0001\u001f\u003cé\u2028""#
