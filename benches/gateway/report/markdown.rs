@@ -268,7 +268,8 @@ impl Results {
                         has_any = true;
                     }
                     let all = of_subjects.join("; ");
-                    line(out, format_args!("- `{}`, {name} in {unit}: {all}", row.id));
+                    let of = if unit.is_empty() { "" } else { " in " };
+                    line(out, format_args!("- `{}`, {name}{of}{unit}: {all}", row.id));
                 }
             }
         }
