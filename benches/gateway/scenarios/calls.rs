@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::join::{Join, answered};
+use super::join::{Join, expect_answer, join_model};
 use super::{Goal, Row, Scale, Scenario};
 use crate::fault::{Fault, Outcome};
 use crate::load::{Load, Net, Speaks};
@@ -144,20 +144,12 @@ pub fn run(subject: &Subject, plan: Plan) -> Result<Sample, Fault> {
     let mut net = Net::new(subject.broker.address)?;
     let mut services = Services::new(|_| format!(r#"{{"model":{MODEL}}}"#));
     Services::listen(&mut net)?;
-    let resource = |_| "bench.m".to_owned();
     match plan.ask {
         Ask::Call => {
             Join::new(&mut net, subject, plan.clients, &mut services, None).run(&mut net)?;
         }
         Ask::CallHeld => {
-            Join::new(
-                &mut net,
-                subject,
-                plan.clients,
-                &mut services,
-                Some(&resource),
-            )
-            .run(&mut net)?;
+            join_model(&mut net, subject, plan.clients, &mut services)?;
         }
         Ask::Get | Ask::Post => net.add(plan.clients, Speaks::Http, subject.address),
     }
@@ -272,14 +264,7 @@ impl Load for Requests<'_, '_> {
     }
 
     fn message(&mut self, net: &mut Net, client: usize, text: &[u8]) -> Outcome {
-        let (found, expected) = (answered(client, text)?, self.ids[client]);
-        if found != expected {
-            return Err(Fault::Order {
-                client,
-                expected,
-                found,
-            });
-        }
+        expect_answer(client, text, self.ids[client])?;
         self.ids[client] += 1;
         self.next(net, client)
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::join::Join;
+use super::join::join_model;
 use super::{Goal, Row, Scale, Scenario};
 use crate::fault::{Fault, Outcome};
 use crate::floor::EVENT_HEAD;
@@ -118,15 +118,7 @@ pub fn run(subject: &Subject, plan: Plan) -> Result<Sample, Fault> {
     let mut net = Net::new(subject.broker.address)?;
     let mut services = Services::new(|_| r#"{"model":{"n":0,"text":""}}"#.to_owned());
     Services::listen(&mut net)?;
-    let resource = |_| "bench.m".to_owned();
-    Join::new(
-        &mut net,
-        subject,
-        plan.clients,
-        &mut services,
-        Some(&resource),
-    )
-    .run(&mut net)?;
+    join_model(&mut net, subject, plan.clients, &mut services)?;
 
     // A first round fills caches and buffers.
     let mut events = Events::new(&mut services, plan, FIRST);

@@ -89,6 +89,31 @@ impl Load for Join<'_, '_> {
     }
 }
 
+/// `count` clients that all subscribe to the model of the events, `bench.m`.
+pub fn join_model(
+    net: &mut Net,
+    subject: &Subject,
+    count: usize,
+    services: &mut Services<'_>,
+) -> Outcome {
+    let resource = |_| "bench.m".to_owned();
+    Join::new(net, subject, count, services, Some(&resource)).run(net)?;
+    Ok(())
+}
+
+/// Checks that a message answers a client's request with this ID, with a result.
+pub fn expect_answer(client: usize, text: &[u8], expected: u64) -> Outcome {
+    let found = answered(client, text)?;
+    match found == expected {
+        true => Ok(()),
+        false => Err(Fault::Order {
+            client,
+            expected,
+            found,
+        }),
+    }
+}
+
 /// The ID of the request that a message answers with a result.
 pub fn answered(client: usize, text: &[u8]) -> Result<u64, Fault> {
     let tail = &text[text.len().saturating_sub(28)..];

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::fanout::{Events, FIRST, Flow, Plan};
-use super::join::{Join, answered};
+use super::join::{expect_answer, join_model};
 use super::{Goal, Row, Scale, Scenario};
 use crate::fault::{Fault, Outcome};
 use crate::load::{Load, Net};
@@ -48,15 +48,7 @@ fn calls_beside(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
     let mut net = Net::new(subject.broker.address)?;
     let mut services = Services::new(|_| r#"{"model":{"n":0,"text":""}}"#.to_owned());
     Services::listen(&mut net)?;
-    let resource = |_| "bench.m".to_owned();
-    Join::new(
-        &mut net,
-        subject,
-        plan.clients,
-        &mut services,
-        Some(&resource),
-    )
-    .run(&mut net)?;
+    join_model(&mut net, subject, plan.clients, &mut services)?;
     let mut mixed = Mixed {
         events: Events::new(&mut services, plan, FIRST),
         callers: receivers..plan.clients,
@@ -112,14 +104,7 @@ impl Load for Mixed<'_, '_> {
         if text.starts_with(br#"{"event":"#) {
             return self.events.message(net, client, text);
         }
-        let (found, expected) = (answered(client, text)?, self.ids[client]);
-        if found != expected {
-            return Err(Fault::Order {
-                client,
-                expected,
-                found,
-            });
-        }
+        expect_answer(client, text, self.ids[client])?;
         self.ids[client] += 1;
         self.open -= 1;
         self.latency.add(net.now() - self.sent[client], 1);
