@@ -4,210 +4,49 @@
 //! done into an [`Outbox`] that the caller drains after every call. Nothing blocks,
 //! calls back or re-enters.
 
-mod access;
-mod anchor;
-mod arena;
-mod cache;
-mod calls;
-mod children;
-mod content;
-mod counters;
-mod delay;
-mod deprecated;
-mod diff;
-mod encode;
-mod events;
-mod few;
-mod graph;
-mod loading;
-mod outbox;
-mod paths;
-mod query;
-mod random;
-mod ready;
-mod replies;
-mod requests;
-mod reset;
-mod session;
-mod sets;
-mod subscription;
-mod throttle;
-mod tokens;
-mod update;
-mod web;
-mod web_json;
-mod work;
-
-pub use counters::{Counters, Histogram, RequestKind, Requests};
-use outbox::Run;
-pub use outbox::{
-    BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
-};
-
-use crate::res::json;
-use access::Verdict;
-use arena::{Arena, Key};
-use cache::{Cache, NameKey, ResourceKey};
-use core::net::SocketAddr;
-use delay::DelayQueue;
-use deprecated::Deprecated;
-use random::Random;
-use ready::Waiter;
-use replies::Replies;
-use requests::{Job, Pending, PendingKey};
-use session::{Client, Sid};
-use sets::Answers;
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::delay::DelayQueue;
+use crate::gateway::model::keys::{NameKey, PendingKey, ResetKey, ResourceKey, SubKey, of};
+use crate::gateway::model::outbox::Streak;
+use crate::gateway::model::random::Random;
+use crate::gateway::model::sid::Sid;
+use crate::gateway::model::time::LINGER;
+use crate::gateway::model::update::Recent;
+use crate::gateway::parts::answers::SharedAnswers;
+use crate::gateway::parts::cache::Cache;
+use crate::gateway::parts::deprecated::Deprecated;
+use crate::gateway::parts::holdings::Subs;
+use crate::gateway::parts::replies::Replies;
+use crate::gateway::parts::requests::{Job, Pending, Verdict};
+use crate::gateway::parts::sessions::Client;
+use crate::gateway::parts::throttle::{ResetThrottle, TreeThrottle};
+use crate::gateway::parts::waiters::Waiter;
+use crate::gateway::parts::worklist::Work;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
-use subscription::{SubKey, Subs};
-use throttle::{ResetThrottle, TreeThrottle};
-use update::Recent;
-use work::Work;
 
-/// How long a name stays cached after its last use, in milliseconds.
-const LINGER: u64 = 5_000;
+mod changes;
+mod clients;
+mod holdings;
+mod model;
+mod parts;
+mod services;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use model::border::{
+    BrokerLimits, BrokerMessage, Method, Options, Stats, WebAction, WebRequest, WriteHead,
+};
+pub use model::keys::ClientKey;
+pub use model::outbox::{
+    BrokerOp, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
+};
+pub use model::time::Time;
+pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 
 /// Bytes of the scratch buffer that are kept.
 const SCRATCH_KEPT: usize = 16 << 10;
-
-/// Milliseconds of a monotonic clock that the caller reads; zero is arbitrary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(pub u64);
-
-/// What a gateway is made from. Nothing of it changes afterwards.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Path prefix of the HTTP API, with its trailing slash. It begins every `href`.
-    pub api_path: String,
-    /// Time for a service to answer a request, in milliseconds.
-    pub request_timeout: u64,
-    /// Whether web resources are nested without addresses (`jsonflat`).
-    pub flat: bool,
-    /// Auth method that is called before every web request.
-    pub header_auth: Option<Method>,
-    /// Auth method that is called before a client is connected.
-    pub ws_header_auth: Option<Method>,
-    /// Requests that one reset event causes that may be open at once; 0 for no such limit.
-    pub reset_throttle: usize,
-    /// Get requests for the tree of one subscribe request that may be open at once; 0 for
-    /// no such limit.
-    pub reference_throttle: usize,
-    /// Seed of everything random: connection IDs, the inbox name, hash keys.
-    pub seed: [u64; 4],
-    /// Tells services of a connection.
-    pub write_head: WriteHead,
-}
-
-impl Default for Options {
-    /// The gateway of an empty configuration, with a fixed seed, that tells services no
-    /// more than the address of a connection.
-    fn default() -> Self {
-        Self {
-            api_path: "/api/".into(),
-            request_timeout: 3_000,
-            flat: false,
-            header_auth: None,
-            ws_header_auth: None,
-            reset_throttle: 0,
-            reference_throttle: 0,
-            seed: [1, 2, 3, 4],
-            write_head: |_, remote, out| {
-                out.extend_from_slice(b"\"remoteAddr\":");
-                json::write_string(remote, out);
-            },
-        }
-    }
-}
-
-/// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
-/// request (RES-Service protocol, "Auth request"), at least one of them, from the request
-/// head that the client connected with (the bytes given to [`Gateway::client_connected`]
-/// or in [`WebRequest::head`]) and its address.
-pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
-
-/// A method of a resource, as the configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Method {
-    /// Resource ID without query; it may have connection ID tags.
-    pub resource: String,
-    /// Name of the method.
-    pub method: String,
-}
-
-/// What the broker said of itself when the connection was made (NATS `INFO`).
-#[derive(Clone, Copy, Debug)]
-pub struct BrokerLimits {
-    /// Largest payload that may be published, in bytes.
-    pub max_payload: usize,
-}
-
-/// A message from the broker, as the NATS client parsed it.
-#[derive(Clone, Copy, Debug)]
-pub struct BrokerMessage<'a> {
-    /// The subscription it was delivered for, as given in [`BrokerOp::Subscribe`].
-    pub sid: u64,
-    /// The subject it was published on.
-    pub subject: &'a [u8],
-    /// The payload without headers.
-    pub payload: &'a [u8],
-    /// Status of the NATS header, 503 meaning that nobody listens.
-    pub status: Option<u16>,
-}
-
-/// What an HTTP request asks of the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebAction<'a> {
-    /// Encode a resource (GET and HEAD; the caller leaves out the body for HEAD).
-    Get,
-    /// Call a method, the last part of the path (POST).
-    Post,
-    /// Call this method of the resource that is the whole path (PUT, PATCH, DELETE).
-    Call(&'a str),
-}
-
-/// An HTTP request below the API path.
-#[derive(Clone, Copy, Debug)]
-pub struct WebRequest<'a> {
-    /// What is asked.
-    pub action: WebAction<'a>,
-    /// The request target's path behind the API prefix, still percent-encoded.
-    pub path: &'a str,
-    /// What follows the first `?` of the request target, undecoded.
-    pub query: Option<&'a str>,
-    /// The request body.
-    pub body: &'a [u8],
-    /// The request head as received, for [`Options::write_head`].
-    pub head: &'a [u8],
-    /// The network address of the client.
-    pub remote: SocketAddr,
-}
-
-/// How much a gateway holds, for metrics and for tests that look for leaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// WebSocket clients and open web requests.
-    pub clients: usize,
-    /// Of these, open web requests.
-    pub web_requests: usize,
-    /// Subscriptions of clients, direct and indirect.
-    pub subscriptions: usize,
-    /// Resource IDs as clients write them.
-    pub aliases: usize,
-    /// Cached resources.
-    pub resources: usize,
-    /// Resource names that are in use or linger.
-    pub names: usize,
-    /// Of these, names that nothing uses any more.
-    pub lingering: usize,
-    /// Requests to services without answer.
-    pub pending: usize,
-    /// Requests of clients and events that wait for resources.
-    pub waiting: usize,
-    /// Requests that wait until fewer are open.
-    pub queued: usize,
-    /// Throttles in use.
-    pub throttles: usize,
-}
 
 /// The heart.
 ///
@@ -220,7 +59,7 @@ pub struct Gateway {
     units: u32,
     out: Outbox,
     /// The run that the event at hand may continue.
-    run: Option<Run>,
+    run: Option<Streak>,
     clients: Vec<Option<Box<Client>>>,
     client_count: usize,
     web_count: usize,
@@ -228,26 +67,26 @@ pub struct Gateway {
     serials: u32,
     cache: Cache,
     subs: Subs,
-    waiters: Arena<Waiter>,
-    pending: Arena<Pending>,
+    waiters: Arena<of::Waiter, Waiter>,
+    pending: Arena<of::Pending, Pending>,
     /// Content versions made so far.
     versions: u64,
     work: VecDeque<Work>,
     /// Subscriptions that may have lost their last holder.
     suspects: Vec<SubKey>,
-    jobs: VecDeque<(Job, Option<Key<ResetThrottle>>)>,
+    jobs: VecDeque<(Job, Option<ResetKey>)>,
     /// The reset event that is being acted on.
-    reset: Option<Key<ResetThrottle>>,
-    reset_throttles: Arena<ResetThrottle>,
+    reset: Option<ResetKey>,
+    reset_throttles: Arena<of::ResetThrottle, ResetThrottle>,
     reset_places: usize,
-    tree_throttles: Arena<TreeThrottle>,
+    tree_throttles: Arena<of::TreeThrottle, TreeThrottle>,
     tree_places: usize,
     background_open: usize,
     request_timers: DelayQueue<PendingKey>,
     set_timers: BTreeSet<(Time, PendingKey)>,
     lingering: DelayQueue<NameKey>,
     pauses: BTreeSet<(Time, ResourceKey)>,
-    answers: Answers,
+    answers: SharedAnswers,
     recent: Recent,
     /// The access answer that came last.
     last_verdict: Option<Rc<Verdict>>,
@@ -295,7 +134,7 @@ impl Gateway {
             set_timers: BTreeSet::new(),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
-            answers: Answers::default(),
+            answers: SharedAnswers::default(),
             recent: Recent::default(),
             last_verdict: None,
             deprecated: Deprecated::default(),

@@ -1,0 +1,314 @@
+//! Web requests: what they ask, what they are answered, and header authentication.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::border::{Method, WebAction, WebRequest};
+use crate::gateway::model::keys::{ClientKey, ClientRef, SubKey};
+use crate::gateway::model::outbox::{Delivery, Outbox, WebResponse};
+use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
+use crate::gateway::model::time::Time;
+use crate::gateway::parts::requests::{Answer, CallKind, ReplyTo, Subject, Then};
+use crate::gateway::parts::sessions::{Client, Goal, Transport, Web};
+use crate::gateway::parts::waiters::Want;
+use crate::res::meta::Fields;
+use crate::res::rid::{Rid, is_token};
+use crate::res::service::CallResult;
+use crate::res::{Error, json, service};
+use core::net::SocketAddr;
+use log::error;
+
+impl Gateway {
+    /// An HTTP request came for the API. The answer is delivered to its connection, which
+    /// has no other request open.
+    pub fn web_request(
+        &mut self,
+        now: Time,
+        key: ClientKey,
+        request: WebRequest<'_>,
+        out: &mut Outbox,
+    ) {
+        self.input(now, out, |gateway| {
+            let mut web = Box::<Web>::default();
+            web.mapped = matches!(request.action, WebAction::Call(_));
+            let goal = Goal::parse(&request);
+            let transport = Transport::Web(web);
+            gateway.open_client(key, request.head.into(), request.remote, transport);
+            match goal {
+                Ok(goal) => gateway.authenticate(key, goal),
+                Err(error) => gateway.reply_web_error(key, &error),
+            }
+        });
+    }
+
+    /// A client asks for a WebSocket where header authentication is set: it is decided by
+    /// a service first. [`Delivery::Upgrade`] says that the client is connected, and
+    /// [`Delivery::Web`] that it is not.
+    pub fn client_connecting(
+        &mut self,
+        now: Time,
+        key: ClientKey,
+        head: Box<[u8]>,
+        remote: SocketAddr,
+        out: &mut Outbox,
+    ) {
+        self.input(now, out, |gateway| {
+            let transport = Transport::Upgrading(Box::default());
+            gateway.open_client(key, head, remote, transport);
+            let method = gateway.ws_header_auth.clone();
+            gateway.send_header_auth(key, method.as_ref());
+        });
+    }
+
+    fn authenticate(&mut self, key: ClientKey, goal: Goal) {
+        let Some(Client {
+            transport: Transport::Web(web),
+            ..
+        }) = self.client_mut(key)
+        else {
+            return;
+        };
+        web.goal = Some(goal);
+        let method = self.header_auth.clone();
+        self.send_header_auth(key, method.as_ref());
+    }
+
+    /// Asks a service who the sender of a request is, by its head.
+    fn send_header_auth(&mut self, key: ClientKey, method: Option<&Method>) {
+        let target = method.and_then(|method| Some((method, self.target(key, &method.resource)?)));
+        let Some((method, target)) = target else {
+            return self.authenticated(key);
+        };
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let client = ClientRef {
+            key,
+            serial: client.serial,
+        };
+        let name = self.cache.intern_name(&target.expanded);
+        self.hold_name(name);
+        self.listen_to_connection(key);
+        let then = Then::HeaderAuth(client);
+        let subject = Subject::Name("auth", name, &method.method);
+        let sent = self.request(subject, then, |gateway, out| {
+            out.push(b'{');
+            gateway.write_identity(key, "", out);
+            gateway.write_connection(key, out);
+            out.push(b'}');
+        });
+        self.release_name(name);
+        if sent.is_err() {
+            self.authenticated(key);
+        }
+    }
+
+    /// The service has said who the sender is, by a token event if at all. Beside that
+    /// only its meta object counts.
+    pub(in crate::gateway) fn header_auth_answered(
+        &mut self,
+        client: ClientRef,
+        answer: Answer<'_>,
+    ) {
+        if self.present(client).is_none() {
+            return;
+        }
+        if let Ok(payload) = &answer {
+            let result = service::call(payload, false);
+            let rid = match &result {
+                Ok(CallResult::Resource(rid)) => Some(&**rid),
+                _ => None,
+            };
+            if self.heed_meta(client.key, payload, result.as_ref().err(), rid) {
+                return;
+            }
+        }
+        self.authenticated(client.key);
+    }
+
+    fn authenticated(&mut self, key: ClientKey) {
+        let Some(client) = self.client_mut(key) else {
+            return;
+        };
+        match &mut client.transport {
+            Transport::WebSocket => {}
+            Transport::Upgrading(fields) => {
+                let fields = std::mem::take(fields);
+                client.transport = Transport::WebSocket;
+                self.web_count -= 1;
+                self.counters.clients += 1;
+                self.out.deliver(key, Delivery::Upgrade(fields));
+            }
+            Transport::Web(web) => match web.goal.take() {
+                Some(Goal::Get { rid }) => self.want(key, &rid, Want::Web),
+                Some(Goal::Call {
+                    rid,
+                    method,
+                    params,
+                }) => {
+                    let params = params.as_deref();
+                    self.call_request(key, ReplyTo::Web, CallKind::Call, &rid, &method, params);
+                }
+                None => {}
+            },
+        }
+    }
+
+    /// Does what a service's answer wants with the HTTP answer that it leads to.
+    ///
+    /// Returns whether the request is answered with that.
+    pub(in crate::gateway) fn heed_meta(
+        &mut self,
+        key: ClientKey,
+        payload: &[u8],
+        error: Option<&Error>,
+        rid: Option<&str>,
+    ) -> bool {
+        let Some(client) = self.client_mut(key) else {
+            return false;
+        };
+        let fields = match &mut client.transport {
+            Transport::WebSocket => return false,
+            Transport::Upgrading(fields) => &mut **fields,
+            Transport::Web(web) => &mut web.fields,
+        };
+        let meta = service::meta(payload);
+        if !fields.merge(&meta.header) {
+            error!("header fields of a service's meta object are left out: there are too many");
+        }
+        let Some(status) = meta.status else {
+            return false;
+        };
+        if status < 400 {
+            let location = rid.filter(|_| !fields.contains("location"));
+            let location = location.map(|rid| id_to_path(&self.api_path, rid));
+            self.reply_web(key, status, None, location);
+        } else {
+            let mut body = Vec::new();
+            error.unwrap_or(&error_of(status)).write(&mut body);
+            self.reply_web(key, status, Some(body), None);
+        }
+        true
+    }
+
+    fn reply_web(
+        &mut self,
+        key: ClientKey,
+        status: u16,
+        body: Option<Vec<u8>>,
+        location: Option<String>,
+    ) {
+        let mut fields = match self.client_mut(key).map(|client| &mut client.transport) {
+            Some(Transport::Web(web)) => std::mem::take(&mut web.fields),
+            Some(Transport::Upgrading(fields)) => std::mem::take(&mut **fields),
+            Some(Transport::WebSocket) | None => Fields::default(),
+        };
+        if let Some(location) = location {
+            fields.set("Location", &location);
+        }
+        self.close_client(key);
+        let response = WebResponse {
+            status,
+            body,
+            fields,
+        };
+        self.out.deliver(key, Delivery::Web(Box::new(response)));
+    }
+
+    pub(in crate::gateway) fn reply_web_error(&mut self, key: ClientKey, error: &Error) {
+        let transport = self.client(key).map(|client| &client.transport);
+        let mapped = matches!(transport, Some(Transport::Web(web)) if web.mapped);
+        let error = if mapped && error.is(&Error::METHOD_NOT_FOUND) {
+            &Error::METHOD_NOT_ALLOWED
+        } else {
+            error
+        };
+        let mut body = Vec::new();
+        error.write(&mut body);
+        self.reply_web(key, status_of(error), Some(body), None);
+    }
+
+    /// Answers a call with its result; `null` is no content.
+    pub(in crate::gateway) fn reply_web_payload(&mut self, key: ClientKey, payload: &str) {
+        match json::present(payload) {
+            Some(payload) => self.reply_web(key, 200, Some(payload.into()), None),
+            None => self.reply_web(key, 204, None, None),
+        }
+    }
+
+    /// Answers a call that brought a resource, which is not loaded.
+    pub(in crate::gateway) fn reply_web_location(&mut self, key: ClientKey, rid: &str) {
+        let location = id_to_path(&self.api_path, rid);
+        self.reply_web(key, 200, None, Some(location));
+    }
+
+    /// Answers a request for a resource whose tree is loaded.
+    pub(in crate::gateway) fn reply_web_resource(&mut self, key: ClientKey, root: SubKey) {
+        match self.encode_tree(root) {
+            Ok(body) => self.reply_web(key, 200, Some(body), None),
+            Err(error) => self.reply_web_error(key, &error),
+        }
+    }
+}
+
+impl Goal {
+    /// What a request asks for, or what is wrong with it.
+    fn parse(request: &WebRequest<'_>) -> Result<Self, Error> {
+        let (path, method) = match request.action {
+            WebAction::Get => (request.path, None),
+            WebAction::Call(method) => (request.path, Some(method.to_owned())),
+            WebAction::Post => {
+                let (path, method) = request.path.rsplit_once('/').ok_or(Error::NOT_FOUND)?;
+                // A dot that is decoded stays a dot, which no method name has.
+                let method = percent_decode(method).ok_or(Error::NOT_FOUND)?;
+                (path, Some(method))
+            }
+        };
+        let rid = path_to_id(path).map(|name| with_query(name, request.query));
+        let rid = rid
+            .filter(|rid| Rid::parse(rid).is_some())
+            .ok_or(Error::NOT_FOUND)?;
+        let Some(method) = method else {
+            return Ok(Self::Get { rid });
+        };
+        if !is_token(&method) {
+            return Err(Error::NOT_FOUND);
+        }
+        let params = match json::is_blank(request.body) {
+            true => None,
+            false => Some(json::value(request.body).map_err(Error::bad_body)?.into()),
+        };
+        Ok(Self::Call {
+            rid,
+            method,
+            params,
+        })
+    }
+}
+
+/// HTTP status of an error.
+fn status_of(error: &Error) -> u16 {
+    match &*error.code {
+        "system.notFound" | "system.methodNotFound" | "system.timeout" => 404,
+        "system.accessDenied" => 401,
+        "system.methodNotAllowed" => 405,
+        "system.internalError" => 500,
+        "system.serviceUnavailable" => 503,
+        "system.forbidden" => 403,
+        "system.subjectTooLong" => 414,
+        _ => 400,
+    }
+}
+
+/// The error that a status stands for, where a service names the status alone.
+fn error_of(status: u16) -> Error {
+    match status {
+        401 | 402 | 407 => Error::ACCESS_DENIED,
+        403 | 451 => Error::FORBIDDEN,
+        404 | 410 => Error::NOT_FOUND,
+        405 => Error::METHOD_NOT_ALLOWED,
+        408 | 504 => Error::TIMEOUT,
+        501 => Error::NOT_IMPLEMENTED,
+        503 => Error::SERVICE_UNAVAILABLE,
+        500.. => Error::INTERNAL,
+        _ => Error::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,99 @@
+//! From a subscription to those that its references hold.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::content::Child;
+use crate::gateway::model::keys::{AliasKey, ClientKey, SubKey};
+use crate::res::rid::has_cid_tag;
+use std::borrow::Cow;
+
+impl Gateway {
+    /// What a subscription references, as far as its events have been sent.
+    fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
+        let Some(content) = self.content(key) else {
+            return Cow::default();
+        };
+        let ids = content.references();
+        let lag = self.subs.arena[key].lag.as_deref();
+        let Some((lag, update)) = lag.and_then(|lag| Some((lag, lag.queue.front()?))) else {
+            return Cow::Borrowed(ids);
+        };
+        if lag.applied == lag.step {
+            return Cow::Borrowed(ids);
+        }
+        // Some steps of the first update are done, but not applied to the version.
+        let mut ids = ids.to_vec();
+        for step in &update.steps[lag.applied..lag.step] {
+            ids.retain(|id| !step.removed.iter().any(|gone| gone.rid == id.rid));
+            ids.extend(step.added.iter().cloned());
+        }
+        Cow::Owned(ids)
+    }
+
+    /// Whether a subscription may reference anything.
+    pub(in crate::gateway) fn has_children(&self, key: SubKey) -> bool {
+        let lag = self.subs.arena[key].lag.as_deref();
+        self.content(key)
+            .is_some_and(|content| content.has_references())
+            || lag.is_some_and(|lag| lag.applied != lag.step)
+    }
+
+    /// The subscriptions that a subscription's references hold.
+    pub(in crate::gateway) fn children(&self, key: SubKey) -> Vec<SubKey> {
+        let mut children = Vec::new();
+        self.push_children(key, &mut children);
+        children
+    }
+
+    /// The same, appended to a list.
+    pub(in crate::gateway) fn push_children(&self, key: SubKey, children: &mut Vec<SubKey>) {
+        let client = self.subs.arena[key].client;
+        let ids = self.child_ids(key);
+        children.extend(ids.iter().filter_map(|id| self.find_child(client, id)));
+    }
+
+    /// A client's subscription of something that is referenced, if it has one.
+    pub(in crate::gateway) fn find_child(
+        &self,
+        client: ClientKey,
+        child: &Child,
+    ) -> Option<SubKey> {
+        if let Some(alias) = self.known_alias(child) {
+            return self.subs.find(client, alias);
+        }
+        if has_cid_tag(&child.rid) {
+            return self.find_sub(client, &child.rid);
+        }
+        let alias = self.cache.alias(&child.rid, None)?;
+        child.alias.set(Some(alias));
+        self.subs.find(client, alias)
+    }
+
+    /// What a reference was found to mean, if that is still true: an alias always means the
+    /// same, but may be gone.
+    pub(in crate::gateway) fn known_alias(&self, child: &Child) -> Option<AliasKey> {
+        let alias = child.alias.get()?;
+        self.cache.aliases.contains(alias).then_some(alias)
+    }
+
+    /// The subscriptions that the deleted version of a revived subscription holds.
+    pub(in crate::gateway) fn old_children(&self, key: SubKey) -> Vec<SubKey> {
+        let sub = &self.subs.arena[key];
+        let Some(old) = sub.lag.as_deref().and_then(|lag| lag.old.as_ref()) else {
+            return Vec::new();
+        };
+        let ids = old.references();
+        ids.iter()
+            .filter_map(|id| self.find_child(sub.client, id))
+            .collect()
+    }
+
+    /// The subscriptions that the first event in a subscription's queue waits for.
+    pub(in crate::gateway) fn awaited(&self, key: SubKey) -> Vec<SubKey> {
+        let lag = self.subs.arena[key].lag.as_deref();
+        let waiter = lag.and_then(|lag| self.waiters.get(lag.waiting?));
+        let brought = waiter.map_or(&[][..], |waiter| waiter.brought.as_slice());
+        // Where all are dropped together, some are gone before others.
+        let there = brought.iter().copied();
+        there.filter(|key| self.subs.arena.contains(*key)).collect()
+    }
+}

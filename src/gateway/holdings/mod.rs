@@ -1,0 +1,8 @@
+//! What clients hold: the graph of subscriptions, how they are loaded, what waits for them.
+
+mod anchor;
+mod children;
+mod graph;
+mod loading;
+mod sets;
+mod waiting;

@@ -1,0 +1,139 @@
+//! What callers and the heart say to each other beside the outbox: options, inputs, sizes.
+
+use crate::res::json;
+use core::net::SocketAddr;
+
+/// What a gateway is made from. Nothing of it changes afterwards.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Path prefix of the HTTP API, with its trailing slash. It begins every `href`.
+    pub api_path: String,
+    /// Time for a service to answer a request, in milliseconds.
+    pub request_timeout: u64,
+    /// Whether web resources are nested without addresses (`jsonflat`).
+    pub flat: bool,
+    /// Auth method that is called before every web request.
+    pub header_auth: Option<Method>,
+    /// Auth method that is called before a client is connected.
+    pub ws_header_auth: Option<Method>,
+    /// Requests that one reset event causes that may be open at once; 0 for no such limit.
+    pub reset_throttle: usize,
+    /// Get requests for the tree of one subscribe request that may be open at once; 0 for
+    /// no such limit.
+    pub reference_throttle: usize,
+    /// Seed of everything random: connection IDs, the inbox name, hash keys.
+    pub seed: [u64; 4],
+    /// Tells services of a connection.
+    pub write_head: WriteHead,
+}
+
+impl Default for Options {
+    /// The gateway of an empty configuration, with a fixed seed, that tells services no
+    /// more than the address of a connection.
+    fn default() -> Self {
+        Self {
+            api_path: "/api/".into(),
+            request_timeout: 3_000,
+            flat: false,
+            header_auth: None,
+            ws_header_auth: None,
+            reset_throttle: 0,
+            reference_throttle: 0,
+            seed: [1, 2, 3, 4],
+            write_head: |_, remote, out| {
+                out.extend_from_slice(b"\"remoteAddr\":");
+                json::write_string(remote, out);
+            },
+        }
+    }
+}
+
+/// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
+/// request (RES-Service protocol, "Auth request"), at least one of them, from the request
+/// head that the client connected with (the bytes given to [`Gateway::client_connected`]
+/// or in [`WebRequest::head`]) and its address.
+pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
+
+/// A method of a resource, as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// Resource ID without query; it may have connection ID tags.
+    pub resource: String,
+    /// Name of the method.
+    pub method: String,
+}
+
+/// What the broker said of itself when the connection was made (NATS `INFO`).
+#[derive(Clone, Copy, Debug)]
+pub struct BrokerLimits {
+    /// Largest payload that may be published, in bytes.
+    pub max_payload: usize,
+}
+
+/// A message from the broker, as the NATS client parsed it.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokerMessage<'a> {
+    /// The subscription it was delivered for, as given in [`BrokerOp::Subscribe`].
+    pub sid: u64,
+    /// The subject it was published on.
+    pub subject: &'a [u8],
+    /// The payload without headers.
+    pub payload: &'a [u8],
+    /// Status of the NATS header, 503 meaning that nobody listens.
+    pub status: Option<u16>,
+}
+
+/// What an HTTP request asks of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebAction<'a> {
+    /// Encode a resource (GET and HEAD; the caller leaves out the body for HEAD).
+    Get,
+    /// Call a method, the last part of the path (POST).
+    Post,
+    /// Call this method of the resource that is the whole path (PUT, PATCH, DELETE).
+    Call(&'a str),
+}
+
+/// An HTTP request below the API path.
+#[derive(Clone, Copy, Debug)]
+pub struct WebRequest<'a> {
+    /// What is asked.
+    pub action: WebAction<'a>,
+    /// The request target's path behind the API prefix, still percent-encoded.
+    pub path: &'a str,
+    /// What follows the first `?` of the request target, undecoded.
+    pub query: Option<&'a str>,
+    /// The request body.
+    pub body: &'a [u8],
+    /// The request head as received, for [`Options::write_head`].
+    pub head: &'a [u8],
+    /// The network address of the client.
+    pub remote: SocketAddr,
+}
+
+/// How much a gateway holds, for metrics and for tests that look for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// WebSocket clients and open web requests.
+    pub clients: usize,
+    /// Of these, open web requests.
+    pub web_requests: usize,
+    /// Subscriptions of clients, direct and indirect.
+    pub subscriptions: usize,
+    /// Resource IDs as clients write them.
+    pub aliases: usize,
+    /// Cached resources.
+    pub resources: usize,
+    /// Resource names that are in use or linger.
+    pub names: usize,
+    /// Of these, names that nothing uses any more.
+    pub lingering: usize,
+    /// Requests to services without answer.
+    pub pending: usize,
+    /// Requests of clients and events that wait for resources.
+    pub waiting: usize,
+    /// Requests that wait until fewer are open.
+    pub queued: usize,
+    /// Throttles in use.
+    pub throttles: usize,
+}

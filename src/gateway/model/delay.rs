@@ -1,0 +1,113 @@
+//! Timers of one duration: a queue in which every entry can be removed at once.
+
+use crate::gateway::model::time::Time;
+use slab::Slab;
+
+/// An entry of a [`DelayQueue`]. It is valid until it is removed or comes due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerKey(u32);
+
+const NONE: u32 = u32::MAX;
+
+struct Node<T> {
+    due: Time,
+    item: T,
+    previous: u32,
+    next: u32,
+}
+
+/// Items that come due after the same time each: first in, first out, O(1) throughout.
+pub struct DelayQueue<T> {
+    nodes: Slab<Node<T>>,
+    delay: u64,
+    first: u32,
+    last: u32,
+}
+
+impl<T: Copy> DelayQueue<T> {
+    /// A queue whose items come due `delay` milliseconds after they were added.
+    pub fn new(delay: u64) -> Self {
+        Self {
+            nodes: Slab::new(),
+            delay,
+            first: NONE,
+            last: NONE,
+        }
+    }
+
+    pub fn insert(&mut self, now: Time, item: T) -> TimerKey {
+        let due = Time(now.0.saturating_add(self.delay));
+        let key = self.nodes.insert(Node {
+            due,
+            item,
+            previous: self.last,
+            next: NONE,
+        }) as u32;
+        match self.last {
+            NONE => self.first = key,
+            last => self.nodes[last as usize].next = key,
+        }
+        self.last = key;
+        TimerKey(key)
+    }
+
+    /// Removes an entry that has not come due.
+    pub fn remove(&mut self, key: TimerKey) {
+        let node = self.nodes.remove(key.0 as usize);
+        match node.previous {
+            NONE => self.first = node.next,
+            previous => self.nodes[previous as usize].next = node.next,
+        }
+        match node.next {
+            NONE => self.last = node.previous,
+            next => self.nodes[next as usize].previous = node.previous,
+        }
+    }
+
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// When the next item comes due.
+    pub fn next(&self) -> Option<Time> {
+        self.nodes.get(self.first as usize).map(|node| node.due)
+    }
+
+    /// Takes the first item if it is due.
+    pub fn pop(&mut self, now: Time) -> Option<T> {
+        let node = self
+            .nodes
+            .get(self.first as usize)
+            .filter(|node| node.due <= now)?;
+        let item = node.item;
+        self.remove(TimerKey(self.first));
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_come_due_in_order_and_can_be_removed() {
+        let mut queue = DelayQueue::new(10);
+        let keys: Vec<_> = (0..5).map(|i| queue.insert(Time(i), i)).collect();
+        for removed in [0, 2, 4] {
+            queue.remove(keys[removed]);
+        }
+        assert_eq!(queue.next(), Some(Time(11)));
+        assert_eq!(queue.pop(Time(10)), None);
+        assert_eq!(
+            (queue.pop(Time(20)), queue.pop(Time(20))),
+            (Some(1), Some(3))
+        );
+        assert_eq!((queue.pop(Time(99)), queue.next()), (None, None));
+        queue.insert(Time(50), 7);
+        assert_eq!(
+            (queue.next(), queue.pop(Time(60))),
+            (Some(Time(60)), Some(7))
+        );
+    }
+}

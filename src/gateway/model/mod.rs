@@ -1,0 +1,18 @@
+//! Values and keys: what the parts keep and hand to each other. Nothing in here knows a
+//! table or the gateway.
+
+pub mod arena;
+pub mod border;
+pub mod content;
+pub mod delay;
+pub mod diff;
+pub mod few;
+pub mod keys;
+pub mod outbox;
+pub mod paths;
+pub mod random;
+pub mod set;
+pub mod sid;
+pub mod texts;
+pub mod time;
+pub mod update;

@@ -1,0 +1,355 @@
+//! What the gateway wants done: the one narrow way out of the heart.
+
+use crate::gateway::model::keys::{ClientKey, ResourceKey};
+use crate::res::json;
+use crate::res::meta::Fields;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+/// Room that an outbox keeps: for deliveries, of which an event of a resource makes one for
+/// each of its subscribers; for broker operations; and bytes.
+const DELIVERIES_KEPT: usize = 1 << 17;
+const OPS_KEPT: usize = 1 << 14;
+const BYTES_KEPT: usize = 1 << 18;
+
+/// JSON text for one or many WebSocket clients: a whole message, or the body of a
+/// [`SharedAnswer`].
+#[derive(Debug)]
+pub struct Message {
+    text: Box<[u8]>,
+    /// Empty for none.
+    packed: OnceCell<Box<[u8]>>,
+}
+
+impl Message {
+    /// Makes a message of a JSON text.
+    pub fn new(text: &[u8]) -> Rc<Self> {
+        Rc::new(Self {
+            text: text.into(),
+            packed: OnceCell::new(),
+        })
+    }
+
+    /// Makes a message of a JSON text that has been written for it alone.
+    pub(in crate::gateway) fn of(text: Vec<u8>) -> Rc<Self> {
+        Rc::new(Self {
+            text: text.into(),
+            packed: OnceCell::new(),
+        })
+    }
+
+    /// The JSON text, valid UTF-8.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// A second form of the text which the transport makes, once for all its receivers;
+    /// `None` if it has decided that there is none. `make` is called the first time.
+    pub fn pack(&self, make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>) -> Option<&[u8]> {
+        self.packed
+            .get_or_init(|| make(&self.text).unwrap_or_default());
+        self.packed()
+    }
+
+    /// The second form, if it was made.
+    pub fn packed(&self) -> Option<&[u8]> {
+        self.packed
+            .get()
+            .map(|form| &**form)
+            .filter(|form| !form.is_empty())
+    }
+}
+
+/// The answer to a request that other clients are answered in the same way: one text for
+/// all of them, and the end that tells whose answer it is.
+#[derive(Clone, Debug)]
+pub struct SharedAnswer {
+    body: Rc<Message>,
+    id: u64,
+}
+
+impl SharedAnswer {
+    /// The most bytes of [`SharedAnswer::tail`].
+    pub const TAIL_MAX: usize = b",\"id\":".len() + json::DIGITS_MAX + b"}".len();
+
+    /// The answer to the request with this ID. The body is a JSON object with members,
+    /// but for its last brace.
+    pub fn new(body: Rc<Message>, id: u64) -> Self {
+        Self { body, id }
+    }
+
+    /// What all are sent: the answer but for its tail.
+    pub fn body(&self) -> &Rc<Message> {
+        &self.body
+    }
+
+    /// What follows the body: the request's ID, and the end of the JSON object. It is
+    /// written to the beginning of `room`.
+    pub fn tail<'r>(&self, room: &'r mut [u8; Self::TAIL_MAX]) -> &'r [u8] {
+        let mut digits = [0; json::DIGITS_MAX];
+        let digits = json::digits(self.id, &mut digits);
+        let mut end = 0;
+        for part in [b",\"id\":", digits, b"}"] {
+            room[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        &room[..end]
+    }
+}
+
+/// The answer to a web request.
+#[derive(Debug)]
+pub struct WebResponse {
+    /// HTTP status code.
+    pub status: u16,
+    /// JSON body; `None` for none, and then no content type either.
+    pub body: Option<Vec<u8>>,
+    /// Header fields beside those that the transport sets, as services wrote them.
+    pub fields: Fields,
+}
+
+/// Why the gateway closes a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Events waited for a service longer than the queue of a subscription can hold.
+    Overflow,
+}
+
+/// Something for one connection, in the order in which it must leave.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A message to a WebSocket client.
+    Message(Rc<Message>),
+    /// An answer to a WebSocket client, a message too.
+    Answer(SharedAnswer),
+    /// The answer to the connection's web request, or to its upgrade request. The key is
+    /// free for the next one.
+    Web(Box<WebResponse>),
+    /// The upgrade request may be carried out, with these fields in its answer.
+    Upgrade(Box<Fields>),
+    /// The client takes requests again (see `Gateway::takes_requests`).
+    Resume,
+    /// Close the connection; the caller answers with `Gateway::client_closed`.
+    Close(CloseReason),
+}
+
+impl Delivery {
+    /// The JSON text of a message to a WebSocket client; `None` for what is none.
+    pub fn text(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Message(message) => Some(message.text().into()),
+            Self::Answer(answer) => {
+                let mut room = [0; SharedAnswer::TAIL_MAX];
+                let parts = [answer.body.text(), answer.tail(&mut room)];
+                Some(parts.concat().into())
+            }
+            Self::Web(_) | Self::Upgrade(_) | Self::Resume | Self::Close(_) => None,
+        }
+    }
+}
+
+/// A range of [`Outbox::bytes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// Something for the broker, in the order in which it must leave.
+#[derive(Clone, Copy, Debug)]
+pub enum BrokerOp {
+    /// Publish a request.
+    Publish {
+        /// Subject, checked to hold neither white space nor wildcards.
+        subject: Span,
+        /// Reply subject.
+        reply: Span,
+        /// Payload, checked against the broker's maximum.
+        payload: Span,
+    },
+    /// Subscribe to a subject; messages for it carry the `sid`.
+    Subscribe {
+        /// Subscription ID, unique for the connection's life.
+        sid: u64,
+        /// Subject, its last token a wildcard at most.
+        subject: Span,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// Subscription ID.
+        sid: u64,
+    },
+}
+
+/// Everything that the inputs since the last [`Outbox::clear`] ask for. A gateway must be
+/// given the same one with each input, since it knows of the run that the next may continue.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    clients: Vec<(ClientKey, Delivery)>,
+    broker: Vec<BrokerOp>,
+    bytes: Vec<u8>,
+    /// What the next input may continue.
+    run: Option<Streak>,
+    /// Who gets the messages of the run.
+    receivers: Vec<ClientKey>,
+    follower: Option<Rc<Message>>,
+}
+
+/// Messages about one resource that the same clients get, one right behind the other.
+///
+/// While nothing but the events of one resource happens, its subscribers stay who they
+/// are. Of the first event each of them gets a [`Delivery`], which begins the run; of a
+/// later one only the message is told, and the transport adds it for all of them at once.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gateway) struct Streak {
+    pub resource: ResourceKey,
+    /// The dialect of all receivers.
+    pub plain: bool,
+}
+
+impl Outbox {
+    /// Takes what is for connections, oldest first.
+    ///
+    /// A follower that was not taken before is among it, for each of its receivers.
+    pub fn drain_clients(&mut self) -> std::vec::Drain<'_, (ClientKey, Delivery)> {
+        if let Some(message) = self.follower.take() {
+            let all = self.receivers.iter();
+            let all = all.map(|client| (*client, Delivery::Message(message.clone())));
+            self.clients.splice(..0, all);
+        }
+        self.clients.drain(..)
+    }
+
+    /// The message whose deliveries in this outbox begin a run.
+    pub fn lead(&self) -> Option<&Rc<Message>> {
+        let (_, first) = self.run.and(self.clients.first())?;
+        match first {
+            Delivery::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// A message for everyone who got the last message of the run, before all else that
+    /// is for connections.
+    pub fn take_follower(&mut self) -> Option<Rc<Message>> {
+        self.follower.take()
+    }
+
+    /// Ends the run: the transport can add no more to it.
+    pub fn seal(&mut self) {
+        self.run = None;
+    }
+
+    /// Whether nothing is for connections yet.
+    pub(in crate::gateway) fn has_no_deliveries(&self) -> bool {
+        self.clients.is_empty() && self.follower.is_none()
+    }
+
+    /// Takes the run that the last input began or continued.
+    pub(in crate::gateway) fn take_run(&mut self) -> Option<Streak> {
+        self.run.take()
+    }
+
+    /// Begins a run with everything that is for connections so far, which is one message
+    /// for each of its receivers.
+    pub(in crate::gateway) fn begin_run(&mut self, run: Streak) {
+        self.receivers.clear();
+        self.receivers
+            .extend(self.clients.iter().map(|(client, _)| *client));
+        self.run = Some(run);
+    }
+
+    /// Continues a run; returns how many receivers it has.
+    pub(in crate::gateway) fn follow(&mut self, run: Streak, message: Rc<Message>) -> usize {
+        self.follower = Some(message);
+        self.run = Some(run);
+        self.receivers.len()
+    }
+
+    /// What is for the broker, oldest first.
+    pub fn broker(&self) -> &[BrokerOp] {
+        &self.broker
+    }
+
+    /// The bytes that a span of a [`BrokerOp`] names.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start..span.end]
+    }
+
+    /// Forgets everything, keeping the memory for the next input, but not that of one
+    /// which asked for unusually much.
+    pub fn clear(&mut self) {
+        self.follower = None;
+        self.clients.clear();
+        self.broker.clear();
+        self.bytes.clear();
+        self.clients.shrink_to(DELIVERIES_KEPT);
+        self.broker.shrink_to(OPS_KEPT);
+        self.bytes.shrink_to(BYTES_KEPT);
+        if self.run.is_none() {
+            self.receivers.clear();
+            self.receivers.shrink_to(DELIVERIES_KEPT);
+        }
+    }
+
+    pub(in crate::gateway) fn send(&mut self, client: ClientKey, message: Rc<Message>) {
+        self.deliver(client, Delivery::Message(message));
+    }
+
+    pub(in crate::gateway) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
+        let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
+        self.broker.push(BrokerOp::Publish {
+            subject,
+            reply,
+            payload,
+        });
+    }
+
+    pub(in crate::gateway) fn subscribe(&mut self, sid: u64, subject: &[&str]) {
+        let start = self.bytes.len();
+        for part in subject {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        let subject = Span {
+            start,
+            end: self.bytes.len(),
+        };
+        self.broker.push(BrokerOp::Subscribe { sid, subject });
+    }
+
+    pub(in crate::gateway) fn unsubscribe(&mut self, sid: u64) {
+        self.broker.push(BrokerOp::Unsubscribe { sid });
+    }
+
+    fn span(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Span {
+            start,
+            end: self.bytes.len(),
+        }
+    }
+
+    pub(in crate::gateway) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
+        // What follows would overtake it.
+        self.run = None;
+        self.clients.push((client, delivery));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_answer_ends_with_the_id() {
+        let body = Message::new(b"{\"result\":{}");
+        for id in [0, 7, 10, u64::MAX] {
+            let answer = SharedAnswer::new(body.clone(), id);
+            let text = Delivery::Answer(answer).text().unwrap().into_owned();
+            let expected = format!("{{\"result\":{{}},\"id\":{id}}}");
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
+}

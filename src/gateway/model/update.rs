@@ -1,0 +1,295 @@
+//! Updates: what one input does to a resource, as the events that clients are sent.
+
+use crate::gateway::model::content::{Child, Content};
+use crate::gateway::model::outbox::Message;
+use crate::gateway::model::set::{Member, SetKey};
+use crate::res::value::Change;
+use crate::res::{Text, Value};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+/// Values that may be held, all in all, by what is remembered of the updates that wait at
+/// one subscription: whoever goes first leaves an outcome with each of them, and those stay
+/// until the last one who waits for the update has passed it.
+const OUTCOMES_MAX: usize = 1 << 16;
+
+/// Events of one resource that came with one input; shared by all whom it concerns.
+#[derive(Debug)]
+pub struct Update {
+    pub steps: Vec<Step>,
+    /// Roughly the memory that a waiting update costs, in bytes.
+    pub size: usize,
+    /// The content that it leads to, where applying its many steps would cost more.
+    pub after: Option<Rc<Content>>,
+    /// What a version became by the steps up to one: the version, that step, the outcome.
+    /// All clients that wait for the same reference stand at the same version.
+    applied: RefCell<Option<(u64, usize, Rc<Content>)>>,
+    /// Texts already made for subscribers, by what they depend on.
+    texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
+}
+
+/// How many updates keep the texts that were made of them.
+const RECENT: usize = 16;
+
+/// The updates that were sent last with what clients lacked. Only these keep their texts,
+/// which can be long: those that wait at some client may be many.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<Weak<Update>>);
+
+impl Recent {
+    /// An update was sent.
+    pub fn note(&mut self, update: &Rc<Update>) {
+        let this = Rc::as_ptr(update);
+        if self.0.iter().rev().any(|known| known.as_ptr() == this) {
+            return;
+        }
+        if self.0.len() == RECENT
+            && let Some(oldest) = self.0.pop_front().and_then(|known| known.upgrade())
+        {
+            oldest.texts.take();
+        }
+        self.0.push_back(Rc::downgrade(update));
+    }
+}
+
+/// Updates that wait at a subscription, in order. In most cases it is one alone, for which
+/// no memory is needed.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// There while there are any.
+    first: Option<Rc<Update>>,
+    later: Option<Box<Later>>,
+}
+
+#[derive(Debug, Default)]
+struct Later(VecDeque<Rc<Update>>);
+
+impl Queue {
+    pub fn push(&mut self, update: Rc<Update>) {
+        match self.first {
+            None => self.first = Some(update),
+            Some(_) => self.later.get_or_insert_default().0.push_back(update),
+        }
+    }
+
+    pub fn front(&self) -> Option<&Rc<Update>> {
+        self.first.as_ref()
+    }
+
+    pub fn pop(&mut self) -> Option<Rc<Update>> {
+        let next = self.later.as_mut().and_then(|later| later.0.pop_front());
+        std::mem::replace(&mut self.first, next)
+    }
+
+    pub fn len(&self) -> usize {
+        let later = self.later.as_ref().map_or(0, |later| later.0.len());
+        usize::from(self.first.is_some()) + later
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<Update>> {
+        let later = self.later.iter().flat_map(|later| &later.0);
+        self.first.iter().chain(later)
+    }
+}
+
+/// One event, and what it does to the references of the resource.
+#[derive(Debug)]
+pub struct Step {
+    pub kind: StepKind,
+    /// Resources that it references and did not before.
+    pub added: Vec<Child>,
+    /// Resources that it references no longer.
+    pub removed: Vec<Child>,
+}
+
+/// The kinds of events.
+#[derive(Debug)]
+pub enum StepKind {
+    /// Properties of a model, sorted by name.
+    Change(Vec<(Text, Change)>),
+    /// A value of a collection; its members beside these are dropped.
+    Add { idx: usize, value: Value },
+    /// Removal from a collection; the payload is passed on as it came.
+    Remove { idx: usize, payload: Box<str> },
+    /// Anything else, with its payload or `null`.
+    Custom { event: Box<str>, payload: Box<str> },
+    /// The resource is gone. Always the last step.
+    Delete { payload: Box<str> },
+}
+
+/// What a step's text depends on beside the resources that it brings: alias, step and
+/// dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextKey {
+    pub alias: u32,
+    pub step: u32,
+    pub plain: bool,
+}
+
+impl Update {
+    pub fn new(steps: Vec<Step>, size: usize) -> Rc<Self> {
+        Self::make(steps, size, None)
+    }
+
+    /// An update that puts new content in place.
+    pub fn leading_to(after: Rc<Content>, steps: Vec<Step>) -> Rc<Self> {
+        Self::make(steps, 0, Some(after))
+    }
+
+    fn make(steps: Vec<Step>, size: usize, after: Option<Rc<Content>>) -> Rc<Self> {
+        Rc::new(Self {
+            steps,
+            size,
+            after,
+            applied: RefCell::new(None),
+            texts: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// An update of one event that concerns no references.
+    pub fn of(kind: StepKind, size: usize) -> Rc<Self> {
+        Self::new(
+            vec![Step {
+                kind,
+                added: Vec::new(),
+                removed: Vec::new(),
+            }],
+            size,
+        )
+    }
+
+    /// Whether subscribers can be sent it without a look at what they hold.
+    pub fn is_simple(&self) -> bool {
+        self.steps.iter().all(|step| {
+            step.added.is_empty()
+                && step.removed.is_empty()
+                && !matches!(step.kind, StepKind::Delete { .. })
+        })
+    }
+
+    /// What a version was found to become by the steps up to one.
+    pub fn outcome(&self, version: u64, steps: usize) -> Option<Rc<Content>> {
+        match &*self.applied.borrow() {
+            Some((from, to, content)) if (*from, *to) == (version, steps) => Some(content.clone()),
+            _ => None,
+        }
+    }
+
+    /// Remembers what a version becomes, unless that is too much where so many updates wait.
+    pub fn note_outcome(&self, version: u64, steps: usize, content: &Rc<Content>, waiting: usize) {
+        if content.size().saturating_mul(waiting) <= OUTCOMES_MAX {
+            *self.applied.borrow_mut() = Some((version, steps, content.clone()));
+        }
+    }
+
+    /// Whether an outcome is remembered.
+    #[cfg(test)]
+    pub fn has_outcome(&self) -> bool {
+        self.applied.borrow().is_some()
+    }
+
+    pub fn ends_resource(&self) -> bool {
+        matches!(
+            self.steps.last(),
+            Some(Step {
+                kind: StepKind::Delete { .. },
+                ..
+            })
+        )
+    }
+
+    /// The text for a key with a set of resources, made at most once while few are in use.
+    pub fn text(
+        &self,
+        key: TextKey,
+        set: &[Member],
+        make: impl FnOnce() -> Rc<Message>,
+    ) -> Rc<Message> {
+        /// More aliases and sets than this per update are rare enough to be encoded anew.
+        const KEPT: usize = 8;
+        let mut texts = self.texts.borrow_mut();
+        let mut known = texts.iter();
+        if let Some((.., text)) = known.find(|(other, of, _)| *other == key && of.is_of(set)) {
+            return text.clone();
+        }
+        let text = make();
+        let Some(set) = SetKey::of(set) else {
+            return text;
+        };
+        if texts.len() == KEPT {
+            texts.remove(0);
+        }
+        texts.push((key, set, text.clone()));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_updates_sent_last_keep_their_texts() {
+        let update = || {
+            let (event, payload) = ("custom".into(), "null".into());
+            Update::of(StepKind::Custom { event, payload }, 0)
+        };
+        let key = TextKey {
+            alias: 1,
+            step: 0,
+            plain: false,
+        };
+        let is_kept = |update: &Update| {
+            let mut is_kept = true;
+            update.text(key, &[], || {
+                is_kept = false;
+                Message::new(b"text")
+            });
+            is_kept
+        };
+        let mut recent = Recent::default();
+        let first = update();
+        assert!(!is_kept(&first) && is_kept(&first));
+        for _ in 0..3 {
+            recent.note(&first);
+        }
+        for _ in 1..RECENT {
+            recent.note(&update());
+        }
+        assert!(is_kept(&first));
+        recent.note(&update());
+        assert!(!is_kept(&first));
+    }
+
+    #[test]
+    fn updates_leave_a_queue_in_order() {
+        let update = |size| {
+            let (event, payload) = ("custom".into(), "null".into());
+            Update::of(StepKind::Custom { event, payload }, size)
+        };
+        let mut queue = Queue::default();
+        let (mut next, mut first) = (0, 0);
+        for (pushed, popped) in [(1, 1), (3, 2), (2, 3), (2, 1), (1, 2)] {
+            for _ in 0..pushed {
+                queue.push(update(next));
+                next += 1;
+            }
+            assert_eq!(queue.len(), next - first);
+            for _ in 0..popped {
+                assert_eq!(queue.front().map(|update| update.size), Some(first));
+                assert_eq!(queue.pop().map(|update| update.size), Some(first));
+                first += 1;
+            }
+            assert_eq!(
+                (queue.len(), queue.is_empty()),
+                (next - first, next == first)
+            );
+        }
+        assert!(queue.pop().is_none() && queue.front().is_none());
+    }
+}

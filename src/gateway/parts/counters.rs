@@ -1,0 +1,209 @@
+//! What the gateway counts of what it does, for metrics.
+
+use crate::gateway::model::time::Time;
+use crate::gateway::parts::requests::{CallKind, Then};
+
+/// Upper bounds of the groups that answer times are counted in, in milliseconds.
+const ANSWER_TIMES: &[u64] = &[
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000,
+];
+
+/// Most bounds that a histogram can have.
+const BOUNDS_MAX: usize = 15;
+
+/// How often values were within which bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    bounds: &'static [u64],
+    /// Values up to each bound and above the one before; then those above all.
+    counts: [u64; BOUNDS_MAX + 1],
+    sum: u64,
+}
+
+impl Histogram {
+    /// Without values. `bounds` rise; those behind the 15th are not used.
+    pub fn new(bounds: &'static [u64]) -> Self {
+        Self {
+            bounds: &bounds[..bounds.len().min(BOUNDS_MAX)],
+            counts: [0; BOUNDS_MAX + 1],
+            sum: 0,
+        }
+    }
+
+    /// Counts a value.
+    pub fn observe(&mut self, value: u64) {
+        let place = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[place] += 1;
+        self.sum = self.sum.saturating_add(value);
+    }
+
+    /// Each bound with the number of values that are not above it.
+    pub fn groups(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = self.counts.iter().scan(0, |below, count| {
+            *below += count;
+            Some(*below)
+        });
+        self.bounds.iter().copied().zip(counts)
+    }
+
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// All values together.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+}
+
+/// What a request to a service is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Access request.
+    Access,
+    /// Get request for a resource that is not cached.
+    Load,
+    /// Get request for a cached resource that a reset has put in doubt.
+    Refresh,
+    /// Call request.
+    Call,
+    /// Auth request, also one by header, or that a token reset asked for.
+    Auth,
+    /// Query request.
+    Query,
+}
+
+impl RequestKind {
+    /// All of them; each is at its own number.
+    pub const ALL: [Self; 6] = [
+        Self::Access,
+        Self::Load,
+        Self::Refresh,
+        Self::Call,
+        Self::Auth,
+        Self::Query,
+    ];
+
+    pub(in crate::gateway) fn of(then: &Then) -> Self {
+        match then {
+            Then::Access(_) => Self::Access,
+            Then::Load(_) => Self::Load,
+            Then::Refresh(_) => Self::Refresh,
+            Then::Call(call) if call.kind == CallKind::Auth => Self::Auth,
+            Then::Call(_) => Self::Call,
+            Then::Query(_) => Self::Query,
+            // The latter is the auth request of a token reset.
+            Then::HeaderAuth(_) | Then::Ignore => Self::Auth,
+        }
+    }
+}
+
+/// Requests to services of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// Those without answer, and those whose answer waits for a query event.
+    pub open: usize,
+    /// Milliseconds from sending to the answer, or to the time-out.
+    pub times: Histogram,
+}
+
+/// What a gateway has done since it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// WebSocket clients that connected.
+    pub clients: u64,
+    /// Valid `get` requests of WebSocket clients.
+    pub gets: u64,
+    /// Valid `subscribe` requests of WebSocket clients.
+    pub subscribes: u64,
+    /// Valid `unsubscribe` requests of WebSocket clients.
+    pub unsubscribes: u64,
+    /// Valid `call` and `new` requests of WebSocket clients.
+    pub calls: u64,
+    /// Valid `auth` requests of WebSocket clients.
+    pub auths: u64,
+    /// Events of resources that came from services.
+    pub events_in: u64,
+    /// Events that were sent to clients, one for each receiver.
+    pub events_out: u64,
+    requests: [Requests; RequestKind::ALL.len()],
+}
+
+impl Counters {
+    pub(in crate::gateway) fn new() -> Self {
+        Self {
+            clients: 0,
+            gets: 0,
+            subscribes: 0,
+            unsubscribes: 0,
+            calls: 0,
+            auths: 0,
+            events_in: 0,
+            events_out: 0,
+            requests: std::array::from_fn(|_| Requests {
+                open: 0,
+                times: Histogram::new(ANSWER_TIMES),
+            }),
+        }
+    }
+
+    /// Requests to services of one kind.
+    pub fn requests(&self, kind: RequestKind) -> &Requests {
+        &self.requests[kind as usize]
+    }
+
+    pub(in crate::gateway) fn opened(&mut self, kind: RequestKind) {
+        self.requests[kind as usize].open += 1;
+    }
+
+    pub(in crate::gateway) fn answered(&mut self, kind: RequestKind, sent: Time, now: Time) {
+        self.requests[kind as usize]
+            .times
+            .observe(now.0.saturating_sub(sent.0));
+    }
+
+    pub(in crate::gateway) fn closed(&mut self, kind: RequestKind) {
+        self.requests[kind as usize].open -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_up_to_their_bound() {
+        let mut histogram = Histogram::new(&[1, 5, 10]);
+        for value in [0, 1, 2, 5, 6, 11, 1_000] {
+            histogram.observe(value);
+        }
+        let groups: Vec<_> = histogram.groups().collect();
+        assert_eq!(groups, [(1, 2), (5, 4), (10, 5)]);
+        assert_eq!((histogram.count(), histogram.sum()), (7, 1_025));
+        histogram.observe(u64::MAX);
+        assert_eq!((histogram.count(), histogram.sum()), (8, u64::MAX));
+    }
+
+    #[test]
+    fn histograms_have_room_for_their_bounds() {
+        assert!(ANSWER_TIMES.len() <= BOUNDS_MAX && ANSWER_TIMES.is_sorted());
+        let mut many = Histogram::new(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        many.observe(99);
+        assert_eq!((many.groups().count(), many.count()), (15, 1));
+    }
+
+    #[test]
+    fn each_kind_of_request_has_its_own_numbers() {
+        let mut counters = Counters::new();
+        for (index, kind) in RequestKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+            counters.opened(kind);
+            counters.answered(kind, Time(5), Time(5 + index as u64));
+            assert_eq!(counters.requests(kind).open, 1);
+            assert_eq!(counters.requests(kind).times.sum(), index as u64);
+            counters.closed(kind);
+            assert_eq!(counters.requests(kind).open, 0);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Access: who may read and call what, asked once and kept while a subscription lives.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey, SubKey};
+use crate::gateway::parts::holdings::AccessState;
+use crate::gateway::parts::requests::{AccessRequest, Answer, Job, Subject, Then, Use, Verdict};
+use crate::gateway::parts::worklist::Work;
+use crate::res::{Error, service};
+use std::rc::Rc;
+
+impl Gateway {
+    /// Gets the access that a client has to what it holds, for some use.
+    pub(in crate::gateway) fn require_access(&mut self, sub: SubKey, purpose: Use) {
+        match &self.subs.arena[sub].access {
+            AccessState::Known(verdict) => {
+                let verdict = verdict.clone();
+                self.use_access(Some(sub), purpose, &verdict);
+            }
+            AccessState::Asking(key) => {
+                if let Then::Access(request) = &mut self.pending[*key].then {
+                    request.waiting.push(purpose);
+                }
+            }
+            AccessState::Unknown => {
+                self.ask_access_of(sub, purpose);
+            }
+        }
+    }
+
+    fn ask_access_of(&mut self, key: SubKey, purpose: Use) -> Option<PendingKey> {
+        let sub = &self.subs.arena[key];
+        let alias = &self.cache.aliases[sub.alias];
+        let (client, name, query) = (sub.client, alias.name, alias.query.clone());
+        self.ask_access(client, name, &query, Some(key), purpose)
+    }
+
+    /// Asks a service for a client's access to a resource.
+    pub(in crate::gateway) fn ask_access(
+        &mut self,
+        client: ClientKey,
+        name: NameKey,
+        query: &str,
+        sub: Option<SubKey>,
+        purpose: Use,
+    ) -> Option<PendingKey> {
+        let is_read = matches!(purpose, Use::Request(_));
+        if !(is_read && self.client(client)?.is_web()) {
+            // No token could matter to a web request that only reads.
+            self.listen_to_connection(client);
+        }
+        if sub.is_some() {
+            // A kept answer holds until an event says otherwise, so none may be missed. A
+            // name too long for that cannot be loaded either.
+            self.listen_to_events(name);
+        }
+        let there = self.client(client)?;
+        let request = AccessRequest {
+            client: ClientRef {
+                key: client,
+                serial: there.serial,
+            },
+            sub,
+            token: there.token_serial,
+            waiting: vec![purpose],
+        };
+        let subject = Subject::Name("access", name, "");
+        let sent = self.request(subject, Then::Access(request), |gateway, out| {
+            out.push(b'{');
+            gateway.write_identity(client, query, out);
+            out.push(b'}');
+        });
+        match sent {
+            Ok(key) => {
+                if let Some(sub) = sub {
+                    self.subs.arena[sub].access = AccessState::Asking(key);
+                }
+                Some(key)
+            }
+            Err(unsent) => {
+                if let Then::Access(request) = unsent.then {
+                    let verdict = Err(unsent.error);
+                    for purpose in request.waiting {
+                        self.use_access(sub, purpose, &verdict);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    pub(in crate::gateway) fn access_answered(
+        &mut self,
+        key: PendingKey,
+        request: AccessRequest,
+        answer: Answer<'_>,
+    ) {
+        let Some(client) = self.present(request.client) else {
+            return;
+        };
+        let same_token = client.token_serial == request.token;
+        let is_http = client.is_http();
+        let verdict = match &answer {
+            Ok(payload) => service::access(payload),
+            Err(error) => Err(error.clone()),
+        };
+        if let Ok(payload) = &answer
+            && is_http
+            && self.heed_meta(request.client.key, payload, verdict.as_ref().err(), None)
+        {
+            return;
+        }
+        let lasting = match &verdict {
+            Ok(_) => same_token,
+            Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
+        };
+        let verdict = self.share_verdict(verdict);
+        if let Some(sub) = request.sub.and_then(|sub| self.subs.arena.get_mut(sub))
+            && matches!(sub.access, AccessState::Asking(asked) if asked == key)
+        {
+            sub.access = if lasting {
+                AccessState::Known(verdict.clone())
+            } else {
+                AccessState::Unknown
+            };
+        }
+        for purpose in request.waiting {
+            self.use_access(request.sub, purpose, &verdict);
+        }
+    }
+
+    /// Makes an answer one that can be kept. Most are the same for all clients, and are kept
+    /// once for all that came in a row.
+    fn share_verdict(&mut self, verdict: Verdict) -> Rc<Verdict> {
+        match &self.last_verdict {
+            Some(last) if **last == verdict => last.clone(),
+            _ => self.last_verdict.insert(Rc::new(verdict)).clone(),
+        }
+    }
+
+    fn use_access(&mut self, sub: Option<SubKey>, purpose: Use, verdict: &Verdict) {
+        match purpose {
+            Use::Request(waiter) => match readable(verdict) {
+                Ok(()) => self.admit(waiter),
+                Err(error) => self.refuse(waiter, &error),
+            },
+            Use::Call(call) => match verdict {
+                Ok(access) if access.allows(&call.method) => self.send_call(call),
+                Ok(_) => self.refuse_call(&call, &Error::ACCESS_DENIED),
+                Err(error) => self.refuse_call(&call, error),
+            },
+            Use::Reaccess => {
+                if let Some(sub) = sub {
+                    self.reaccessed(sub, verdict);
+                }
+            }
+        }
+    }
+
+    /// A client's access to a subscription was put in question.
+    pub(in crate::gateway) fn reaccess(&mut self, key: SubKey) {
+        let Some(sub) = self.subs.arena.get_mut(key) else {
+            return;
+        };
+        // An answer to what was asked before is used, but not kept.
+        sub.access = AccessState::Unknown;
+        let (open, direct) = (sub.open, sub.direct);
+        if open > 0 {
+            self.question_requests(key);
+        }
+        // One that failed counts too: its data may come by reference any time.
+        if direct == 0 {
+            return;
+        }
+        let sub = &mut self.subs.arena[key];
+        if sub.lag.as_ref().is_some_and(|lag| lag.held) {
+            sub.lag().reaccess = true;
+            return;
+        }
+        self.freeze(key);
+        self.subs.arena[key].lag().held = true;
+        self.queue_job(Job::Reaccess(key));
+    }
+
+    pub(in crate::gateway) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
+        let sub = self.subs.arena.get(key)?;
+        if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
+            return None;
+        }
+        if !matches!(sub.access, AccessState::Unknown) {
+            self.require_access(key, Use::Reaccess);
+            return None;
+        }
+        self.ask_access_of(key, Use::Reaccess)
+    }
+
+    fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
+        let Some(sub) = self.subs.arena.get_mut(key) else {
+            return;
+        };
+        let held = sub.lag.as_ref().is_some_and(|lag| lag.held);
+        if sub.direct == 0 || !held {
+            return;
+        }
+        if let Err(error) = readable(verdict) {
+            return self.revoke(key, &error);
+        }
+        if std::mem::take(&mut sub.lag().reaccess) {
+            sub.access = AccessState::Unknown;
+            self.queue_job(Job::Reaccess(key));
+        } else {
+            sub.lag().held = false;
+            self.work.push_back(Work::Pump(key));
+        }
+    }
+
+    /// Ends a client's direct subscriptions of a resource.
+    fn revoke(&mut self, key: SubKey, reason: &Error) {
+        let sub = &mut self.subs.arena[key];
+        sub.direct = 0;
+        let lag = sub.lag();
+        (lag.held, lag.reaccess) = (false, false);
+        self.send_unsubscribe(key, reason);
+        // What waited is for the client only if it still holds the resource indirectly.
+        self.suspects.push(key);
+        self.collect();
+        self.work.push_back(Work::Pump(key));
+    }
+}
+
+/// Whether an answer lets a resource be read.
+fn readable(verdict: &Verdict) -> Result<(), Error> {
+    match verdict {
+        Ok(access) if access.get => Ok(()),
+        Ok(_) => Err(Error::ACCESS_DENIED),
+        Err(error) => Err(error.clone()),
+    }
+}

@@ -1,0 +1,174 @@
+//! Calls of methods: call, auth and new requests, for both kinds of client.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::keys::{ClientKey, ClientRef};
+use crate::gateway::parts::requests::{Answer, CallKind, CallRequest, ReplyTo, Subject, Then, Use};
+use crate::gateway::parts::sessions::Target;
+use crate::gateway::parts::waiters::Want;
+use crate::res::service::CallResult;
+use crate::res::version::Dialect;
+use crate::res::{Error, json, service};
+
+impl Gateway {
+    /// Begins a call: asks access first, unless it is known or not needed.
+    pub(in crate::gateway) fn call(&mut self, call: CallRequest, target: &Target<'_>) {
+        if call.kind == CallKind::Auth {
+            return self.send_call(call);
+        }
+        let client = call.client.key;
+        let held = self.cache.alias(target.text, target.owner);
+        let (name, query) = (call.name, call.query.clone());
+        match held.and_then(|alias| self.subs.find(client, alias)) {
+            Some(sub) => self.require_access(sub, Use::Call(call)),
+            None => {
+                self.ask_access(client, name, &query, None, Use::Call(call));
+            }
+        }
+    }
+
+    /// Sends a call that is allowed.
+    pub(in crate::gateway) fn send_call(&mut self, mut call: CallRequest) {
+        let Some(_) = self.present(call.client) else {
+            return;
+        };
+        self.listen_to_connection(call.client.key);
+        let (client, name, kind) = (call.client.key, call.name, call.kind);
+        let waited = call.waiting();
+        self.relieve(client, |client| client.waiting -= waited);
+        let (query, params) = (std::mem::take(&mut call.query), call.params.take());
+        let method = call.method.clone();
+        let verb = if kind == CallKind::Auth {
+            "auth"
+        } else {
+            "call"
+        };
+        let subject = Subject::Name(verb, name, &method);
+        let sent = self.request(subject, Then::Call(call), |gateway, out| {
+            out.extend_from_slice(b"{\"params\":");
+            match &params {
+                Some(params) => out.extend_from_slice(json::compact(params).as_bytes()),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.push(b',');
+            gateway.write_identity(client, &query, out);
+            if kind == CallKind::Auth {
+                gateway.write_connection(client, out);
+            }
+            out.push(b'}');
+        });
+        if let Err(unsent) = sent
+            && let Then::Call(call) = unsent.then
+        {
+            self.reply_error(call.client, call.reply, &unsent.error);
+        }
+    }
+
+    /// Answers a call that was not sent.
+    pub(in crate::gateway) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
+        if self.present(call.client).is_some() {
+            let waited = call.waiting();
+            self.relieve(call.client.key, |client| client.waiting -= waited);
+            self.reply_error(call.client, call.reply, error);
+        }
+    }
+
+    pub(in crate::gateway) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
+        let Some(client) = self.present(call.client) else {
+            return;
+        };
+        let dialect = client.dialect;
+        let result = match &answer {
+            Ok(payload) => {
+                // Only calls of `new` have an older form of answer.
+                let is_new = call.kind != CallKind::Auth && &*call.method == "new";
+                service::call(payload, is_new)
+            }
+            Err(error) => Err(error.clone()),
+        };
+        let result = match result {
+            Ok(CallResult::OldResource(rid)) => {
+                self.deprecated.old_new(&self.cache.names[call.name].text);
+                Ok(CallResult::Resource(rid))
+            }
+            Ok(CallResult::Payload(_)) if call.kind == CallKind::New => {
+                Err(Error::internal("non-resource response on new request"))
+            }
+            result => result,
+        };
+        let rid = match &result {
+            Ok(CallResult::Resource(rid)) => Some(&**rid),
+            _ => None,
+        };
+        if let (Ok(payload), ReplyTo::Web) = (&answer, call.reply)
+            && self.heed_meta(call.client.key, payload, result.as_ref().err(), rid)
+        {
+            return;
+        }
+        match (result, call.reply) {
+            (Err(error), reply) => self.reply_error(call.client, reply, &error),
+            (Ok(CallResult::Payload(payload)), ReplyTo::Client(id)) => {
+                self.reply_payload(call.client.key, id, payload, dialect);
+            }
+            (Ok(CallResult::Payload(payload)), ReplyTo::Web) => {
+                self.reply_web_payload(call.client.key, payload);
+            }
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), ReplyTo::Client(id)) => {
+                if dialect == Dialect::V1_1 && call.kind != CallKind::New {
+                    self.reply_rid(call.client.key, id, &rid);
+                } else {
+                    self.want(call.client.key, &rid, Want::Resource(id));
+                }
+            }
+            (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), ReplyTo::Web) => {
+                self.reply_web_location(call.client.key, &rid);
+            }
+        }
+    }
+
+    /// Answers a call with an error.
+    pub(in crate::gateway) fn reply_error(
+        &mut self,
+        client: ClientRef,
+        reply: ReplyTo,
+        error: &Error,
+    ) {
+        if self.present(client).is_none() {
+            return;
+        }
+        match reply {
+            ReplyTo::Client(id) => self.respond_error(client.key, id, error),
+            ReplyTo::Web => self.reply_web_error(client.key, error),
+        }
+    }
+
+    fn reply_payload(&mut self, client: ClientKey, id: u64, payload: &str, dialect: Dialect) {
+        self.respond(client, id, |out| {
+            let payload = json::compact(payload);
+            if dialect == Dialect::V1_1 {
+                out.extend_from_slice(b"\"result\":");
+                json::write_escaped(&payload, out);
+            } else {
+                out.extend_from_slice(b"\"result\":{\"payload\":");
+                json::write_escaped(&payload, out);
+                out.push(b'}');
+            }
+        });
+    }
+
+    fn reply_rid(&mut self, client: ClientKey, id: u64, rid: &str) {
+        self.respond(client, id, |out| {
+            out.extend_from_slice(b"\"result\":{\"rid\":");
+            json::write_string(rid, out);
+            out.push(b'}');
+        });
+    }
+
+    /// Appends what services are told of a connection.
+    pub(in crate::gateway) fn write_connection(&self, client: ClientKey, out: &mut Vec<u8>) {
+        let Some(client) = self.client(client) else {
+            return;
+        };
+        out.push(b',');
+        (self.write_head)(&client.head, &client.remote.to_string(), out);
+    }
+}

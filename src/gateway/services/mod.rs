@@ -1,0 +1,6 @@
+//! What services are asked, and what is done with their answers.
+
+mod access;
+mod calls;
+mod requests;
+mod throttle;
