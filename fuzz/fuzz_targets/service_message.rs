@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use tidegate::res::rid::Rid;
 use tidegate::res::service::{self, CallResult, Data, QueryResult};
 use tidegate::res::value::{self, Change, Value};
+use tidegate::res::version::ValueForm;
 use tidegate::res::{Error, json};
 
 fuzz_target!(|data: &[u8]| {
@@ -297,9 +298,9 @@ fn check_value(value: &Value) {
     let text = text(value);
     assert_eq!(json::compact(&text), text);
     assert!(json::value(text.as_bytes()).is_ok());
-    for plain in [false, true] {
+    for form in [ValueForm::Full, ValueForm::Plain] {
         let mut out = Vec::new();
-        value.write(plain, &mut out);
+        value.write(form, &mut out);
         check_out(&out);
     }
     if let Some(rid) = value.reference() {

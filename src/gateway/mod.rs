@@ -3,28 +3,12 @@
 //! Inputs are methods of [`Gateway`]; each takes the time, and writes what is to be
 //! done into an [`Outbox`] that the caller drains after every call. Nothing blocks,
 //! calls back or re-enters.
+//!
+//! The rooms, each of which uses only those before it: `model` (values and keys), `parts`
+//! (what is kept, a part with its rules each), this file (a gateway is made of parts), and
+//! the wings, which say what happens: `holdings`, `services`, `changes`, `clients`.
 
-use crate::gateway::model::arena::Arena;
-use crate::gateway::model::delay::DelayQueue;
-use crate::gateway::model::keys::{NameKey, PendingKey, ResetKey, ResourceKey, SubKey, of};
-use crate::gateway::model::outbox::Streak;
-use crate::gateway::model::random::Random;
-use crate::gateway::model::sid::Sid;
-use crate::gateway::model::time::LINGER;
-use crate::gateway::model::update::Recent;
-use crate::gateway::parts::answers::SharedAnswers;
-use crate::gateway::parts::cache::Cache;
-use crate::gateway::parts::deprecated::Deprecated;
-use crate::gateway::parts::holdings::Subs;
-use crate::gateway::parts::replies::Replies;
-use crate::gateway::parts::requests::{Job, Pending, Verdict};
-use crate::gateway::parts::sessions::Client;
-use crate::gateway::parts::throttle::{ResetThrottle, TreeThrottle};
-use crate::gateway::parts::waiters::Waiter;
-use crate::gateway::parts::worklist::Work;
-use std::collections::{BTreeSet, VecDeque};
-use std::rc::Rc;
-
+mod audit;
 mod changes;
 mod clients;
 mod holdings;
@@ -45,61 +29,115 @@ pub use model::outbox::{
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 
-/// Bytes of the scratch buffer that are kept.
-const SCRATCH_KEPT: usize = 16 << 10;
+use model::event::EventKind;
+use model::outbox::Streak;
+use model::random::Random;
+use model::sid::Sid;
+use parts::background::Background;
+use parts::cache::{Cache, Resets};
+use parts::deprecated::Deprecated;
+use parts::holdings::Holdings;
+use parts::requests;
+use parts::sessions::Sessions;
+use parts::texts::Texts;
+use parts::trees::Trees;
+use parts::waiters::Waiters;
+use parts::worklist::{Origin, Worklist};
 
 /// The heart.
 ///
 /// Each input writes into the outbox that it is given. The caller drains the outbox
 /// before the next input, carries out what it says, and calls [`Gateway::timeout`] when
-/// the time of [`Gateway::next_timeout`] has come.
+/// the time of [`Gateway::next_timeout`] has come. Where it bounds its turns with
+/// [`Gateway::begin_turn`], it calls [`Gateway::go_on`] while [`Gateway::has_work`].
+///
+/// A client subscribes to a model, and is sent an event of it:
+///
+/// ```
+/// use tidegate::gateway::{
+///     BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Gateway, Options, Outbox, Time,
+/// };
+///
+/// let (mut gateway, mut out, now) = (Gateway::new(Options::default()), Outbox::default(), Time(0));
+/// gateway.broker_connected(now, BrokerLimits { max_payload: 1 << 20 }, &mut out);
+/// let inbox = out.broker().iter().find_map(|op| match *op {
+///     BrokerOp::Subscribe { sid, subject } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
+///     _ => None,
+/// });
+/// out.clear();
+///
+/// // Connect and subscribe: a service is asked for access and content.
+/// let client = ClientKey(0);
+/// let remote = ([127, 0, 0, 1], 50_000).into();
+/// gateway.client_connected(now, client, Box::default(), remote, &mut out);
+/// let request = br#"{"id":1,"method":"subscribe.example.model"}"#;
+/// gateway.client_message(now, client, request, &mut out);
+/// let (mut asked, mut events) = (Vec::new(), None);
+/// for op in out.broker() {
+///     match *op {
+///         BrokerOp::Publish { subject, reply, .. } => {
+///             asked.push((out.bytes(subject).to_vec(), out.bytes(reply).to_vec()));
+///         }
+///         BrokerOp::Subscribe { sid, subject } if out.bytes(subject) == b"event.example.model.*" => {
+///             events = Some(sid);
+///         }
+///         _ => {}
+///     }
+/// }
+///
+/// // The service answers both; the client gets the model.
+/// for (subject, reply) in asked {
+///     out.clear();
+///     let payload: &[u8] = match &subject[..] {
+///         b"get.example.model" => br#"{"result":{"model":{"message":"Hello"}}}"#,
+///         _ => br#"{"result":{"get":true}}"#,
+///     };
+///     let (sid, subject) = (inbox.unwrap(), &reply[..]);
+///     gateway.broker_message(now, BrokerMessage { sid, subject, payload, status: None }, &mut out);
+/// }
+/// let (to, answer) = out.drain_clients().next().unwrap();
+/// assert_eq!(to, client);
+/// assert_eq!(
+///     &*answer.text().unwrap(),
+///     br#"{"result":{"models":{"example.model":{"message":"Hello"}}},"id":1}"#,
+/// );
+///
+/// // An event of the model.
+/// out.clear();
+/// let message = BrokerMessage {
+///     sid: events.unwrap(),
+///     subject: b"event.example.model.change",
+///     payload: br#"{"values":{"message":"Bye"}}"#,
+///     status: None,
+/// };
+/// gateway.broker_message(now, message, &mut out);
+/// let (_, event) = out.drain_clients().next().unwrap();
+/// assert_eq!(
+///     &*event.text().unwrap(),
+///     br#"{"event":"example.model.change","data":{"values":{"message":"Bye"}}}"#,
+/// );
+/// ```
 pub struct Gateway {
     now: Time,
-    /// Work units that are left of the turn's budget.
-    units: u32,
     out: Outbox,
-    /// The run that the event at hand may continue.
-    run: Option<Streak>,
-    clients: Vec<Option<Box<Client>>>,
-    client_count: usize,
-    web_count: usize,
-    counters: Counters,
-    serials: u32,
+    /// The streak that the event at hand may continue.
+    streak: Option<Streak>,
+    work: Worklist,
+    sessions: Sessions,
     cache: Cache,
-    subs: Subs,
-    waiters: Arena<of::Waiter, Waiter>,
-    pending: Arena<of::Pending, Pending>,
-    /// Content versions made so far.
-    versions: u64,
-    work: VecDeque<Work>,
-    /// Subscriptions that may have lost their last holder.
-    suspects: Vec<SubKey>,
-    jobs: VecDeque<(Job, Option<ResetKey>)>,
-    /// The reset event that is being acted on.
-    reset: Option<ResetKey>,
-    reset_throttles: Arena<of::ResetThrottle, ResetThrottle>,
-    reset_places: usize,
-    tree_throttles: Arena<of::TreeThrottle, TreeThrottle>,
-    tree_places: usize,
-    background_open: usize,
-    request_timers: DelayQueue<PendingKey>,
-    set_timers: BTreeSet<(Time, PendingKey)>,
-    lingering: DelayQueue<NameKey>,
-    pauses: BTreeSet<(Time, ResourceKey)>,
-    answers: SharedAnswers,
-    recent: Recent,
-    /// The access answer that came last.
-    last_verdict: Option<Rc<Verdict>>,
+    holdings: Holdings,
+    waiters: Waiters,
+    requests: requests::Requests,
+    background: Background,
+    resets: Resets,
+    trees: Trees,
+    texts: Texts,
+    counters: Counters,
     deprecated: Deprecated,
-    replies: Replies,
     random: Random,
-    max_payload: usize,
-    api_path: String,
-    flat: bool,
-    header_auth: Option<Method>,
-    ws_header_auth: Option<Method>,
-    write_head: WriteHead,
-    scratch: Vec<u8>,
+    options: Options,
+    #[cfg(debug_assertions)]
+    unaudited: audit::Unaudited,
 }
 
 impl Gateway {
@@ -108,156 +146,134 @@ impl Gateway {
         let mut random = Random::new(options.seed);
         Self {
             now: Time(0),
-            units: u32::MAX,
             out: Outbox::default(),
-            run: None,
-            clients: Vec::new(),
-            client_count: 0,
-            web_count: 0,
-            counters: Counters::new(),
-            serials: 0,
+            streak: None,
+            work: Worklist::default(),
+            sessions: Sessions::default(),
             cache: Cache::new(random.next()),
-            subs: Subs::new(random.next()),
-            waiters: Arena::default(),
-            pending: Arena::default(),
-            versions: 0,
-            work: VecDeque::new(),
-            suspects: Vec::new(),
-            jobs: VecDeque::new(),
-            reset: None,
-            reset_throttles: Arena::default(),
-            reset_places: options.reset_throttle,
-            tree_throttles: Arena::default(),
-            tree_places: options.reference_throttle,
-            background_open: 0,
-            request_timers: DelayQueue::new(options.request_timeout),
-            set_timers: BTreeSet::new(),
-            lingering: DelayQueue::new(LINGER),
-            pauses: BTreeSet::new(),
-            answers: SharedAnswers::default(),
-            recent: Recent::default(),
-            last_verdict: None,
+            holdings: Holdings::new(random.next()),
+            waiters: Waiters::default(),
+            requests: requests::Requests::new(options.request_timeout, &mut random),
+            background: Background::new(options.reset_throttle),
+            resets: Resets::default(),
+            trees: Trees::new(options.reference_throttle),
+            texts: Texts::default(),
+            counters: Counters::new(),
             deprecated: Deprecated::default(),
-            replies: Replies::new(&mut random),
             random,
-            max_payload: 1 << 20,
-            api_path: options.api_path,
-            flat: options.flat,
-            header_auth: options.header_auth,
-            ws_header_auth: options.ws_header_auth,
-            write_head: options.write_head,
-            scratch: Vec::new(),
+            options,
+            #[cfg(debug_assertions)]
+            unaudited: audit::Unaudited::default(),
         }
     }
 
     /// The broker is there: subscribes to answers and system events.
     pub fn broker_connected(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
         self.input(now, out, |gateway| {
-            gateway.max_payload = limits.max_payload;
-            let inbox = gateway.replies.prefix();
+            gateway.requests.set_max_payload(limits.max_payload);
+            let inbox = gateway.requests.inbox();
             gateway.out.subscribe(Sid::Inbox.number(), &[inbox, "*"]);
             gateway.out.subscribe(Sid::System.number(), &["system.*"]);
+            Origin::System
         });
     }
 
     /// A message came from the broker.
     pub fn broker_message(&mut self, now: Time, message: BrokerMessage<'_>, out: &mut Outbox) {
-        let run = out.take_run();
+        let streak = out.take_streak();
         self.input(now, out, |gateway| {
             if let Some(Sid::Name(_)) = Sid::of(message.sid) {
-                gateway.run = run;
+                gateway.streak = streak;
             }
-            gateway.take_broker_message(message);
+            gateway.take_broker_message(message)
         });
     }
 
-    fn take_broker_message(&mut self, message: BrokerMessage<'_>) {
+    fn take_broker_message(&mut self, message: BrokerMessage<'_>) -> Origin {
         let last = message.subject.rsplit(|byte| *byte == b'.').next();
         let Some(last) = last.and_then(|last| std::str::from_utf8(last).ok()) else {
-            return;
+            return Origin::System;
         };
         match (Sid::of(message.sid), last) {
-            (Some(Sid::Inbox), _) => self.reply(message),
-            (Some(Sid::Name(name)), event) if self.cache.names.contains(name) => {
+            (Some(Sid::Inbox), _) => return self.reply(message),
+            (Some(Sid::Name(name)), event) if self.cache.names().contains(name) => {
                 self.counters.events_in += 1;
-                self.event(name, event, message.payload);
+                self.event(name, EventKind::of(event), message.payload);
+                return Origin::Name(name);
             }
-            (Some(Sid::Client(client)), "token") if self.present(client).is_some() => {
+            (Some(Sid::Client(client)), "token") if self.sessions.present(client).is_some() => {
                 self.token_event(client.key, message.payload);
+                return Origin::Client(client.key);
             }
             (Some(Sid::System), "reset") => self.system_reset(message.payload),
             (Some(Sid::System), "tokenReset") => self.token_reset(message.payload),
             _ => {}
         }
+        Origin::System
     }
 
     /// When [`Gateway::timeout`] is to be called next, if nothing else happens before.
     pub fn next_timeout(&self) -> Option<Time> {
-        let set = self.set_timers.first().map(|(due, _)| *due);
-        let pause = self.pauses.first().map(|(due, _)| *due);
         [
-            self.request_timers.next(),
-            set,
-            self.lingering.next(),
-            self.answers.next(),
-            pause,
+            self.requests.next_timeout(),
+            self.cache.next_linger(),
+            self.texts.next_timeout(),
+            self.cache.next_pause(),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// Time has passed. Calling it early does no harm.
+    /// Time has passed. Calling it early does no harm. What the turn's budget leaves is
+    /// still due.
     pub fn timeout(&mut self, now: Time, out: &mut Outbox) {
         self.input(now, out, |gateway| {
             gateway.time_out_requests();
             gateway.end_pauses();
-            gateway.settle();
+            gateway.settle(Origin::System);
             gateway.forget_lingering();
-            gateway.answers.forget(gateway.now);
+            gateway.texts.forget_unused(gateway.now);
+            Origin::System
         });
     }
 
     /// Begins a turn of the caller's loop: until the next one, inputs and
-    /// [`Gateway::go_on`] do about so many units of work (nodes walked, values encoded,
-    /// patterns tried) and leave the rest over. Without it there is no bound.
+    /// [`Gateway::go_on`] do about so many units of work and leave the rest over. A unit
+    /// is a node walked, a pattern tried, a message queued, or 64 bytes of text. Without
+    /// it there is no bound.
     pub fn begin_turn(&mut self, units: u32) {
-        self.units = units;
+        self.work.begin_turn(units);
     }
 
     /// Whether inputs have left work over. [`Gateway::go_on`] does it.
     pub fn has_work(&self) -> bool {
-        !self.work.is_empty()
+        self.work.has_left() || self.background.can_start()
     }
 
-    /// Goes on with what inputs have left over, as far as the turn's budget reaches.
+    /// Goes on with what inputs have left over, as far as the turn's budget reaches:
+    /// in order for each client and each name, and in turn between them.
     pub fn go_on(&mut self, now: Time, out: &mut Outbox) {
-        self.input(now, out, |_| {});
-    }
-
-    /// Recomputes every count, index, chain and total from scratch and compares: for
-    /// tests, since it costs as much as the gateway holds.
-    ///
-    /// # Errors
-    /// What is not as it should be.
-    pub fn audit(&self) -> Result<(), String> {
-        Ok(())
+        self.input(now, out, |gateway| {
+            gateway.do_what_is_left();
+            Origin::System
+        });
     }
 
     /// What the gateway holds now.
     pub fn stats(&self) -> Stats {
         Stats {
-            clients: self.client_count,
-            web_requests: self.web_count,
-            subscriptions: self.subs.arena.len(),
-            aliases: self.cache.aliases.len(),
-            resources: self.cache.resources.len(),
-            names: self.cache.names.len(),
-            lingering: self.lingering.len(),
-            pending: self.pending.len(),
+            clients: self.sessions.count(),
+            web_requests: self.sessions.http_count(),
+            subscriptions: self.holdings.len(),
+            aliases: self.cache.aliases().len(),
+            resources: self.cache.resources().len(),
+            names: self.cache.names().len(),
+            lingering: self.cache.lingering(),
+            pending: self.requests.len(),
             waiting: self.waiters.len(),
-            queued: self.jobs.len(),
-            throttles: self.reset_throttles.len() + self.tree_throttles.len(),
+            queued: self.background.waiting(),
+            throttles: self.background.throttles() + self.trees.len(),
         }
     }
 
@@ -266,22 +282,18 @@ impl Gateway {
         &self.counters
     }
 
-    /// Puts the scratch buffer back in its place, unless it has grown large.
-    fn keep_scratch(&mut self, text: Vec<u8>) {
-        if text.capacity() <= SCRATCH_KEPT {
-            self.scratch = text;
-        }
-    }
-
-    /// Takes an input, and does all that follows from it.
-    fn input(&mut self, now: Time, out: &mut Outbox, take: impl FnOnce(&mut Self)) {
+    /// Takes an input, and does all that follows from it as far as the turn's budget
+    /// reaches. `take` says whose input it is.
+    fn input(&mut self, now: Time, out: &mut Outbox, take: impl FnOnce(&mut Self) -> Origin) {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.out, out);
         // Whatever happens may change who gets what.
         self.out.seal();
-        take(self);
-        self.settle();
-        self.run = None;
+        let origin = take(self);
+        self.settle(origin);
+        self.streak = None;
         std::mem::swap(&mut self.out, out);
+        #[cfg(debug_assertions)]
+        self.audit_now_and_then();
     }
 }

@@ -84,10 +84,9 @@ fn remembered(values: usize, events: usize) -> usize {
     tell(&mut gateway, inbox, &accesses[0], MAY_GET, &mut out);
     assert_eq!(out.drain_clients().len(), events);
     let waiting = gateway
-        .subs
-        .arena
+        .holdings
         .iter()
-        .find_map(|(_, sub)| sub.lag.as_ref());
+        .find_map(|(_, sub)| sub.standing.lag());
     let queue = &waiting.expect("one client still waits").queue;
     assert_eq!(queue.len(), events);
     queue.iter().filter(|update| update.has_outcome()).count()

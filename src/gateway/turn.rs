@@ -1,36 +1,60 @@
-//! The worklist: consequences of an input, one after the other, none within another.
+//! The worklist is drained here: consequences of an input, one after the other, none within
+//! another, as far as the turn's budget reaches.
 
 use crate::gateway::Gateway;
-use crate::gateway::parts::worklist::Work;
-
-/// Entries for which each of the lists of what is to be done keeps room.
-const KEPT: usize = 1 << 12;
+use crate::gateway::parts::waiters::Awaiting;
+use crate::gateway::parts::worklist::{Origin, SLICE, Work};
 
 impl Gateway {
-    /// Does all that follows from an input, and then what the background has room for.
-    pub(in crate::gateway) fn settle(&mut self) {
+    /// Does all that follows from an input, and then what the background has room for. What
+    /// the turn's budget does not reach is left over.
+    pub(in crate::gateway) fn settle(&mut self, origin: Origin) {
+        if self.work.is_behind(origin) {
+            return self.work.leave(origin);
+        }
         loop {
-            while let Some(work) = self.work.pop_front() {
-                // It may change who gets what, also where nothing is sent.
-                self.run = None;
-                self.out.seal();
-                match work {
-                    Work::Load(sub) => self.load(sub),
-                    Work::Ready(waiter) => self.ready(waiter),
-                    Work::Pump(sub) => self.pump(sub),
-                    Work::Reaccess(sub) => self.reaccess(sub),
-                    Work::Inbox(name) => self.next_input(name),
-                }
+            while let Some(work) = self.work.next() {
+                self.work_on(work);
             }
             self.start_jobs();
-            if self.work.is_empty() {
-                self.work.shrink_to(KEPT);
-                self.suspects.shrink_to(KEPT);
-                if self.jobs.len() < KEPT {
-                    self.jobs.shrink_to(KEPT);
-                }
+            if self.work.is_done() || self.work.is_spent() {
+                self.work.leave(origin);
+                self.work.trim();
+                self.holdings.trim();
+                self.background.trim();
                 return;
             }
+        }
+    }
+
+    /// Does what is left over from earlier inputs.
+    pub(super) fn do_what_is_left(&mut self) {
+        while let Some(origin) = self.work.take_up() {
+            for _ in 0..SLICE {
+                let Some(work) = self.work.next() else { break };
+                self.work_on(work);
+            }
+            self.work.leave(origin);
+        }
+    }
+
+    fn work_on(&mut self, work: Work) {
+        // It may change who gets what, also where nothing is sent.
+        self.streak = None;
+        self.out.seal();
+        self.work.spend(1);
+        match work {
+            Work::Load(sub) => self.load(sub),
+            Work::Ready(waiter) => match self.waiters.get(waiter) {
+                Some(there) if there.is_ready() => match there.cause() {
+                    Awaiting::Event(sub) => self.event_ready(sub, waiter),
+                    Awaiting::Request { root, want } => self.request_ready(waiter, root, want),
+                },
+                _ => {}
+            },
+            Work::Pump(sub) => self.pump(sub),
+            Work::Inbox(name) => self.next_input(name),
+            Work::Reset => self.go_on_with_reset(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod version;
 
 pub use error::Error;
 pub use meta::Meta;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, PatternSet};
 pub use text::Text;
 pub use value::Value;
 pub use version::Version;

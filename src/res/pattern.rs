@@ -1,6 +1,7 @@
 //! Resource name patterns of system events (RES-Service protocol, "Resource name pattern").
 
 use super::rid::is_token;
+use hashbrown::HashMap;
 
 /// A parsed pattern: parts divided by dots, `*` for any part, a last `>` for any tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,93 @@ impl Pattern {
     }
 }
 
+/// Many patterns, looked through at once: what they begin with alike is compared once.
+#[derive(Debug, Default)]
+pub struct PatternSet {
+    /// The first is the root. Each path of parts leads to a node of its own.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Nodes behind a part that is named.
+    named: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+    /// The node behind any part.
+    any: Option<usize>,
+    /// Whether a pattern ends here.
+    ends: bool,
+    /// Whether a pattern goes on with any tail.
+    tail: bool,
+}
+
+impl PatternSet {
+    /// A set of these patterns.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a Pattern>) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            set.insert(pattern);
+        }
+        set
+    }
+
+    fn insert(&mut self, pattern: &Pattern) {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::default());
+        }
+        let mut at = 0;
+        for part in pattern.text.split('.') {
+            let new = self.nodes.len();
+            let next = match part {
+                ">" => {
+                    self.nodes[at].tail = true;
+                    return;
+                }
+                "*" => *self.nodes[at].any.get_or_insert(new),
+                _ => *self.nodes[at].named.entry(part.into()).or_insert(new),
+            };
+            if next == new {
+                self.nodes.push(Node::default());
+            }
+            at = next;
+        }
+        self.nodes[at].ends = true;
+    }
+
+    /// Whether there is no pattern.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Whether any of the patterns matches a resource name. `steps` grows by the nodes
+    /// that were looked at: none twice, so never more than the patterns have parts.
+    pub fn matches(&self, name: &str, steps: &mut usize) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let mut open = vec![(0, Some(name))];
+        while let Some((at, rest)) = open.pop() {
+            *steps += 1;
+            let node = &self.nodes[at];
+            let Some(rest) = rest else {
+                if node.ends {
+                    return true;
+                }
+                continue;
+            };
+            if node.tail {
+                return true;
+            }
+            let (part, rest) = match rest.split_once('.') {
+                Some((part, rest)) => (part, Some(rest)),
+                None => (rest, None),
+            };
+            open.extend(node.any.map(|next| (next, rest)));
+            open.extend(node.named.get(part).map(|next| (*next, rest)));
+        }
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +183,52 @@ mod tests {
     fn knows_whether_it_names_one_resource() {
         assert_eq!(Pattern::parse("a.b").unwrap().exact(), Some("a.b"));
         assert_eq!(Pattern::parse("a.*").unwrap().exact(), None);
+    }
+
+    #[test]
+    fn a_set_matches_what_one_of_its_patterns_matches() {
+        let parts = ["a", "b", "*", ">"];
+        let mut patterns: Vec<Pattern> = Vec::new();
+        for first in parts {
+            patterns.extend(Pattern::parse(first));
+            for second in parts {
+                patterns.extend(Pattern::parse(&format!("{first}.{second}")));
+                for third in parts {
+                    patterns.extend(Pattern::parse(&format!("{first}.{second}.{third}")));
+                }
+            }
+        }
+        let names = [
+            "a", "b", "c", "a.b", "b.c", "c.c", "a.b.c", "b.a.a", "c.b.a", "a.a.a.a",
+        ];
+        // Every pair of patterns, and all at once.
+        for one in &patterns {
+            for other in &patterns {
+                let set = PatternSet::new([one, other]);
+                for name in names {
+                    let expected = one.matches(name) || other.matches(name);
+                    let found = set.matches(name, &mut 0);
+                    assert_eq!(found, expected, "{} {} {name}", one.text, other.text);
+                }
+            }
+        }
+        let exact = patterns.iter().filter(|pattern| pattern.exact().is_some());
+        let set = PatternSet::new(exact.clone());
+        for name in names {
+            let expected = exact.clone().any(|pattern| pattern.matches(name));
+            assert_eq!(set.matches(name, &mut 0), expected, "{name}");
+        }
+        assert!(!PatternSet::default().matches("a", &mut 0));
+    }
+
+    #[test]
+    fn the_steps_of_a_match_do_not_grow_with_the_patterns_that_differ_early() {
+        let patterns: Vec<Pattern> = (0..1_000)
+            .filter_map(|n| Pattern::parse(&format!("service{n}.*.item.>")))
+            .collect();
+        let set = PatternSet::new(&patterns);
+        let mut steps = 0;
+        assert!(set.matches("service7.x.item.y", &mut steps));
+        assert!(steps <= 5, "{steps}");
     }
 }

@@ -113,18 +113,26 @@ pub struct TokenReset<'a> {
     pub subject: Cow<'a, str>,
 }
 
-/// Whether an answer is a pre-response, and the time-out that it sets, in milliseconds.
+/// What comes before an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreResponse {
+    /// The answer may take this long from now, in milliseconds.
+    Timeout(u64),
+    /// It says nothing that is known, and changes nothing.
+    Unknown,
+}
+
+/// Reads a pre-response; `None` for an answer.
 ///
 /// The literals `null`, `true` and `false` begin with a letter too, but are answers.
-pub fn pre_response(payload: &[u8]) -> Option<Option<u64>> {
+pub fn pre_response(payload: &[u8]) -> Option<PreResponse> {
     if !payload.first()?.is_ascii_alphabetic() || json::value(payload).is_ok() {
         return None;
     }
-    Some(
-        std::str::from_utf8(payload)
-            .ok()
-            .and_then(pre_response_timeout),
-    )
+    let timeout = std::str::from_utf8(payload)
+        .ok()
+        .and_then(pre_response_timeout);
+    Some(timeout.map_or(PreResponse::Unknown, PreResponse::Timeout))
 }
 
 fn pre_response_timeout(mut text: &str) -> Option<u64> {

@@ -3,6 +3,7 @@
 use super::json::{self, JsonError, Raw};
 use super::rid::Rid;
 use super::text::Text;
+use super::version::ValueForm;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -112,12 +113,14 @@ impl Value {
         self.write_by(|bytes, out| out.extend_from_slice(bytes), out);
     }
 
-    /// Appends the value as a client is sent it; `plain` for clients below protocol
-    /// 1.2.1, which know neither soft references nor data values.
-    pub fn write(&self, plain: bool, out: &mut Vec<u8>) {
+    /// Appends the value as a client is sent it; in the form that its dialect
+    /// knows.
+    pub fn write(&self, form: ValueForm, out: &mut Vec<u8>) {
         match self {
-            Self::SoftReference(reference) if plain => json::write_string(&reference.rid, out),
-            Self::Data(_) if plain => out.extend_from_slice(b"\"[Data]\""),
+            Self::SoftReference(reference) if form == ValueForm::Plain => {
+                json::write_string(&reference.rid, out)
+            }
+            Self::Data(_) if form == ValueForm::Plain => out.extend_from_slice(b"\"[Data]\""),
             _ => self.write_by(json::write_escaped_bytes, out),
         }
     }
@@ -247,9 +250,9 @@ fn parse_object(raw: Raw<'_>) -> Result<Change, ValueError> {
 mod tests {
     use super::*;
 
-    fn sent(raw: &str, plain: bool) -> String {
+    fn sent(raw: &str, form: ValueForm) -> String {
         let mut out = Vec::new();
-        parse(raw).unwrap().unwrap().write(plain, &mut out);
+        parse(raw).unwrap().unwrap().write(form, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -272,7 +275,7 @@ mod tests {
                 r#"{"rid":"a.b","action":null,"x":1}"#,
             ),
         ] {
-            assert_eq!(sent(raw, false), expected, "{raw}");
+            assert_eq!(sent(raw, ValueForm::Full), expected, "{raw}");
         }
     }
 
@@ -291,8 +294,14 @@ mod tests {
             parse(raw).unwrap().unwrap().write_text(&mut out);
             assert_eq!(out, raw.as_bytes());
         }
-        assert_eq!(sent(r#"{"rid":"a.b?<"}"#, false), r#"{"rid":"a.b?\u003c"}"#);
-        assert_eq!(sent(r#"{"rid":"a.b?\""}"#, false), r#"{"rid":"a.b?\""}"#);
+        assert_eq!(
+            sent(r#"{"rid":"a.b?<"}"#, ValueForm::Full),
+            r#"{"rid":"a.b?\u003c"}"#
+        );
+        assert_eq!(
+            sent(r#"{"rid":"a.b?\""}"#, ValueForm::Full),
+            r#"{"rid":"a.b?\""}"#
+        );
     }
 
     #[test]
@@ -302,10 +311,16 @@ mod tests {
 
     #[test]
     fn replaces_what_older_clients_do_not_know() {
-        assert_eq!(sent(r#"{"rid":"a.b","soft":true}"#, true), r#""a.b""#);
-        assert_eq!(sent(r#"{"data":[1]}"#, true), r#""[Data]""#);
-        assert_eq!(sent(r#"{"data":1}"#, true), "1");
-        assert_eq!(sent(r#"{"rid":"a.b"}"#, true), r#"{"rid":"a.b"}"#);
+        assert_eq!(
+            sent(r#"{"rid":"a.b","soft":true}"#, ValueForm::Plain),
+            r#""a.b""#
+        );
+        assert_eq!(sent(r#"{"data":[1]}"#, ValueForm::Plain), r#""[Data]""#);
+        assert_eq!(sent(r#"{"data":1}"#, ValueForm::Plain), "1");
+        assert_eq!(
+            sent(r#"{"rid":"a.b"}"#, ValueForm::Plain),
+            r#"{"rid":"a.b"}"#
+        );
     }
 
     #[test]

@@ -61,10 +61,22 @@ pub enum Dialect {
     Current,
 }
 
+/// How clients are sent values that older protocol versions do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueForm {
+    /// Soft references and data values as they are.
+    Full,
+    /// Below 1.2.1: soft references as texts, and `[Data]` for data values.
+    Plain,
+}
+
 impl Dialect {
-    /// Whether soft references and data values are sent in the form of older versions.
-    pub fn is_plain(self) -> bool {
-        self != Self::Current
+    /// How soft references and data values are sent.
+    pub fn value_form(self) -> ValueForm {
+        match self {
+            Self::V1_1 | Self::V1_2_0 => ValueForm::Plain,
+            Self::Current => ValueForm::Full,
+        }
     }
 }
 

@@ -2,50 +2,55 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
+use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{NameKey, ResourceKey, SubKey, WaiterKey};
 use crate::gateway::model::outbox::{CloseReason, Delivery, Streak};
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
-use crate::gateway::model::update::{Queue, Step, StepKind, TextKey, Update};
+use crate::gateway::model::update::{Step, StepKind, TextKey, Update};
 use crate::gateway::parts::cache::Deferred;
-use crate::gateway::parts::holdings::{AccessState, State};
+use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
+use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
+use crate::res::service::Add;
 use crate::res::value::Change;
 use crate::res::{Error, json, service};
 use log::debug;
+use std::fmt;
 use std::rc::Rc;
 
 /// Updates that may wait at one subscription, and the memory that they may cost.
 const MAX_QUEUE: usize = 1 << 16;
 const MAX_QUEUE_SIZE: usize = 64 << 20;
 
-/// Subscribers from which on events in a row are sent as a run; for one it saves nothing.
-const RUN_MIN: usize = 2;
+/// Subscribers from which on events in a row are sent as a streak; for one it saves nothing.
+const STREAK_MIN: usize = 2;
 
-/// Bytes of a text from which on it begins no run: it is better sent from where it is than
+/// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
-const RUN_TEXT: usize = 16 << 10;
+const STREAK_TEXT: usize = 16 << 10;
 
 impl Gateway {
     /// An event came on the subject of a name.
-    pub(in crate::gateway) fn event(&mut self, key: NameKey, event: &str, payload: &[u8]) {
-        if self.is_waiting(key) {
-            let (event, payload) = (event.into(), payload.into());
-            return self.hold_input(key, Deferred::Event { event, payload });
+    pub(in crate::gateway) fn event(&mut self, key: NameKey, kind: EventKind<'_>, payload: &[u8]) {
+        self.catch_up_name(key);
+        if self.cache.is_waiting(key) {
+            let (kind, payload) = (kind.into_owned(), payload.into());
+            return self.hold_input(key, Deferred::Event { kind, payload });
         }
-        self.take_event(key, event, payload);
+        self.take_event(key, kind, payload);
     }
 
     /// Acts on an event whose turn it is.
-    pub(in crate::gateway) fn take_event(&mut self, key: NameKey, event: &str, payload: &[u8]) {
-        match event {
-            "query" => return self.query_event(key, payload),
-            "reaccess" => return self.reaccess_name(key),
+    pub(super) fn take_event(&mut self, key: NameKey, kind: EventKind<'_>, payload: &[u8]) {
+        match kind {
+            EventKind::Query => return self.query_event(key, payload),
+            EventKind::Reaccess => return self.reaccess_name(key),
             _ => {}
         }
-        let Some(resource) = self.cache.names[key].plain else {
+        let Some(resource) = self.cache.names()[key].bare else {
             return;
         };
         let payload = match payload {
@@ -53,41 +58,46 @@ impl Gateway {
             payload => match json::value(payload) {
                 Ok(text) => text,
                 Err(error) => {
-                    let name = &self.cache.names[key].text;
+                    let (event, name) = (kind.name(), self.cache.name_text(key));
                     debug!("event {event} of {name} is dropped: {error}");
                     return;
                 }
             },
         };
-        self.resource_event(resource, event, payload);
+        self.resource_event(resource, kind, payload);
     }
 
     /// Access to all of a name's resources was put in question.
-    pub(in crate::gateway) fn reaccess_name(&mut self, key: NameKey) {
-        let aliases = self.cache.names[key].aliases.iter();
+    pub(super) fn reaccess_name(&mut self, key: NameKey) {
+        let aliases = self.cache.names()[key].aliases.iter();
         let subs: Vec<SubKey> = aliases
-            .flat_map(|alias| self.cache.aliases[*alias].subs.iter().copied())
+            .flat_map(|alias| self.cache.aliases()[*alias].subs.iter().copied())
             .collect();
+        self.work.spend(subs.len());
         for sub in subs {
             self.reaccess(sub);
         }
     }
 
-    /// Acts on an event of one resource: applies it, or holds it while a get request is
-    /// open whose answer will make it moot.
-    pub(in crate::gateway) fn resource_event(
+    /// Acts on an event of one resource: applies it, or keeps it back while a get request
+    /// is open whose answer will make it moot.
+    pub(super) fn resource_event(
         &mut self,
         key: ResourceKey,
-        event: &str,
+        kind: EventKind<'_>,
         payload: Raw<'_>,
     ) {
-        let changes_state = matches!(event, "change" | "add" | "remove" | "delete");
-        if changes_state && self.hold_for_refresh(key, event, payload) {
-            return;
+        if kind.changes_state() && self.cache.is_refreshing(key) {
+            let event = (kind.into_owned(), json::compact(payload).into());
+            return self.cache.keep_event(key, event);
         }
-        if let Err(reason) = self.apply_event(key, event, payload) {
-            let resource = &self.cache.resources[key];
-            let name = &self.cache.names[resource.name].text;
+        let event = match &kind {
+            EventKind::Custom(name) => name.clone().into_owned(),
+            kind => kind.name().to_owned(),
+        };
+        if let Err(reason) = self.apply_event(key, kind, payload) {
+            let resource = &self.cache.resources()[key];
+            let name = self.cache.name_text(resource.name);
             debug!(
                 "event {event} of {name} (query {:?}) is ignored: {reason}",
                 resource.query
@@ -95,91 +105,102 @@ impl Gateway {
         }
     }
 
-    pub(in crate::gateway) fn apply_event(
+    /// Applies an event to a resource and sends it to the subscribers.
+    fn apply_event(
         &mut self,
         key: ResourceKey,
-        event: &str,
+        kind: EventKind<'_>,
         payload: Raw<'_>,
-    ) -> Result<(), String> {
-        let content = &self.cache.resources[key].content;
-        let kind = match (event, content.length()) {
-            ("change", None) => {
-                let event = service::change(payload).map_err(|error| error.to_string())?;
-                let changes = content.effective(event.changes);
-                if event.is_old {
-                    let name = &self.cache.names[self.cache.resources[key].name].text;
-                    self.deprecated.old_change(name);
-                }
-                if changes.is_empty() {
-                    return Ok(());
-                }
-                StepKind::Change(changes)
-            }
-            ("add", Some(length)) => {
-                let add = service::add(payload).map_err(|error| error.to_string())?;
-                let add = add.ok_or("it has no value")?;
-                if add.idx > length {
-                    return Err(format!("idx {} is beyond the end, {length}", add.idx));
-                }
-                StepKind::Add {
-                    idx: add.idx,
-                    value: add.value,
-                }
-            }
-            ("remove", Some(length)) => {
-                let idx = service::remove(payload).map_err(|error| error.to_string())?;
-                if idx >= length {
-                    return Err(format!("idx {idx} is not below the length, {length}"));
-                }
-                StepKind::Remove {
-                    idx,
-                    payload: json::compact(payload).into(),
-                }
-            }
-            ("change", Some(_)) => return Err("the resource is a collection".into()),
-            ("add" | "remove", None) => return Err("the resource is a model".into()),
-            ("delete", _) => {
+    ) -> Result<(), Unfit> {
+        let step = match kind {
+            EventKind::Change => self.read_change(key, payload)?,
+            EventKind::Add => Some(self.read_add(key, payload)?),
+            EventKind::Remove => Some(self.read_remove(key, payload)?),
+            EventKind::Delete => {
                 self.delete(key, payload);
-                return Ok(());
+                None
             }
-            _ => {
-                let (event, text) = (event.into(), json::compact(payload).into());
-                let update = Update::of(
-                    StepKind::Custom {
-                        event,
-                        payload: text,
-                    },
-                    payload.len(),
-                );
-                self.publish(key, update, None);
-                return Ok(());
+            // As an event of a query resource these mean nothing more.
+            EventKind::Query | EventKind::Reaccess | EventKind::Custom(_) => {
+                let (event, text) = (kind.name().into(), json::compact(payload).into());
+                let step = StepKind::Custom {
+                    event,
+                    payload: text,
+                };
+                self.publish(key, Update::of(step, payload.len()), None);
+                None
             }
         };
+        if let Some(step) = step {
+            self.apply_step(key, step, payload.len());
+        }
+        Ok(())
+    }
+
+    /// A change event, but for what changes nothing; `None` if nothing is left.
+    fn read_change(
+        &mut self,
+        key: ResourceKey,
+        payload: Raw<'_>,
+    ) -> Result<Option<StepKind>, Unfit> {
+        let resource = &self.cache.resources()[key];
+        if !resource.content.is_model() {
+            return Err(Unfit::Collection);
+        }
+        let event = service::change(payload).map_err(Unfit::unreadable)?;
+        let changes = resource.content.effective(event.changes);
+        if event.is_old {
+            self.deprecated
+                .old_change(self.cache.name_text(resource.name));
+        }
+        Ok((!changes.is_empty()).then_some(StepKind::Change(changes)))
+    }
+
+    fn read_add(&self, key: ResourceKey, payload: Raw<'_>) -> Result<StepKind, Unfit> {
+        let length = self.cache.resources()[key].content.length();
+        let length = length.ok_or(Unfit::Model)?;
+        let add = service::add(payload).map_err(Unfit::unreadable)?;
+        let Add { idx, value } = add.ok_or(Unfit::NoValue)?;
+        match idx > length {
+            true => Err(Unfit::BeyondEnd { idx, length }),
+            false => Ok(StepKind::Add { idx, value }),
+        }
+    }
+
+    fn read_remove(&self, key: ResourceKey, payload: Raw<'_>) -> Result<StepKind, Unfit> {
+        let length = self.cache.resources()[key].content.length();
+        let length = length.ok_or(Unfit::Model)?;
+        let idx = service::remove(payload).map_err(Unfit::unreadable)?;
+        let payload = json::compact(payload).into();
+        match idx >= length {
+            true => Err(Unfit::NotBelowLength { idx, length }),
+            false => Ok(StepKind::Remove { idx, payload }),
+        }
+    }
+
+    /// Applies a step that fits the content of a resource.
+    fn apply_step(&mut self, key: ResourceKey, kind: StepKind, size: usize) {
+        let resource = &self.cache.resources()[key];
         // Whoever must wait for a new reference keeps the version before the event, and so
         // do several subscriptions of one client while they are updated in turn.
-        let shared = content.has_references() && self.cache.resources[key].aliases.len() > 1;
-        let before = (brings_references(&kind) || shared).then(|| content.clone());
-        self.versions += 1;
-        let version = self.versions;
-        let content = Rc::make_mut(&mut self.cache.resources[key].content);
+        let shared = resource.content.has_references() && resource.aliases.len() > 1;
+        let before = (brings_references(&kind) || shared).then(|| resource.content.clone());
+        let version = self.cache.new_version();
+        let content = Rc::make_mut(self.cache.content_mut(key));
         let (added, removed) = content.apply(&kind, version);
-        let update = Update::new(
-            vec![Step {
-                kind,
-                added,
-                removed,
-            }],
-            payload.len(),
-        );
-        self.publish(key, update, before);
-        Ok(())
+        let step = Step {
+            kind,
+            added,
+            removed,
+        };
+        self.publish(key, Update::new(vec![step], size), before);
     }
 
     /// The resource is gone: its subscribers are told, and the cache forgets it.
     pub(in crate::gateway) fn delete(&mut self, key: ResourceKey, payload: Raw<'_>) {
         let payload = json::compact(payload).into();
         let update = Update::of(StepKind::Delete { payload }, 0);
-        let before = self.cache.resources[key].content.clone();
+        let before = self.cache.resources()[key].content.clone();
         self.publish(key, update, Some(before));
     }
 
@@ -194,35 +215,36 @@ impl Gateway {
         if update.is_simple() {
             return self.publish_simple(key, &update);
         }
-        let resource = &self.cache.resources[key];
+        let resource = &self.cache.resources()[key];
         let aliases = resource.aliases.iter();
         let subs: Vec<SubKey> = aliases
-            .flat_map(|alias| self.cache.aliases[*alias].subs.iter().copied())
+            .flat_map(|alias| self.cache.aliases()[*alias].subs.iter().copied())
             .collect();
+        self.work.spend(subs.len());
         // Sending to one subscription may look at another one of the same client, which
         // must then know its own version.
         let at_once =
             resource.aliases.len() == 1 && update.steps.len() == 1 && !update.ends_resource();
         let mut waiting = Vec::new();
         for sub in subs {
-            let Some(there) = self.subs.arena.get_mut(sub) else {
+            let there = self.holdings.get_mut(sub);
+            let Some(there) = there.filter(|there| there.standing.is_loaded()) else {
                 continue;
             };
-            if there.state != State::Ready {
-                continue;
-            }
-            if !there.is_live() {
-                self.enqueue(sub, &update);
-            } else if at_once {
-                self.step(sub, &update, 0, before.as_ref());
-            } else {
-                there.lag().version = before.clone();
-                self.enqueue(sub, &update);
+            match (there.is_live(), &before) {
+                (true, Some(before)) if !at_once => {
+                    there.standing.freeze(before.clone());
+                    self.enqueue(sub, &update);
+                }
+                (true, _) => {
+                    self.step(sub, &update, 0, before.as_ref());
+                }
+                (false, _) => self.enqueue(sub, &update),
             }
             waiting.push(sub);
         }
         if update.ends_resource() {
-            self.remove_resource(key);
+            self.cache.remove_resource(key);
         }
         if !at_once {
             for sub in waiting {
@@ -236,41 +258,44 @@ impl Gateway {
         if self.follow(key, update) {
             return;
         }
-        let aliases = &self.cache.resources[key].aliases;
-        // What every receiver gets, if that is one message: a run may follow it.
+        let aliases = &self.cache.resources()[key].aliases;
+        // What every receiver gets, if that is one message: a streak may follow it.
         let mut lead = match aliases[..] {
             [alias] if update.steps.len() == 1 => {
-                self.out.has_no_deliveries() && self.cache.aliases[alias].subs.len() >= RUN_MIN
+                let subs = &self.cache.aliases()[alias].subs;
+                self.out.has_no_deliveries() && subs.len() >= STREAK_MIN
             }
             _ => false,
         };
-        let mut dialect = None;
+        let mut only_form = None;
         for i in 0..aliases.len() {
-            let alias_key = self.cache.resources[key].aliases[i];
-            let alias = &self.cache.aliases[alias_key];
+            let alias_key = self.cache.resources()[key].aliases[i];
+            let alias = &self.cache.aliases()[alias_key];
+            self.work.spend(alias.subs.len());
             let mut lagging = Vec::new();
             for step in 0..update.steps.len() {
                 let mut texts = [None, None];
                 for sub_key in &alias.subs {
-                    let sub = &self.subs.arena[*sub_key];
+                    let sub = &self.holdings[*sub_key];
                     if !sub.is_live() {
-                        if step == 0 && sub.state == State::Ready {
+                        if step == 0 && sub.standing.is_loaded() {
                             lagging.push(*sub_key);
                         }
                         continue;
                     }
-                    let plain = match self.clients.get(sub.client.0 as usize) {
-                        Some(Some(client)) => client.dialect.is_plain(),
-                        _ => continue,
+                    let Some(client) = self.sessions.get(sub.client()) else {
+                        continue;
                     };
-                    let text = texts[usize::from(plain)].get_or_insert_with(|| {
+                    let form = client.dialect.value_form();
+                    let text = texts[form as usize].get_or_insert_with(|| {
                         let kind = &update.steps[step].kind;
-                        let text = texts::event(&alias.text, kind, plain, &[]);
-                        lead &= dialect.replace(plain).is_none() && text.text().len() < RUN_TEXT;
+                        let text = texts::event(&alias.text, kind, form, &[]);
+                        let is_only = only_form.replace(form).is_none();
+                        lead &= is_only && text.text().len() < STREAK_TEXT;
                         text
                     });
                     self.counters.events_out += 1;
-                    self.out.send(sub.client, text.clone());
+                    self.out.send(sub.client(), text.clone());
                 }
             }
             // Each event waits at these.
@@ -279,37 +304,40 @@ impl Gateway {
                 self.enqueue(sub, update);
             }
         }
-        if let (true, Some(plain)) = (lead, dialect) {
-            self.out.begin_run(Streak {
-                resource: key,
-                plain,
-            });
+        if let (true, Some(form)) = (lead, only_form) {
+            let resource = key;
+            self.out.begin_streak(Streak { resource, form });
         }
     }
 
     /// Sends an update to everyone who got the event right before it, if that was one of
     /// the same resource: since then nothing has changed who its subscribers are.
     fn follow(&mut self, key: ResourceKey, update: &Update) -> bool {
-        let Some(run) = self.run.take() else {
+        let Some(streak) = self.streak.take() else {
             return false;
         };
-        let ([step], [alias]) = (&update.steps[..], &self.cache.resources[key].aliases[..]) else {
+        let aliases = &self.cache.resources()[key].aliases[..];
+        let ([step], [alias]) = (&update.steps[..], aliases) else {
             return false;
         };
-        if run.resource != key || !self.out.has_no_deliveries() {
+        if streak.resource != key || !self.out.has_no_deliveries() {
             return false;
         }
-        let text = &self.cache.aliases[*alias].text;
-        let message = texts::event(text, &step.kind, run.plain, &[]);
-        self.counters.events_out += self.out.follow(run, message) as u64;
+        let message = texts::event(self.cache.rid(*alias), &step.kind, streak.form, &[]);
+        self.counters.events_out += self.out.follow(streak, message) as u64;
         true
     }
 
     /// Adds an update to those that wait at a subscription.
     fn enqueue(&mut self, key: SubKey, update: &Rc<Update>) {
-        let sub = &mut self.subs.arena[key];
-        let client = sub.client;
-        let lag = sub.lag();
+        let sub = &mut self.holdings[key];
+        let client = sub.client();
+        if self.sessions.get(client).is_some_and(Client::is_web) {
+            return; // It is answered with what was there when it was loaded.
+        }
+        let Some(lag) = sub.standing.widen() else {
+            return;
+        };
         if lag.ended {
             return;
         }
@@ -328,25 +356,22 @@ impl Gateway {
     /// Sends what waits at a subscription, as far as it need not wait longer.
     pub(in crate::gateway) fn pump(&mut self, key: SubKey) {
         loop {
-            let Some(sub) = self.subs.arena.get_mut(key) else {
+            self.work.spend(1);
+            let Some(sub) = self.holdings.get_mut(key) else {
                 return;
             };
-            if !sub.sent || sub.state != State::Ready {
+            let Some(lag) = sub.standing.lag_mut().filter(|lag| lag.sent) else {
                 return;
-            }
-            let Some(lag) = &mut sub.lag else { return };
-            if lag.held {
+            };
+            if lag.recheck != Recheck::Settled {
                 return;
             }
             if let Some(waiter) = lag.waiting {
-                // It may have become ready while the subscription was held.
-                return self.work.push_back(Work::Ready(waiter));
+                // It may have become ready while access was in question.
+                return self.work.push(Work::Ready(waiter));
             }
             let Some(update) = lag.queue.front().cloned() else {
-                if lag.waiters.is_empty() && !lag.ended {
-                    sub.lag = None;
-                }
-                return;
+                return sub.standing.catch_up();
             };
             if lag.step < update.steps.len() {
                 let step = lag.step;
@@ -358,10 +383,11 @@ impl Gateway {
             if lag.queue.len() > 1 {
                 self.materialise(key);
             }
-            let lag = self.subs.arena[key].lag();
-            lag.queue.pop();
-            lag.queue_size -= update.size;
-            (lag.step, lag.applied) = (0, 0);
+            if let Some(lag) = self.holdings[key].standing.lag_mut() {
+                lag.queue.pop();
+                lag.queue_size -= update.size;
+                (lag.step, lag.applied) = (0, 0);
+            }
         }
     }
 
@@ -376,28 +402,31 @@ impl Gateway {
         at: usize,
         before: Option<&Rc<Content>>,
     ) -> bool {
-        let client = self.subs.arena[key].client;
+        let client = self.holdings[key].client();
         let (mut children, mut tree) = (Few::None, None);
         for child in &update.steps[at].added {
             if let Some(child) = self.subscribe_child(client, child, tree) {
-                self.subs.arena[child].unsent_refs += 1;
+                self.holdings[child].holders.hold(Hold::Unsent);
                 self.hint_parent(child, key);
-                let lag = self.subs.arena[child].lag.as_ref();
-                tree = tree.or(lag.and_then(|lag| lag.tree));
+                tree = tree.or(self.holdings[child].standing.tree());
                 children.push(child);
             }
         }
         let mut brought = children.as_slice().iter();
-        if brought.any(|child| !self.subs.arena[*child].sent)
+        if brought.any(|child| !self.holdings[*child].standing.is_sent())
             && let Some(waiter) = self.await_children(key, &mut children)
         {
-            let lag = self.subs.arena[key].lag();
-            if lag.queue.is_empty() {
-                lag.version = before.cloned();
-                lag.queue_size = update.size;
-                lag.queue.push(update.clone());
+            let standing = &mut self.holdings[key].standing;
+            if let (true, Some(before)) = (matches!(standing, Standing::Live), before) {
+                standing.freeze(before.clone());
+                if let Some(lag) = standing.lag_mut() {
+                    lag.queue_size = update.size;
+                    lag.queue.push(update.clone());
+                }
             }
-            lag.waiting = Some(waiter);
+            if let Some(lag) = standing.lag_mut() {
+                lag.waiting = Some(waiter);
+            }
             return false;
         }
         // Nothing is being loaded, or it would be waited for.
@@ -408,23 +437,25 @@ impl Gateway {
 
     /// All that the first event of a subscription's queue brings is loaded.
     pub(in crate::gateway) fn event_ready(&mut self, key: SubKey, waiter: WaiterKey) {
-        let Some(lag) = self.subs.arena.get(key).and_then(|sub| sub.lag.as_ref()) else {
+        let sub = self.holdings.get(key);
+        let Some(lag) = sub.and_then(|sub| sub.standing.lag()) else {
             return;
         };
-        if lag.held {
+        if lag.recheck != Recheck::Settled {
             return; // It is looked at again when access is known.
         }
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
-        let children = self.waiters[waiter].brought.as_slice();
-        let set = match self.unsent_below(children) {
+        let set = match self.unsent_below(self.waiters[waiter].brought()) {
             Ok(set) => set,
             Err(loading) => return self.wait_again(waiter, &loading),
         };
         let there = self.waiters.remove(waiter);
-        let children = there.map_or(Few::None, |waiter| waiter.brought);
-        self.subs.arena[key].lag().waiting = None;
+        let children = there.map_or(Few::None, |mut waiter| waiter.take_brought());
+        if let Some(lag) = self.holdings[key].standing.lag_mut() {
+            lag.waiting = None;
+        }
         self.send_step(key, &update, at, children.as_slice(), &set);
         self.pump(key);
     }
@@ -439,42 +470,39 @@ impl Gateway {
         children: &[SubKey],
         set: &Set,
     ) {
-        let sub = &self.subs.arena[key];
-        let (client, alias) = (sub.client, sub.alias);
-        let Some(there) = self.client(client) else {
+        let sub = &self.holdings[key];
+        let (client, alias) = (sub.client(), sub.alias());
+        let Some(there) = self.sessions.get(client) else {
             return;
         };
-        let plain = there.dialect.is_plain();
+        let form = there.dialect.value_form();
         let step = &update.steps[at];
         let text_key = TextKey {
-            alias: alias.index(),
+            alias,
             step: at as u32,
-            plain,
+            form,
         };
         let message = update.text(text_key, &set.members, || {
             let mut bundle = Vec::new();
-            self.write_set(&set.members, plain, &mut bundle);
-            let text = &self.cache.aliases[alias].text;
-            texts::event(text, &step.kind, plain, &bundle)
+            self.write_set(&set.members, form, &mut bundle);
+            texts::event(self.cache.rid(alias), &step.kind, form, &bundle)
         });
         self.counters.events_out += 1;
         self.out.send(client, message);
         if !set.members.is_empty() {
-            self.recent.note(update);
+            self.texts.note_update(update);
         }
+        self.work.spend(1 + set.members.len());
         self.mark_sent(set);
         for child in children {
-            let child = &mut self.subs.arena[*child];
-            child.unsent_refs -= 1;
-            child.sent_refs += 1;
+            self.holdings[*child].holders.promote();
         }
         for child in &step.removed {
             if let Some(child) = self.find_child(client, child) {
-                self.subs.arena[child].sent_refs -= 1;
-                self.suspects.push(child);
+                self.holdings.release(child, Hold::Sent);
             }
         }
-        if let Some(lag) = &mut self.subs.arena[key].lag {
+        if let Some(lag) = self.holdings[key].standing.lag_mut() {
             lag.step += 1;
         }
         if matches!(step.kind, StepKind::Delete { .. }) {
@@ -491,26 +519,61 @@ impl Gateway {
     /// The client was told that a resource is deleted.
     fn deleted(&mut self, key: SubKey) {
         self.materialise(key);
-        let sub = &mut self.subs.arena[key];
-        sub.state = State::Deleted;
+        let sub = &mut self.holdings[key];
+        sub.standing.delete();
         sub.access = AccessState::Unknown;
-        let lag = sub.lag();
-        lag.queue = Queue::default();
-        (lag.queue_size, lag.step, lag.applied) = (0, 0, 0);
-        (lag.held, lag.reaccess) = (false, false);
-        if std::mem::take(&mut sub.direct) > 0 {
+        if sub.holders.end_direct() > 0 {
             self.send_unsubscribe(key, &Error::DELETED);
         }
-        self.suspects.push(key);
+        self.holdings.suspect(key);
     }
 
     /// Tells a client that its direct subscriptions of a resource have ended.
     pub(in crate::gateway) fn send_unsubscribe(&mut self, key: SubKey, reason: &Error) {
-        let sub = &self.subs.arena[key];
-        let text = &self.cache.aliases[sub.alias].text;
-        let message = texts::unsubscribe(text, reason);
+        let sub = &self.holdings[key];
+        let message = texts::unsubscribe(self.cache.rid(sub.alias()), reason);
         self.counters.events_out += 1;
-        self.out.send(sub.client, message);
+        self.out.send(sub.client(), message);
+    }
+}
+
+/// Why an event does not fit its resource, and is ignored.
+#[derive(Debug)]
+enum Unfit {
+    /// What a model gets came for a collection.
+    Collection,
+    /// What a collection gets came for a model.
+    Model,
+    /// The payload cannot be read; with the reader's words.
+    Unreadable(String),
+    /// An add event without a value.
+    NoValue,
+    /// An add event for a place behind the end.
+    BeyondEnd { idx: usize, length: usize },
+    /// A remove event for a place where nothing is.
+    NotBelowLength { idx: usize, length: usize },
+}
+
+impl Unfit {
+    fn unreadable(error: impl fmt::Display) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Collection => f.write_str("the resource is a collection"),
+            Self::Model => f.write_str("the resource is a model"),
+            Self::Unreadable(words) => f.write_str(words),
+            Self::NoValue => f.write_str("it has no value"),
+            Self::BeyondEnd { idx, length } => {
+                write!(f, "idx {idx} is beyond the end, {length}")
+            }
+            Self::NotBelowLength { idx, length } => {
+                write!(f, "idx {idx} is not below the length, {length}")
+            }
+        }
     }
 }
 

@@ -2,89 +2,57 @@
 //! until all answers are in, the name's other inputs wait.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
+use crate::gateway::model::event::EventKind;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
-use crate::gateway::parts::cache::Deferred;
-use crate::gateway::parts::holdings::State;
-use crate::gateway::parts::requests::{Answer, Subject, Then};
+use crate::gateway::parts::cache::{Deferred, Room};
+use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
 use crate::res::service::QueryResult;
 use crate::res::{Error, service};
 use log::{debug, warn};
 
-/// Inputs of a name that may wait, and the memory that they may cost.
-const MAX_INBOX: usize = 1 << 16;
-const MAX_INBOX_SIZE: usize = 64 << 20;
-
 impl Gateway {
-    /// Whether a name's inputs have to wait for their turn.
-    pub(in crate::gateway) fn is_waiting(&self, key: NameKey) -> bool {
-        let name = &self.cache.names[key];
-        name.open_queries > 0 || !name.inbox.is_empty()
-    }
-
     /// Makes an input wait for its turn.
     pub(in crate::gateway) fn hold_input(&mut self, key: NameKey, input: Deferred) {
-        let size = match &input {
-            Deferred::Event { payload, .. } => payload.len(),
-            Deferred::Answer(_, Ok(payload)) => payload.len(),
-            _ => 0,
-        };
-        let name = &mut self.cache.names[key];
-        name.inbox_size += size;
-        name.inbox.push_back(input);
-        if name.inbox.len() > MAX_INBOX || name.inbox_size > MAX_INBOX_SIZE {
+        if self.cache.defer(key, input) == Room::None {
             self.give_up_queries(key);
         }
     }
 
     /// Acts on the next input that waits, and comes back for those behind it.
     pub(in crate::gateway) fn next_input(&mut self, key: NameKey) {
-        let Some(name) = self.cache.names.get_mut(key) else {
+        let Some(input) = self.cache.next_deferred(key) else {
             return;
         };
-        if name.open_queries > 0 {
-            return;
-        }
-        let Some(input) = name.inbox.pop_front() else {
-            name.inbox.shrink_to(0);
-            return;
-        };
-        self.work.push_back(Work::Inbox(key));
+        self.work.push(Work::Inbox(key));
         match input {
-            Deferred::Event { event, payload } => {
-                self.cache.names[key].inbox_size -= payload.len();
-                self.take_event(key, &event, &payload);
-            }
-            Deferred::Answer(pending, answer) => {
-                if let Ok(payload) = &answer {
-                    self.cache.names[key].inbox_size -= payload.len();
-                }
-                self.resume(pending, answer);
-            }
+            Deferred::Event { kind, payload } => self.take_event(key, kind, &payload),
+            Deferred::Answer(pending, answer) => self.resume(pending, answer),
             Deferred::Load(alias) => {
-                if let Some(held) = self.cache.aliases.get_mut(alias) {
-                    held.loading = false;
+                if self.cache.aliases().contains(alias) {
+                    self.cache.put_off_load(alias);
                     self.send_get_unless_known(alias);
                 }
             }
             Deferred::Take(sub) => self.take_content(sub),
             Deferred::Reset(throttle) => {
-                self.resume_reset(throttle);
+                self.background.resume_reset(throttle);
                 self.reset_name(key);
-                self.end_reset();
+                self.background.end_reset();
             }
             Deferred::Reaccess(throttle) => {
-                self.resume_reset(throttle);
+                self.background.resume_reset(throttle);
                 self.reaccess_name(key);
-                self.end_reset();
+                self.background.end_reset();
             }
         }
     }
 
     fn send_get_unless_known(&mut self, key: AliasKey) {
-        let alias = &self.cache.aliases[key];
+        let alias = &self.cache.aliases()[key];
         if alias.subs.is_empty() {
             if alias.resource.is_none() {
                 self.cache.remove_alias(key);
@@ -94,7 +62,7 @@ impl Gateway {
         match self.cache.resource(alias.name, &alias.query) {
             Some(resource) => {
                 self.cache.link_alias(key, resource);
-                for sub in self.cache.aliases[key].subs.clone() {
+                for sub in self.cache.aliases()[key].subs.clone() {
                     self.take_content(sub);
                 }
             }
@@ -105,8 +73,8 @@ impl Gateway {
     /// Sends the get request of an alias if the throttle of any tree lets it; those whose
     /// tree does not have got into its queue.
     fn send_get_in_turn(&mut self, key: AliasKey) {
-        for sub in self.cache.aliases[key].subs.clone() {
-            if self.subs.arena[sub].state == State::Loading && self.enter_tree(sub) {
+        for sub in self.cache.aliases()[key].subs.clone() {
+            if self.holdings[sub].is_loading() && self.enter_tree(sub) {
                 return self.send_get(key);
             }
         }
@@ -114,7 +82,7 @@ impl Gateway {
 
     /// A query event came for a name.
     pub(in crate::gateway) fn query_event(&mut self, key: NameKey, payload: &[u8]) {
-        let name = &self.cache.names[key];
+        let name = &self.cache.names()[key];
         let subject = match service::query_event(payload) {
             Ok(subject) if is_subject(&subject) => subject,
             Ok(_) => return warn!("query event of {} is ignored: no valid subject", name.text),
@@ -122,17 +90,18 @@ impl Gateway {
         };
         let resources: Vec<ResourceKey> = name.queries.values().copied().collect();
         for resource in resources {
-            let query = self.cache.resources[resource].query.clone();
+            let query = self.cache.resources()[resource].query.clone();
             let subject = Subject::Chosen(&subject, Some(key));
             let sent = self.request(subject, Then::Query(resource), |_, out| {
                 texts::write_query(&query, out)
             });
             match sent {
-                Ok(_) => self.cache.names[key].open_queries += 1,
+                Ok(request) => self.cache.open_query(key, request),
                 Err(unsent) => {
                     debug!(
                         "query request of {} is not sent: {}",
-                        self.cache.names[key].text, unsent.error
+                        self.cache.name_text(key),
+                        unsent.error
                     );
                     self.refresh(resource);
                 }
@@ -143,18 +112,18 @@ impl Gateway {
     /// A query request was answered.
     pub(in crate::gateway) fn query_answered(
         &mut self,
+        request: PendingKey,
         key: ResourceKey,
         name: Option<NameKey>,
         answer: Answer<'_>,
     ) {
-        if self.cache.resources.contains(key) {
+        if self.cache.resources().contains(key) {
             self.apply_query_answer(key, answer);
         }
-        let Some(name) = name else { return };
-        let there = &mut self.cache.names[name];
-        there.open_queries = there.open_queries.saturating_sub(1);
-        if there.open_queries == 0 {
-            self.work.push_back(Work::Inbox(name));
+        if let Some(name) = name
+            && self.cache.close_query(name, request)
+        {
+            self.work.push(Work::Inbox(name));
         }
     }
 
@@ -167,8 +136,8 @@ impl Gateway {
         match service::query(&payload) {
             Ok(QueryResult::Events(events)) => {
                 for (event, data) in events {
-                    if self.cache.resources.contains(key) {
-                        self.resource_event(key, &event, data.unwrap_or("null"));
+                    if self.cache.resources().contains(key) {
+                        self.resource_event(key, EventKind::of(&event), data.unwrap_or("null"));
                     }
                 }
             }
@@ -188,26 +157,21 @@ impl Gateway {
     /// More waits than may: the open query requests are given up, and their resources
     /// fetched whole.
     fn give_up_queries(&mut self, key: NameKey) {
-        let open: Vec<(PendingKey, ResourceKey)> = self
-            .pending
-            .iter()
-            .filter_map(|(pending, request)| match request.then {
-                Then::Query(resource) if request.name == Some(key) => Some((pending, resource)),
-                _ => None,
-            })
-            .collect();
+        let open = self.cache.give_up_queries(key);
+        if open.is_empty() {
+            return; // They were given up before; what waits is being acted on.
+        }
         warn!(
             "query event of {} is given up: too much waits for it",
-            self.cache.names[key].text
+            self.cache.name_text(key)
         );
-        for (pending, resource) in open {
-            self.forget_request(pending);
-            self.refresh(resource);
+        for request in open {
+            let pending = self.forget_request(request);
+            if let Some(Then::Query(resource)) = pending.map(|pending| pending.then) {
+                self.refresh(resource);
+            }
             self.release_name(key);
         }
-        if let Some(name) = self.cache.names.get_mut(key) {
-            name.open_queries = 0;
-            self.work.push_back(Work::Inbox(key));
-        }
+        self.work.push(Work::Inbox(key));
     }
 }

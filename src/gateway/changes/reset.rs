@@ -1,26 +1,18 @@
 //! Resets: cached content is fetched again, and what differs is sent as events.
 
 use crate::gateway::Gateway;
-use crate::gateway::model::keys::{NameKey, PendingKey, ResourceKey};
+use crate::gateway::model::answer::Answer;
+use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
-use crate::gateway::model::time::Time;
 use crate::gateway::model::update::Update;
-use crate::gateway::parts::cache::{Deferred, Refresh, RefreshState};
-use crate::gateway::parts::requests::{Answer, Job, Subject, Then};
-use crate::res::json::Raw;
+use crate::gateway::parts::background::Job;
+use crate::gateway::parts::cache::{Deferred, ResetStep, ResetWalk};
+use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::worklist::Work;
 use crate::res::service::Data;
-use crate::res::{Error, Pattern, json, service};
+use crate::res::{Error, service};
 use log::{debug, warn};
 use std::rc::Rc;
-
-/// First pause before a get request that failed is sent again, in milliseconds. It
-/// doubles with every failure, up to the longest one.
-const FIRST_PAUSE: u64 = 1_000;
-const LONGEST_PAUSE: u64 = 60_000;
-
-/// Events that may wait for a get request, and the memory that they may cost.
-const MAX_HELD: usize = 1 << 16;
-const MAX_HELD_SIZE: usize = 64 << 20;
 
 impl Gateway {
     /// A system reset event came.
@@ -29,102 +21,107 @@ impl Gateway {
             Ok(reset) => reset,
             Err(error) => return warn!("system.reset is ignored: {error}"),
         };
-        self.begin_reset();
-        for name in self.matching_names(&reset.resources) {
-            if self.is_waiting(name) {
-                let throttle = self.put_off_reset();
-                self.hold_input(name, Deferred::Reset(throttle));
-            } else {
-                self.reset_name(name);
-            }
-        }
-        for pattern in &reset.access {
-            for name in self.matching_names(std::slice::from_ref(pattern)) {
-                if self.is_waiting(name) {
-                    let throttle = self.put_off_reset();
-                    self.hold_input(name, Deferred::Reaccess(throttle));
-                } else {
-                    self.reaccess_name(name);
-                }
-            }
-        }
-        self.end_reset();
+        self.work.spend(reset.resources.len() + reset.access.len());
+        let throttle = self.background.begin_reset();
+        self.background.resume_reset(None);
+        let names = self.cache.names();
+        let find = |name: &str| self.cache.name(name);
+        self.resets
+            .push(ResetWalk::new(&reset, names, find, throttle));
+        self.work.push(Work::Reset);
     }
 
-    /// The names that any of the patterns matches, each once. Those without wildcards are
-    /// looked up: an event may have as many of them as there are names.
-    fn matching_names(&self, patterns: &[Pattern]) -> Vec<NameKey> {
-        let exact = patterns.iter().filter_map(Pattern::exact);
-        let mut names: Vec<NameKey> = exact.filter_map(|name| self.cache.name(name)).collect();
-        let wild = patterns.iter().filter(|pattern| pattern.exact().is_none());
-        let wild: Vec<&Pattern> = wild.collect();
-        if !wild.is_empty() {
-            let matching = self.cache.names.iter();
-            let matching = matching
-                .filter(|(_, name)| wild.iter().any(|pattern| pattern.matches(&name.text)))
-                .map(|(key, _)| key);
-            names.extend(matching);
+    /// Goes on with the reset event that came first.
+    pub(in crate::gateway) fn go_on_with_reset(&mut self) {
+        while !self.work.is_spent() {
+            let mut steps = 0;
+            let found = self.resets.next(self.cache.names(), &mut steps);
+            self.work.spend(steps);
+            let Some((throttle, step)) = found else {
+                return; // Another reset has its own entry in the worklist.
+            };
+            self.background.resume_reset(throttle);
+            match step {
+                ResetStep::Resource(name) => self.doubt_name(name),
+                ResetStep::Access(name) => self.question_name(name),
+                ResetStep::Later => {}
+                ResetStep::Done => {
+                    self.background.end_reset();
+                    return;
+                }
+            }
+            self.background.resume_reset(None);
         }
-        names.sort();
-        names.dedup();
-        names
+        self.work.push(Work::Reset);
+    }
+
+    /// A resource reset that concerns a name, in its turn.
+    fn doubt_name(&mut self, name: NameKey) {
+        if self.cache.is_waiting(name) {
+            let throttle = self.background.put_off_reset();
+            self.hold_input(name, Deferred::Reset(throttle));
+        } else {
+            self.reset_name(name);
+        }
+    }
+
+    /// An access reset that concerns a name, in its turn.
+    fn question_name(&mut self, name: NameKey) {
+        if self.cache.is_waiting(name) {
+            let throttle = self.background.put_off_reset();
+            self.hold_input(name, Deferred::Reaccess(throttle));
+        } else {
+            self.reaccess_name(name);
+        }
+    }
+
+    /// Access to a name is about to be used. Reset events that came before put it in
+    /// question first, also where their walk has not come to the name yet.
+    pub(in crate::gateway) fn catch_up_name(&mut self, name: NameKey) {
+        if self.resets.is_empty() {
+            return;
+        }
+        let mut steps = 0;
+        let text = self.cache.name_text(name);
+        let throttles = self.resets.take_access(name, text, &mut steps);
+        self.work.spend(steps);
+        for throttle in throttles {
+            self.background.resume_reset(throttle);
+            self.question_name(name);
+            self.background.resume_reset(None);
+        }
+    }
+
+    /// The same for the name of an alias.
+    pub(in crate::gateway) fn catch_up(&mut self, alias: AliasKey) {
+        if !self.resets.is_empty() {
+            self.catch_up_name(self.cache.aliases()[alias].name);
+        }
     }
 
     /// Puts all resources of a name in doubt.
-    pub(in crate::gateway) fn reset_name(&mut self, key: NameKey) {
-        let name = &self.cache.names[key];
-        let resources: Vec<ResourceKey> = name
-            .plain
-            .into_iter()
-            .chain(name.queries.values().copied())
-            .collect();
-        for alias in &name.aliases {
-            let alias = &mut self.cache.aliases[*alias];
-            alias.stale = alias.loading;
-        }
+    pub(super) fn reset_name(&mut self, key: NameKey) {
+        let resources: Vec<ResourceKey> = self.cache.names()[key].resources().collect();
+        self.cache.mark_stale(key);
+        self.work.spend(resources.len());
         for resource in resources {
             self.refresh(resource);
         }
     }
 
     /// Puts a resource in doubt.
-    ///
-    /// While a get request is open, one more follows its answer: the service may have
-    /// looked before whatever put the resource in doubt again.
     pub(in crate::gateway) fn refresh(&mut self, key: ResourceKey) {
-        let Some(resource) = self.cache.resources.get_mut(key) else {
-            return;
-        };
-        match &mut resource.refresh {
-            Some(refresh) => {
-                let RefreshState::Pausing(due) = refresh.state else {
-                    refresh.again = true;
-                    return;
-                };
-                refresh.state = RefreshState::Queued;
-                self.pauses.remove(&(due, key));
-            }
-            None => {
-                resource.refresh = Some(Box::new(Refresh {
-                    state: RefreshState::Queued,
-                    failures: 0,
-                    again: false,
-                    held: Vec::new(),
-                    held_size: 0,
-                }));
-            }
+        if self.cache.doubt(key) {
+            self.background.queue(Job::Refresh(key));
         }
-        self.queue_job(Job::Refresh(key));
     }
 
     pub(in crate::gateway) fn send_refresh(&mut self, key: ResourceKey) -> Option<PendingKey> {
-        let resource = self.cache.resources.get_mut(key)?;
-        let (name, query) = (resource.name, resource.query.clone());
-        let refresh = resource.refresh.as_mut()?;
-        if refresh.state != RefreshState::Queued {
+        if !self.cache.open_refresh(key) {
             return None;
         }
-        (refresh.state, refresh.again) = (RefreshState::Open, false);
+        let resource = &self.cache.resources()[key];
+        let (name, query) = (resource.name, resource.query.clone());
         let then = Then::Refresh(key);
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             texts::write_query(&query, out);
@@ -138,35 +135,9 @@ impl Gateway {
         }
     }
 
-    /// Keeps an event of a resource back while a get request for it is open.
-    pub(in crate::gateway) fn hold_for_refresh(
-        &mut self,
-        key: ResourceKey,
-        event: &str,
-        payload: Raw<'_>,
-    ) -> bool {
-        let Some(refresh) = &mut self.cache.resources[key].refresh else {
-            return false;
-        };
-        if refresh.state != RefreshState::Open {
-            return false;
-        }
-        refresh.held_size += payload.len();
-        if refresh.held.len() >= MAX_HELD || refresh.held_size > MAX_HELD_SIZE {
-            // Some of them are lost: only a good answer can mend it now.
-            refresh.held.clear();
-            refresh.held_size = usize::MAX / 2;
-        } else {
-            refresh
-                .held
-                .push((event.into(), json::compact(payload).into()));
-        }
-        true
-    }
-
     /// The get request of a resource in doubt was answered.
     pub(in crate::gateway) fn refreshed(&mut self, key: ResourceKey, answer: Answer<'_>) {
-        if !self.cache.resources.contains(key) {
+        if !self.cache.resources().contains(key) {
             return;
         }
         match answer.and_then(|payload| service::resource(&payload)) {
@@ -175,9 +146,7 @@ impl Gateway {
                     let error = Error::internal("the resource is of another type now");
                     return self.refresh_failed(key, &error);
                 }
-                let resource = self.cache.resources.get_mut(key);
-                let refresh = resource.and_then(|resource| resource.refresh.take());
-                if refresh.is_some_and(|refresh| refresh.again) {
+                if self.cache.end_refresh(key) {
                     self.refresh(key);
                 }
             }
@@ -189,80 +158,47 @@ impl Gateway {
     /// Puts new data in place and tells the subscribers the difference.
     ///
     /// Returns `false` when it is of the other kind; nothing changes then.
-    pub(in crate::gateway) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
-        let content = &mut self.cache.resources[key].content;
-        let before = content.clone();
-        self.versions += 1;
-        let mut after = (**content).clone();
-        let Some(steps) = after.replace(data, self.versions) else {
+    pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
+        let before = self.cache.resources()[key].content.clone();
+        let mut after = (*before).clone();
+        let Some(steps) = after.replace(data, self.cache.new_version()) else {
             return false;
         };
         if !steps.is_empty() {
             let after = Rc::new(after);
-            *content = after.clone();
+            *self.cache.content_mut(key) = after.clone();
             self.publish(key, Update::leading_to(after, steps), Some(before));
         }
         true
     }
 
     fn refresh_failed(&mut self, key: ResourceKey, error: &Error) {
-        let Some(resource) = self.cache.resources.get(key) else {
+        let Some(resource) = self.cache.resources().get(key) else {
             return;
         };
-        let name = &self.cache.names[resource.name].text;
+        let name = self.cache.name_text(resource.name);
         debug!(
             "reset of {name} (query {:?}) failed: {error}",
             resource.query
         );
         if !self.cache.is_used(resource) {
             // Nobody sees it: forgotten, it will be loaded when somebody does.
-            return self.remove_resource(key);
+            return self.cache.remove_resource(key);
         }
-        let Some(refresh) = &mut self.cache.resources[key].refresh else {
-            return;
-        };
-        let pause = (FIRST_PAUSE << refresh.failures.min(16)).min(LONGEST_PAUSE);
-        let due = Time(self.now.0.saturating_add(pause));
-        refresh.failures += 1;
-        refresh.state = RefreshState::Pausing(due);
-        refresh.held_size = 0;
-        let held = std::mem::take(&mut refresh.held);
-        self.pauses.insert((due, key));
-        for (event, payload) in held {
-            if self.cache.resources.contains(key) {
-                self.resource_event(key, &event, &payload);
+        for (kind, payload) in self.cache.pause_refresh(key, self.now) {
+            if self.cache.resources().contains(key) {
+                self.resource_event(key, kind, &payload);
             }
         }
     }
 
     /// Sends the get requests again whose pause is over.
     pub(in crate::gateway) fn end_pauses(&mut self) {
-        while let Some((due, key)) = self
-            .pauses
-            .first()
-            .copied()
-            .filter(|(due, _)| *due <= self.now)
+        while !self.work.is_spent()
+            && let Some(key) = self.cache.end_pause(self.now)
         {
-            self.pauses.remove(&(due, key));
-            let Some(resource) = self.cache.resources.get_mut(key) else {
-                continue;
-            };
-            if let Some(refresh) = &mut resource.refresh {
-                refresh.state = RefreshState::Queued;
-                self.queue_job(Job::Refresh(key));
-            }
-        }
-    }
-
-    /// A resource is forgotten: so is the doubt about it.
-    pub(in crate::gateway) fn stop_refresh(&mut self, key: ResourceKey) {
-        let Some(resource) = self.cache.resources.get_mut(key) else {
-            return;
-        };
-        if let Some(RefreshState::Pausing(due)) =
-            resource.refresh.take().map(|refresh| refresh.state)
-        {
-            self.pauses.remove(&(due, key));
+            self.background.queue(Job::Refresh(key));
+            self.work.spend(1);
         }
     }
 }

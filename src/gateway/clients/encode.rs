@@ -15,28 +15,30 @@ impl Gateway {
         named: Option<SubKey>,
         set: &[Member],
     ) {
-        let Some(there) = self.client(client) else {
+        let Some(there) = self.sessions.get(client) else {
             return;
         };
         let form = AnswerForm {
-            plain: there.dialect.is_plain(),
-            named: named.map(|key| self.subs.arena[key].alias),
+            values: there.dialect.value_form(),
+            named: named.map(|key| self.holdings[key].alias()),
         };
-        if let Some(body) = self.known_answer(form, set) {
+        self.work.spend(set.len());
+        if let Some(body) = self.texts.known_answer(self.now, form, set) {
             return self.respond_shared(client, id, body);
         }
         let mut text = self.begin_response();
         text.extend_from_slice(b"\"result\":{");
         if let Some(alias) = form.named {
             text.extend_from_slice(b"\"rid\":");
-            json::write_string(&self.cache.aliases[alias].text, &mut text);
+            json::write_string(self.cache.rid(alias), &mut text);
             if !set.is_empty() {
                 text.push(b',');
             }
         }
-        self.write_set(set, form.plain, &mut text);
+        self.write_set(set, form.values, &mut text);
         text.push(b'}');
-        match self.share_answer(form, set, &mut text) {
+        self.work.spend(text.len() / 64);
+        match self.texts.share_answer(self.now, form, set, &mut text) {
             Some(body) => self.respond_shared(client, id, body),
             None => self.finish_response(client, id, text),
         }

@@ -8,9 +8,10 @@ use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo};
 use crate::gateway::parts::sessions::{Client, Target, Transport};
 use crate::gateway::parts::waiters::Want;
+use crate::gateway::parts::worklist::Origin;
 use crate::res::client::Action;
 use crate::res::rid::Rid;
-use crate::res::version::{Dialect, PROTOCOL, Version};
+use crate::res::version::{PROTOCOL, Version};
 use crate::res::{Error, client, json, rid};
 use core::net::SocketAddr;
 use std::borrow::Cow;
@@ -28,7 +29,8 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
-            gateway.open_client(key, head, remote, Transport::WebSocket)
+            gateway.open_client(key, head, remote, Transport::WebSocket);
+            Origin::Client(key)
         });
     }
 
@@ -36,32 +38,30 @@ impl Gateway {
     /// way to answer it.
     pub fn client_message(&mut self, now: Time, key: ClientKey, payload: &[u8], out: &mut Outbox) {
         self.input(now, out, |gateway| {
-            let Some(client) = gateway.client(key) else {
-                return;
-            };
-            if client.is_http() {
-                return;
+            let client = gateway.sessions.get_mut(key);
+            if let Some(client) = client.filter(|client| !client.is_http())
+                && let Some(request) = client::parse(payload)
+            {
+                client.begin_request();
+                gateway.client_request(key, &request);
             }
-            let Some(request) = client::parse(payload) else {
-                return;
-            };
-            if let Some(client) = gateway.client_mut(key) {
-                client.in_flight = client.in_flight.saturating_add(1);
-            }
-            gateway.client_request(key, &request);
+            Origin::Client(key)
         });
     }
 
     /// Whether a client may send a further message; if not, [`Delivery::Resume`] tells
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
-        self.client(key).is_none_or(Client::takes_requests)
+        self.sessions.get(key).is_none_or(Client::takes_requests)
     }
 
     /// A connection is gone: a WebSocket client, or one with an open web request. A
     /// connection that is neither is no mistake.
     pub fn client_closed(&mut self, now: Time, key: ClientKey, out: &mut Outbox) {
-        self.input(now, out, |gateway| gateway.close_client(key));
+        self.input(now, out, |gateway| {
+            gateway.close_client(key);
+            Origin::Client(key)
+        });
     }
 
     pub(in crate::gateway) fn open_client(
@@ -72,79 +72,29 @@ impl Gateway {
         transport: Transport,
     ) {
         self.close_client(key);
-        let place = key.0 as usize;
-        if place >= self.clients.len() {
-            self.clients.resize_with(place + 1, || None);
-        }
         let is_http = !matches!(transport, Transport::WebSocket);
-        self.serials = self.serials.wrapping_add(1).max(1);
-        self.clients[place] = Some(Box::new(Client {
-            serial: self.serials,
-            cid: self.random.text(),
-            token: None,
-            tid: None,
-            token_serial: 0,
-            had_token: false,
-            renewal: None,
-            listening: false,
-            dialect: if matches!(transport, Transport::Web(_)) {
-                Dialect::Current
-            } else {
-                Version::DEFAULT.dialect()
-            },
-            transport,
-            in_flight: 0,
-            waiting: 0,
-            first: None,
-            waiters: Vec::new(),
-            head,
-            remote,
-        }));
-        self.client_count += 1;
-        if is_http {
-            self.web_count += 1;
-        } else {
-            self.counters.clients += 1;
-        }
+        self.counters.clients += u64::from(!is_http);
+        self.sessions
+            .open(key, head, remote, transport, &mut self.random);
     }
 
     /// Forgets a connection and all that it held. Its subscriptions go together, so
     /// nothing has to be looked for that still holds them.
-    pub(in crate::gateway) fn close_client(&mut self, key: ClientKey) {
-        let Some(client) = self.clients.get_mut(key.0 as usize).and_then(Option::take) else {
+    pub(super) fn close_client(&mut self, key: ClientKey) {
+        let Some(client) = self.sessions.close(key) else {
             return;
         };
-        self.client_count -= 1;
-        self.web_count -= usize::from(client.is_http());
-        for waiter in &client.waiters {
+        for waiter in client.waiters() {
             self.waiters.remove(*waiter);
         }
-        let mut next = client.first;
-        while let Some(sub) = next {
-            next = self.subs.arena.key_at(self.subs.arena[sub].next);
+        while let Some(sub) = self.holdings.first(key) {
             self.remove_sub(sub);
         }
-        if client.listening {
-            let client = ClientRef {
-                key,
-                serial: client.serial,
-            };
+        if client.is_listening() {
+            let serial = client.serial();
+            let client = ClientRef { key, serial };
             self.out.unsubscribe(Sid::Client(client).number());
         }
-    }
-
-    pub(in crate::gateway) fn client(&self, key: ClientKey) -> Option<&Client> {
-        self.clients.get(key.0 as usize)?.as_deref()
-    }
-
-    pub(in crate::gateway) fn client_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
-        self.clients.get_mut(key.0 as usize)?.as_deref_mut()
-    }
-
-    /// The client that a reference means, if it is still there.
-    pub(in crate::gateway) fn present(&self, client: ClientRef) -> Option<&Client> {
-        self.client(client.key)
-            .filter(|there| there.serial == client.serial)
     }
 
     /// What a resource ID means for a client.
@@ -160,19 +110,17 @@ impl Gateway {
                 expanded: Cow::Borrowed(text),
             });
         }
-        let client = self.client(client)?;
-        let cid = std::str::from_utf8(&client.cid).ok()?;
-        let expanded = rid::expand_cid(text, cid);
+        let client = self.sessions.get(client)?;
         Some(Target {
             text,
-            owner: Some(client.serial),
-            expanded,
+            owner: Some(client.serial()),
+            expanded: rid::expand_cid(text, client.cid()),
         })
     }
 
     /// A client's subscription of a resource ID, if it has one.
     pub(in crate::gateway) fn find_sub(&self, client: ClientKey, rid: &str) -> Option<SubKey> {
-        self.subs.find(client, self.find_alias(client, rid)?)
+        self.holdings.find(client, self.find_alias(client, rid)?)
     }
 
     /// What a resource ID is known as for a client.
@@ -180,8 +128,8 @@ impl Gateway {
         // IDs with the tag always have an owner. Nearly all are found at once, and need no
         // search for the tag.
         self.cache.alias(text, None).or_else(|| {
-            let client = rid::has_cid_tag(text).then(|| self.client(client))??;
-            self.cache.alias(text, Some(client.serial))
+            let client = rid::has_cid_tag(text).then(|| self.sessions.get(client))??;
+            self.cache.alias(text, Some(client.serial()))
         })
     }
 
@@ -246,12 +194,8 @@ impl Gateway {
         method: &str,
         params: Option<&str>,
     ) {
-        let Some(client) = self.client(key) else {
+        let Some(client) = self.sessions.reference(key) else {
             return;
-        };
-        let client = ClientRef {
-            key,
-            serial: client.serial,
         };
         let Some(target) = self.target(key, rid) else {
             return;
@@ -269,11 +213,11 @@ impl Gateway {
             method: method.into(),
             params: params.map(Into::into),
         };
-        if let Some(client) = self.client_mut(key) {
-            client.waiting += call.waiting();
+        if let Some(client) = self.sessions.get_mut(key) {
+            client.wait(call.waiting());
         }
         // The call itself uses the name until a request of its does.
-        self.hold_name(name);
+        self.cache.hold_name(name);
         self.call(call, &target);
         self.release_name(name);
     }
@@ -289,7 +233,7 @@ impl Gateway {
             if !version.is_supported() {
                 return self.respond_error(key, id, &Error::UNSUPPORTED_PROTOCOL);
             }
-            if let Some(client) = self.client_mut(key) {
+            if let Some(client) = self.sessions.get_mut(key) {
                 client.dialect = version.dialect();
             }
         }
@@ -333,8 +277,7 @@ impl Gateway {
     /// The beginning of an answer. It is written into the scratch buffer, which
     /// [`Gateway::finish_response`] gives back.
     pub(in crate::gateway) fn begin_response(&mut self) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.scratch);
-        text.clear();
+        let mut text = self.texts.take_scratch();
         text.push(b'{');
         text
     }
@@ -353,7 +296,7 @@ impl Gateway {
         json::write_number(id, &mut text);
         text.push(b'}');
         self.out.send(key, Message::new(&text));
-        self.keep_scratch(text);
+        self.texts.keep_scratch(text);
         self.responded(key);
     }
 
@@ -371,14 +314,12 @@ impl Gateway {
     }
 
     fn responded(&mut self, key: ClientKey) {
-        self.relieve(key, |client| {
-            client.in_flight = client.in_flight.saturating_sub(1);
-        });
+        self.relieve(key, Client::end_request);
     }
 
     /// Lessens what a client waits for, and lets it be read again if that was too much.
     pub(in crate::gateway) fn relieve(&mut self, key: ClientKey, lessen: impl FnOnce(&mut Client)) {
-        let Some(client) = self.client_mut(key) else {
+        let Some(client) = self.sessions.get_mut(key) else {
             return;
         };
         let was_blocked = !client.takes_requests();

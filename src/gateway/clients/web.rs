@@ -1,15 +1,16 @@
 //! Web requests: what they ask, what they are answered, and header authentication.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::{Method, WebAction, WebRequest};
 use crate::gateway::model::keys::{ClientKey, ClientRef, SubKey};
 use crate::gateway::model::outbox::{Delivery, Outbox, WebResponse};
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
 use crate::gateway::model::time::Time;
-use crate::gateway::parts::requests::{Answer, CallKind, ReplyTo, Subject, Then};
+use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
 use crate::gateway::parts::sessions::{Client, Goal, Transport, Web};
 use crate::gateway::parts::waiters::Want;
-use crate::res::meta::Fields;
+use crate::gateway::parts::worklist::Origin;
 use crate::res::rid::{Rid, is_token};
 use crate::res::service::CallResult;
 use crate::res::{Error, json, service};
@@ -36,6 +37,7 @@ impl Gateway {
                 Ok(goal) => gateway.authenticate(key, goal),
                 Err(error) => gateway.reply_web_error(key, &error),
             }
+            Origin::Client(key)
         });
     }
 
@@ -53,21 +55,19 @@ impl Gateway {
         self.input(now, out, |gateway| {
             let transport = Transport::Upgrading(Box::default());
             gateway.open_client(key, head, remote, transport);
-            let method = gateway.ws_header_auth.clone();
+            let method = gateway.options.ws_header_auth.clone();
             gateway.send_header_auth(key, method.as_ref());
+            Origin::Client(key)
         });
     }
 
     fn authenticate(&mut self, key: ClientKey, goal: Goal) {
-        let Some(Client {
-            transport: Transport::Web(web),
-            ..
-        }) = self.client_mut(key)
-        else {
+        let client = self.sessions.get_mut(key);
+        let Some(web) = client.and_then(|client| client.web_mut()) else {
             return;
         };
         web.goal = Some(goal);
-        let method = self.header_auth.clone();
+        let method = self.options.header_auth.clone();
         self.send_header_auth(key, method.as_ref());
     }
 
@@ -77,15 +77,11 @@ impl Gateway {
         let Some((method, target)) = target else {
             return self.authenticated(key);
         };
-        let Some(client) = self.client(key) else {
+        let Some(client) = self.sessions.reference(key) else {
             return;
         };
-        let client = ClientRef {
-            key,
-            serial: client.serial,
-        };
         let name = self.cache.intern_name(&target.expanded);
-        self.hold_name(name);
+        self.cache.hold_name(name);
         self.listen_to_connection(key);
         let then = Then::HeaderAuth(client);
         let subject = Subject::Name("auth", name, &method.method);
@@ -108,7 +104,7 @@ impl Gateway {
         client: ClientRef,
         answer: Answer<'_>,
     ) {
-        if self.present(client).is_none() {
+        if self.sessions.present(client).is_none() {
             return;
         }
         if let Ok(payload) = &answer {
@@ -125,30 +121,25 @@ impl Gateway {
     }
 
     fn authenticated(&mut self, key: ClientKey) {
-        let Some(client) = self.client_mut(key) else {
+        if let Some(fields) = self.sessions.upgrade(key) {
+            self.counters.clients += 1;
+            return self.out.deliver(key, Delivery::Upgrade(fields));
+        }
+        let client = self.sessions.get_mut(key);
+        let Some(web) = client.and_then(|client| client.web_mut()) else {
             return;
         };
-        match &mut client.transport {
-            Transport::WebSocket => {}
-            Transport::Upgrading(fields) => {
-                let fields = std::mem::take(fields);
-                client.transport = Transport::WebSocket;
-                self.web_count -= 1;
-                self.counters.clients += 1;
-                self.out.deliver(key, Delivery::Upgrade(fields));
+        match web.goal.take() {
+            Some(Goal::Get { rid }) => self.want(key, &rid, Want::Web),
+            Some(Goal::Call {
+                rid,
+                method,
+                params,
+            }) => {
+                let params = params.as_deref();
+                self.call_request(key, ReplyTo::Web, CallKind::Call, &rid, &method, params);
             }
-            Transport::Web(web) => match web.goal.take() {
-                Some(Goal::Get { rid }) => self.want(key, &rid, Want::Web),
-                Some(Goal::Call {
-                    rid,
-                    method,
-                    params,
-                }) => {
-                    let params = params.as_deref();
-                    self.call_request(key, ReplyTo::Web, CallKind::Call, &rid, &method, params);
-                }
-                None => {}
-            },
+            None => {}
         }
     }
 
@@ -162,13 +153,9 @@ impl Gateway {
         error: Option<&Error>,
         rid: Option<&str>,
     ) -> bool {
-        let Some(client) = self.client_mut(key) else {
+        let client = self.sessions.get_mut(key);
+        let Some(fields) = client.and_then(|client| client.fields_mut()) else {
             return false;
-        };
-        let fields = match &mut client.transport {
-            Transport::WebSocket => return false,
-            Transport::Upgrading(fields) => &mut **fields,
-            Transport::Web(web) => &mut web.fields,
         };
         let meta = service::meta(payload);
         if !fields.merge(&meta.header) {
@@ -179,7 +166,7 @@ impl Gateway {
         };
         if status < 400 {
             let location = rid.filter(|_| !fields.contains("location"));
-            let location = location.map(|rid| id_to_path(&self.api_path, rid));
+            let location = location.map(|rid| id_to_path(&self.options.api_path, rid));
             self.reply_web(key, status, None, location);
         } else {
             let mut body = Vec::new();
@@ -196,11 +183,9 @@ impl Gateway {
         body: Option<Vec<u8>>,
         location: Option<String>,
     ) {
-        let mut fields = match self.client_mut(key).map(|client| &mut client.transport) {
-            Some(Transport::Web(web)) => std::mem::take(&mut web.fields),
-            Some(Transport::Upgrading(fields)) => std::mem::take(&mut **fields),
-            Some(Transport::WebSocket) | None => Fields::default(),
-        };
+        let client = self.sessions.get_mut(key);
+        let fields = client.and_then(|client| client.fields_mut());
+        let mut fields = fields.map(std::mem::take).unwrap_or_default();
         if let Some(location) = location {
             fields.set("Location", &location);
         }
@@ -214,7 +199,7 @@ impl Gateway {
     }
 
     pub(in crate::gateway) fn reply_web_error(&mut self, key: ClientKey, error: &Error) {
-        let transport = self.client(key).map(|client| &client.transport);
+        let transport = self.sessions.get(key).map(Client::transport);
         let mapped = matches!(transport, Some(Transport::Web(web)) if web.mapped);
         let error = if mapped && error.is(&Error::METHOD_NOT_FOUND) {
             &Error::METHOD_NOT_ALLOWED
@@ -236,7 +221,7 @@ impl Gateway {
 
     /// Answers a call that brought a resource, which is not loaded.
     pub(in crate::gateway) fn reply_web_location(&mut self, key: ClientKey, rid: &str) {
-        let location = id_to_path(&self.api_path, rid);
+        let location = id_to_path(&self.options.api_path, rid);
         self.reply_web(key, 200, None, Some(location));
     }
 

@@ -5,6 +5,7 @@
 //! what is being encoded further out, are the address alone.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::SubKey;
 use crate::gateway::model::paths::id_to_path;
 use crate::res::service::Data;
@@ -17,20 +18,24 @@ const MAX_BODY: usize = 64 << 20;
 /// Room for a body at first, in bytes.
 const USUAL_BODY: usize = 256;
 
+/// A resource that is being encoded, and the place of its next value.
+struct Level {
+    sub: SubKey,
+    next: usize,
+}
+
 impl Gateway {
     /// Encodes a resource with what it references nested in it. A resource that is being
     /// encoded further out is only named.
-    pub(in crate::gateway) fn encode_tree(&self, root: SubKey) -> Result<Vec<u8>, Error> {
-        /// A resource that is being encoded, and the place of its next value.
-        struct Level {
-            sub: SubKey,
-            next: usize,
-        }
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(super) fn encode_tree(&self, root: SubKey) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(USUAL_BODY);
         // What is being encoded, but for the innermost: most answers have no other.
         let mut outer: HashSet<SubKey, foldhash::fast::RandomState> = HashSet::default();
         let mut levels = vec![Level { sub: root, next: 0 }];
-        let client = self.subs.arena[root].client;
+        let client = self.holdings[root].client();
         while let Some(level) = levels.last_mut() {
             if out.len() > MAX_BODY {
                 return Err(Error::internal(
@@ -42,37 +47,11 @@ impl Gateway {
             };
             let at = level.next;
             level.next += 1;
-            let value = match content.data() {
-                Data::Model(model) => {
-                    if at == 0 {
-                        out.push(b'{');
-                    }
-                    model.get(at).map(|(name, value)| {
-                        if at > 0 {
-                            out.push(b',');
-                        }
-                        json::write_string(name, &mut out);
-                        out.push(b':');
-                        value
-                    })
-                }
-                Data::Collection(values) => {
-                    if at == 0 {
-                        out.push(b'[');
-                    }
-                    values.get(at).inspect(|_| {
-                        if at > 0 {
-                            out.push(b',');
-                        }
-                    })
-                }
-            };
-            let Some(value) = value else {
-                out.push(if content.is_model() { b'}' } else { b']' });
+            let Some(value) = next_value(content, at, &mut out) else {
                 levels.pop();
                 if let Some(level) = levels.last() {
                     outer.remove(&level.sub);
-                    if !self.flat {
+                    if !self.options.flat {
                         out.push(b'}');
                     }
                 }
@@ -104,7 +83,7 @@ impl Gateway {
     }
 
     fn begin_child(&self, rid: &str, is_model: bool, out: &mut Vec<u8>) {
-        if self.flat {
+        if self.options.flat {
             return;
         }
         self.write_href(rid, out);
@@ -117,9 +96,9 @@ impl Gateway {
     }
 
     fn write_failed_child(&self, rid: &str, child: SubKey, out: &mut Vec<u8>) {
-        let error = self.subs.arena[child].error();
+        let error = self.holdings[child].standing.error();
         let error = error.map_or(&Error::NOT_FOUND, |error| &**error);
-        if self.flat {
+        if self.options.flat {
             return error.write(out);
         }
         self.write_href(rid, out);
@@ -145,6 +124,34 @@ impl Gateway {
     /// Appends the beginning of an object that names a resource.
     fn write_href(&self, rid: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"href\":");
-        json::write_string(&id_to_path(&self.api_path, rid), out);
+        json::write_string(&id_to_path(&self.options.api_path, rid), out);
+    }
+}
+
+/// The next value of a resource, behind the text that stands before it; `None` behind the
+/// text of the resource's end.
+fn next_value<'c>(content: &'c Content, at: usize, out: &mut Vec<u8>) -> Option<&'c Value> {
+    let (begin, end) = match content.is_model() {
+        true => (b'{', b'}'),
+        false => (b'[', b']'),
+    };
+    if at == 0 {
+        out.push(begin);
+    }
+    if at == content.size() {
+        out.push(end);
+        return None;
+    }
+    if at > 0 {
+        out.push(b',');
+    }
+    match content.data() {
+        Data::Model(model) => {
+            let (name, value) = model.get(at)?;
+            json::write_string(name, out);
+            out.push(b':');
+            Some(value)
+        }
+        Data::Collection(values) => values.get(at),
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::SubKey;
-use crate::gateway::parts::holdings::State;
+use crate::gateway::parts::holdings::Standing;
 
 /// Hints that are followed before a search is the better choice.
 const LONGEST_CHAIN: usize = 64;
@@ -64,28 +64,27 @@ impl Gateway {
     /// Remembers the parent that has just begun to hold a subscription, unless others do
     /// already: the first one is nearest to what is held directly.
     pub(in crate::gateway) fn hint_parent(&mut self, child: SubKey, parent: SubKey) {
-        let child = &mut self.subs.arena[child];
-        if child.sent_refs + child.unsent_refs == 1 {
-            child.parent = parent.index();
+        if self.holdings[child].holders.all_parents() == 1 {
+            self.holdings.hint_parent(child, parent);
         }
     }
 
     /// Whether a subscription is known to be held by what the client holds, without a
     /// search. `false` proves nothing.
-    pub(in crate::gateway) fn is_known_to_be_held(&self, key: SubKey) -> bool {
+    pub(super) fn is_known_to_be_held(&self, key: SubKey) -> bool {
         let mut at = key;
         for _ in 0..LONGEST_CHAIN {
-            let sub = &self.subs.arena[at];
-            if !sub.sent {
+            let sub = &self.holdings[at];
+            if !sub.standing.is_sent() {
                 return false;
             }
-            if sub.direct > 0 {
+            if sub.holders.direct() > 0 {
                 return true;
             }
-            let Some(parent) = self.subs.arena.key_at(sub.parent) else {
+            let Some(parent) = self.holdings.hinted_parent(at) else {
                 return false;
             };
-            if self.subs.arena[parent].client != sub.client || !self.is_parent(parent, at) {
+            if self.holdings[parent].client() != sub.client() || !self.is_parent(parent, at) {
                 return false;
             }
             at = parent;
@@ -95,15 +94,16 @@ impl Gateway {
 
     /// Whether the content that the client holds of one subscription references another.
     fn is_parent(&self, parent: SubKey, child: SubKey) -> bool {
-        let sub = &self.subs.arena[parent];
-        let in_step = sub.lag.as_ref().is_none_or(|lag| lag.applied == lag.step);
-        // While an update is half done, what is referenced is not simply the content's.
-        if !sub.sent || sub.state != State::Ready || !in_step {
-            return false;
-        }
-        let alias = self.subs.arena[child].alias;
-        let id = &self.cache.aliases[alias].text;
-        self.content(parent)
-            .is_some_and(|content| content.has_reference(id))
+        let holds = match &self.holdings[parent].standing {
+            Standing::Live => true,
+            // While an update is half done, what is referenced is not simply the content's.
+            Standing::Lagging(lag) => lag.sent && !lag.is_between(),
+            _ => false,
+        };
+        let id = self.cache.rid(self.holdings[child].alias());
+        holds
+            && self
+                .content(parent)
+                .is_some_and(|content| content.has_reference(id))
     }
 }

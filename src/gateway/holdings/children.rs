@@ -13,13 +13,11 @@ impl Gateway {
             return Cow::default();
         };
         let ids = content.references();
-        let lag = self.subs.arena[key].lag.as_deref();
-        let Some((lag, update)) = lag.and_then(|lag| Some((lag, lag.queue.front()?))) else {
+        let lag = self.holdings[key].standing.lag();
+        let between = lag.filter(|lag| lag.is_between());
+        let Some((lag, update)) = between.and_then(|lag| Some((lag, lag.queue.front()?))) else {
             return Cow::Borrowed(ids);
         };
-        if lag.applied == lag.step {
-            return Cow::Borrowed(ids);
-        }
         // Some steps of the first update are done, but not applied to the version.
         let mut ids = ids.to_vec();
         for step in &update.steps[lag.applied..lag.step] {
@@ -31,10 +29,10 @@ impl Gateway {
 
     /// Whether a subscription may reference anything.
     pub(in crate::gateway) fn has_children(&self, key: SubKey) -> bool {
-        let lag = self.subs.arena[key].lag.as_deref();
+        let lag = self.holdings[key].standing.lag();
         self.content(key)
             .is_some_and(|content| content.has_references())
-            || lag.is_some_and(|lag| lag.applied != lag.step)
+            || lag.is_some_and(|lag| lag.is_between())
     }
 
     /// The subscriptions that a subscription's references hold.
@@ -46,7 +44,7 @@ impl Gateway {
 
     /// The same, appended to a list.
     pub(in crate::gateway) fn push_children(&self, key: SubKey, children: &mut Vec<SubKey>) {
-        let client = self.subs.arena[key].client;
+        let client = self.holdings[key].client();
         let ids = self.child_ids(key);
         children.extend(ids.iter().filter_map(|id| self.find_child(client, id)));
     }
@@ -58,42 +56,42 @@ impl Gateway {
         child: &Child,
     ) -> Option<SubKey> {
         if let Some(alias) = self.known_alias(child) {
-            return self.subs.find(client, alias);
+            return self.holdings.find(client, alias);
         }
         if has_cid_tag(&child.rid) {
             return self.find_sub(client, &child.rid);
         }
         let alias = self.cache.alias(&child.rid, None)?;
         child.alias.set(Some(alias));
-        self.subs.find(client, alias)
+        self.holdings.find(client, alias)
     }
 
     /// What a reference was found to mean, if that is still true: an alias always means the
     /// same, but may be gone.
     pub(in crate::gateway) fn known_alias(&self, child: &Child) -> Option<AliasKey> {
         let alias = child.alias.get()?;
-        self.cache.aliases.contains(alias).then_some(alias)
+        self.cache.aliases().contains(alias).then_some(alias)
     }
 
     /// The subscriptions that the deleted version of a revived subscription holds.
     pub(in crate::gateway) fn old_children(&self, key: SubKey) -> Vec<SubKey> {
-        let sub = &self.subs.arena[key];
-        let Some(old) = sub.lag.as_deref().and_then(|lag| lag.old.as_ref()) else {
+        let sub = &self.holdings[key];
+        let Some(old) = sub.standing.old() else {
             return Vec::new();
         };
         let ids = old.references();
         ids.iter()
-            .filter_map(|id| self.find_child(sub.client, id))
+            .filter_map(|id| self.find_child(sub.client(), id))
             .collect()
     }
 
     /// The subscriptions that the first event in a subscription's queue waits for.
     pub(in crate::gateway) fn awaited(&self, key: SubKey) -> Vec<SubKey> {
-        let lag = self.subs.arena[key].lag.as_deref();
+        let lag = self.holdings[key].standing.lag();
         let waiter = lag.and_then(|lag| self.waiters.get(lag.waiting?));
-        let brought = waiter.map_or(&[][..], |waiter| waiter.brought.as_slice());
+        let brought = waiter.map_or(&[][..], |waiter| waiter.brought());
         // Where all are dropped together, some are gone before others.
         let there = brought.iter().copied();
-        there.filter(|key| self.subs.arena.contains(*key)).collect()
+        there.filter(|key| self.holdings.contains(*key)).collect()
     }
 }

@@ -1,14 +1,15 @@
 //! Loading: from a subscription without content to one with a version of its own.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{AliasKey, NameKey, ResourceKey, SubKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
-use crate::gateway::parts::cache::Deferred;
-use crate::gateway::parts::holdings::State;
+use crate::gateway::parts::cache::{Deferred, Released};
+use crate::gateway::parts::holdings::Hold;
 use crate::gateway::parts::replies::MAX_SUBJECT;
-use crate::gateway::parts::requests::{Answer, Subject, Then};
+use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
 use std::rc::Rc;
@@ -17,13 +18,10 @@ impl Gateway {
     /// A subscription needs content: from the cache, from a request that is open, or from
     /// a new one.
     pub(in crate::gateway) fn load(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get(key) else {
+        let Some(sub) = self.holdings.get(key).filter(|sub| sub.is_loading()) else {
             return;
         };
-        if sub.state != State::Loading {
-            return;
-        }
-        let (alias_key, alias) = (sub.alias, &self.cache.aliases[sub.alias]);
+        let (alias_key, alias) = (sub.alias(), &self.cache.aliases()[sub.alias()]);
         let (name, query) = (alias.name, &alias.query);
         if alias.loading {
             return self.pass_place(key);
@@ -34,15 +32,15 @@ impl Gateway {
             // The query is a normalised one that is known.
             self.cache.link_alias(alias_key, resource);
         }
-        let loaded = self.cache.aliases[alias_key].resource.is_some();
-        match (loaded, self.is_waiting(name)) {
+        let loaded = self.cache.aliases()[alias_key].resource.is_some();
+        match (loaded, self.cache.is_waiting(name)) {
             (true, true) => {
                 self.hold_input(name, Deferred::Take(key));
                 self.pass_place(key);
             }
             (true, false) => self.take_content(key),
             (false, true) => {
-                self.cache.aliases[alias_key].loading = true;
+                self.cache.begin_load(alias_key);
                 self.hold_input(name, Deferred::Load(alias_key));
                 self.pass_place(key);
             }
@@ -56,10 +54,9 @@ impl Gateway {
 
     /// Sends the get request of an alias.
     pub(in crate::gateway) fn send_get(&mut self, key: AliasKey) {
-        let Some(alias) = self.cache.aliases.get_mut(key) else {
+        let Some(alias) = self.cache.begin_load(key) else {
             return;
         };
-        alias.loading = true;
         let (name, query) = (alias.name, alias.query.clone());
         if !self.listen_to_events(name) {
             return self.load_failed(key, Error::SUBJECT_TOO_LONG);
@@ -76,14 +73,15 @@ impl Gateway {
     /// Subscribes to a name's events. `false` when the name is too long to be asked for:
     /// the subject of the events could be longer than the broker takes.
     pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey) -> bool {
-        let name = &mut self.cache.names[key];
+        let name = &self.cache.names()[key];
         if name.subscribed {
             return true;
         }
         if "get.".len() + name.text.len() > MAX_SUBJECT {
             return false;
         }
-        name.subscribed = true;
+        self.cache.set_subscribed(key);
+        let name = &self.cache.names()[key];
         self.out
             .subscribe(Sid::Name(key).number(), &["event.", &name.text, ".*"]);
         true
@@ -95,104 +93,90 @@ impl Gateway {
             Ok(resource) => resource,
             Err(error) => return self.load_failed(key, error),
         };
-        let Some(alias) = self.cache.aliases.get_mut(key) else {
+        let Some(ended) = self.cache.end_load(key) else {
             return;
         };
-        alias.loading = false;
-        let (name, stale) = (alias.name, std::mem::take(&mut alias.stale));
-        let tree = alias.tree.take();
+        let name = self.cache.aliases()[key].name;
         // What is cached has seen every event since, and is as good as the answer.
         let cached = self.cache.resource(name, &resource.query);
         let resource = cached.unwrap_or_else(|| {
-            self.versions += 1;
-            let content = Content::new(resource.data, self.versions);
+            let content = Content::new(resource.data, self.cache.new_version());
             self.cache.insert_resource(name, &resource.query, content)
         });
         self.cache.link_alias(key, resource);
-        let waiting = self.cache.aliases[key].subs.iter().copied();
-        let waiting = waiting.filter(|sub| self.subs.arena[*sub].state == State::Loading);
+        let waiting = self.cache.aliases()[key].subs.iter().copied();
+        let waiting = waiting.filter(|sub| self.holdings[*sub].is_loading());
         self.work.extend(waiting.map(Work::Load));
-        self.leave_place(tree);
-        if stale {
+        self.leave_place(ended.tree);
+        if ended.is_stale {
             self.refresh(resource);
         }
-        if self.cache.aliases[key].subs.is_empty() {
+        if self.cache.aliases()[key].subs.is_empty() {
             self.alias_unused(key);
         }
     }
 
     fn load_failed(&mut self, key: AliasKey, error: Error) {
-        let Some(alias) = self.cache.aliases.get_mut(key) else {
+        let Some(ended) = self.cache.end_load(key) else {
             return;
         };
-        (alias.loading, alias.stale) = (false, false);
-        let tree = alias.tree.take();
         let error = Rc::new(error);
-        for sub in alias.subs.clone() {
-            if self.subs.arena[sub].state == State::Loading {
-                let failed = &mut self.subs.arena[sub];
-                failed.state = State::Failed;
-                let lag = failed.lag();
-                lag.error = Some(error.clone());
-                let tree = lag.tree.take();
-                let waiters = std::mem::take(&mut lag.waiters);
-                self.notify_waiters(&waiters, &[]);
-                self.leave_tree(tree);
-                if self.is_revived(sub) {
-                    self.suspects.push(sub);
+        for sub in self.cache.aliases()[key].subs.clone() {
+            let failed = &mut self.holdings[sub];
+            if failed.is_loading() {
+                let loaded = failed.standing.failed(error.clone());
+                let is_revived = failed.is_revived();
+                self.notify_waiters(&loaded.waiters, &[]);
+                self.leave_tree(loaded.tree);
+                if is_revived {
+                    self.holdings.suspect(sub);
                 }
             }
         }
-        if self.cache.aliases[key].subs.is_empty() {
+        if self.cache.aliases()[key].subs.is_empty() {
             self.cache.remove_alias(key);
         }
-        self.leave_place(tree);
+        self.leave_place(ended.tree);
         self.collect();
     }
 
     /// Hands the resource's content to a subscription. It keeps this version until it is
     /// sent; what happens meanwhile waits in its queue.
     pub(in crate::gateway) fn take_content(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get(key) else {
+        let Some(sub) = self.holdings.get(key).filter(|sub| sub.is_loading()) else {
             return;
         };
-        let (client, alias) = (sub.client, &self.cache.aliases[sub.alias]);
-        let Some(resource) = alias.resource else {
+        let client = sub.client();
+        let Some(resource) = self.cache.resource_of(sub.alias()) else {
             // Deleted while it waited for its turn.
-            self.work.push_back(Work::Load(key));
-            return;
+            return self.work.push(Work::Load(key));
         };
-        if sub.state != State::Loading {
-            return;
-        }
-        let content = self.cache.resources[resource].content.clone();
-        let sub = &mut self.subs.arena[key];
-        sub.state = State::Ready;
-        let waiters = sub.take_waiters();
-        let tree = sub.lag.as_mut().and_then(|lag| lag.tree.take());
-        sub.pin(content.clone());
+        let content = resource.content.clone();
+        let loaded = self.holdings[key].standing.loaded(content.clone());
         let references = content.references();
         // Those that may have to be waited for, which a leaf has not.
         let mut children = Vec::new();
         for child in references {
-            if let Some(child) = self.subscribe_child(client, child, tree) {
-                self.subs.arena[child].unsent_refs += 1;
+            if let Some(child) = self.subscribe_child(client, child, loaded.tree) {
+                self.holdings[child].holders.hold(Hold::Unsent);
                 self.hint_parent(child, key);
-                if !self.subs.arena[child].is_pinned_leaf() {
+                if !self.holdings[child].is_pinned_leaf() {
                     children.push(child);
                 }
             }
         }
-        self.notify_waiters(&waiters, &children);
-        self.leave_tree(tree);
+        self.work.spend(content.references().len());
+        self.notify_waiters(&loaded.waiters, &children);
+        self.leave_tree(loaded.tree);
     }
 
     /// The content of an alias that can be handed to a new subscription at once: it is there
     /// and references nothing, so that there is nothing to follow or to wait for.
     pub(in crate::gateway) fn leaf(&self, alias: AliasKey) -> Option<Rc<Content>> {
-        let alias = &self.cache.aliases[alias];
-        let content = &self.cache.resources[alias.resource?].content;
-        let is_leaf = !content.has_references() && !alias.loading && !self.is_waiting(alias.name);
+        let content = &self.cache.resource_of(alias)?.content;
+        let alias = &self.cache.aliases()[alias];
+        let is_waiting = self.cache.is_waiting(alias.name);
+        let is_leaf = !content.has_references() && !alias.loading && !is_waiting;
         is_leaf.then(|| content.clone())
     }
 
@@ -200,56 +184,34 @@ impl Gateway {
     ///
     /// Returns whether it is forgotten.
     pub(in crate::gateway) fn forget_if_unused(&mut self, key: ResourceKey) -> bool {
-        let resource = &self.cache.resources[key];
+        let resource = &self.cache.resources()[key];
         let forgotten = !resource.query.is_empty() && !self.cache.is_used(resource);
         if forgotten {
-            self.remove_resource(key);
+            self.cache.remove_resource(key);
         }
         forgotten
     }
 
-    /// Forgets a resource.
-    pub(in crate::gateway) fn remove_resource(&mut self, key: ResourceKey) {
-        self.stop_refresh(key);
-        self.cache.remove_resource(key);
-    }
-
-    /// Something begins to use a name.
-    pub(in crate::gateway) fn hold_name(&mut self, key: NameKey) {
-        let name = &mut self.cache.names[key];
-        name.uses += 1;
-        if let Some(timer) = name.linger.take() {
-            self.lingering.remove(timer);
-        }
-    }
-
     /// Something ends its use of a name. The last one leaves it cached for a while.
     pub(in crate::gateway) fn release_name(&mut self, key: NameKey) {
-        let Some(name) = self.cache.names.get_mut(key) else {
-            return;
-        };
-        name.uses -= 1;
-        if name.uses > 0 {
-            return;
-        }
-        if name.subscribed {
-            name.linger = Some(self.lingering.insert(self.now, key));
-        } else {
+        if self.cache.release_name(key, self.now) == Released::Unused {
             self.forget_name(key);
         }
     }
 
-    /// Forgets names whose time without use is over.
+    /// Forgets names whose time without use is over, as many as the turn's budget lets.
     pub(in crate::gateway) fn forget_lingering(&mut self) {
-        while let Some(key) = self.lingering.pop(self.now) {
-            self.cache.names[key].linger = None;
+        while !self.work.is_spent()
+            && let Some(key) = self.cache.end_linger(self.now)
+        {
             self.forget_name(key);
+            self.work.spend(1);
         }
     }
 
     /// Forgets a name that nothing uses, with its resources.
     pub(in crate::gateway) fn forget_name(&mut self, key: NameKey) {
-        let Some(name) = self.cache.names.get(key) else {
+        let Some(name) = self.cache.names().get(key) else {
             return;
         };
         if name.uses > 0 {
@@ -258,15 +220,11 @@ impl Gateway {
         if name.subscribed {
             self.out.unsubscribe(Sid::Name(key).number());
         }
-        let resources: Vec<ResourceKey> = name
-            .plain
-            .into_iter()
-            .chain(name.queries.values().copied())
-            .collect();
+        let resources: Vec<ResourceKey> = name.resources().collect();
         for resource in resources {
-            self.remove_resource(resource);
+            self.cache.remove_resource(resource);
         }
-        for alias in self.cache.names[key].aliases.clone() {
+        for alias in self.cache.names()[key].aliases.clone() {
             self.cache.remove_alias(alias);
         }
         self.cache.remove_name(key);

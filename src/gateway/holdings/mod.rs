@@ -4,5 +4,6 @@ mod anchor;
 mod children;
 mod graph;
 mod loading;
+mod search;
 mod sets;
 mod waiting;

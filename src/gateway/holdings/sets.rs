@@ -6,13 +6,11 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::SubKey;
-use crate::gateway::model::outbox::Message;
-use crate::gateway::model::set::{AnswerForm, Member, Set, SetKey};
-use crate::gateway::parts::answers::SHARED_MIN;
-use crate::gateway::parts::holdings::State;
+use crate::gateway::model::set::{Member, Set};
+use crate::gateway::parts::holdings::Standing;
+use crate::res::version::ValueForm;
 use crate::res::{Error, json};
 use hashbrown::HashSet;
-use std::rc::Rc;
 
 impl Gateway {
     /// What the client does not hold of some trees, each after what references it.
@@ -27,36 +25,32 @@ impl Gateway {
         let mut seen: Option<HashSet<SubKey, foldhash::fast::RandomState>> = None;
         let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
         while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            let sub = &self.subs.arena[next];
+            let sub = &self.holdings[next];
             // An error is no state that a client keeps: each set tells it again.
-            let holds = sub.sent && sub.state != State::Failed;
-            let has_one_holder = sub.direct + sub.open == 0 && sub.sent_refs + sub.unsent_refs == 1;
+            let holds = sub.standing.is_sent() && sub.standing.error().is_none();
+            let has_one_holder = sub.holders.asked() == 0 && sub.holders.all_parents() == 1;
             if holds || !has_one_holder && !seen.get_or_insert_default().insert(next) {
                 continue;
             }
-            let content = match sub.state {
-                State::Loading => {
+            let content = match &sub.standing {
+                Standing::Loading(_) => {
                     loading.push(next);
                     continue;
                 }
-                State::Ready => self.content(next),
                 // What is deleted and could not be loaded again stays as the client holds it.
-                State::Failed if self.is_revived(next) => continue,
-                State::Failed => None,
-                State::Deleted => continue,
+                Standing::Failed(failure) if failure.old.is_some() => continue,
+                Standing::Failed(_) => None,
+                Standing::Deleted(_) => continue,
+                Standing::Pinned(_) | Standing::Live | Standing::Lagging(_) => self.content(next),
             };
             let version = content.map_or(0, |content| content.version);
-            let first = set.children.len();
-            if content.is_some_and(|content| content.has_references()) {
-                self.push_children(next, &mut set.children);
-                stack.extend(set.children[first..].iter().rev());
-            }
-            set.members.push(Member {
-                sub: next,
-                alias: sub.alias,
-                version,
-                children: first..set.children.len(),
+            let has_references = content.is_some_and(|content| content.has_references());
+            let children = set.push(next, sub.alias(), version, |children| {
+                if has_references {
+                    self.push_children(next, children);
+                }
             });
+            stack.extend(children.iter().rev());
         }
         if loading.is_empty() {
             Ok(set)
@@ -66,8 +60,8 @@ impl Gateway {
     }
 
     /// Appends the members of a resource set, without braces.
-    pub(in crate::gateway) fn write_set(&self, set: &[Member], plain: bool, out: &mut Vec<u8>) {
-        let rid = |member: &Member| &*self.cache.aliases[member.alias].text;
+    pub(in crate::gateway) fn write_set(&self, set: &[Member], form: ValueForm, out: &mut Vec<u8>) {
+        let rid = |member: &Member| self.cache.rid(member.alias());
         let (mut models, mut collections, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for member in set {
             match self.content(member.sub) {
@@ -98,39 +92,13 @@ impl Gateway {
                 json::write_string(rid(member), out);
                 out.push(b':');
                 let sub = member.sub;
-                match (self.content(sub), self.subs.arena[sub].error()) {
-                    (Some(content), _) => content.write(plain, out),
+                match (self.content(sub), self.holdings[sub].standing.error()) {
+                    (Some(content), _) => content.write(form, out),
                     (None, Some(error)) => error.write(out),
                     (None, None) => Error::NOT_FOUND.write(out),
                 }
             }
             out.push(b'}');
         }
-    }
-
-    /// An answer with a resource set that was encoded before, but for its tail.
-    pub(in crate::gateway) fn known_answer(
-        &mut self,
-        form: AnswerForm,
-        set: &[Member],
-    ) -> Option<Rc<Message>> {
-        self.answers.find(self.now, form, set)
-    }
-
-    /// Makes the body that others can be answered with too of an answer's text, and keeps
-    /// it for them. `None` for a text that is no use to others.
-    pub(in crate::gateway) fn share_answer(
-        &mut self,
-        form: AnswerForm,
-        set: &[Member],
-        text: &mut Vec<u8>,
-    ) -> Option<Rc<Message>> {
-        if text.len() < SHARED_MIN {
-            return None;
-        }
-        let key = SetKey::of(set)?;
-        let body = Message::of(std::mem::take(text));
-        self.answers.keep(self.now, form, key, body.clone());
-        Some(body)
     }
 }

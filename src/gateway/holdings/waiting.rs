@@ -5,14 +5,14 @@ use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
 use crate::gateway::model::set::Set;
-use crate::gateway::parts::holdings::State;
+use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
-use crate::gateway::parts::waiters::{Cause, Seen, Waiter, Want};
+use crate::gateway::parts::waiters::{Awaiting, Waiter, Want};
 use crate::gateway::parts::worklist::Work;
 use crate::res::Error;
 
 /// Direct subscriptions of one resource ID that a client may have.
-const MAX_DIRECT: u16 = 256;
+const MAX_DIRECT: u32 = 256;
 
 impl Gateway {
     /// A client asks for a resource.
@@ -20,27 +20,21 @@ impl Gateway {
         let Some(root) = self.subscribe(client, rid, None) else {
             return self.refuse_want(client, rid, want, &Error::INVALID_REQUEST);
         };
-        let sub = &mut self.subs.arena[root];
-        if want.subscribes() && sub.direct + sub.open >= MAX_DIRECT {
+        let sub = &mut self.holdings[root];
+        if want.subscribes() && sub.holders.asked() >= MAX_DIRECT {
             return self.refuse_want(client, rid, want, &Error::SUBSCRIPTION_LIMIT);
         }
-        sub.open += 1;
-        let unheld = sub.sent_refs == 0 && sub.unsent_refs == 0 && sub.open == 1;
-        if sub.state == State::Deleted || (sub.state == State::Failed && unheld) {
-            self.revive(root);
+        sub.holders.open_request();
+        let unheld = sub.holders.all_parents() == 0 && sub.holders.open() == 1;
+        match sub.standing {
+            Standing::Deleted(_) => self.revive(root),
+            Standing::Failed(_) if unheld => self.revive(root),
+            _ => {}
         }
-        let waiter = self.waiters.insert(Waiter {
-            client,
-            cause: Cause::Request { root, want },
-            missing: 0,
-            admitted: false,
-            questioned: false,
-            brought: Few::None,
-            seen: Seen::default(),
-        });
-        if let Some(client) = self.client_mut(client) {
-            client.waiters.push(waiter);
-            client.waiting += rid.len();
+        let waiter = self.waiters.insert(Waiter::request(client, root, want));
+        if let Some(client) = self.sessions.get_mut(client) {
+            client.add_waiter(waiter);
+            client.wait(rid.len());
         }
         // The get request goes out beside the access request, whatever comes of that.
         self.visit(waiter, &[root]);
@@ -56,19 +50,11 @@ impl Gateway {
         sub: SubKey,
         children: &mut Few<SubKey>,
     ) -> Option<WaiterKey> {
-        let client = self.subs.arena[sub].client;
-        let waiter = self.waiters.insert(Waiter {
-            client,
-            cause: Cause::Event(sub),
-            missing: 0,
-            admitted: true,
-            questioned: false,
-            brought: Few::None,
-            seen: Seen::default(),
-        });
+        let client = self.holdings[sub].client();
+        let waiter = self.waiters.insert(Waiter::event(client, sub));
         self.visit(waiter, children.as_slice());
-        if self.waiters[waiter].missing > 0 {
-            self.waiters[waiter].brought = std::mem::take(children);
+        if !self.waiters[waiter].is_complete() {
+            self.waiters[waiter].bring(std::mem::take(children));
             return Some(waiter);
         }
         self.waiters.remove(waiter);
@@ -77,29 +63,24 @@ impl Gateway {
 
     /// Follows references from some subscriptions, and waits for those being loaded.
     fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
-        let mut seen = std::mem::take(&mut self.waiters[key].seen);
+        let mut seen = self.waiters[key].take_seen();
         let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
         while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            let sub = &mut self.subs.arena[next];
-            if sub.sent {
+            self.work.spend(1);
+            let sub = &mut self.holdings[next];
+            if sub.standing.is_sent() {
                 continue;
             }
-            match sub.state {
-                State::Loading => {
-                    if seen.insert(next) {
-                        sub.await_load(key);
-                        self.waiters[key].missing += 1;
-                    }
+            if sub.is_loading() {
+                if seen.insert(next) {
+                    sub.standing.await_load(key);
+                    self.waiters[key].miss();
                 }
-                State::Ready => {
-                    if self.has_children(next) && seen.insert(next) {
-                        self.push_children(next, &mut stack);
-                    }
-                }
-                State::Failed | State::Deleted => {}
+            } else if sub.standing.is_loaded() && self.has_children(next) && seen.insert(next) {
+                self.push_children(next, &mut stack);
             }
         }
-        self.waiters[key].seen = seen;
+        self.waiters[key].set_seen(seen);
     }
 
     /// A subscription for which these wait has been loaded, or has failed to.
@@ -112,10 +93,10 @@ impl Gateway {
             let Some(waiting) = self.waiters.get_mut(waiter) else {
                 continue;
             };
-            waiting.missing -= 1;
+            waiting.found();
             self.visit(waiter, children);
-            if self.waiters[waiter].missing == 0 {
-                self.work.push_back(Work::Ready(waiter));
+            if self.waiters[waiter].is_complete() {
+                self.work.push(Work::Ready(waiter));
             }
         }
     }
@@ -123,22 +104,21 @@ impl Gateway {
     /// Access for a request has been granted.
     pub(in crate::gateway) fn admit(&mut self, key: WaiterKey) {
         if let Some(waiter) = self.waiters.get_mut(key) {
-            waiter.admitted = true;
-            self.work.push_back(Work::Ready(key));
+            waiter.admit();
+            self.work.push(Work::Ready(key));
         }
     }
 
     /// Access to a subscription was put in question: the answer to what is open is used,
     /// but the subscriptions that come of it are asked about again.
     pub(in crate::gateway) fn question_requests(&mut self, key: SubKey) {
-        let client = self.subs.arena[key].client;
-        let Some(Some(client)) = self.clients.get(client.0 as usize) else {
+        let Some(client) = self.sessions.get(self.holdings[key].client()) else {
             return;
         };
-        for waiter in &client.waiters {
+        for waiter in client.waiters() {
             let waiter = &mut self.waiters[*waiter];
-            if matches!(waiter.cause, Cause::Request { root, .. } if root == key) {
-                waiter.questioned = true;
+            if matches!(waiter.cause(), Awaiting::Request { root, .. } if root == key) {
+                waiter.question();
             }
         }
     }
@@ -148,12 +128,11 @@ impl Gateway {
         let Some(waiter) = self.waiters.get(key) else {
             return;
         };
-        let Cause::Request { root, want } = waiter.cause else {
+        let Awaiting::Request { root, want } = waiter.cause() else {
             return;
         };
-        let client = waiter.client;
-        let alias = self.subs.arena[root].alias;
-        let rid = self.cache.aliases[alias].text.clone();
+        let client = waiter.client();
+        let rid = self.cache.rid(self.holdings[root].alias()).to_owned();
         self.refuse_want(client, &rid, want, error);
         self.end_request(key);
     }
@@ -170,33 +149,19 @@ impl Gateway {
         }
     }
 
-    /// Something that waited may have all that it needs.
-    pub(in crate::gateway) fn ready(&mut self, key: WaiterKey) {
-        let Some(waiter) = self.waiters.get(key) else {
-            return;
-        };
-        if waiter.missing > 0 || !waiter.admitted {
-            return;
-        }
-        match waiter.cause {
-            Cause::Event(sub) => self.event_ready(sub, key),
-            Cause::Request { root, want } => self.request_ready(key, root, want),
-        }
-    }
-
-    fn request_ready(&mut self, key: WaiterKey, root: SubKey, want: Want) {
-        let sub = &self.subs.arena[root];
-        let client = sub.client;
-        if sub.state == State::Deleted && sub.sent {
+    /// A request may have all that it waited for.
+    pub(in crate::gateway) fn request_ready(&mut self, key: WaiterKey, root: SubKey, want: Want) {
+        let sub = &self.holdings[root];
+        let client = sub.client();
+        if matches!(sub.standing, Standing::Deleted(_)) {
             // Deleted while access was asked: what the client holds is no answer.
             self.revive(root);
             return self.wait_again(key, &[root]);
         }
-        if let (State::Failed, Some(error)) = (sub.state, sub.error().cloned())
-            && (self.is_revived(root)
-                || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
+        if let Some(error) = sub.standing.error().cloned()
+            && (sub.is_revived() || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
         {
-            let rid = self.cache.aliases[sub.alias].text.clone();
+            let rid = self.cache.rid(sub.alias()).to_owned();
             self.refuse_want(client, &rid, want, &error);
             return self.end_request(key);
         }
@@ -218,16 +183,13 @@ impl Gateway {
         };
         self.respond_set(client, id, named, &set.members);
         if want.subscribes() {
-            let held = self.subs.arena[root]
-                .lag
-                .as_ref()
-                .is_some_and(|lag| lag.held);
-            if self.waiters[key].questioned && !held {
-                // Comes before what waits is sent, which must wait for the access too.
-                self.work.push_back(Work::Reaccess(root));
-            }
             self.mark_sent(&set);
-            self.subs.arena[root].direct += 1;
+            let sub = &mut self.holdings[root];
+            sub.holders.subscribe();
+            if self.waiters[key].is_questioned() && !sub.standing.is_in_question() {
+                // Before what waits is sent, which must wait for the access too.
+                self.reaccess(root);
+            }
         }
         self.end_request(key);
     }
@@ -235,7 +197,7 @@ impl Gateway {
     /// Something below was found to be loading again.
     pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
         for sub in loading {
-            self.waiters[key].seen.remove(*sub);
+            self.waiters[key].forget_seen(*sub);
         }
         self.visit(key, loading);
     }
@@ -245,20 +207,20 @@ impl Gateway {
         let Some(waiter) = self.waiters.remove(key) else {
             return;
         };
-        let Cause::Request { root, .. } = waiter.cause else {
+        let Awaiting::Request { root, .. } = waiter.cause() else {
             return;
         };
-        let sub = self.subs.arena.get(root);
-        let waited = sub.map_or(0, |sub| self.cache.aliases[sub.alias].text.len());
-        self.relieve(waiter.client, |client| {
-            client.waiters.retain(|other| *other != key);
-            client.waiting -= waited;
+        let sub = self.holdings.get(root);
+        let waited = sub.map_or(0, |sub| self.cache.rid(sub.alias()).len());
+        self.relieve(waiter.client(), |client| {
+            client.remove_waiter(key);
+            client.waited(waited);
         });
-        let Some(sub) = self.subs.arena.get_mut(root) else {
+        let Some(sub) = self.holdings.get_mut(root) else {
             return;
         };
-        sub.open -= 1;
-        self.suspects.push(root);
+        sub.holders.close_request();
+        self.holdings.suspect(root);
         self.collect();
     }
 
@@ -267,44 +229,35 @@ impl Gateway {
     ///
     /// Returns whether there were as many.
     pub(in crate::gateway) fn unsubscribe(&mut self, key: SubKey, count: u64) -> bool {
-        let sub = &self.subs.arena[key];
-        let (client, direct) = (sub.client, u64::from(sub.direct));
-        let asked: Vec<WaiterKey> = match self.client(client) {
-            Some(client) if sub.open > 0 => {
-                let waiters = client.waiters.iter().copied();
+        let sub = &self.holdings[key];
+        let direct = sub.holders.direct();
+        let asked: Vec<WaiterKey> = match self.sessions.get(sub.client()) {
+            Some(client) if sub.holders.open() > 0 => {
+                let waiters = client.waiters().iter().copied();
                 waiters
-                    .filter(|waiter| match self.waiters[*waiter].cause {
-                        Cause::Request { root, want } => root == key && want.subscribes(),
-                        Cause::Event(_) => false,
+                    .filter(|waiter| match self.waiters[*waiter].cause() {
+                        Awaiting::Request { root, want } => root == key && want.subscribes(),
+                        Awaiting::Event(_) => false,
                     })
                     .collect()
             }
             _ => Vec::new(),
         };
-        if count > direct + asked.len() as u64 {
+        if count > u64::from(direct) + asked.len() as u64 {
             return false;
         }
-        let told = count.min(direct);
-        self.subs.arena[key].direct -= told as u16;
+        let told = count.min(direct.into());
         for waiter in asked.into_iter().take((count - told) as usize) {
-            if let Cause::Request { want, .. } = &mut self.waiters[waiter].cause {
-                *want = match *want {
-                    Want::Subscribe(id) => Want::Ended(id),
-                    Want::Resource(id) => Want::EndedResource(id),
-                    other => other,
-                };
-            }
+            self.waiters[waiter].end();
         }
-        let sub = &mut self.subs.arena[key];
-        if sub.direct == 0
-            && let Some(lag) = &mut sub.lag
-            && lag.held
-        {
+        let sub = &mut self.holdings[key];
+        sub.holders.unsubscribe(told as u16);
+        if sub.holders.direct() == 0 && sub.standing.is_in_question() {
             // Access mattered to the direct subscription only.
-            (lag.held, lag.reaccess) = (false, false);
-            self.work.push_back(Work::Pump(key));
+            sub.standing.set_recheck(Recheck::Settled);
+            self.work.push(Work::Pump(key));
         }
-        self.suspects.push(key);
+        self.holdings.suspect(key);
         self.collect();
         true
     }

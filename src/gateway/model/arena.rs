@@ -78,6 +78,16 @@ impl<T, V> Arena<T, V> {
     pub fn len(&self) -> usize {
         self.slots.len()
     }
+
+    /// Places in use or free: every index is below.
+    pub fn places(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// The generation of the entry that is added next. They go round.
+    pub fn next_generation(&self) -> u32 {
+        self.generation.wrapping_add(1)
+    }
 }
 
 /// For keys whose entry is known to exist, since what holds the key keeps it.

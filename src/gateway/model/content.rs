@@ -5,6 +5,7 @@ use crate::gateway::model::keys::AliasKey;
 use crate::gateway::model::update::{Step, StepKind};
 use crate::res::service::Data;
 use crate::res::value::Change;
+use crate::res::version::ValueForm;
 use crate::res::{Text, Value, json};
 use hashbrown::HashMap;
 use std::cell::{Cell, OnceCell};
@@ -137,6 +138,38 @@ impl Content {
         }
     }
 
+    /// Checks what is derived from the data against it.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let fresh = Self::new(self.data.clone(), self.version);
+        let counts = |content: &Self| content.references.0.as_deref().cloned().unwrap_or_default();
+        if counts(&fresh) != counts(self) {
+            return Err(format!(
+                "the references of version {} are miscounted",
+                self.version
+            ));
+        }
+        // The same in whatever order: a reference that moves leaves them as they are.
+        let is_fresh = |known: &Rc<[Child]>| {
+            known.len() == fresh.references().len()
+                && known.iter().all(|child| fresh.has_reference(&child.rid))
+        };
+        if !self.distinct.get().is_none_or(is_fresh) {
+            return Err(format!(
+                "the references of version {} are stale",
+                self.version
+            ));
+        }
+        let mut text = Vec::new();
+        fresh.encode(ValueForm::Full, &mut text);
+        match self.text.get().is_none_or(|known| **known == *text) {
+            true => Ok(()),
+            false => Err(format!("the text of version {} is stale", self.version)),
+        }
+    }
+
     /// Whether it references a resource.
     pub fn has_reference(&self, rid: &str) -> bool {
         self.references.contains(rid)
@@ -146,16 +179,16 @@ impl Content {
         !self.references.is_empty()
     }
 
-    /// Appends the JSON that clients are sent; `plain` as [`Value::write`] has it.
-    pub fn write(&self, plain: bool, out: &mut Vec<u8>) {
-        if plain {
-            return self.encode(true, out);
+    /// Appends the JSON that clients are sent.
+    pub fn write(&self, form: ValueForm, out: &mut Vec<u8>) {
+        if form == ValueForm::Plain {
+            return self.encode(form, out);
         }
         if let Some(text) = self.text.get() {
             return out.extend_from_slice(text);
         }
         let start = out.len();
-        self.encode(false, out);
+        self.encode(form, out);
         // Most resources are sent once, and what is large is kept with the answer.
         let text = &out[start..];
         if self.written.replace(true) && text.len() <= TEXT_KEPT {
@@ -163,7 +196,7 @@ impl Content {
         }
     }
 
-    fn encode(&self, plain: bool, out: &mut Vec<u8>) {
+    fn encode(&self, form: ValueForm, out: &mut Vec<u8>) {
         match &self.data {
             Data::Model(model) => {
                 out.push(b'{');
@@ -173,7 +206,7 @@ impl Content {
                     }
                     json::write_string_bytes(name.as_bytes(), out);
                     out.push(b':');
-                    value.write(plain, out);
+                    value.write(form, out);
                 }
                 out.push(b'}');
             }
@@ -183,7 +216,7 @@ impl Content {
                     if i > 0 {
                         out.push(b',');
                     }
-                    value.write(plain, out);
+                    value.write(form, out);
                 }
                 out.push(b']');
             }
@@ -396,7 +429,7 @@ mod tests {
 
     fn text(content: &Content) -> String {
         let mut out = Vec::new();
-        content.write(false, &mut out);
+        content.write(ValueForm::Full, &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -1,11 +1,13 @@
 //! Values and keys: what the parts keep and hand to each other. Nothing in here knows a
 //! table or the gateway.
 
+pub mod answer;
 pub mod arena;
 pub mod border;
 pub mod content;
 pub mod delay;
 pub mod diff;
+pub mod event;
 pub mod few;
 pub mod keys;
 pub mod outbox;

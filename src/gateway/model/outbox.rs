@@ -3,6 +3,7 @@
 use crate::gateway::model::keys::{ClientKey, ResourceKey};
 use crate::res::json;
 use crate::res::meta::Fields;
+use crate::res::version::ValueForm;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -183,15 +184,15 @@ pub enum BrokerOp {
 }
 
 /// Everything that the inputs since the last [`Outbox::clear`] ask for. A gateway must be
-/// given the same one with each input, since it knows of the run that the next may continue.
+/// given the same one with each input, since it knows of the streak that the next may continue.
 #[derive(Debug, Default)]
 pub struct Outbox {
     clients: Vec<(ClientKey, Delivery)>,
     broker: Vec<BrokerOp>,
     bytes: Vec<u8>,
     /// What the next input may continue.
-    run: Option<Streak>,
-    /// Who gets the messages of the run.
+    streak: Option<Streak>,
+    /// Who gets the messages of the streak.
     receivers: Vec<ClientKey>,
     follower: Option<Rc<Message>>,
 }
@@ -199,13 +200,13 @@ pub struct Outbox {
 /// Messages about one resource that the same clients get, one right behind the other.
 ///
 /// While nothing but the events of one resource happens, its subscribers stay who they
-/// are. Of the first event each of them gets a [`Delivery`], which begins the run; of a
+/// are. Of the first event each of them gets a [`Delivery`], which begins the streak; of a
 /// later one only the message is told, and the transport adds it for all of them at once.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::gateway) struct Streak {
     pub resource: ResourceKey,
-    /// The dialect of all receivers.
-    pub plain: bool,
+    /// The form of values that all receivers get.
+    pub form: ValueForm,
 }
 
 impl Outbox {
@@ -221,24 +222,24 @@ impl Outbox {
         self.clients.drain(..)
     }
 
-    /// The message whose deliveries in this outbox begin a run.
+    /// The message whose deliveries in this outbox begin a streak.
     pub fn lead(&self) -> Option<&Rc<Message>> {
-        let (_, first) = self.run.and(self.clients.first())?;
+        let (_, first) = self.streak.and(self.clients.first())?;
         match first {
             Delivery::Message(message) => Some(message),
             _ => None,
         }
     }
 
-    /// A message for everyone who got the last message of the run, before all else that
+    /// A message for everyone who got the last message of the streak, before all else that
     /// is for connections.
     pub fn take_follower(&mut self) -> Option<Rc<Message>> {
         self.follower.take()
     }
 
-    /// Ends the run: the transport can add no more to it.
+    /// Ends the streak: the transport can add no more to it.
     pub fn seal(&mut self) {
-        self.run = None;
+        self.streak = None;
     }
 
     /// Whether nothing is for connections yet.
@@ -246,24 +247,24 @@ impl Outbox {
         self.clients.is_empty() && self.follower.is_none()
     }
 
-    /// Takes the run that the last input began or continued.
-    pub(in crate::gateway) fn take_run(&mut self) -> Option<Streak> {
-        self.run.take()
+    /// Takes the streak that the last input began or continued.
+    pub(in crate::gateway) fn take_streak(&mut self) -> Option<Streak> {
+        self.streak.take()
     }
 
-    /// Begins a run with everything that is for connections so far, which is one message
+    /// Begins a streak with everything that is for connections so far, which is one message
     /// for each of its receivers.
-    pub(in crate::gateway) fn begin_run(&mut self, run: Streak) {
+    pub(in crate::gateway) fn begin_streak(&mut self, streak: Streak) {
         self.receivers.clear();
         self.receivers
             .extend(self.clients.iter().map(|(client, _)| *client));
-        self.run = Some(run);
+        self.streak = Some(streak);
     }
 
-    /// Continues a run; returns how many receivers it has.
-    pub(in crate::gateway) fn follow(&mut self, run: Streak, message: Rc<Message>) -> usize {
+    /// Continues a streak; returns how many receivers it has.
+    pub(in crate::gateway) fn follow(&mut self, streak: Streak, message: Rc<Message>) -> usize {
         self.follower = Some(message);
-        self.run = Some(run);
+        self.streak = Some(streak);
         self.receivers.len()
     }
 
@@ -287,7 +288,7 @@ impl Outbox {
         self.clients.shrink_to(DELIVERIES_KEPT);
         self.broker.shrink_to(OPS_KEPT);
         self.bytes.shrink_to(BYTES_KEPT);
-        if self.run.is_none() {
+        if self.streak.is_none() {
             self.receivers.clear();
             self.receivers.shrink_to(DELIVERIES_KEPT);
         }
@@ -333,7 +334,7 @@ impl Outbox {
 
     pub(in crate::gateway) fn deliver(&mut self, client: ClientKey, delivery: Delivery) {
         // What follows would overtake it.
-        self.run = None;
+        self.streak = None;
         self.clients.push((client, delivery));
     }
 }

@@ -2,6 +2,7 @@
 //! it (RES-Client protocol, "Resource set").
 
 use super::keys::{AliasKey, SubKey};
+use crate::res::version::ValueForm;
 use std::ops::Range;
 
 /// What one client lacks.
@@ -9,7 +10,7 @@ use std::ops::Range;
 pub struct Set {
     pub members: Vec<Member>,
     /// The subscriptions that the members' references hold.
-    pub children: Vec<SubKey>,
+    children: Vec<SubKey>,
 }
 
 /// One resource of a set.
@@ -20,10 +21,48 @@ pub struct Member {
     /// The version of the content; 0 for an error.
     pub version: u64,
     /// Its place among the children of all members.
-    pub children: Range<usize>,
+    children: Range<usize>,
+}
+
+impl Member {
+    pub fn alias(&self) -> AliasKey {
+        self.alias
+    }
+
+    /// A member without references, for tests of what is kept of sets.
+    #[cfg(test)]
+    pub fn leaf(sub: SubKey, alias: AliasKey, version: u64) -> Self {
+        let children = 0..0;
+        Self {
+            sub,
+            alias,
+            version,
+            children,
+        }
+    }
 }
 
 impl Set {
+    /// Adds a resource, and the subscriptions that its references hold, which `children`
+    /// appends to a list. Returns the latter.
+    pub fn push(
+        &mut self,
+        sub: SubKey,
+        alias: AliasKey,
+        version: u64,
+        children: impl FnOnce(&mut Vec<SubKey>),
+    ) -> &[SubKey] {
+        let first = self.children.len();
+        children(&mut self.children);
+        self.members.push(Member {
+            sub,
+            alias,
+            version,
+            children: first..self.children.len(),
+        });
+        &self.children[first..]
+    }
+
     pub fn children_of(&self, member: &Member) -> &[SubKey] {
         &self.children[member.children.clone()]
     }
@@ -56,6 +95,6 @@ impl SetKey {
 /// a resource response names.
 #[derive(Clone, Copy, PartialEq)]
 pub struct AnswerForm {
-    pub plain: bool,
+    pub values: ValueForm,
     pub named: Option<AliasKey>,
 }

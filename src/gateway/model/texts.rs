@@ -3,11 +3,12 @@
 use super::outbox::Message;
 use super::update::StepKind;
 use crate::res::value::Change;
+use crate::res::version::ValueForm;
 use crate::res::{Error, json};
 use std::rc::Rc;
 
 /// Encodes an event. `bundle` has the members of a resource set, without braces.
-pub fn event(rid: &str, kind: &StepKind, plain: bool, bundle: &[u8]) -> Rc<Message> {
+pub fn event(rid: &str, kind: &StepKind, form: ValueForm, bundle: &[u8]) -> Rc<Message> {
     let mut out = Vec::with_capacity(64 + rid.len() + bundle.len());
     let name: &str = match kind {
         StepKind::Change(_) => "change",
@@ -27,7 +28,7 @@ pub fn event(rid: &str, kind: &StepKind, plain: bool, bundle: &[u8]) -> Rc<Messa
                 json::write_string(name, &mut out);
                 out.push(b':');
                 match change {
-                    Change::Set(value) => value.write(plain, &mut out),
+                    Change::Set(value) => value.write(form, &mut out),
                     Change::Delete => out.extend_from_slice(b"{\"action\":\"delete\"}"),
                 }
             }
@@ -38,7 +39,7 @@ pub fn event(rid: &str, kind: &StepKind, plain: bool, bundle: &[u8]) -> Rc<Messa
             out.extend_from_slice(b"{\"idx\":");
             json::write_number(*idx as u64, &mut out);
             out.extend_from_slice(b",\"value\":");
-            value.write(plain, &mut out);
+            value.write(form, &mut out);
             end_with_bundle(bundle, &mut out);
         }
         StepKind::Remove { payload, .. }

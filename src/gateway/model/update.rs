@@ -1,9 +1,11 @@
 //! Updates: what one input does to a resource, as the events that clients are sent.
 
 use crate::gateway::model::content::{Child, Content};
+use crate::gateway::model::keys::AliasKey;
 use crate::gateway::model::outbox::Message;
 use crate::gateway::model::set::{Member, SetKey};
 use crate::res::value::Change;
+use crate::res::version::ValueForm;
 use crate::res::{Text, Value};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -126,9 +128,9 @@ pub enum StepKind {
 /// dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextKey {
-    pub alias: u32,
+    pub alias: AliasKey,
     pub step: u32,
-    pub plain: bool,
+    pub form: ValueForm,
 }
 
 impl Update {
@@ -240,9 +242,9 @@ mod tests {
             Update::of(StepKind::Custom { event, payload }, 0)
         };
         let key = TextKey {
-            alias: 1,
+            alias: AliasKey::from_parts(1, 1),
             step: 0,
-            plain: false,
+            form: ValueForm::Full,
         };
         let is_kept = |update: &Update| {
             let mut is_kept = true;

@@ -20,12 +20,12 @@ const KEPT: u64 = LINGER;
 #[derive(Default)]
 pub struct SharedAnswers {
     /// The one that was used last stands last.
-    pub kept: Vec<KeptAnswer>,
+    kept: Vec<KeptAnswer>,
     /// Bytes of all of them.
-    pub size: usize,
+    size: usize,
 }
 
-pub struct KeptAnswer {
+struct KeptAnswer {
     set: SetKey,
     form: AnswerForm,
     body: Rc<Message>,
@@ -33,7 +33,7 @@ pub struct KeptAnswer {
 }
 
 impl KeptAnswer {
-    pub fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.set.size() + self.body.text().len()
     }
 }
@@ -64,9 +64,24 @@ impl SharedAnswers {
         }
     }
 
-    pub fn forget_first(&mut self) {
+    fn forget_first(&mut self) {
         let first = self.kept.remove(0);
         self.size -= first.size();
+    }
+
+    /// Checks the total against the answers.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let size: usize = self.kept.iter().map(KeptAnswer::size).sum();
+        match size == self.size {
+            true => Ok(()),
+            false => Err(format!(
+                "answers of {size} bytes are counted as {}",
+                self.size
+            )),
+        }
     }
 
     /// When the next answer is to be forgotten.
@@ -86,19 +101,16 @@ impl SharedAnswers {
 mod tests {
     use super::*;
     use crate::gateway::model::keys::{AliasKey, SubKey};
+    use crate::res::version::ValueForm;
 
     const FORM: AnswerForm = AnswerForm {
-        plain: false,
+        values: ValueForm::Full,
         named: None,
     };
 
     fn member(alias: u32, version: u64) -> Member {
-        Member {
-            sub: SubKey::from_parts(alias, version as u32),
-            alias: AliasKey::from_parts(alias, 1),
-            version,
-            children: 0..0,
-        }
+        let sub = SubKey::from_parts(alias, version as u32);
+        Member::leaf(sub, AliasKey::from_parts(alias, 1), version)
     }
 
     fn keep(answers: &mut SharedAnswers, now: u64, form: AnswerForm, set: &[Member], size: usize) {
@@ -126,7 +138,7 @@ mod tests {
             assert!(answers.find(Time(1), FORM, &other).is_none(), "{other:?}");
         }
         let plain = AnswerForm {
-            plain: true,
+            values: ValueForm::Plain,
             ..FORM
         };
         let named = AnswerForm {

@@ -2,6 +2,7 @@
 //! None knows another, and none knows the gateway.
 
 pub mod answers;
+pub mod background;
 pub mod cache;
 pub mod counters;
 pub mod deprecated;
@@ -9,6 +10,8 @@ pub mod holdings;
 pub mod replies;
 pub mod requests;
 pub mod sessions;
+pub mod texts;
 pub mod throttle;
+pub mod trees;
 pub mod waiters;
 pub mod worklist;

@@ -115,12 +115,17 @@ impl Replies {
         self.reply(u64::from(number), SHORT)
     }
 
+    /// Short numbers in use.
+    pub fn short_len(&self) -> usize {
+        self.short.len()
+    }
+
     /// A request is over; its short number may be given out again.
     pub fn forget(&mut self, number: u32) {
         self.short.remove(&number);
     }
 
-    pub fn reply(&self, mut number: u64, digits: usize) -> Reply {
+    fn reply(&self, mut number: u64, digits: usize) -> Reply {
         let mut text = [0; INBOX + LONG];
         let length = INBOX + digits;
         text[..INBOX].copy_from_slice(&self.inbox);

@@ -1,26 +1,60 @@
 //! Requests to services without answer, and what goes on with each.
 
-use crate::gateway::model::delay::TimerKey;
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::delay::{DelayQueue, TimerKey};
+use crate::gateway::model::keys::of;
 use crate::gateway::model::keys::{
-    AliasKey, ClientRef, NameKey, ResetKey, ResourceKey, SubKey, WaiterKey,
+    AliasKey, ClientRef, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
 };
+use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
+use crate::gateway::parts::replies::{Replies, Reply, ReplyForm};
 use crate::res::Error;
 use crate::res::service::Access;
-use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// Longest time-out that a pre-response can set, in milliseconds: a day. No request is to
+/// be kept for good.
+const TIMEOUT_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// A request without answer, and what goes on with it.
 pub struct Pending {
     /// The name whose order it keeps, and which it uses.
     pub name: Option<NameKey>,
     pub then: Then,
-    pub timer: Timer,
+    timer: Timer,
     /// When it was sent.
     pub sent: Time,
-    /// Whether it is one of the background, and of which reset event.
-    pub background: Option<Option<ResetKey>>,
+    pub cause: Cause,
     /// The short number in its reply subject, if that has one.
-    pub short: Option<u32>,
+    short: Option<u32>,
+}
+
+/// What a request was sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A client, or an event that waits for the answer.
+    Need,
+    /// The background.
+    Background,
+    /// The background, by a reset event with a throttle.
+    Reset(ResetKey),
+}
+
+impl Cause {
+    /// The cause of a request of the background.
+    pub fn of(reset: Option<ResetKey>) -> Self {
+        reset.map_or(Self::Background, Self::Reset)
+    }
+
+    /// The reset event that has it counted.
+    pub fn reset(self) -> Option<ResetKey> {
+        match self {
+            Self::Need | Self::Background => None,
+            Self::Reset(reset) => Some(reset),
+        }
+    }
 }
 
 /// What an answer is for.
@@ -41,24 +75,11 @@ pub enum Then {
     Ignore,
 }
 
-/// An answer's payload, or why there is none.
-pub type Answer<'a> = Result<Cow<'a, [u8]>, Error>;
-
-pub enum Timer {
+enum Timer {
     /// The answer is here and waits for its turn.
     Stopped,
     Usual(TimerKey),
     Set(Time),
-}
-
-/// A request that waits until fewer of its kind are open.
-pub enum Job {
-    /// Fetch a resource again.
-    Refresh(ResourceKey),
-    /// Ask a subscription's access again.
-    Reaccess(SubKey),
-    /// Let a service renew a client's token.
-    TokenReset(ClientRef),
 }
 
 /// A request that the broker would not take: why, and what was to go on with its answer.
@@ -89,9 +110,7 @@ pub struct CallRequest {
 }
 
 impl CallRequest {
-    /// Bytes that wait with it for access, for [`Client::waiting`].
-    ///
-    /// [`Client::waiting`]: super::session::Client::waiting
+    /// Bytes that wait with it for access.
     pub fn waiting(&self) -> usize {
         self.query.len() + self.params.as_deref().map_or(0, str::len)
     }
@@ -138,3 +157,203 @@ pub enum Use {
 
 /// An access answer, or why there is none.
 pub type Verdict = Result<Access, Error>;
+
+/// All requests without answer, with their timers and reply subjects.
+pub struct Requests {
+    pending: Arena<of::Pending, Pending>,
+    /// Timers of those with the usual time-out, and of those that a service has set.
+    usual: DelayQueue<PendingKey>,
+    set: BTreeSet<(Time, PendingKey)>,
+    replies: Replies,
+    /// Largest payload that the broker takes, in bytes.
+    max_payload: usize,
+    /// The access answer that came last.
+    last_verdict: Option<Rc<Verdict>>,
+}
+
+impl Requests {
+    /// `timeout` is the usual one, in milliseconds.
+    pub fn new(timeout: u64, random: &mut Random) -> Self {
+        Self {
+            pending: Arena::default(),
+            usual: DelayQueue::new(timeout),
+            set: BTreeSet::new(),
+            replies: Replies::new(random),
+            max_payload: 1 << 20,
+            last_verdict: None,
+        }
+    }
+
+    /// What all reply subjects begin with.
+    pub fn inbox(&self) -> &str {
+        self.replies.prefix()
+    }
+
+    /// Takes over what the broker says that it takes.
+    pub fn set_max_payload(&mut self, bytes: usize) {
+        self.max_payload = bytes;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (PendingKey, &Pending)> {
+        self.pending.iter()
+    }
+
+    pub fn get(&self, key: PendingKey) -> Option<&Pending> {
+        self.pending.get(key)
+    }
+
+    /// The form of reply subject for a request whose subject and payload have these
+    /// lengths, in bytes.
+    ///
+    /// # Errors
+    /// When the broker would not take the request.
+    pub fn admit(&self, subject: usize, payload: usize) -> Result<ReplyForm, Error> {
+        let form = self.replies.form(subject, payload);
+        let form = form.ok_or(Error::SUBJECT_TOO_LONG)?;
+        if payload > self.max_payload {
+            return Err(Error::internal("request is larger than the broker takes"));
+        }
+        Ok(form)
+    }
+
+    /// Adds a request that is sent now.
+    pub fn open(
+        &mut self,
+        now: Time,
+        name: Option<NameKey>,
+        then: Then,
+        form: ReplyForm,
+    ) -> (PendingKey, Reply) {
+        let key = self.pending.insert(Pending {
+            name,
+            then,
+            timer: Timer::Stopped,
+            sent: now,
+            cause: Cause::Need,
+            short: None,
+        });
+        let timer = self.usual.insert(now, key);
+        let pending = &mut self.pending[key];
+        pending.timer = Timer::Usual(timer);
+        let reply = match form {
+            ReplyForm::Usual => self.replies.usual(key),
+            ReplyForm::Short => {
+                let number = self.replies.shorten(key);
+                pending.short = Some(number);
+                self.replies.short(number)
+            }
+        };
+        (key, reply)
+    }
+
+    /// Says what a request was sent for.
+    pub fn set_cause(&mut self, key: PendingKey, cause: Cause) {
+        self.pending[key].cause = cause;
+    }
+
+    /// The request that a message on the inbox answers; `None` for one that is over, or
+    /// was answered before.
+    pub fn awaited(&self, subject: &[u8]) -> Option<PendingKey> {
+        let key = self.replies.find(subject)?;
+        let pending = self.pending.get(key)?;
+        (!matches!(pending.timer, Timer::Stopped)).then_some(key)
+    }
+
+    /// A service sets another time-out, in milliseconds from now.
+    pub fn extend(&mut self, key: PendingKey, now: Time, timeout: u64) {
+        self.stop_timer(key);
+        let due = Time(now.0.saturating_add(timeout.min(TIMEOUT_MAX)));
+        self.set.insert((due, key));
+        self.pending[key].timer = Timer::Set(due);
+    }
+
+    /// The answer is there, or none will come.
+    pub fn stop_timer(&mut self, key: PendingKey) {
+        let Some(pending) = self.pending.get_mut(key) else {
+            return;
+        };
+        match std::mem::replace(&mut pending.timer, Timer::Stopped) {
+            Timer::Stopped => {}
+            Timer::Usual(timer) => self.usual.remove(timer),
+            Timer::Set(due) => {
+                self.set.remove(&(due, key));
+            }
+        }
+    }
+
+    /// A request whose time is over.
+    pub fn expired(&mut self, now: Time) -> Option<PendingKey> {
+        let set = self.set.first().copied().filter(|(due, _)| *due <= now);
+        let key = match set {
+            Some((due, key)) => {
+                self.set.remove(&(due, key));
+                key
+            }
+            None => self.usual.pop(now)?,
+        };
+        self.pending[key].timer = Timer::Stopped;
+        Some(key)
+    }
+
+    /// When the next request's time is over.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let set = self.set.first().map(|(due, _)| *due);
+        [self.usual.next(), set].into_iter().flatten().min()
+    }
+
+    /// Takes a request out.
+    pub fn close(&mut self, key: PendingKey) -> Option<Pending> {
+        self.stop_timer(key);
+        let pending = self.pending.remove(key)?;
+        if let Some(number) = pending.short {
+            self.replies.forget(number);
+        }
+        Some(pending)
+    }
+
+    /// One more use of the answer to an open access request.
+    pub fn await_access(&mut self, key: PendingKey, purpose: Use) {
+        if let Then::Access(request) = &mut self.pending[key].then {
+            request.waiting.push(purpose);
+        }
+    }
+
+    /// Makes an answer one that can be kept. Most are the same for all clients, and are kept
+    /// once for all that came in a row.
+    pub fn share_verdict(&mut self, verdict: Verdict) -> Rc<Verdict> {
+        match &self.last_verdict {
+            Some(last) if **last == verdict => last.clone(),
+            _ => self.last_verdict.insert(Rc::new(verdict)).clone(),
+        }
+    }
+
+    /// Checks timers and short numbers against the requests.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let (mut usual, mut set, mut short) = (0, 0, 0);
+        for (key, pending) in self.pending.iter() {
+            match pending.timer {
+                Timer::Stopped => {}
+                Timer::Usual(_) => usual += 1,
+                Timer::Set(due) if self.set.contains(&(due, key)) => set += 1,
+                Timer::Set(_) => return Err(format!("the request {key:?} has no timer")),
+            }
+            short += usize::from(pending.short.is_some());
+        }
+        let kept = (self.usual.len(), self.set.len(), self.replies.short_len());
+        match kept == (usual, set, short) {
+            true => Ok(()),
+            false => Err(format!(
+                "timers and short numbers {kept:?} of {:?} requests",
+                (usual, set, short)
+            )),
+        }
+    }
+}

@@ -1,50 +1,132 @@
 //! Connections, and what is kept of each.
 
-use crate::gateway::model::keys::{SubKey, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, WaiterKey};
+use crate::gateway::model::random::Random;
 use crate::res::meta::Fields;
-use crate::res::version::Dialect;
+use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
 use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
 /// parameters that may wait with them. Beyond them the client is not read.
-const MAX_IN_FLIGHT: u16 = 256;
-const MAX_WAITING: usize = 4 << 20;
+pub const IN_FLIGHT_MAX: u16 = 256;
+const WAITING_MAX: usize = 4 << 20;
 
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
     /// Tells apart the connections that had the same key.
-    pub serial: u32,
-    pub cid: [u8; 20],
+    serial: u32,
+    cid: [u8; 20],
     /// The access token, compact JSON.
-    pub token: Option<Rc<str>>,
-    pub tid: Option<Box<str>>,
+    token: Option<Rc<str>>,
+    tid: Option<Box<str>>,
     /// Counts the tokens that it has had.
-    pub token_serial: u32,
-    pub had_token: bool,
+    token_serial: u32,
     /// Where an auth request is due that a token reset asked for.
-    pub renewal: Option<Rc<str>>,
+    renewal: Option<Rc<str>>,
     /// Whether the broker sends its connection events.
-    pub listening: bool,
+    listening: bool,
     pub dialect: Dialect,
-    pub transport: Transport,
-    pub in_flight: u16,
+    transport: Transport,
+    in_flight: u16,
     /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
     /// calls that wait for access.
-    pub waiting: usize,
-    /// The first of its subscriptions.
-    pub first: Option<SubKey>,
+    waiting: usize,
     /// Its requests that wait for resources.
-    pub waiters: Vec<WaiterKey>,
-    pub head: Box<[u8]>,
-    pub remote: SocketAddr,
+    waiters: Vec<WaiterKey>,
+    head: Box<[u8]>,
+    remote: SocketAddr,
 }
 
 impl Client {
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// The connection ID.
+    pub fn cid(&self) -> &str {
+        std::str::from_utf8(&self.cid).unwrap_or_default()
+    }
+
+    /// The access token, compact JSON.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    pub fn tid(&self) -> Option<&str> {
+        self.tid.as_deref()
+    }
+
+    /// How many tokens it has had; what was asked with one that is gone is not kept.
+    pub fn token_serial(&self) -> u32 {
+        self.token_serial
+    }
+
+    /// Takes over a token, or that there is none any more. Returns whether it has had one
+    /// before.
+    pub fn set_token(&mut self, token: Option<Rc<str>>, tid: Option<Box<str>>) -> bool {
+        let had_token = self.token_serial > 0;
+        self.token = token;
+        self.tid = tid;
+        self.token_serial = self.token_serial.checked_add(1).unwrap_or(1);
+        had_token
+    }
+
+    /// An auth request is due on this subject. Returns whether none was before; one that
+    /// still waits is replaced, since it would renew the same token.
+    pub fn renew(&mut self, subject: Rc<str>) -> bool {
+        self.renewal.replace(subject).is_none()
+    }
+
+    /// Where the auth request goes that is due.
+    pub fn take_renewal(&mut self) -> Option<Rc<str>> {
+        self.renewal.take()
+    }
+
+    /// Its connection events are subscribed from now on. Returns whether they were not.
+    pub fn listen(&mut self) -> bool {
+        !std::mem::replace(&mut self.listening, true)
+    }
+
+    /// Whether its connection events are subscribed.
+    pub fn is_listening(&self) -> bool {
+        self.listening
+    }
+
+    /// The head of the request that it connected with.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Whether it is a web request.
     pub fn is_web(&self) -> bool {
         matches!(self.transport, Transport::Web(_))
+    }
+
+    /// What is kept of it if it is a web request.
+    pub fn web_mut(&mut self) -> Option<&mut Web> {
+        match &mut self.transport {
+            Transport::Web(web) => Some(web),
+            Transport::WebSocket | Transport::Upgrading(_) => None,
+        }
+    }
+
+    /// The fields that services want in the HTTP answer to it, if it gets one.
+    pub fn fields_mut(&mut self) -> Option<&mut Fields> {
+        match &mut self.transport {
+            Transport::WebSocket => None,
+            Transport::Upgrading(fields) => Some(fields),
+            Transport::Web(web) => Some(&mut web.fields),
+        }
     }
 
     /// Whether what is done for it leads to an HTTP answer.
@@ -52,8 +134,183 @@ impl Client {
         !matches!(self.transport, Transport::WebSocket)
     }
 
+    /// Whether it may send a further request.
     pub fn takes_requests(&self) -> bool {
-        self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
+        self.in_flight < IN_FLIGHT_MAX && self.waiting < WAITING_MAX
+    }
+
+    /// A request of it was taken.
+    pub fn begin_request(&mut self) {
+        self.in_flight = self.in_flight.saturating_add(1);
+    }
+
+    /// A request of it was answered.
+    pub fn end_request(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// As many bytes begin to wait.
+    pub fn wait(&mut self, bytes: usize) {
+        self.waiting = self.waiting.saturating_add(bytes);
+    }
+
+    /// As many bytes wait no longer.
+    pub fn waited(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.waiting, "what waits has begun to");
+        self.waiting = self.waiting.saturating_sub(bytes);
+    }
+
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Its requests that wait for resources.
+    pub fn waiters(&self) -> &[WaiterKey] {
+        &self.waiters
+    }
+
+    /// A request of it begins to wait for resources.
+    pub fn add_waiter(&mut self, waiter: WaiterKey) {
+        self.waiters.push(waiter);
+    }
+
+    /// A request of it waits for resources no longer.
+    pub fn remove_waiter(&mut self, waiter: WaiterKey) {
+        self.waiters.retain(|other| *other != waiter);
+    }
+}
+
+/// All connections, by the caller's keys.
+#[derive(Default)]
+pub struct Sessions {
+    clients: Vec<Option<Box<Client>>>,
+    count: usize,
+    /// Those of them whose transport is HTTP so far.
+    http_count: usize,
+    serials: u32,
+}
+
+impl Sessions {
+    pub fn get(&self, key: ClientKey) -> Option<&Client> {
+        self.clients.get(key.0 as usize)?.as_deref()
+    }
+
+    pub fn get_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
+        self.clients.get_mut(key.0 as usize)?.as_deref_mut()
+    }
+
+    /// The client that a reference means, if it is still there.
+    pub fn present(&self, client: ClientRef) -> Option<&Client> {
+        self.get(client.key)
+            .filter(|there| there.serial == client.serial)
+    }
+
+    /// A reference to the client that has a key now.
+    pub fn reference(&self, key: ClientKey) -> Option<ClientRef> {
+        let serial = self.get(key)?.serial;
+        Some(ClientRef { key, serial })
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ClientRef, &mut Client)> {
+        let places = self.clients.iter_mut().enumerate();
+        places.filter_map(|(key, client)| {
+            let (key, client) = (ClientKey(key as u32), client.as_deref_mut()?);
+            let serial = client.serial;
+            Some((ClientRef { key, serial }, client))
+        })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
+        let places = self.clients.iter().enumerate();
+        places.filter_map(|(key, client)| Some((ClientKey(key as u32), client.as_deref()?)))
+    }
+
+    /// Connections of all kinds.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Those that get an HTTP answer.
+    pub fn http_count(&self) -> usize {
+        self.http_count
+    }
+
+    /// Adds a connection. Its key must be free.
+    pub fn open(
+        &mut self,
+        key: ClientKey,
+        head: Box<[u8]>,
+        remote: SocketAddr,
+        transport: Transport,
+        random: &mut Random,
+    ) {
+        let place = key.0 as usize;
+        if place >= self.clients.len() {
+            self.clients.resize_with(place + 1, || None);
+        }
+        self.serials = self.serials.wrapping_add(1).max(1);
+        self.count += 1;
+        self.http_count += usize::from(!matches!(transport, Transport::WebSocket));
+        self.clients[place] = Some(Box::new(Client {
+            serial: self.serials,
+            cid: random.text(),
+            token: None,
+            tid: None,
+            token_serial: 0,
+            renewal: None,
+            listening: false,
+            dialect: match transport {
+                Transport::Web(_) => Dialect::Current,
+                Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),
+            },
+            transport,
+            in_flight: 0,
+            waiting: 0,
+            waiters: Vec::new(),
+            head,
+            remote,
+        }));
+    }
+
+    /// A client whose upgrade request waited gets its WebSocket. Returns the fields for
+    /// its answer; `None` for one that did not wait for that.
+    pub fn upgrade(&mut self, key: ClientKey) -> Option<Box<Fields>> {
+        let client = self.get_mut(key)?;
+        let Transport::Upgrading(fields) = &mut client.transport else {
+            return None;
+        };
+        let fields = std::mem::take(fields);
+        client.transport = Transport::WebSocket;
+        self.http_count -= 1;
+        Some(fields)
+    }
+
+    /// Takes a connection out.
+    pub fn close(&mut self, key: ClientKey) -> Option<Box<Client>> {
+        let client = self
+            .clients
+            .get_mut(key.0 as usize)
+            .and_then(Option::take)?;
+        self.count -= 1;
+        self.http_count -= usize::from(client.is_http());
+        Some(client)
+    }
+
+    /// Checks the counts against the connections.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let count = self.iter().count();
+        let http = self.iter().filter(|(_, client)| client.is_http()).count();
+        match (count, http) == (self.count, self.http_count) {
+            true => Ok(()),
+            false => Err(format!(
+                "{count} connections, {http} of them HTTP, are counted as {} and {}",
+                self.count, self.http_count
+            )),
+        }
     }
 }
 

@@ -4,22 +4,15 @@
 //! has a place gives it back when it is done, and whoever waits longest gets it; nothing
 //! is called from within, so nothing can wait for itself.
 
-use crate::gateway::model::keys::SubKey;
-use crate::gateway::parts::requests::Job;
 use std::collections::VecDeque;
-
-/// The requests that one reset event causes.
-pub type ResetThrottle = Throttle<Job>;
-/// The get requests for the tree of one request or event.
-pub type TreeThrottle = Throttle<SubKey>;
 
 /// A number of places, and who waits for one.
 pub struct Throttle<T> {
-    pub places: usize,
-    pub taken: usize,
-    pub waiting: VecDeque<T>,
+    places: usize,
+    taken: usize,
+    waiting: VecDeque<T>,
     /// Who may still ask for a place, beside those who have one or wait.
-    pub members: usize,
+    members: usize,
 }
 
 impl<T> Throttle<T> {
@@ -57,6 +50,28 @@ impl<T> Throttle<T> {
         }
     }
 
+    /// Takes a place for whoever was next.
+    pub fn take(&mut self) {
+        self.taken += 1;
+    }
+
+    /// Somebody may ask for a place from now on.
+    pub fn join(&mut self) {
+        self.members += 1;
+    }
+
+    /// Somebody asks for no place any more.
+    pub fn part(&mut self) {
+        debug_assert!(self.members > 0, "a member parts once");
+        self.members = self.members.saturating_sub(1);
+    }
+
+    /// Members, places that are taken, and who waits for one.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.members, self.taken, self.waiting.len())
+    }
+
+    /// Whether nobody has to do with it any more.
     pub fn is_over(&self) -> bool {
         self.taken == 0 && self.members == 0 && self.waiting.is_empty()
     }

@@ -1,8 +1,18 @@
-//! The worklist: consequences of an input, one after the other, none within another.
+//! The worklist: consequences of an input, one after the other, none within another; and
+//! what is left of them when the turn's budget is used up.
 
-use crate::gateway::model::keys::{NameKey, SubKey, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, NameKey, SubKey, WaiterKey};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
 
-/// Something that follows from what was done.
+/// Entries for which the list keeps room.
+const KEPT: usize = 1 << 12;
+
+/// Entries of one origin that are done before another's turn comes.
+pub const SLICE: usize = 16;
+
+/// Something that follows from what was done. Each looks at what is true when its turn
+/// comes: inputs may have come between.
 pub enum Work {
     /// A subscription needs content.
     Load(SubKey),
@@ -10,8 +20,193 @@ pub enum Work {
     Ready(WaiterKey),
     /// A subscription may go on with the events that wait.
     Pump(SubKey),
-    /// A subscription's access was put in question.
-    Reaccess(SubKey),
     /// A name's inputs may go on.
     Inbox(NameKey),
+    /// The first of the reset events that are acted on goes on.
+    Reset,
+}
+
+/// Whose input work follows from. What is left of one is done in its order; those of
+/// several in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    Client(ClientKey),
+    Name(NameKey),
+    /// Time, the broker, and system events.
+    System,
+}
+
+/// A turn's budget that is not bounded.
+const UNBOUNDED: u32 = u32::MAX;
+
+/// What is to be done, and how much of it may be.
+pub struct Worklist {
+    /// What follows from the input at hand.
+    list: VecDeque<Work>,
+    /// Work units that are left of the turn's budget.
+    units: u32,
+    /// What was left over, by origin, and whose turn is next.
+    left: HashMap<Origin, VecDeque<Work>, foldhash::fast::RandomState>,
+    turns: VecDeque<Origin>,
+}
+
+impl Default for Worklist {
+    fn default() -> Self {
+        Self {
+            list: VecDeque::new(),
+            units: UNBOUNDED,
+            left: HashMap::default(),
+            turns: VecDeque::new(),
+        }
+    }
+}
+
+impl Worklist {
+    /// Begins a turn with this budget, in work units.
+    pub fn begin_turn(&mut self, units: u32) {
+        self.units = units;
+    }
+
+    /// Uses up work units: one is a node walked, a pattern tried, a message queued, or 64
+    /// bytes of text.
+    pub fn spend(&mut self, units: usize) {
+        if self.units != UNBOUNDED {
+            let units = u32::try_from(units).unwrap_or(u32::MAX);
+            self.units = self.units.saturating_sub(units);
+        }
+    }
+
+    /// Whether the turn's budget is used up.
+    pub fn is_spent(&self) -> bool {
+        self.units == 0
+    }
+
+    /// Something follows.
+    pub fn push(&mut self, work: Work) {
+        self.list.push_back(work);
+    }
+
+    /// Some things follow, in order.
+    pub fn extend(&mut self, work: impl Iterator<Item = Work>) {
+        self.list.extend(work);
+    }
+
+    /// The next thing to do, while there is a budget for it.
+    pub fn next(&mut self) -> Option<Work> {
+        match self.is_spent() {
+            true => None,
+            false => self.list.pop_front(),
+        }
+    }
+
+    /// Whether nothing follows from the input at hand any more.
+    pub fn is_done(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Leaves the rest of what follows for later, behind what was left of that origin.
+    pub fn leave(&mut self, origin: Origin) {
+        if self.list.is_empty() {
+            return;
+        }
+        match self.left.get_mut(&origin) {
+            Some(left) => left.append(&mut self.list),
+            None => {
+                self.left.insert(origin, std::mem::take(&mut self.list));
+                self.turns.push_back(origin);
+            }
+        }
+    }
+
+    /// Whether earlier work of an origin is left: what follows from it now comes behind.
+    pub fn is_behind(&self, origin: Origin) -> bool {
+        !self.left.is_empty() && self.left.contains_key(&origin)
+    }
+
+    /// Whether any work was left over.
+    pub fn has_left(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Takes up what was left over from the origin whose turn it is. The caller does
+    /// [`SLICE`] entries of it and leaves the rest.
+    pub fn take_up(&mut self) -> Option<Origin> {
+        if self.is_spent() {
+            return None;
+        }
+        let origin = self.turns.pop_front()?;
+        if let Some(left) = self.left.remove(&origin) {
+            self.list = left;
+        }
+        Some(origin)
+    }
+
+    /// Gives back memory that an unusual input has taken.
+    pub fn trim(&mut self) {
+        self.list.shrink_to(KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Origin = Origin::Client(ClientKey(1));
+    const THERE: Origin = Origin::Client(ClientKey(2));
+
+    fn key(work: Option<Work>) -> Option<u32> {
+        match work? {
+            Work::Ready(key) => Some(key.index()),
+            _ => None,
+        }
+    }
+
+    fn ready(n: u32) -> Work {
+        Work::Ready(WaiterKey::from_parts(n, 1))
+    }
+
+    #[test]
+    fn work_is_left_when_the_budget_is_spent_and_done_in_order() {
+        let mut list = Worklist::default();
+        list.begin_turn(2);
+        list.extend((0..3).map(ready));
+        assert_eq!(key(list.next()), Some(0));
+        list.spend(2);
+        assert!(list.next().is_none() && !list.is_done());
+        list.leave(HERE);
+        assert!(list.is_done() && list.has_left() && list.is_behind(HERE));
+        assert!(!list.is_behind(THERE) && list.take_up().is_none());
+        list.push(ready(3));
+        list.leave(HERE);
+        list.begin_turn(100);
+        assert_eq!(list.take_up(), Some(HERE));
+        for n in 1..4 {
+            assert_eq!(key(list.next()), Some(n));
+        }
+        assert!(list.is_done() && !list.has_left());
+    }
+
+    #[test]
+    fn origins_take_turns() {
+        let mut list = Worklist::default();
+        for origin in [HERE, THERE, HERE] {
+            list.push(ready(7));
+            list.leave(origin);
+        }
+        let mut order = Vec::new();
+        while let Some(origin) = list.take_up() {
+            order.push(origin);
+            list.next();
+            list.leave(origin);
+        }
+        assert_eq!(order, [HERE, THERE, HERE]);
+    }
+
+    #[test]
+    fn without_a_turn_there_is_no_bound() {
+        let mut list = Worklist::default();
+        list.spend(usize::MAX);
+        list.spend(usize::MAX);
+        assert!(!list.is_spent());
+    }
 }

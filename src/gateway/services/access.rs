@@ -1,25 +1,25 @@
 //! Access: who may read and call what, asked once and kept while a subscription lives.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
 use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey, SubKey};
-use crate::gateway::parts::holdings::AccessState;
-use crate::gateway::parts::requests::{AccessRequest, Answer, Job, Subject, Then, Use, Verdict};
+use crate::gateway::parts::background::Job;
+use crate::gateway::parts::holdings::{AccessState, Recheck};
+use crate::gateway::parts::requests::{AccessRequest, Subject, Then, Use, Verdict};
 use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
-use std::rc::Rc;
 
 impl Gateway {
     /// Gets the access that a client has to what it holds, for some use.
     pub(in crate::gateway) fn require_access(&mut self, sub: SubKey, purpose: Use) {
-        match &self.subs.arena[sub].access {
+        self.catch_up(self.holdings[sub].alias());
+        match &self.holdings[sub].access {
             AccessState::Known(verdict) => {
                 let verdict = verdict.clone();
                 self.use_access(Some(sub), purpose, &verdict);
             }
             AccessState::Asking(key) => {
-                if let Then::Access(request) = &mut self.pending[*key].then {
-                    request.waiting.push(purpose);
-                }
+                self.requests.await_access(*key, purpose);
             }
             AccessState::Unknown => {
                 self.ask_access_of(sub, purpose);
@@ -28,9 +28,9 @@ impl Gateway {
     }
 
     fn ask_access_of(&mut self, key: SubKey, purpose: Use) -> Option<PendingKey> {
-        let sub = &self.subs.arena[key];
-        let alias = &self.cache.aliases[sub.alias];
-        let (client, name, query) = (sub.client, alias.name, alias.query.clone());
+        let sub = &self.holdings[key];
+        let alias = &self.cache.aliases()[sub.alias()];
+        let (client, name, query) = (sub.client(), alias.name, alias.query.clone());
         self.ask_access(client, name, &query, Some(key), purpose)
     }
 
@@ -44,7 +44,7 @@ impl Gateway {
         purpose: Use,
     ) -> Option<PendingKey> {
         let is_read = matches!(purpose, Use::Request(_));
-        if !(is_read && self.client(client)?.is_web()) {
+        if !(is_read && self.sessions.get(client)?.is_web()) {
             // No token could matter to a web request that only reads.
             self.listen_to_connection(client);
         }
@@ -53,14 +53,14 @@ impl Gateway {
             // name too long for that cannot be loaded either.
             self.listen_to_events(name);
         }
-        let there = self.client(client)?;
+        let there = self.sessions.get(client)?;
         let request = AccessRequest {
             client: ClientRef {
                 key: client,
-                serial: there.serial,
+                serial: there.serial(),
             },
             sub,
-            token: there.token_serial,
+            token: there.token_serial(),
             waiting: vec![purpose],
         };
         let subject = Subject::Name("access", name, "");
@@ -72,7 +72,7 @@ impl Gateway {
         match sent {
             Ok(key) => {
                 if let Some(sub) = sub {
-                    self.subs.arena[sub].access = AccessState::Asking(key);
+                    self.holdings[sub].access = AccessState::Asking(key);
                 }
                 Some(key)
             }
@@ -94,10 +94,10 @@ impl Gateway {
         request: AccessRequest,
         answer: Answer<'_>,
     ) {
-        let Some(client) = self.present(request.client) else {
+        let Some(client) = self.sessions.present(request.client) else {
             return;
         };
-        let same_token = client.token_serial == request.token;
+        let same_token = client.token_serial() == request.token;
         let is_http = client.is_http();
         let verdict = match &answer {
             Ok(payload) => service::access(payload),
@@ -113,8 +113,8 @@ impl Gateway {
             Ok(_) => same_token,
             Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
         };
-        let verdict = self.share_verdict(verdict);
-        if let Some(sub) = request.sub.and_then(|sub| self.subs.arena.get_mut(sub))
+        let verdict = self.requests.share_verdict(verdict);
+        if let Some(sub) = request.sub.and_then(|sub| self.holdings.get_mut(sub))
             && matches!(sub.access, AccessState::Asking(asked) if asked == key)
         {
             sub.access = if lasting {
@@ -125,15 +125,6 @@ impl Gateway {
         }
         for purpose in request.waiting {
             self.use_access(request.sub, purpose, &verdict);
-        }
-    }
-
-    /// Makes an answer one that can be kept. Most are the same for all clients, and are kept
-    /// once for all that came in a row.
-    fn share_verdict(&mut self, verdict: Verdict) -> Rc<Verdict> {
-        match &self.last_verdict {
-            Some(last) if **last == verdict => last.clone(),
-            _ => self.last_verdict.insert(Rc::new(verdict)).clone(),
         }
     }
 
@@ -158,32 +149,31 @@ impl Gateway {
 
     /// A client's access to a subscription was put in question.
     pub(in crate::gateway) fn reaccess(&mut self, key: SubKey) {
-        let Some(sub) = self.subs.arena.get_mut(key) else {
+        let Some(sub) = self.holdings.get_mut(key) else {
             return;
         };
         // An answer to what was asked before is used, but not kept.
         sub.access = AccessState::Unknown;
-        let (open, direct) = (sub.open, sub.direct);
-        if open > 0 {
+        let holders = sub.holders;
+        if holders.open() > 0 {
             self.question_requests(key);
         }
         // One that failed counts too: its data may come by reference any time.
-        if direct == 0 {
+        if holders.direct() == 0 {
             return;
         }
-        let sub = &mut self.subs.arena[key];
-        if sub.lag.as_ref().is_some_and(|lag| lag.held) {
-            sub.lag().reaccess = true;
-            return;
+        let standing = &mut self.holdings[key].standing;
+        if standing.is_in_question() {
+            return standing.set_recheck(Recheck::AskingAgain);
         }
         self.freeze(key);
-        self.subs.arena[key].lag().held = true;
-        self.queue_job(Job::Reaccess(key));
+        self.holdings[key].standing.set_recheck(Recheck::Asking);
+        self.background.queue(Job::Reaccess(key));
     }
 
-    pub(in crate::gateway) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
-        let sub = self.subs.arena.get(key)?;
-        if sub.direct == 0 || !sub.lag.as_ref().is_some_and(|lag| lag.held) {
+    pub(super) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
+        let sub = self.holdings.get(key)?;
+        if sub.holders.direct() == 0 || !sub.standing.is_in_question() {
             return None;
         }
         if !matches!(sub.access, AccessState::Unknown) {
@@ -194,36 +184,36 @@ impl Gateway {
     }
 
     fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
-        let Some(sub) = self.subs.arena.get_mut(key) else {
+        let Some(sub) = self.holdings.get_mut(key) else {
             return;
         };
-        let held = sub.lag.as_ref().is_some_and(|lag| lag.held);
-        if sub.direct == 0 || !held {
+        let recheck = sub.standing.recheck();
+        if sub.holders.direct() == 0 || recheck == Recheck::Settled {
             return;
         }
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        if std::mem::take(&mut sub.lag().reaccess) {
+        if recheck == Recheck::AskingAgain {
+            sub.standing.set_recheck(Recheck::Asking);
             sub.access = AccessState::Unknown;
-            self.queue_job(Job::Reaccess(key));
+            self.background.queue(Job::Reaccess(key));
         } else {
-            sub.lag().held = false;
-            self.work.push_back(Work::Pump(key));
+            sub.standing.set_recheck(Recheck::Settled);
+            self.work.push(Work::Pump(key));
         }
     }
 
     /// Ends a client's direct subscriptions of a resource.
     fn revoke(&mut self, key: SubKey, reason: &Error) {
-        let sub = &mut self.subs.arena[key];
-        sub.direct = 0;
-        let lag = sub.lag();
-        (lag.held, lag.reaccess) = (false, false);
+        let sub = &mut self.holdings[key];
+        sub.holders.end_direct();
+        sub.standing.set_recheck(Recheck::Settled);
         self.send_unsubscribe(key, reason);
         // What waited is for the client only if it still holds the resource indirectly.
-        self.suspects.push(key);
+        self.holdings.suspect(key);
         self.collect();
-        self.work.push_back(Work::Pump(key));
+        self.work.push(Work::Pump(key));
     }
 }
 

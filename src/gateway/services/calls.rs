@@ -1,8 +1,9 @@
 //! Calls of methods: call, auth and new requests, for both kinds of client.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
 use crate::gateway::model::keys::{ClientKey, ClientRef};
-use crate::gateway::parts::requests::{Answer, CallKind, CallRequest, ReplyTo, Subject, Then, Use};
+use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo, Subject, Then, Use};
 use crate::gateway::parts::sessions::Target;
 use crate::gateway::parts::waiters::Want;
 use crate::res::service::CallResult;
@@ -18,7 +19,7 @@ impl Gateway {
         let client = call.client.key;
         let held = self.cache.alias(target.text, target.owner);
         let (name, query) = (call.name, call.query.clone());
-        match held.and_then(|alias| self.subs.find(client, alias)) {
+        match held.and_then(|alias| self.holdings.find(client, alias)) {
             Some(sub) => self.require_access(sub, Use::Call(call)),
             None => {
                 self.ask_access(client, name, &query, None, Use::Call(call));
@@ -28,13 +29,13 @@ impl Gateway {
 
     /// Sends a call that is allowed.
     pub(in crate::gateway) fn send_call(&mut self, mut call: CallRequest) {
-        let Some(_) = self.present(call.client) else {
+        if self.sessions.present(call.client).is_none() {
             return;
-        };
+        }
         self.listen_to_connection(call.client.key);
         let (client, name, kind) = (call.client.key, call.name, call.kind);
         let waited = call.waiting();
-        self.relieve(client, |client| client.waiting -= waited);
+        self.relieve(client, |client| client.waited(waited));
         let (query, params) = (std::mem::take(&mut call.query), call.params.take());
         let method = call.method.clone();
         let verb = if kind == CallKind::Auth {
@@ -65,15 +66,15 @@ impl Gateway {
 
     /// Answers a call that was not sent.
     pub(in crate::gateway) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
-        if self.present(call.client).is_some() {
+        if self.sessions.present(call.client).is_some() {
             let waited = call.waiting();
-            self.relieve(call.client.key, |client| client.waiting -= waited);
+            self.relieve(call.client.key, |client| client.waited(waited));
             self.reply_error(call.client, call.reply, error);
         }
     }
 
     pub(in crate::gateway) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
-        let Some(client) = self.present(call.client) else {
+        let Some(client) = self.sessions.present(call.client) else {
             return;
         };
         let dialect = client.dialect;
@@ -87,7 +88,7 @@ impl Gateway {
         };
         let result = match result {
             Ok(CallResult::OldResource(rid)) => {
-                self.deprecated.old_new(&self.cache.names[call.name].text);
+                self.deprecated.old_new(self.cache.name_text(call.name));
                 Ok(CallResult::Resource(rid))
             }
             Ok(CallResult::Payload(_)) if call.kind == CallKind::New => {
@@ -132,7 +133,7 @@ impl Gateway {
         reply: ReplyTo,
         error: &Error,
     ) {
-        if self.present(client).is_none() {
+        if self.sessions.present(client).is_none() {
             return;
         }
         match reply {
@@ -165,10 +166,10 @@ impl Gateway {
 
     /// Appends what services are told of a connection.
     pub(in crate::gateway) fn write_connection(&self, client: ClientKey, out: &mut Vec<u8>) {
-        let Some(client) = self.client(client) else {
+        let Some(client) = self.sessions.get(client) else {
             return;
         };
         out.push(b',');
-        (self.write_head)(&client.head, &client.remote.to_string(), out);
+        (self.options.write_head)(client.head(), &client.remote().to_string(), out);
     }
 }

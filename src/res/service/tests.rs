@@ -9,14 +9,14 @@ fn text(value: &Value) -> String {
 #[test]
 fn tells_pre_responses_from_answers() {
     for (payload, expected) in [
-        ("timeout:\"15000\"", Some(Some(15000))),
-        ("foo:\"bar\" timeout:\"1\"", Some(Some(1))),
-        ("timeout:\"1\" foo:\"bar\"", Some(Some(1))),
-        ("timeout:\"x\"", Some(None)),
-        ("timeout:15", Some(None)),
-        ("timeout", Some(None)),
-        ("timeout:\"-5\"", Some(None)),
-        ("hello world", Some(None)),
+        ("timeout:\"15000\"", Some(PreResponse::Timeout(15000))),
+        ("foo:\"bar\" timeout:\"1\"", Some(PreResponse::Timeout(1))),
+        ("timeout:\"1\" foo:\"bar\"", Some(PreResponse::Timeout(1))),
+        ("timeout:\"x\"", Some(PreResponse::Unknown)),
+        ("timeout:15", Some(PreResponse::Unknown)),
+        ("timeout", Some(PreResponse::Unknown)),
+        ("timeout:\"-5\"", Some(PreResponse::Unknown)),
+        ("hello world", Some(PreResponse::Unknown)),
         ("null", None),
         ("true", None),
         (" timeout:\"1\"", None),
@@ -25,7 +25,7 @@ fn tells_pre_responses_from_answers() {
     ] {
         assert_eq!(pre_response(payload.as_bytes()), expected, "{payload}");
     }
-    assert_eq!(pre_response(b"timeout\xff"), Some(None));
+    assert_eq!(pre_response(b"timeout\xff"), Some(PreResponse::Unknown));
 }
 
 #[test]

@@ -1,0 +1,287 @@
+//! The books are checked: every count, index, chain and total is computed anew from what is
+//! kept, and compared.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
+use crate::gateway::parts::holdings::{AccessState, Hold};
+use crate::gateway::parts::requests::{Cause, Pending, Then, Use};
+use crate::gateway::parts::waiters::Awaiting;
+use std::collections::BTreeMap;
+
+/// What has happened since the last audit of a debug build.
+#[cfg(debug_assertions)]
+#[derive(Default)]
+pub(super) struct Unaudited {
+    /// Inputs, each with the weight that it may have.
+    inputs: usize,
+    /// Values of all resources at the last audit.
+    values: usize,
+}
+
+impl Gateway {
+    /// Recomputes every count, index, chain and total from scratch and compares: for
+    /// tests, since it costs as much as the gateway holds.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn audit(&self) -> Result<(), String> {
+        self.sessions.audit()?;
+        self.cache.audit()?;
+        self.holdings.audit()?;
+        self.requests.audit()?;
+        self.texts.audit()?;
+        self.audit_subs()?;
+        self.audit_holders()?;
+        self.audit_waiters()?;
+        self.audit_clients()?;
+        self.audit_uses()?;
+        self.audit_throttles()
+    }
+
+    /// In debug builds, after inputs: after each while little is held, and the more is
+    /// held the seldomer, so that tests with many clients or long lists end.
+    #[cfg(debug_assertions)]
+    pub(super) fn audit_now_and_then(&mut self) {
+        /// So much may be held for an audit after each input.
+        const LITTLE: usize = 64;
+        let held = self.holdings.len()
+            + self.cache.aliases().len()
+            + self.sessions.count()
+            + self.requests.len();
+        self.unaudited.inputs += LITTLE * LITTLE;
+        let weight = held + self.unaudited.values;
+        if self.unaudited.inputs >= weight.saturating_mul(weight) {
+            let resources = self.cache.resources().iter();
+            self.unaudited = Unaudited {
+                inputs: 0,
+                values: resources.map(|(_, resource)| resource.content.size()).sum(),
+            };
+            if let Err(fault) = self.audit() {
+                panic!("the gateway's books do not agree: {fault}");
+            }
+        }
+    }
+
+    /// Each subscription stands among its alias's, and as its alias and resource let it.
+    fn audit_subs(&self) -> Result<(), String> {
+        let mut placed = 0;
+        for (_, alias) in self.cache.aliases().iter() {
+            placed += alias.subs.len();
+        }
+        if placed != self.holdings.len() {
+            return Err(format!(
+                "{placed} subscriptions are in aliases' lists, {} are there",
+                self.holdings.len()
+            ));
+        }
+        for (key, sub) in self.holdings.iter() {
+            let Some(alias) = self.cache.aliases().get(sub.alias()) else {
+                return Err(format!("the subscription {key:?} has no alias"));
+            };
+            if alias.subs.get(sub.slot() as usize) != Some(&key) {
+                return Err(format!("{key:?} is not in its place at its alias"));
+            }
+            if !sub.holders.any() {
+                return Err(format!("nothing holds the subscription {key:?}"));
+            }
+            if sub.is_live() && alias.resource.is_none() {
+                return Err(format!("{key:?} is live without a resource"));
+            }
+            if let Some(lag) = sub.standing.lag() {
+                let size: usize = lag.queue.iter().map(|update| update.size).sum();
+                let steps = lag.queue.front().map_or(0, |update| update.steps.len());
+                let in_order = lag.applied <= lag.step && lag.step <= steps;
+                if size != lag.queue_size || !in_order {
+                    return Err(format!("the queue of {key:?} is miscounted"));
+                }
+                let waits = lag.waiting.map(|waiter| self.waiters.get(waiter));
+                if let Some(waiter) = waits
+                    && waiter.is_none_or(|waiter| waiter.cause() != Awaiting::Event(key))
+                {
+                    return Err(format!("{key:?} waits with another's waiter"));
+                }
+            }
+            if let AccessState::Asking(request) = sub.access {
+                let then = self.requests.get(request).map(|pending| &pending.then);
+                if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
+                    return Err(format!(
+                        "{key:?} waits for an access answer that is not its"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds each subscription, counted from what is referenced.
+    fn audit_holders(&self) -> Result<(), String> {
+        let mut parents: BTreeMap<SubKey, (u32, u32)> = BTreeMap::new();
+        let mut count = |child: SubKey, hold: Hold| {
+            let counts = parents.entry(child).or_default();
+            match hold {
+                Hold::Sent => counts.0 += 1,
+                Hold::Unsent => counts.1 += 1,
+            }
+        };
+        let mut open: BTreeMap<SubKey, u16> = BTreeMap::new();
+        for (key, sub) in self.holdings.iter() {
+            for child in self.children(key) {
+                count(child, sub.hold());
+            }
+            for child in self.old_children(key) {
+                count(child, Hold::Sent);
+            }
+        }
+        for (_, waiter) in self.waiters.iter() {
+            for child in waiter.brought() {
+                count(*child, Hold::Unsent);
+            }
+            if let Awaiting::Request { root, .. } = waiter.cause() {
+                *open.entry(root).or_default() += 1;
+            }
+        }
+        for (key, sub) in self.holdings.iter() {
+            let counted = (
+                sub.holders.parents(Hold::Sent),
+                sub.holders.parents(Hold::Unsent),
+            );
+            let expected = parents.remove(&key).unwrap_or_default();
+            let requests = open.remove(&key).unwrap_or_default();
+            if (counted, sub.holders.open()) != (expected, requests) {
+                return Err(format!(
+                    "{key:?} is held by {expected:?} parents and {requests} requests, not by {:?}",
+                    sub.holders
+                ));
+            }
+        }
+        match parents.keys().chain(open.keys()).next() {
+            Some(stale) => Err(format!("{stale:?} is held and is not there")),
+            None => Ok(()),
+        }
+    }
+
+    /// Each waiter misses as many as say that they are awaited by it.
+    fn audit_waiters(&self) -> Result<(), String> {
+        let mut missing: BTreeMap<WaiterKey, u32> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            for waiter in sub.standing.waiters() {
+                *missing.entry(*waiter).or_default() += 1;
+            }
+        }
+        for (key, waiter) in self.waiters.iter() {
+            let expected = missing.get(&key).copied().unwrap_or_default();
+            if waiter.missing() != expected {
+                return Err(format!(
+                    "{key:?} misses {} where {expected} are awaited",
+                    waiter.missing()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits with each client.
+    fn audit_clients(&self) -> Result<(), String> {
+        let mut waiting: BTreeMap<ClientKey, usize> = BTreeMap::new();
+        let mut requests = 0;
+        for (key, client) in self.sessions.iter() {
+            for waiter in client.waiters() {
+                let waiter = self.waiters.get(*waiter).filter(|w| w.client() == key);
+                let Some(Awaiting::Request { root, .. }) = waiter.map(|w| w.cause()) else {
+                    return Err(format!("{key:?} has another's waiter"));
+                };
+                requests += 1;
+                let rid = self.cache.rid(self.holdings[root].alias());
+                *waiting.entry(key).or_default() += rid.len();
+            }
+        }
+        let is_request = |cause| matches!(cause, Awaiting::Request { .. });
+        let all = self.waiters.iter().filter(|(_, w)| is_request(w.cause()));
+        if all.count() != requests {
+            return Err("a request waits that is not its client's".into());
+        }
+        for (_, pending) in self.requests.iter() {
+            let Then::Access(access) = &pending.then else {
+                continue;
+            };
+            for purpose in &access.waiting {
+                if let Use::Call(call) = purpose
+                    && self.sessions.present(call.client).is_some()
+                {
+                    *waiting.entry(call.client.key).or_default() += call.waiting();
+                }
+            }
+        }
+        for (key, client) in self.sessions.iter() {
+            let expected = waiting.get(&key).copied().unwrap_or_default();
+            if client.waiting() != expected {
+                return Err(format!(
+                    "{} bytes wait with {key:?}, not {expected}",
+                    client.waiting()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What uses each name; and which query requests it awaits.
+    fn audit_uses(&self) -> Result<(), String> {
+        let mut uses: BTreeMap<NameKey, u32> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            let name = self.cache.aliases()[sub.alias()].name;
+            *uses.entry(name).or_default() += 1;
+        }
+        let mut queries: BTreeMap<NameKey, Vec<PendingKey>> = BTreeMap::new();
+        for (key, pending) in self.requests.iter() {
+            let Some(name) = pending.name else { continue };
+            *uses.entry(name).or_default() += 1;
+            if matches!(pending.then, Then::Query(_)) {
+                queries.entry(name).or_default().push(key);
+            }
+        }
+        for (key, name) in self.cache.names().iter() {
+            let expected = uses.remove(&key).unwrap_or_default();
+            if name.uses != expected {
+                return Err(format!("{key:?} has {expected} uses, not {}", name.uses));
+            }
+            let mut open = queries.remove(&key).unwrap_or_default();
+            open.sort();
+            if !self.cache.open_queries(key).eq(open) {
+                return Err(format!("{key:?} awaits other query requests than are open"));
+            }
+        }
+        match uses.is_empty() {
+            true => Ok(()),
+            false => Err(format!("names are used that are not there: {uses:?}")),
+        }
+    }
+
+    /// What has to do with each throttle, and what the background has open.
+    fn audit_throttles(&self) -> Result<(), String> {
+        let background = |pending: &Pending| match pending.cause {
+            Cause::Need => None,
+            cause => Some(cause.reset()),
+        };
+        let open = self.requests.iter();
+        let open: Vec<_> = open
+            .filter_map(|(_, pending)| background(pending))
+            .collect();
+        self.background.audit(&open, |reset| {
+            let walks = self.resets.throttles().filter(|other| *other == reset);
+            walks.count() + self.cache.deferred_of(reset)
+        })?;
+        let mut trees: BTreeMap<TreeKey, (usize, usize)> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            if let Some(tree) = sub.standing.tree() {
+                trees.entry(tree).or_default().0 += 1;
+            }
+        }
+        for (_, alias) in self.cache.aliases().iter() {
+            if let Some(tree) = alias.tree() {
+                trees.entry(tree).or_default().1 += 1;
+            }
+        }
+        self.trees
+            .audit(|tree| trees.get(&tree).copied().unwrap_or_default())
+    }
+}

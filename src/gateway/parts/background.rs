@@ -1,0 +1,183 @@
+//! The background: requests that resets, token changes and the like cause. So many are open
+//! at once, and of one reset event no more than its throttle lets.
+
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::keys::{ClientRef, ResetKey, ResourceKey, SubKey, of};
+use crate::gateway::parts::throttle::Throttle;
+use std::collections::VecDeque;
+
+/// Requests of the background that are open at once.
+pub const OPEN_MAX: usize = 1024;
+
+/// Jobs for which the queue keeps room.
+const JOBS_KEPT: usize = 1 << 12;
+
+/// A request that waits until fewer of its kind are open.
+pub enum Job {
+    /// Fetch a resource again.
+    Refresh(ResourceKey),
+    /// Ask a subscription's access again.
+    Reaccess(SubKey),
+    /// Let a service renew a client's token.
+    TokenReset(ClientRef),
+}
+
+/// The requests of the background, those that wait and those that are open.
+pub struct Background {
+    jobs: VecDeque<(Job, Option<ResetKey>)>,
+    open: usize,
+    /// The reset event that is being acted on.
+    reset: Option<ResetKey>,
+    throttles: Arena<of::ResetThrottle, Throttle<Job>>,
+    /// Requests that one reset event may have open; 0 for no such limit.
+    places: usize,
+}
+
+impl Background {
+    pub fn new(places: usize) -> Self {
+        Self {
+            jobs: VecDeque::new(),
+            open: 0,
+            reset: None,
+            throttles: Arena::default(),
+            places,
+        }
+    }
+
+    /// Begins to act on a reset event: its requests share a throttle, if there is to be
+    /// one. Returns what [`Background::resume_reset`] goes on with.
+    pub fn begin_reset(&mut self) -> Option<ResetKey> {
+        if self.places > 0 {
+            let throttle = self.throttles.insert(Throttle::new(self.places));
+            self.reset = Some(throttle);
+            self.throttles[throttle].join();
+        }
+        self.reset
+    }
+
+    /// What is queued from now on belongs to this reset event, or to none.
+    pub fn resume_reset(&mut self, reset: Option<ResetKey>) {
+        self.reset = reset;
+    }
+
+    /// Acts on a part of a reset event later; the throttle is kept for it.
+    pub fn put_off_reset(&mut self) -> Option<ResetKey> {
+        if let Some(throttle) = self.reset.and_then(|key| self.throttles.get_mut(key)) {
+            throttle.join();
+        }
+        self.reset
+    }
+
+    /// Has acted on a reset event, or on the part of it that was put off.
+    pub fn end_reset(&mut self) {
+        let Some(key) = self.reset.take() else { return };
+        if let Some(throttle) = self.throttles.get_mut(key) {
+            throttle.part();
+            if throttle.is_over() {
+                self.throttles.remove(key);
+            }
+        }
+    }
+
+    /// Queues a request. One that a reset event causes waits for a place among the event's
+    /// first.
+    pub fn queue(&mut self, job: Job) {
+        let job = match self.reset {
+            Some(key) => self.throttles[key].enter(job),
+            None => Some(job),
+        };
+        if let Some(job) = job {
+            self.jobs.push_back((job, self.reset));
+        }
+    }
+
+    /// Whether a request could be sent.
+    pub fn can_start(&self) -> bool {
+        self.open < OPEN_MAX && !self.jobs.is_empty()
+    }
+
+    /// The next request, if few enough are open. It is followed by
+    /// [`Background::opened`], or by [`Background::done`] if it was not needed.
+    pub fn next(&mut self) -> Option<(Job, Option<ResetKey>)> {
+        match self.open < OPEN_MAX {
+            true => self.jobs.pop_front(),
+            false => None,
+        }
+    }
+
+    /// A request was sent.
+    pub fn opened(&mut self) {
+        self.open += 1;
+    }
+
+    /// A request that was sent has no answer to come any more.
+    pub fn closed(&mut self) {
+        debug_assert!(self.open > 0, "a request is closed once");
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// A request is done, or was not needed.
+    pub fn done(&mut self, reset: Option<ResetKey>) {
+        let Some(key) = reset else { return };
+        let throttle = &mut self.throttles[key];
+        throttle.leave();
+        if let Some(job) = throttle.next() {
+            throttle.take();
+            self.jobs.push_back((job, reset));
+        } else if throttle.is_over() {
+            self.throttles.remove(key);
+        }
+    }
+
+    /// Requests that wait until fewer are open.
+    pub fn waiting(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Throttles in use.
+    pub fn throttles(&self) -> usize {
+        self.throttles.len()
+    }
+
+    /// Gives back memory that an unusual input has taken.
+    pub fn trim(&mut self) {
+        if self.jobs.len() < JOBS_KEPT {
+            self.jobs.shrink_to(JOBS_KEPT);
+        }
+    }
+
+    /// Checks the counts. `open` has the reset event of each open request; `parts` says
+    /// for a reset event how many parts of it are still to be acted on.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(
+        &self,
+        open: &[Option<ResetKey>],
+        parts: impl Fn(ResetKey) -> usize,
+    ) -> Result<(), String> {
+        if open.len() != self.open {
+            return Err(format!(
+                "{} requests of the background are counted as {}",
+                open.len(),
+                self.open
+            ));
+        }
+        if let Some(reset) = self.reset {
+            return Err(format!("the reset event {reset:?} is still acted on"));
+        }
+        for (key, throttle) in self.throttles.iter() {
+            let sent = open.iter().filter(|reset| **reset == Some(key)).count();
+            let queued = self.jobs.iter().filter(|(_, reset)| *reset == Some(key));
+            let expected = (parts(key), sent + queued.count());
+            let (members, taken, _) = throttle.counts();
+            if (members, taken) != expected || throttle.is_over() {
+                return Err(format!(
+                    "the throttle {key:?} has {members} members and {taken} places taken, \
+                     not {expected:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

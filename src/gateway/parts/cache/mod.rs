@@ -1,0 +1,562 @@
+//! What the gateway knows of resources: names, resources and the IDs that clients use.
+//!
+//! Whoever reads gets the tables as they are; all that changes them is in here.
+
+mod inbox;
+mod refresh;
+mod resets;
+
+pub use inbox::{Deferred, Inbox, Room};
+pub use refresh::Refresh;
+pub use resets::{ResetStep, ResetWalk, Resets};
+
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::content::Content;
+use crate::gateway::model::delay::{DelayQueue, TimerKey};
+use crate::gateway::model::keys::{AliasKey, NameKey, ResourceKey, SubKey, TreeKey, of};
+use crate::gateway::model::time::{LINGER, Time};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+/// A resource name. Order is a property of the name: all its resources share it.
+pub struct Name {
+    pub text: Box<str>,
+    /// Subscriptions of its aliases, and open requests.
+    pub uses: u32,
+    /// Whether the broker sends its events.
+    pub subscribed: bool,
+    /// Runs while it is subscribed and unused.
+    linger: Option<TimerKey>,
+    /// The resource without query.
+    pub bare: Option<ResourceKey>,
+    /// Query resources by normalised query.
+    pub queries: BTreeMap<Box<str>, ResourceKey>,
+    pub aliases: Vec<AliasKey>,
+    /// There while inputs wait, or may have to.
+    inbox: Option<Box<Inbox>>,
+}
+
+impl Name {
+    /// Its resources: the one without query, then the others by query.
+    pub fn resources(&self) -> impl Iterator<Item = ResourceKey> {
+        self.bare.into_iter().chain(self.queries.values().copied())
+    }
+}
+
+/// A loaded resource: a name with a normalised query.
+pub struct Resource {
+    pub name: NameKey,
+    pub query: Box<str>,
+    pub content: Rc<Content>,
+    pub aliases: Vec<AliasKey>,
+    /// A get request to see whether the content is still true.
+    refresh: Option<Box<Refresh>>,
+}
+
+/// A resource ID as clients write it.
+pub struct Alias {
+    pub text: Box<str>,
+    /// The serial of the client whose connection ID stands in place of tags in the text.
+    pub owner: Option<u32>,
+    pub name: NameKey,
+    /// The query for services; empty for none.
+    pub query: Box<str>,
+    pub resource: Option<ResourceKey>,
+    /// Whether a get request is open or due.
+    pub loading: bool,
+    /// A reset came while it was loading.
+    stale: bool,
+    /// The tree whose throttle its get request has a place of.
+    tree: Option<TreeKey>,
+    pub subs: Vec<SubKey>,
+    /// Its places among the aliases of its name and of its resource.
+    name_slot: u32,
+    resource_slot: u32,
+}
+
+impl Alias {
+    /// The tree whose throttle its get request has a place of.
+    pub fn tree(&self) -> Option<TreeKey> {
+        self.tree
+    }
+}
+
+/// What the end of an alias's get request leaves to be done.
+pub struct EndedLoad {
+    /// A reset came meanwhile.
+    pub is_stale: bool,
+    /// The tree that gets a place back.
+    pub tree: Option<TreeKey>,
+}
+
+/// What became of a name that was let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// Others use it, or it stays for a while.
+    Kept,
+    /// Nothing keeps it.
+    Unused,
+}
+
+/// The tables of names, resources and aliases, and their timers.
+pub struct Cache {
+    names: Arena<of::Name, Name>,
+    resources: Arena<of::Resource, Resource>,
+    aliases: Arena<of::Alias, Alias>,
+    name_table: HashTable<u32>,
+    alias_table: HashTable<u32>,
+    hasher: FixedState,
+    /// Names that nothing uses, each for a while.
+    lingering: DelayQueue<NameKey>,
+    /// Resources whose get request is sent again later.
+    pauses: BTreeSet<(Time, ResourceKey)>,
+    /// Content versions made so far.
+    versions: u64,
+}
+
+impl Cache {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            names: Arena::default(),
+            resources: Arena::default(),
+            aliases: Arena::default(),
+            name_table: HashTable::new(),
+            alias_table: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            lingering: DelayQueue::new(LINGER),
+            pauses: BTreeSet::new(),
+            versions: 0,
+        }
+    }
+
+    pub fn names(&self) -> &Arena<of::Name, Name> {
+        &self.names
+    }
+
+    pub fn resources(&self) -> &Arena<of::Resource, Resource> {
+        &self.resources
+    }
+
+    pub fn aliases(&self) -> &Arena<of::Alias, Alias> {
+        &self.aliases
+    }
+
+    /// The resource that an alias means, if it is loaded.
+    pub fn resource_of(&self, alias: AliasKey) -> Option<&Resource> {
+        Some(&self.resources[self.aliases[alias].resource?])
+    }
+
+    /// The resource ID of an alias.
+    pub fn rid(&self, alias: AliasKey) -> &str {
+        &self.aliases[alias].text
+    }
+
+    /// The name of an alias, as text.
+    pub fn name_text(&self, key: NameKey) -> &str {
+        &self.names[key].text
+    }
+
+    /// The number of a new version of some content.
+    pub fn new_version(&mut self) -> u64 {
+        self.versions += 1;
+        self.versions
+    }
+
+    /// The content of a resource, to be changed.
+    pub fn content_mut(&mut self, key: ResourceKey) -> &mut Rc<Content> {
+        &mut self.resources[key].content
+    }
+
+    pub fn name(&self, text: &str) -> Option<NameKey> {
+        let hash = self.hasher.hash_one(text);
+        let index = self
+            .name_table
+            .find(hash, |i| *self.names.at(*i).1.text == *text)?;
+        Some(self.names.at(*index).0)
+    }
+
+    /// Finds or makes a name. One that nothing uses must be held and released.
+    pub fn intern_name(&mut self, text: &str) -> NameKey {
+        if let Some(key) = self.name(text) {
+            return key;
+        }
+        let key = self.names.insert(Name {
+            text: text.into(),
+            uses: 0,
+            subscribed: false,
+            linger: None,
+            bare: None,
+            queries: BTreeMap::new(),
+            aliases: Vec::new(),
+            inbox: None,
+        });
+        let (names, hasher) = (&self.names, &self.hasher);
+        self.name_table
+            .insert_unique(hasher.hash_one(text), key.index(), |i| {
+                hasher.hash_one(&*names.at(*i).1.text)
+            });
+        key
+    }
+
+    /// Removes a name that has neither resources nor aliases.
+    pub fn remove_name(&mut self, key: NameKey) -> Option<Name> {
+        let hash = self.hasher.hash_one(&*self.names.get(key)?.text);
+        if let Ok(entry) = self.name_table.find_entry(hash, |i| *i == key.index()) {
+            entry.remove();
+        }
+        self.names.remove(key)
+    }
+
+    pub fn alias(&self, text: &str, owner: Option<u32>) -> Option<AliasKey> {
+        let index = self.alias_table.find(self.alias_hash(text, owner), |i| {
+            let alias = self.aliases.at(*i).1;
+            alias.owner == owner && *alias.text == *text
+        })?;
+        Some(self.aliases.at(*index).0)
+    }
+
+    fn alias_hash(&self, text: &str, owner: Option<u32>) -> u64 {
+        alias_hash(&self.hasher, text, owner)
+    }
+
+    /// Adds an alias of a name, which must not be there.
+    pub fn insert_alias(
+        &mut self,
+        text: &str,
+        owner: Option<u32>,
+        name: NameKey,
+        query: &str,
+    ) -> AliasKey {
+        let hash = self.alias_hash(text, owner);
+        let key = self.aliases.insert(Alias {
+            text: text.into(),
+            owner,
+            name,
+            query: query.into(),
+            resource: None,
+            loading: false,
+            stale: false,
+            tree: None,
+            subs: Vec::new(),
+            name_slot: self.names[name].aliases.len() as u32,
+            resource_slot: 0,
+        });
+        push_one(&mut self.names[name].aliases, key);
+        let (aliases, hasher) = (&self.aliases, &self.hasher);
+        self.alias_table.insert_unique(hash, key.index(), |i| {
+            let alias = aliases.at(*i).1;
+            alias_hash(hasher, &alias.text, alias.owner)
+        });
+        key
+    }
+
+    /// Removes an alias without subscriptions.
+    pub fn remove_alias(&mut self, key: AliasKey) {
+        let Some(alias) = self.aliases.get(key) else {
+            return;
+        };
+        let hash = self.alias_hash(&alias.text, alias.owner);
+        if let Ok(entry) = self.alias_table.find_entry(hash, |i| *i == key.index()) {
+            entry.remove();
+        }
+        self.unlink_alias(key);
+        let Some(alias) = self.aliases.remove(key) else {
+            return;
+        };
+        let slot = alias.name_slot as usize;
+        let siblings = &mut self.names[alias.name].aliases;
+        siblings.swap_remove(slot);
+        if let Some(moved) = siblings.get(slot) {
+            self.aliases[*moved].name_slot = slot as u32;
+        }
+    }
+
+    /// Makes an alias mean a resource.
+    pub fn link_alias(&mut self, key: AliasKey, resource: ResourceKey) {
+        self.unlink_alias(key);
+        let siblings = &mut self.resources[resource].aliases;
+        self.aliases[key].resource = Some(resource);
+        self.aliases[key].resource_slot = siblings.len() as u32;
+        push_one(siblings, key);
+    }
+
+    fn unlink_alias(&mut self, key: AliasKey) {
+        let Some(resource) = self.aliases[key].resource.take() else {
+            return;
+        };
+        let slot = self.aliases[key].resource_slot as usize;
+        let siblings = &mut self.resources[resource].aliases;
+        siblings.swap_remove(slot);
+        if let Some(moved) = siblings.get(slot) {
+            self.aliases[*moved].resource_slot = slot as u32;
+        }
+    }
+
+    /// The loaded resource of a name and normalised query.
+    pub fn resource(&self, name: NameKey, query: &str) -> Option<ResourceKey> {
+        let name = &self.names[name];
+        if query.is_empty() {
+            name.bare
+        } else {
+            name.queries.get(query).copied()
+        }
+    }
+
+    pub fn insert_resource(&mut self, name: NameKey, query: &str, content: Content) -> ResourceKey {
+        let key = self.resources.insert(Resource {
+            name,
+            query: query.into(),
+            content: Rc::new(content),
+            aliases: Vec::new(),
+            refresh: None,
+        });
+        let name = &mut self.names[name];
+        if query.is_empty() {
+            name.bare = Some(key);
+        } else {
+            name.queries.insert(query.into(), key);
+        }
+        key
+    }
+
+    /// Forgets a resource. Its aliases stay while they have subscriptions, and mean
+    /// nothing until they are loaded again.
+    pub fn remove_resource(&mut self, key: ResourceKey) {
+        self.stop_refresh(key);
+        let Some(resource) = self.resources.remove(key) else {
+            return;
+        };
+        let name = &mut self.names[resource.name];
+        if resource.query.is_empty() {
+            name.bare = None;
+        } else {
+            name.queries.remove(&resource.query);
+        }
+        for alias in resource.aliases {
+            self.aliases[alias].resource = None;
+            if self.aliases[alias].subs.is_empty() && !self.aliases[alias].loading {
+                self.remove_alias(alias);
+            }
+        }
+    }
+
+    /// Whether a resource has subscriptions, through whichever alias.
+    pub fn is_used(&self, resource: &Resource) -> bool {
+        resource
+            .aliases
+            .iter()
+            .any(|alias| !self.aliases[*alias].subs.is_empty())
+    }
+
+    /// Something begins to use a name.
+    pub fn hold_name(&mut self, key: NameKey) {
+        let name = &mut self.names[key];
+        name.uses += 1;
+        if let Some(timer) = name.linger.take() {
+            self.lingering.remove(timer);
+        }
+    }
+
+    /// Something ends its use of a name. The last one leaves it cached for a while, if the
+    /// broker sends its events.
+    pub fn release_name(&mut self, key: NameKey, now: Time) -> Released {
+        let Some(name) = self.names.get_mut(key) else {
+            return Released::Kept;
+        };
+        debug_assert!(name.uses > 0, "a name is released once for each use");
+        name.uses = name.uses.saturating_sub(1);
+        if name.uses > 0 {
+            return Released::Kept;
+        }
+        if !name.subscribed {
+            return Released::Unused;
+        }
+        name.linger = Some(self.lingering.insert(now, key));
+        Released::Kept
+    }
+
+    /// A name whose time without use is over.
+    pub fn end_linger(&mut self, now: Time) -> Option<NameKey> {
+        let key = self.lingering.pop(now)?;
+        self.names[key].linger = None;
+        Some(key)
+    }
+
+    /// When the next name's time without use is over.
+    pub fn next_linger(&self) -> Option<Time> {
+        self.lingering.next()
+    }
+
+    /// How many names nothing uses.
+    pub fn lingering(&self) -> usize {
+        self.lingering.len()
+    }
+
+    /// The broker sends a name's events from now on.
+    pub fn set_subscribed(&mut self, key: NameKey) {
+        self.names[key].subscribed = true;
+    }
+
+    /// A get request for an alias is open or due. `None` if there is no such alias.
+    pub fn begin_load(&mut self, key: AliasKey) -> Option<&Alias> {
+        let alias = self.aliases.get_mut(key)?;
+        alias.loading = true;
+        Some(alias)
+    }
+
+    /// The get request of an alias has a place of a tree's throttle.
+    pub fn take_place(&mut self, key: AliasKey, tree: TreeKey) {
+        self.aliases[key].tree = Some(tree);
+    }
+
+    /// The get request of an alias is over, or not due any more.
+    pub fn end_load(&mut self, key: AliasKey) -> Option<EndedLoad> {
+        let alias = self.aliases.get_mut(key)?;
+        alias.loading = false;
+        Some(EndedLoad {
+            is_stale: std::mem::take(&mut alias.stale),
+            tree: alias.tree.take(),
+        })
+    }
+
+    /// The get request of an alias is not due for now, whatever else is known of it.
+    pub fn put_off_load(&mut self, key: AliasKey) {
+        if let Some(alias) = self.aliases.get_mut(key) {
+            alias.loading = false;
+        }
+    }
+
+    /// What is being loaded of a name may be out of date when it comes.
+    pub fn mark_stale(&mut self, key: NameKey) {
+        for alias in &self.names[key].aliases {
+            let alias = &mut self.aliases[*alias];
+            alias.stale = alias.loading;
+        }
+    }
+
+    /// Adds a subscription to an alias's, of which it gets the place that was asked for
+    /// with [`Cache::next_slot`].
+    pub fn add_sub(&mut self, key: AliasKey, sub: SubKey) {
+        push_one(&mut self.aliases[key].subs, sub);
+    }
+
+    /// The place that the next subscription of an alias gets.
+    pub fn next_slot(&self, key: AliasKey) -> u32 {
+        self.aliases[key].subs.len() as u32
+    }
+
+    /// Takes a subscription out of an alias's. Returns the one that has its place now.
+    pub fn remove_sub(&mut self, key: AliasKey, slot: u32) -> Option<SubKey> {
+        let subs = &mut self.aliases[key].subs;
+        subs.swap_remove(slot as usize);
+        subs.get(slot as usize).copied()
+    }
+
+    /// Checks tables, places and timers against what is kept.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        self.audit_names()?;
+        self.audit_aliases()?;
+        self.audit_resources()?;
+        self.audit_pauses()
+    }
+
+    fn audit_names(&self) -> Result<(), String> {
+        let mut lingering = 0;
+        for (key, name) in self.names.iter() {
+            if self.name(&name.text) != Some(key) {
+                return Err(format!("the name {key:?} is not found"));
+            }
+            let is_unused = name.uses == 0;
+            if is_unused != name.linger.is_some() || is_unused && !name.subscribed {
+                return Err(format!(
+                    "the name {key:?} has {} uses and lingers",
+                    name.uses
+                ));
+            }
+            lingering += usize::from(is_unused);
+            for (slot, alias) in name.aliases.iter().enumerate() {
+                let alias = self.aliases.get(*alias).ok_or("a name has a stale alias")?;
+                if alias.name != key || alias.name_slot as usize != slot {
+                    return Err(format!("an alias of {key:?} is not in its place"));
+                }
+            }
+            for resource in name.resources() {
+                let resource = self.resources.get(resource);
+                if resource.is_none_or(|resource| resource.name != key) {
+                    return Err(format!("a resource of {key:?} is another's"));
+                }
+            }
+            name.inbox.as_ref().map_or(Ok(()), |inbox| inbox.audit())?;
+        }
+        let counts = (self.name_table.len(), self.lingering.len());
+        match counts == (self.names.len(), lingering) {
+            true => Ok(()),
+            false => Err(format!("{counts:?} names are in the table and linger")),
+        }
+    }
+
+    fn audit_aliases(&self) -> Result<(), String> {
+        let mut placed = 0;
+        for (key, alias) in self.aliases.iter() {
+            if self.alias(&alias.text, alias.owner) != Some(key) {
+                return Err(format!("the alias {key:?} is not found"));
+            }
+            let Some(name) = self.names.get(alias.name) else {
+                return Err(format!("the alias {key:?} has no name"));
+            };
+            placed += usize::from(name.aliases.get(alias.name_slot as usize) == Some(&key));
+            if let Some(resource) = alias.resource {
+                let resource = self.resources.get(resource);
+                let place = resource.and_then(|r| r.aliases.get(alias.resource_slot as usize));
+                if place != Some(&key) {
+                    return Err(format!("the alias {key:?} is not in its resource's"));
+                }
+            }
+            let is_kept = alias.loading || alias.resource.is_some() || !alias.subs.is_empty();
+            if !is_kept || !alias.loading && (alias.stale || alias.tree.is_some()) {
+                return Err(format!("the alias {key:?} has what only loading ones have"));
+            }
+        }
+        let counts = (self.alias_table.len(), placed);
+        match counts == (self.aliases.len(), self.aliases.len()) {
+            true => Ok(()),
+            false => Err(format!("{counts:?} aliases are in the table and in names'")),
+        }
+    }
+
+    fn audit_resources(&self) -> Result<(), String> {
+        for (key, resource) in self.resources.iter() {
+            let found = self.names.contains(resource.name)
+                && self.resource(resource.name, &resource.query) == Some(key);
+            if !found {
+                return Err(format!("the resource {key:?} is not its name's"));
+            }
+            for alias in &resource.aliases {
+                let alias = self.aliases.get(*alias);
+                if alias.is_none_or(|alias| alias.resource != Some(key)) {
+                    return Err(format!("an alias of {key:?} means another resource"));
+                }
+            }
+            resource.content.audit()?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends to a list of which most have one entry only, without room for more.
+fn push_one<T>(list: &mut Vec<T>, entry: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(entry);
+}
+
+fn alias_hash(hasher: &FixedState, text: &str, owner: Option<u32>) -> u64 {
+    hasher.hash_one((text, owner))
+}

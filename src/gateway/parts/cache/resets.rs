@@ -1,0 +1,196 @@
+//! Reset events that are being acted on: which names each concerns, found a few at a time.
+
+use super::Name;
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::keys::{NameKey, ResetKey, of};
+use crate::res::service::Reset;
+use crate::res::{Pattern, PatternSet};
+use hashbrown::HashSet;
+use std::collections::VecDeque;
+
+/// The way of one reset event through the names: first those whose resources are in doubt,
+/// then those whose access is.
+pub struct ResetWalk {
+    resources: Selection,
+    access: Selection,
+    /// Names whose access was put in question before the walk came to them.
+    early: HashSet<NameKey, foldhash::fast::RandomState>,
+    throttle: Option<ResetKey>,
+}
+
+/// Some of the names that there were when an event came.
+struct Selection {
+    /// Those that are named, in the order of their keys.
+    exact: Vec<NameKey>,
+    patterns: PatternSet,
+    /// How far it has come: among `exact` if there are no patterns, otherwise among the
+    /// places of all names.
+    at: usize,
+    end: usize,
+    /// Names from this generation on are newer than the event.
+    newer: u32,
+}
+
+impl Selection {
+    fn new(
+        patterns: &[Pattern],
+        names: &Arena<of::Name, Name>,
+        find: impl Fn(&str) -> Option<NameKey>,
+    ) -> Self {
+        let exact = patterns.iter().filter_map(Pattern::exact);
+        let mut exact: Vec<NameKey> = exact.filter_map(find).collect();
+        exact.sort();
+        exact.dedup();
+        let wild = patterns.iter().filter(|pattern| pattern.exact().is_none());
+        let patterns = PatternSet::new(wild);
+        Self {
+            at: 0,
+            end: match patterns.is_empty() {
+                true => exact.len(),
+                false => names.places(),
+            },
+            newer: names.next_generation(),
+            exact,
+            patterns,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.at >= self.end
+    }
+
+    /// Looks at the next place: the name there, if it is one of the selection.
+    fn next(&mut self, names: &Arena<of::Name, Name>, steps: &mut usize) -> Option<NameKey> {
+        let at = self.at;
+        self.at += 1;
+        *steps += 1;
+        if self.patterns.is_empty() {
+            let key = *self.exact.get(at)?;
+            return names.contains(key).then_some(key);
+        }
+        let key = names.key_at(at as u32)?;
+        self.has(key, &names[key].text, steps).then_some(key)
+    }
+
+    fn has(&self, key: NameKey, text: &str, steps: &mut usize) -> bool {
+        // Generations go round.
+        let is_newer = key.generation().wrapping_sub(self.newer) < u32::MAX / 2;
+        let is_exact = self.exact.binary_search(&key).is_ok();
+        is_exact || !is_newer && self.patterns.matches(text, steps)
+    }
+
+    /// Whether it has a name that it has not come to.
+    fn has_ahead(&self, key: NameKey, text: &str, steps: &mut usize) -> bool {
+        let is_ahead = match self.patterns.is_empty() {
+            true => self
+                .exact
+                .binary_search(&key)
+                .is_ok_and(|place| place >= self.at),
+            false => key.index() as usize >= self.at,
+        };
+        *steps += 1;
+        is_ahead && self.has(key, text, steps)
+    }
+}
+
+impl ResetWalk {
+    /// The walk of an event over the names that there are now.
+    pub fn new(
+        reset: &Reset,
+        names: &Arena<of::Name, Name>,
+        find: impl Fn(&str) -> Option<NameKey>,
+        throttle: Option<ResetKey>,
+    ) -> Self {
+        Self {
+            resources: Selection::new(&reset.resources, names, &find),
+            access: Selection::new(&reset.access, names, &find),
+            early: HashSet::default(),
+            throttle,
+        }
+    }
+}
+
+/// One step of a reset event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetStep {
+    /// The resources of a name are in doubt.
+    Resource(NameKey),
+    /// Access to a name is in question.
+    Access(NameKey),
+    /// Nothing was found yet.
+    Later,
+    /// The event was acted on.
+    Done,
+}
+
+/// Reset events in the order in which they came.
+#[derive(Default)]
+pub struct Resets {
+    walks: VecDeque<ResetWalk>,
+}
+
+impl Resets {
+    pub fn is_empty(&self) -> bool {
+        self.walks.is_empty()
+    }
+
+    pub fn push(&mut self, walk: ResetWalk) {
+        self.walks.push_back(walk);
+    }
+
+    /// The throttles of the events that are still acted on.
+    pub fn throttles(&self) -> impl Iterator<Item = ResetKey> {
+        self.walks.iter().filter_map(|walk| walk.throttle)
+    }
+
+    /// Goes on with the first event: some steps, up to the next name that it concerns.
+    /// `None` if there is none.
+    pub fn next(
+        &mut self,
+        names: &Arena<of::Name, Name>,
+        steps: &mut usize,
+    ) -> Option<(Option<ResetKey>, ResetStep)> {
+        /// Places that are looked at before the budget is looked at again.
+        const STRIDE: usize = 64;
+        let throttle = self.walks.front()?.throttle;
+        let last = steps.saturating_add(STRIDE);
+        while *steps < last {
+            let walk = self.walks.front_mut()?;
+            let step = if !walk.resources.is_done() {
+                let name = walk.resources.next(names, steps);
+                name.map(ResetStep::Resource)
+            } else if !walk.access.is_done() {
+                let name = walk.access.next(names, steps);
+                name.filter(|name| !walk.early.remove(name))
+                    .map(ResetStep::Access)
+            } else {
+                self.walks.pop_front();
+                return Some((throttle, ResetStep::Done));
+            };
+            if let Some(step) = step {
+                return Some((throttle, step));
+            }
+        }
+        Some((throttle, ResetStep::Later))
+    }
+
+    /// The events that concern access to a name and have not come to it, by their
+    /// throttles. They will leave it out.
+    pub fn take_access(
+        &mut self,
+        name: NameKey,
+        text: &str,
+        steps: &mut usize,
+    ) -> Vec<Option<ResetKey>> {
+        let mut found = Vec::new();
+        for walk in &mut self.walks {
+            if !walk.early.contains(&name)
+                && walk.access.has_ahead(name, text, steps)
+                && walk.early.insert(name)
+            {
+                found.push(walk.throttle);
+            }
+        }
+        found
+    }
+}

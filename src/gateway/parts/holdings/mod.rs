@@ -1,0 +1,345 @@
+//! Subscriptions: what one client holds of one alias, directly or by reference; how they
+//! are found, and which of them may have lost their last holder.
+
+mod holders;
+mod standing;
+
+pub use holders::{Hold, Holders};
+pub use standing::{Loading, Recheck, Standing};
+
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::content::Content;
+use crate::gateway::model::keys::{AliasKey, ClientKey, PendingKey, SubKey, of};
+use crate::res::Error;
+use crate::res::service::Access;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
+use std::rc::Rc;
+
+/// The place of no subscription.
+const NOWHERE: u32 = u32::MAX;
+
+/// Suspects for which the list keeps room.
+const SUSPECTS_KEPT: usize = 1 << 12;
+
+/// A subscription. It lives while anything holds it.
+pub struct Sub {
+    client: ClientKey,
+    alias: AliasKey,
+    /// Its place among the alias's subscriptions.
+    slot: u32,
+    /// The places of its neighbours among the client's subscriptions, or `NOWHERE`.
+    next: u32,
+    previous: u32,
+    /// The place of a parent that may hold it, or any other: a hint, see `anchor`.
+    parent: u32,
+    pub holders: Holders,
+    pub access: AccessState,
+    pub standing: Standing,
+}
+
+/// What is known of the client's access.
+#[derive(Debug)]
+pub enum AccessState {
+    /// Nothing: it must be asked before use.
+    Unknown,
+    /// The service's answer, or its denial.
+    Known(Rc<Result<Access, Error>>),
+    /// A request is open.
+    Asking(PendingKey),
+}
+
+impl Sub {
+    /// A new one, which nothing holds yet: pinned if its content is there and can be
+    /// handed to it at once, otherwise to be loaded.
+    pub fn new(client: ClientKey, alias: AliasKey, content: Option<Rc<Content>>) -> Self {
+        Self {
+            client,
+            alias,
+            slot: 0,
+            next: NOWHERE,
+            previous: NOWHERE,
+            parent: NOWHERE,
+            holders: Holders::default(),
+            access: AccessState::Unknown,
+            standing: match content {
+                Some(content) => Standing::Pinned(content),
+                None => Standing::Loading(Loading::Alone),
+            },
+        }
+    }
+
+    pub fn client(&self) -> ClientKey {
+        self.client
+    }
+
+    pub fn alias(&self) -> AliasKey {
+        self.alias
+    }
+
+    /// Its place among the alias's subscriptions.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Whether the resource's events can be sent on at once.
+    pub fn is_live(&self) -> bool {
+        matches!(self.standing, Standing::Live)
+    }
+
+    /// Whether it is being loaded.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.standing, Standing::Loading(_))
+    }
+
+    /// Whether it is loaded again while the client holds its deleted version.
+    pub fn is_revived(&self) -> bool {
+        self.standing.old().is_some()
+    }
+
+    /// Whether it stands at a version of its own that the client was not sent, and nothing
+    /// is below that.
+    pub fn is_pinned_leaf(&self) -> bool {
+        matches!(&self.standing, Standing::Pinned(version) if !version.has_references())
+    }
+
+    /// How its references hold what they mean.
+    pub fn hold(&self) -> Hold {
+        match self.standing.is_sent() {
+            true => Hold::Sent,
+            false => Hold::Unsent,
+        }
+    }
+}
+
+/// All subscriptions, to be found by client and alias, and by client.
+pub struct Holdings {
+    arena: Arena<of::Sub, Sub>,
+    /// By hash. Each entry has its own beside it: a table that grows would else look at
+    /// every subscription again.
+    table: HashTable<Entry>,
+    hasher: FixedState,
+    /// The place of each client's first subscription, or `NOWHERE`.
+    first: Vec<u32>,
+    /// Subscriptions that may have lost their last holder.
+    suspects: Vec<SubKey>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u32,
+    place: u32,
+}
+
+impl Holdings {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            arena: Arena::default(),
+            table: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            first: Vec::new(),
+            suspects: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.arena.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (SubKey, &Sub)> {
+        self.arena.iter()
+    }
+
+    pub fn get(&self, key: SubKey) -> Option<&Sub> {
+        self.arena.get(key)
+    }
+
+    pub fn get_mut(&mut self, key: SubKey) -> Option<&mut Sub> {
+        self.arena.get_mut(key)
+    }
+
+    pub fn contains(&self, key: SubKey) -> bool {
+        self.arena.contains(key)
+    }
+
+    pub fn find(&self, client: ClientKey, alias: AliasKey) -> Option<SubKey> {
+        let hash = hash(&self.hasher, client, alias);
+        let entry = self.table.find(spread(hash), |entry| {
+            entry.hash == hash && {
+                let sub = self.arena.at(entry.place).1;
+                sub.client == client && sub.alias == alias
+            }
+        })?;
+        Some(self.arena.at(entry.place).0)
+    }
+
+    /// The first of a client's subscriptions; [`Holdings::next`] has the others.
+    pub fn first(&self, client: ClientKey) -> Option<SubKey> {
+        self.arena.key_at(*self.first.get(client.0 as usize)?)
+    }
+
+    /// The client's subscription that follows one.
+    pub fn next(&self, key: SubKey) -> Option<SubKey> {
+        self.arena.key_at(self.arena[key].next)
+    }
+
+    /// The subscription that may hold one, to be checked.
+    pub fn hinted_parent(&self, key: SubKey) -> Option<SubKey> {
+        self.arena.key_at(self.arena[key].parent)
+    }
+
+    /// Hints at who holds a subscription.
+    pub fn hint_parent(&mut self, key: SubKey, parent: SubKey) {
+        self.arena[key].parent = parent.index();
+    }
+
+    /// Adds a subscription, to the client's as well. `slot` is its place among those of the
+    /// alias.
+    pub fn insert(&mut self, mut sub: Sub, slot: u32) -> SubKey {
+        let hash = hash(&self.hasher, sub.client, sub.alias);
+        let client = sub.client.0 as usize;
+        if client >= self.first.len() {
+            self.first.resize(client + 1, NOWHERE);
+        }
+        sub.slot = slot;
+        sub.next = self.first[client];
+        let next = sub.next;
+        let key = self.arena.insert(sub);
+        self.first[client] = key.index();
+        if let Some(next) = self.arena.key_at(next) {
+            self.arena[next].previous = key.index();
+        }
+        let entry = Entry {
+            hash,
+            place: key.index(),
+        };
+        self.table
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        key
+    }
+
+    /// Takes a subscription out, also from among the client's.
+    pub fn remove(&mut self, key: SubKey) -> Option<Sub> {
+        let sub = self.arena.get(key)?;
+        let hash = hash(&self.hasher, sub.client, sub.alias);
+        let entry = self
+            .table
+            .find_entry(spread(hash), |entry| entry.place == key.index());
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
+        let sub = self.arena.remove(key)?;
+        if let Some(next) = self.arena.key_at(sub.next) {
+            self.arena[next].previous = sub.previous;
+        }
+        match self.arena.key_at(sub.previous) {
+            Some(previous) => self.arena[previous].next = sub.next,
+            None => self.first[sub.client.0 as usize] = sub.next,
+        }
+        Some(sub)
+    }
+
+    /// A subscription has another place among those of its alias now.
+    pub fn moved(&mut self, key: SubKey, slot: u32) {
+        self.arena[key].slot = slot;
+    }
+
+    /// A subscription may have lost its last holder.
+    pub fn suspect(&mut self, key: SubKey) {
+        self.suspects.push(key);
+    }
+
+    /// A parent of a subscription lets it go.
+    pub fn release(&mut self, key: SubKey, hold: Hold) {
+        self.arena[key].holders.release(hold);
+        self.suspects.push(key);
+    }
+
+    /// The suspect that was named last.
+    pub fn take_suspect(&mut self) -> Option<SubKey> {
+        self.suspects.pop()
+    }
+
+    /// Gives back memory that an unusual input has taken.
+    pub fn trim(&mut self) {
+        self.suspects.shrink_to(SUSPECTS_KEPT);
+    }
+
+    /// Checks the tables and chains against the subscriptions.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        if self.table.len() != self.arena.len() {
+            return Err(format!(
+                "{} subscriptions are in the table, {} are there",
+                self.table.len(),
+                self.arena.len()
+            ));
+        }
+        if let Some(suspect) = self.suspects.last() {
+            return Err(format!("{suspect:?} is still suspect"));
+        }
+        let mut chained = 0;
+        for client in 0..self.first.len() {
+            let client = ClientKey(client as u32);
+            let (mut at, mut previous) = (self.first(client), NOWHERE);
+            while let Some(key) = at {
+                let sub = &self.arena[key];
+                if sub.client != client || sub.previous != previous {
+                    return Err(format!("the chain of {client:?} is broken at {key:?}"));
+                }
+                if self.find(client, sub.alias) != Some(key) {
+                    return Err(format!("{key:?} is not found by client and alias"));
+                }
+                chained += 1;
+                previous = key.index();
+                at = self.next(key);
+            }
+        }
+        if chained != self.arena.len() {
+            return Err(format!(
+                "{chained} subscriptions are in clients' chains, {} are there",
+                self.arena.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// For keys whose subscription is known to exist, since what holds the key keeps it.
+impl Index<SubKey> for Holdings {
+    type Output = Sub;
+
+    fn index(&self, key: SubKey) -> &Sub {
+        &self.arena[key]
+    }
+}
+
+impl IndexMut<SubKey> for Holdings {
+    fn index_mut(&mut self, key: SubKey) -> &mut Sub {
+        &mut self.arena[key]
+    }
+}
+
+/// Clients with neighbouring keys have neighbouring places in the table for one alias: an
+/// event that brings a new resource makes a subscription for each of its receivers, one
+/// after the other, and every place by itself would be a cache miss or two.
+const NEAR: u32 = 16;
+
+fn hash(hasher: &FixedState, client: ClientKey, alias: AliasKey) -> u32 {
+    let (block, place) = (client.0 / NEAR, client.0 % NEAR);
+    let hash = hasher.hash_one(u64::from(block) << 32 | u64::from(alias.index())) as u32;
+    // Turned by a part of the hash, so that a client's own subscriptions spread evenly.
+    hash & !(NEAR - 1) | hash.wrapping_add(place) & (NEAR - 1)
+}
+
+/// The table takes a bucket from the lower bits of a hash and a tag from the uppermost,
+/// which must differ for neighbours.
+fn spread(hash: u32) -> u64 {
+    let mixed = hash.wrapping_mul(0x9E37_79B9);
+    u64::from(mixed) << 32 | u64::from(hash)
+}

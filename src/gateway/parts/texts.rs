@@ -1,0 +1,87 @@
+//! Texts on their way to clients: answers that others get too, what was made of the latest
+//! updates, and the buffer in which a text is written.
+
+use crate::gateway::model::outbox::Message;
+use crate::gateway::model::set::{AnswerForm, Member, SetKey};
+use crate::gateway::model::time::Time;
+use crate::gateway::model::update::{Recent, Update};
+use crate::gateway::parts::answers::{SHARED_MIN, SharedAnswers};
+use std::rc::Rc;
+
+/// Bytes of the scratch buffer that are kept.
+const SCRATCH_KEPT: usize = 16 << 10;
+
+/// Texts that are kept for the next use.
+#[derive(Default)]
+pub struct Texts {
+    answers: SharedAnswers,
+    recent: Recent,
+    scratch: Vec<u8>,
+}
+
+impl Texts {
+    /// An empty buffer, to be given back.
+    pub fn take_scratch(&mut self) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        text
+    }
+
+    /// Puts the buffer back in its place, unless it has grown large.
+    pub fn keep_scratch(&mut self, text: Vec<u8>) {
+        if text.capacity() <= SCRATCH_KEPT {
+            self.scratch = text;
+        }
+    }
+
+    /// An answer with a resource set that was encoded before, but for its tail.
+    pub fn known_answer(
+        &mut self,
+        now: Time,
+        form: AnswerForm,
+        set: &[Member],
+    ) -> Option<Rc<Message>> {
+        self.answers.find(now, form, set)
+    }
+
+    /// Makes the body that others can be answered with too of an answer's text, and keeps
+    /// it for them. `None` for a text that is no use to others.
+    pub fn share_answer(
+        &mut self,
+        now: Time,
+        form: AnswerForm,
+        set: &[Member],
+        text: &mut Vec<u8>,
+    ) -> Option<Rc<Message>> {
+        if text.len() < SHARED_MIN {
+            return None;
+        }
+        let key = SetKey::of(set)?;
+        let body = Message::of(std::mem::take(text));
+        self.answers.keep(now, form, key, body.clone());
+        Some(body)
+    }
+
+    /// An update was sent with what clients lacked.
+    pub fn note_update(&mut self, update: &Rc<Update>) {
+        self.recent.note(update);
+    }
+
+    /// When answers are to be forgotten.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.answers.next()
+    }
+
+    /// Forgets answers that were not used for long.
+    pub fn forget_unused(&mut self, now: Time) {
+        self.answers.forget(now);
+    }
+
+    /// Checks the total of the answers.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        self.answers.audit()
+    }
+}
