@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(super) struct Unaudited {
     /// Inputs, each with the weight that it may have.
     inputs: usize,
-    /// Values of all resources at the last audit.
+    /// Values of all resources, and updates and inputs that waited, at the last audit.
     values: usize,
 }
 
@@ -51,10 +51,14 @@ impl Gateway {
         self.unaudited.inputs += LITTLE * LITTLE;
         let weight = held + self.unaudited.values;
         if self.unaudited.inputs >= weight.saturating_mul(weight) {
-            let resources = self.cache.resources().iter();
+            let queues = self
+                .holdings
+                .iter()
+                .filter_map(|(_, sub)| sub.standing.lag());
+            let queued: usize = queues.map(|lag| lag.queue.len()).sum();
             self.unaudited = Unaudited {
                 inputs: 0,
-                values: resources.map(|(_, resource)| resource.content.size()).sum(),
+                values: self.cache.weight() + queued,
             };
             if let Err(fault) = self.audit() {
                 panic!("the gateway's books do not agree: {fault}");

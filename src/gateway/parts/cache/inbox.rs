@@ -134,6 +134,11 @@ impl Cache {
 }
 
 impl Inbox {
+    /// Inputs that wait.
+    #[cfg(debug_assertions)]
+    pub fn waiting(&self) -> usize {
+        self.inputs.len()
+    }
     /// Checks the total against the inputs.
     ///
     /// # Errors

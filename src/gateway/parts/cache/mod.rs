@@ -455,6 +455,18 @@ impl Cache {
         subs.get(slot as usize).copied()
     }
 
+    /// Values of all resources and inputs that wait at all names: what an audit costs.
+    #[cfg(debug_assertions)]
+    pub fn weight(&self) -> usize {
+        let resources = self.resources.iter();
+        let values: usize = resources.map(|(_, resource)| resource.content.size()).sum();
+        let inboxes = self
+            .names
+            .iter()
+            .filter_map(|(_, name)| name.inbox.as_ref());
+        values + inboxes.map(|inbox| inbox.waiting()).sum::<usize>()
+    }
+
     /// Checks tables, places and timers against what is kept.
     ///
     /// # Errors
