@@ -244,6 +244,9 @@ impl Broker {
             }
         };
         self.end += got.len;
+        if got.taken > 0 {
+            self.client.received();
+        }
         self.traffic.received += got.len as u64;
         self.unparsed |= got.len > 0;
         // Less than asked for is all there was; more will be an event, except the end
