@@ -1,4 +1,5 @@
-//! Signals, as a readable pipe on the poll loop.
+//! Signals, as a readable pipe on the poll loop. Whichever thread the system gives a signal
+//! to, it is the loop that hears of it.
 
 use std::io::{self, Read};
 use std::sync::Arc;
