@@ -33,11 +33,11 @@ mod stream;
 mod tls;
 mod verifier;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mio::{Events, Poll, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
@@ -101,7 +101,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
              raise it with ulimit -n"
         ),
     }
-    Reactor::new(config)?.run(config)
+    Reactor::new(config, Signals::new)?.run(config)
 }
 
 /// Everything that the loop owns.
@@ -172,6 +172,9 @@ impl ServerTls {
     }
 }
 
+/// [`Signals::new`], or what stands for it in tests.
+type WatchSignals = fn(&Registry, Token, bool) -> io::Result<Signals>;
+
 /// Why the loop ends.
 enum End {
     Signal,
@@ -181,15 +184,15 @@ enum End {
 
 impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
-    fn new(config: &Config) -> Result<Self, Error> {
+    fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
         let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
         let poll = Poll::new().map_err(system("make a poll"))?;
         let clock = Clock::new();
         let tls = ServerTls::load(config).map_err(Error::Secret)?;
         let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
-        let signals = Signals::new(poll.registry(), SIGNALS, tls.is_some())
-            .map_err(system("watch for signals"))?;
+        let signals =
+            watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
         let request_timeout = config.request_timeout.as_millis();

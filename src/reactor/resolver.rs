@@ -39,13 +39,9 @@ struct Running {
 impl Resolver {
     /// A resolver that asks the system. The waker's token tells that there is an answer.
     pub(super) fn new(waker: Waker) -> Self {
-        Self::with(waker, Arc::new(ask_system))
-    }
-
-    fn with(waker: Waker, look_up: Arc<LookUp>) -> Self {
         Self {
             waker: Arc::new(waker),
-            look_up,
+            look_up: Arc::new(ask_system),
             running: None,
             next: None,
         }
@@ -136,20 +132,18 @@ pub(super) mod tests {
     }
 
     impl Names {
-        pub(in crate::reactor) fn new(waker: Waker) -> (Self, Resolver) {
+        /// Takes the place of the system.
+        pub(in crate::reactor) fn replace_system(resolver: &mut Resolver) -> Self {
             let (ask, asked) = channel();
             let (answers, answer) = channel::<Answer>();
             let ends = Mutex::new((ask, answer));
-            let resolver = Resolver::with(
-                waker,
-                Arc::new(move |host: &str, port| {
-                    let (ask, answer) = &*ends.lock().expect("no holder panics");
-                    // The test may be over.
-                    let _ = ask.send((host.to_owned(), port));
-                    answer.recv().map_err(io::Error::other)?
-                }),
-            );
-            (Self { asked, answers }, resolver)
+            resolver.look_up = Arc::new(move |host: &str, port| {
+                let (ask, answer) = &*ends.lock().expect("no holder panics");
+                // The test may be over.
+                let _ = ask.send((host.to_owned(), port));
+                answer.recv().map_err(io::Error::other)?
+            });
+            Self { asked, answers }
         }
 
         /// Waits for a look-up to begin.
@@ -212,7 +206,8 @@ pub(super) mod tests {
     fn an_abandoned_look_up_is_waited_for_and_its_answer_dropped() {
         let mut poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(5)).expect("a waker");
-        let (names, mut resolver) = Names::new(waker);
+        let mut resolver = Resolver::new(waker);
+        let names = Names::replace_system(&mut resolver);
         resolver.look_up("first", 1).expect("a thread");
         assert_eq!(names.asked(), ("first".to_owned(), 1));
         // However often it is asked anew, there is one thread, and the last name counts.

@@ -51,6 +51,18 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Watches for nothing: handlers are the whole process's, and tests share theirs.
+    #[cfg(test)]
+    pub(super) fn none(_: &Registry, _: Token, _: bool) -> io::Result<Self> {
+        let (ours, _) = std::os::unix::net::UnixStream::pair()?;
+        Ok(Self {
+            pipe: UnixStream::from_std(ours),
+            handlers: Vec::new(),
+            stop: Arc::default(),
+            reload: Arc::default(),
+        })
+    }
+
     /// Takes a readiness event; whether a signal has asked the process to end since the
     /// last call.
     pub(super) fn take_stop(&mut self) -> bool {
