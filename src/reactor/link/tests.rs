@@ -66,26 +66,27 @@ impl Driver {
         None
     }
 
-    /// Takes turns until something happens. Time stands still.
-    fn next(&mut self) -> LinkEvent {
+    /// A turn of the loop. Time stands still.
+    fn turn(&mut self) -> Option<LinkEvent> {
         let mut events = Events::with_capacity(8);
-        loop {
-            let sleep = match self.link.has_work() {
-                true => Duration::ZERO,
-                false => PATIENCE,
-            };
-            self.poll.poll(&mut events, Some(sleep)).expect("it polls");
-            assert!(
-                self.link.has_work() || !events.is_empty(),
-                "nothing happens"
-            );
-            for event in &events {
-                match event.token() {
-                    BROKER => self.link.set_ready(event),
-                    token => assert_eq!(token, RESOLVER),
-                }
+        let has_work = self.link.has_work();
+        let sleep = if has_work { Duration::ZERO } else { PATIENCE };
+        self.poll.poll(&mut events, Some(sleep)).expect("it polls");
+        let state = &self.link.state;
+        assert!(has_work || !events.is_empty(), "nothing happens: {state:?}");
+        for event in &events {
+            match event.token() {
+                BROKER => self.link.set_ready(event),
+                token => assert_eq!(token, RESOLVER),
             }
-            if let Some(event) = self.step() {
+        }
+        self.step()
+    }
+
+    /// Takes turns until something happens.
+    fn next(&mut self) -> LinkEvent {
+        loop {
+            if let Some(event) = self.turn() {
                 return event;
             }
         }
@@ -227,18 +228,8 @@ fn an_address_has_two_seconds_to_connect_and_to_agree() {
         .answers
         .send(Ok(vec![address]))
         .expect("it waits");
-    let mut events = Events::with_capacity(8);
     while !matches!(driver.link.state, State::Greeting(_)) {
-        driver
-            .poll
-            .poll(&mut events, Some(PATIENCE))
-            .expect("it polls");
-        assert!(!events.is_empty(), "nothing happens");
-        for event in events.iter().filter(|event| event.token() == BROKER) {
-            driver.link.set_ready(event);
-        }
-        assert!(driver.step().is_none());
-        assert!(driver.work().is_none());
+        assert!(driver.turn().is_none());
     }
     assert_eq!(driver.link.next_timeout(), Some(Time(5_000)));
     driver.now = 5_000;
@@ -378,4 +369,31 @@ fn clients_are_served_while_the_link_is_made_anew() {
     names.answers.send(Ok(vec![address])).expect("it waits");
     assert!(stage.turns(ready).is_ok(), "it connects again");
     stage.expect_service(&mut client);
+}
+
+#[test]
+fn a_server_that_talks_much_before_it_agrees_gets_one_read_of_a_turn() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let talk = [INFO, &b"PING\r\n".repeat(200_000), b"PONG\r\n"].concat();
+    let len = talk.len() as u64;
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.write_all(&talk).expect("it is taken");
+        stream
+    });
+    let mut driver = Driver::new(&format!("nats://{address}"), None);
+    let mut received = 0;
+    let event = loop {
+        if let Some(event) = driver.turn() {
+            break event;
+        }
+        if let State::Greeting(broker) = &driver.link.state {
+            let before = std::mem::replace(&mut received, broker.traffic().received);
+            assert!(received - before <= 256 << 10);
+        }
+    };
+    assert!(matches!(event, LinkEvent::Connected { .. }), "{event:?}");
+    assert_eq!(driver.link.traffic().received, len);
+    drop(server.join().expect("it wrote all"));
 }
