@@ -375,7 +375,9 @@ fn clients_are_served_while_the_link_is_made_anew() {
 fn a_server_that_talks_much_before_it_agrees_gets_one_read_of_a_turn() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
-    let talk = [INFO, &b"PING\r\n".repeat(200_000), b"PONG\r\n"].concat();
+    // So much that a step which read until nothing is there would not soon be through.
+    let long = format!("INFO {{\"version\":\"{}\"}}\r\n", "x".repeat(16_000));
+    let talk = [INFO, &long.repeat(1_500).into_bytes(), INFO, b"PONG\r\n"].concat();
     let len = talk.len() as u64;
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
