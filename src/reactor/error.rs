@@ -251,6 +251,15 @@ mod tests {
                  with --nats",
             ),
             (
+                Error::BrokerUnreachable(vec![Refusal {
+                    url: "nats://a:1".into(),
+                    cause: BrokerError::LookUp(io::ErrorKind::OutOfMemory.into()),
+                }]),
+                "cannot connect to NATS at nats://a:1: cannot start a thread to look the host up \
+                 (out of memory); raise the limit of processes, or give an IP address; start a \
+                 NATS server there, or name another with --nats",
+            ),
+            (
                 Error::BrokerLost {
                     url: "nats://a:1".into(),
                     cause: BrokerError::Backlog { bytes: 9 },
