@@ -221,7 +221,10 @@ impl Connection {
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Happened::Ended(self.client.disconnected()),
-                Ok(length) => self.received.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    self.client.received();
+                    self.received.extend_from_slice(&chunk[..length]);
+                }
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     return Happened::Ended(self.client.disconnected());
                 }

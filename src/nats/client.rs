@@ -26,7 +26,8 @@ pub struct Options {
     pub connect_timeout_ms: u64,
     /// Time between two `PING`s, in milliseconds; 0 for none.
     pub ping_interval_ms: u64,
-    /// Unanswered `PING`s after which, when the next is due, the connection is given up.
+    /// `PING`s since the last byte from the server after which, when the next is due, the
+    /// connection is given up.
     pub max_pings_out: u32,
 }
 
@@ -122,7 +123,7 @@ pub enum ClientError {
     },
     /// The server no longer answers.
     Stale {
-        /// The number of unanswered `PING`s.
+        /// The number of `PING`s since the last byte from the server.
         pings: u32,
     },
     /// The server closed the connection without a word.
@@ -260,6 +261,13 @@ impl Client {
         &self.info
     }
 
+    /// Takes the news that bytes have come from the server, whether or not they complete an
+    /// operation. They show that it lives, as a `PONG` does that may stand behind minutes
+    /// of messages.
+    pub fn received(&mut self) {
+        self.pings_out = 0;
+    }
+
     /// Takes an operation from the server. What is to be sent is appended to `out`.
     ///
     /// # Errors
@@ -296,15 +304,10 @@ impl Client {
             }
             (Op::Pong, Phase::AwaitingPong) => {
                 self.phase = Phase::Ready;
-                self.pings_out = 0;
                 self.deadline = self.next_ping(now_ms);
                 Ok(Some(Event::Connected))
             }
-            (Op::Pong, Phase::Ready) => {
-                self.pings_out = 0;
-                Ok(None)
-            }
-            (Op::Ok, _) => Ok(None),
+            (Op::Pong | Op::Ok, _) => Ok(None),
         }
     }
 

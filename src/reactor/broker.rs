@@ -1,17 +1,15 @@
-//! The NATS connection: its socket, its buffers, and how it is made.
+//! One connection to a NATS server: its socket and its buffers.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
+use mio::Registry;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
-use mio::{Events, Poll, Registry};
 
-use super::clock::Clock;
-use super::connection::{BROKER, SIGNALS};
-use super::error::{BrokerError, Error, Refusal};
+use super::connection::BROKER;
+use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
-use super::signals::Signals;
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
@@ -42,10 +40,12 @@ const OUTPUT_MAX: usize = 512 << 20;
 /// Time to connect, in milliseconds, for the socket and the greeting together.
 const CONNECT_TIMEOUT: u64 = 2_000;
 
-/// A ready connection to the NATS server.
+/// A connection to a NATS server: first [`Self::is_open`] is asked until it is, then
+/// [`Self::greet`] is called until the server agrees, and then messages come and go.
 #[derive(Debug)]
 pub(super) struct Broker {
     stream: Stream,
+    host: String,
     url: String,
     parser: Parser,
     client: Client,
@@ -61,7 +61,6 @@ pub(super) struct Broker {
     hung_up: bool,
     /// The input may hold a whole operation.
     unparsed: bool,
-    is_abandoned: bool,
     /// Ciphertext on its way in.
     wire_in: Vec<u8>,
     /// Ciphertext on its way out.
@@ -72,52 +71,101 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Connects to the first server that takes the connection. `None` if a signal asked
-    /// to end instead.
+    /// Begins to connect to a server at an address. The time-out begins now.
     ///
     /// # Errors
     ///
-    /// No server took it, or the system failed to poll.
-    pub(super) fn connect(
-        servers: &[ServerUrl],
+    /// The system's.
+    pub(super) fn open(
+        server: &ServerUrl,
         secrets: &BrokerSecrets,
-        poll: &mut Poll,
-        events: &mut Events,
-        signals: &mut Signals,
-        clock: &mut Clock,
-    ) -> Result<Option<Self>, Error> {
-        let mut refusals = Vec::new();
-        for server in servers {
-            let url = server.to_string();
-            // Resolving blocks; there is no client yet that would have to wait.
-            let addresses = match (server.host.as_str(), server.port).to_socket_addrs() {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    let cause = BrokerError::Resolve(error);
-                    refusals.push(Refusal { url, cause });
-                    continue;
-                }
-            };
-            let mut last = BrokerError::Resolve(ErrorKind::NotFound.into());
-            for address in addresses {
-                let now = clock.tick();
-                let mut broker = match Self::open(server, secrets, address, poll.registry(), now) {
-                    Ok(broker) => broker,
-                    Err(error) => {
-                        last = BrokerError::Socket(error);
-                        continue;
-                    }
-                };
-                let peer = Peer { server, secrets };
-                match broker.greet(&peer, poll, events, signals, clock)? {
-                    Greeting::Ready => return Ok(Some(broker)),
-                    Greeting::Signal => return Ok(None),
-                    Greeting::Failed(error) => last = error,
-                }
-            }
-            refusals.push(Refusal { url, cause: last });
+        address: SocketAddr,
+        registry: &Registry,
+        now: Time,
+    ) -> io::Result<Self> {
+        let mut stream = Stream::plain(TcpStream::connect(address)?);
+        stream.register(registry, BROKER)?;
+        stream.socket().set_tcp_nodelay(true)?;
+        let options = Options {
+            name: env!("CARGO_PKG_NAME").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            credentials: server.credentials.clone(),
+            user: secrets.user.clone(),
+            tls: server.tls || secrets.wants_tls,
+            connect_timeout_ms: CONNECT_TIMEOUT,
+            ..Options::default()
+        };
+        Ok(Self {
+            stream,
+            host: server.host.clone(),
+            url: server.to_string(),
+            parser: Parser::default(),
+            client: Client::new(options, now.0),
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            output: Vec::new(),
+            written: 0,
+            readable: false,
+            writable: false,
+            hung_up: false,
+            unparsed: false,
+            wire_in: Vec::new(),
+            wire_out: Vec::new(),
+            traffic: Traffic::default(),
+            published: 0,
+        })
+    }
+
+    /// Whether the socket is connected by now.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be reached, or not in time.
+    pub(super) fn is_open(&self, now: Time) -> Result<bool, BrokerError> {
+        if self.next_timeout().is_some_and(|due| due <= now) {
+            return Err(BrokerError::ConnectTimeout {
+                ms: CONNECT_TIMEOUT,
+            });
         }
-        Err(Error::BrokerUnreachable(refusals))
+        // The poll tells of success and of failure.
+        if !self.writable && !self.hung_up {
+            return Ok(false);
+        }
+        if let Some(error) = self.stream.take_error().map_err(BrokerError::Socket)? {
+            return Err(BrokerError::Socket(error));
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(BrokerError::Socket(error)),
+        }
+    }
+
+    /// Goes on with the greeting, by one read at most: whether the server has agreed.
+    ///
+    /// # Errors
+    ///
+    /// The server does not agree, or not in time.
+    pub(super) fn greet(
+        &mut self,
+        secrets: &BrokerSecrets,
+        now: Time,
+    ) -> Result<bool, BrokerError> {
+        self.timeout(now)?;
+        self.read(INPUT)?;
+        while self.next(now)?.is_some() {
+            match self.client.phase() {
+                Phase::Ready => return Ok(true),
+                Phase::AwaitingTls => self.start_tls(secrets)?,
+                _ => {}
+            }
+        }
+        if !self.stream.is_handshaking() {
+            self.client.secured(&mut self.output);
+        }
+        self.write()?;
+        Ok(false)
     }
 
     /// The server's address, without credentials.
@@ -138,11 +186,6 @@ impl Broker {
         }
     }
 
-    /// Whether messages come and go.
-    pub(super) fn is_connected(&self) -> bool {
-        !self.is_abandoned
-    }
-
     /// Bytes so far.
     pub(super) fn traffic(&self) -> Traffic {
         self.traffic
@@ -155,9 +198,6 @@ impl Broker {
 
     /// Notes a readiness event.
     pub(super) fn set_ready(&mut self, event: &Readiness) {
-        if self.is_abandoned {
-            return;
-        }
         if event.is_read_closed() || event.is_error() {
             self.hung_up = true;
         }
@@ -182,10 +222,7 @@ impl Broker {
 
     /// When [`Self::timeout`] must be called.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        match self.is_abandoned {
-            true => None,
-            false => self.client.next_timeout().map(Time),
-        }
+        self.client.next_timeout().map(Time)
     }
 
     /// Does what is due.
@@ -194,10 +231,7 @@ impl Broker {
     ///
     /// The server no longer answers.
     pub(super) fn timeout(&mut self, now: Time) -> Result<(), BrokerError> {
-        match self.is_abandoned {
-            true => Ok(()),
-            false => Ok(self.client.timeout(now.0, &mut self.output)?),
-        }
+        Ok(self.client.timeout(now.0, &mut self.output)?)
     }
 
     /// The next event in what was read; `None` if more must be read first.
@@ -244,6 +278,9 @@ impl Broker {
             }
         };
         self.end += got.len;
+        if got.taken > 0 {
+            self.client.received();
+        }
         self.traffic.received += got.len as u64;
         self.unparsed |= got.len > 0;
         // Less than asked for is all there was; more will be an event, except the end
@@ -257,22 +294,8 @@ impl Broker {
         }
     }
 
-    /// Has nothing more to do with the server. Nothing is read, sent or due any more.
-    pub(super) fn abandon(&mut self) {
-        self.is_abandoned = true;
-        self.readable = false;
-        self.writable = false;
-        self.unparsed = false;
-        self.start = self.end;
-        self.output = Vec::new();
-        self.written = 0;
-    }
-
     /// Queues what the gateway asks for.
     pub(super) fn queue(&mut self, outbox: &Outbox) {
-        if self.is_abandoned {
-            return;
-        }
         for &op in outbox.broker() {
             match op {
                 BrokerOp::Publish {
@@ -343,143 +366,20 @@ impl Broker {
         Ok(())
     }
 
-    fn open(
-        server: &ServerUrl,
-        secrets: &BrokerSecrets,
-        address: SocketAddr,
-        registry: &Registry,
-        now: Time,
-    ) -> io::Result<Self> {
-        let mut stream = Stream::plain(TcpStream::connect(address)?);
-        stream.register(registry, BROKER)?;
-        stream.socket().set_tcp_nodelay(true)?;
-        let options = Options {
-            name: env!("CARGO_PKG_NAME").into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            credentials: server.credentials.clone(),
-            user: secrets.user.clone(),
-            tls: server.tls || secrets.wants_tls,
-            connect_timeout_ms: CONNECT_TIMEOUT,
-            ..Options::default()
-        };
-        Ok(Self {
-            stream,
-            url: server.to_string(),
-            parser: Parser::default(),
-            client: Client::new(options, now.0),
-            input: Vec::new(),
-            start: 0,
-            end: 0,
-            output: Vec::new(),
-            written: 0,
-            readable: false,
-            writable: false,
-            hung_up: false,
-            unparsed: false,
-            is_abandoned: false,
-            wire_in: Vec::new(),
-            wire_out: Vec::new(),
-            traffic: Traffic::default(),
-            published: 0,
-        })
-    }
-
-    /// Waits until the connection is made and the server agrees.
-    fn greet(
-        &mut self,
-        peer: &Peer<'_>,
-        poll: &mut Poll,
-        events: &mut Events,
-        signals: &mut Signals,
-        clock: &mut Clock,
-    ) -> Result<Greeting, Error> {
-        let mut connected = false;
-        loop {
-            let sleep = self.next_timeout().map(|due| clock.until(due));
-            match poll.poll(events, sleep) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    return Err(Error::System {
-                        what: "poll for events",
-                        source: error,
-                    });
-                }
-                _ => {}
-            }
-            let now = clock.tick();
-            for event in events.iter() {
-                match event.token() {
-                    SIGNALS if signals.take_stop() => return Ok(Greeting::Signal),
-                    BROKER => self.set_ready(event),
-                    _ => {}
-                }
-            }
-            if let Err(error) = self.timeout(now) {
-                return Ok(Greeting::Failed(match connected {
-                    true => error,
-                    false => BrokerError::ConnectTimeout {
-                        ms: CONNECT_TIMEOUT,
-                    },
-                }));
-            }
-            match self.progress(peer, &mut connected, now) {
-                Ok(true) => return Ok(Greeting::Ready),
-                Ok(false) => {}
-                Err(error) => return Ok(Greeting::Failed(error)),
-            }
-        }
-    }
-
-    /// One step of the greeting: whether the server has agreed.
-    fn progress(
-        &mut self,
-        peer: &Peer<'_>,
-        connected: &mut bool,
-        now: Time,
-    ) -> Result<bool, BrokerError> {
-        if !*connected {
-            if let Some(error) = self.stream.take_error().map_err(BrokerError::Socket)? {
-                return Err(BrokerError::Socket(error));
-            }
-            *connected = match self.stream.peer_addr() {
-                Ok(_) => true,
-                Err(error) if error.kind() == ErrorKind::NotConnected => false,
-                Err(error) => return Err(BrokerError::Socket(error)),
-            };
-            if !*connected {
-                return Ok(false);
-            }
-        }
-        while self.readable {
-            self.read(INPUT)?;
-            while self.next(now)?.is_some() {
-                match self.client.phase() {
-                    Phase::Ready => return Ok(true),
-                    Phase::AwaitingTls => self.start_tls(peer)?,
-                    _ => {}
-                }
-            }
-            if !self.stream.is_handshaking() {
-                self.client.secured(&mut self.output);
-            }
-        }
-        self.write()?;
-        Ok(false)
-    }
-
     /// Begins TLS, which the server or the configuration wants.
-    fn start_tls(&mut self, peer: &Peer<'_>) -> Result<(), BrokerError> {
+    fn start_tls(&mut self, secrets: &BrokerSecrets) -> Result<(), BrokerError> {
         if self.start < self.end {
             return Err(BrokerError::Tls {
                 words: "something came between INFO and TLS".into(),
                 hint: "",
             });
         }
-        let host = &peer.server.host;
+        let host = &self.host;
         let name = server_name(host).ok_or_else(|| BrokerError::Tls {
             words: format!("{host} is not a host name"),
             hint: "",
         })?;
-        let config = peer.secrets.tls_config().map_err(BrokerError::Secret)?;
+        let config = secrets.tls_config().map_err(BrokerError::Secret)?;
         let tls = Tls::client(config, name).map_err(|failure| tls_error(&failure))?;
         self.stream.secure(tls);
         Ok(())
@@ -546,17 +446,4 @@ fn tls_error(failure: &Failure) -> BrokerError {
         words: failure.to_string(),
         hint,
     }
-}
-
-/// Whom a connection is made to, and what for.
-struct Peer<'a> {
-    server: &'a ServerUrl,
-    secrets: &'a BrokerSecrets,
-}
-
-/// How the greeting ended.
-enum Greeting {
-    Ready,
-    Signal,
-    Failed(BrokerError),
 }

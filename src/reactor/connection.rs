@@ -193,13 +193,15 @@ pub(super) const LISTENER: Token = special(0);
 pub(super) const BROKER: Token = special(1);
 /// The token of the signals' pipe.
 pub(super) const SIGNALS: Token = special(2);
+/// The token of the waker that tells of a name looked up.
+pub(super) const RESOLVER: Token = special(3);
 
 /// The token of the operators' listening socket.
-pub(super) const MONITOR: Token = special(3);
+pub(super) const MONITOR: Token = special(4);
 
 /// The token of a connection of the operators' port, by its serial number.
 pub(super) fn monitor_token(serial: usize) -> Token {
-    special(4 + serial % ((1 << (usize::BITS - KEY_BITS)) - 4))
+    special(5 + serial % ((1 << (usize::BITS - KEY_BITS)) - 5))
 }
 
 /// Whether a token is of the operators' port.
@@ -232,7 +234,7 @@ mod tests {
             assert_ne!(old, new);
             assert_eq!((key_of(old), key_of(new)), (key, key));
             let monitors = [0, 1, 4_095, usize::MAX].map(monitor_token);
-            for special in [LISTENER, BROKER, SIGNALS, MONITOR]
+            for special in [LISTENER, BROKER, SIGNALS, RESOLVER, MONITOR]
                 .into_iter()
                 .chain(monitors)
             {
@@ -244,12 +246,13 @@ mod tests {
             LISTENER,
             BROKER,
             SIGNALS,
+            RESOLVER,
             MONITOR,
             monitor_token(0),
             monitor_token(1),
         ];
         for (index, token) in specials.into_iter().enumerate() {
-            assert_eq!(is_monitor(token), index >= 3);
+            assert_eq!(is_monitor(token), index >= 4);
             assert!(!specials[..index].contains(&token));
         }
         assert!(!is_monitor(token(7, u32::MAX)));

@@ -65,6 +65,8 @@ pub struct Refusal {
 pub enum BrokerError {
     /// The host has no address, or none is known.
     Resolve(io::Error),
+    /// The system gives no thread to look the host up.
+    LookUp(io::Error),
     /// The socket failed.
     Socket(io::Error),
     /// A file that is needed for TLS is of no use.
@@ -148,6 +150,11 @@ impl fmt::Display for BrokerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BrokerError::Resolve(error) => write!(f, "the host has no known address ({error})"),
+            BrokerError::LookUp(error) => write!(
+                f,
+                "cannot start a thread to look the host up ({error}); raise the limit of \
+                 processes, or give an IP address"
+            ),
             BrokerError::Socket(error) => error.fmt(f),
             BrokerError::Secret(error) => error.fmt(f),
             BrokerError::Tls { words, hint } => write!(f, "TLS failed: {words}{hint}"),
@@ -182,7 +189,9 @@ impl std::error::Error for Error {
 impl std::error::Error for BrokerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BrokerError::Resolve(error) | BrokerError::Socket(error) => Some(error),
+            BrokerError::Resolve(error)
+            | BrokerError::LookUp(error)
+            | BrokerError::Socket(error) => Some(error),
             BrokerError::Client(error) => Some(error),
             BrokerError::Secret(error) => Some(error),
             BrokerError::Tls { .. }
@@ -240,6 +249,15 @@ mod tests {
                 "cannot connect to NATS at nats://a:1: connection refused, nor at nats://b:2: \
                  no connection within 2000 ms; start a NATS server there, or name another \
                  with --nats",
+            ),
+            (
+                Error::BrokerUnreachable(vec![Refusal {
+                    url: "nats://a:1".into(),
+                    cause: BrokerError::LookUp(io::ErrorKind::OutOfMemory.into()),
+                }]),
+                "cannot connect to NATS at nats://a:1: cannot start a thread to look the host up \
+                 (out of memory); raise the limit of processes, or give an IP address; start a \
+                 NATS server there, or name another with --nats",
             ),
             (
                 Error::BrokerLost {

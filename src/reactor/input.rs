@@ -72,7 +72,7 @@ impl Reactor {
     pub(super) fn takes_clients_input(&self) -> bool {
         self.clients.fresh() < OUTPUT_BUDGET
             && self.compression.has_budget()
-            && !self.broker.is_congested()
+            && !self.link.is_congested()
     }
 
     /// Serves one client; the bytes that were read from it.

@@ -1,9 +1,11 @@
 //! The poll loop: the only part that touches sockets, the clock and signals.
 //!
-//! One `Reactor` owns the listener, the clients' sockets, the NATS socket, the timers
-//! and the signals. A turn of its loop is, in this order: poll, accept, read from NATS,
-//! serve clients, go on with TLS handshakes, timers, write to NATS, write to clients, free
-//! the connections that ended, serve operators. Each step has a budget; what is left over makes the next poll return at once.
+//! One `Reactor` owns the listener, the clients' sockets, the link to NATS, the timers
+//! and the signals. A turn of its loop is, in this order: poll, accept, step the link,
+//! read from NATS, serve clients, go on with TLS handshakes, timers, write to NATS, write
+//! to clients, free the connections that ended, serve operators. Each step has a budget;
+//! what is left over makes the next poll return at once. There is no other loop: while the
+//! link is made, turns are taken as ever.
 //!
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
@@ -17,10 +19,12 @@ mod deadlines;
 mod deliver;
 mod error;
 mod input;
+mod link;
 mod listener;
 mod monitor;
 mod output;
 mod process;
+mod resolver;
 mod run;
 mod secrets;
 mod signals;
@@ -29,11 +33,11 @@ mod stream;
 mod tls;
 mod verifier;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mio::{Events, Poll};
+use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
@@ -42,17 +46,18 @@ use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
-use broker::Broker;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, LISTENER, Phase, SIGNALS, is_monitor};
+use connection::{BROKER, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor};
 use deadlines::Kind;
 use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
+use link::{Link, LinkEvent};
 use listener::Listener;
 use monitor::Monitor;
+use resolver::Resolver;
 use run::Run;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
@@ -96,10 +101,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
              raise it with ulimit -n"
         ),
     }
-    let Some(mut reactor) = Reactor::start(config)? else {
-        return Ok(());
-    };
-    reactor.run()
+    Reactor::new(config, Signals::new)?.run(config)
 }
 
 /// Everything that the loop owns.
@@ -108,7 +110,7 @@ struct Reactor {
     clock: Clock,
     signals: Signals,
     listener: Option<Listener>,
-    broker: Broker,
+    link: Link,
     clients: Clients,
     site: Site,
     compression: Compression,
@@ -170,45 +172,37 @@ impl ServerTls {
     }
 }
 
+/// [`Signals::new`], or what stands for it in tests.
+type WatchSignals = fn(&Registry, Token, bool) -> io::Result<Signals>;
+
 /// Why the loop ends.
 enum End {
     Signal,
-    Lost(BrokerError),
+    Lost { url: String, cause: BrokerError },
     Failed(Error),
 }
 
 impl Reactor {
-    /// Connects to NATS and listens. `None` if a signal asked to end meanwhile.
-    fn start(config: &Config) -> Result<Option<Self>, Error> {
+    /// A reactor that has yet to connect to NATS and to listen.
+    fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
         let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
-        let mut poll = Poll::new().map_err(system("make a poll"))?;
-        let mut clock = Clock::new();
+        let poll = Poll::new().map_err(system("make a poll"))?;
+        let clock = Clock::new();
         let tls = ServerTls::load(config).map_err(Error::Secret)?;
         let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
-        let mut signals = Signals::new(poll.registry(), SIGNALS, tls.is_some())
-            .map_err(system("watch for signals"))?;
+        let signals =
+            watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
-        let mut events = Events::with_capacity(EVENTS);
-        let Some(broker) = Broker::connect(
-            &servers,
-            &secrets,
-            &mut poll,
-            &mut events,
-            &mut signals,
-            &mut clock,
-        )?
-        else {
-            return Ok(None);
-        };
-        log::info!("Connected to {} at {}", broker.server(), broker.url());
+        let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
         let request_timeout = config.request_timeout.as_millis();
-        let mut reactor = Self {
+        Ok(Self {
             poll,
             clock,
             signals,
             listener: None,
-            broker,
+            // Whoever is not there at the start, or is lost, ends the process.
+            link: Link::new(servers, secrets, Resolver::new(waker), None),
             clients: Clients::new(),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -231,15 +225,7 @@ impl Reactor {
             wire: Vec::new(),
             broker_messages: config.buffer_size,
             tls,
-        };
-        let (now, limits) = (reactor.clock.tick(), reactor.broker.limits());
-        reactor
-            .gateway
-            .broker_connected(now, limits, &mut reactor.outbox);
-        reactor.settle();
-        reactor.monitor = Monitor::bind(config, reactor.poll.registry())?;
-        reactor.listen(config)?;
-        Ok(Some(reactor))
+        })
     }
 
     fn listen(&mut self, config: &Config) -> Result<(), Error> {
@@ -261,8 +247,18 @@ impl Reactor {
         Ok(())
     }
 
-    fn run(&mut self) -> Result<(), Error> {
+    /// Connects to NATS, serves clients, and ends in good order.
+    fn run(&mut self, config: &Config) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS);
+        match self.connect(&mut events) {
+            Ok(()) => {}
+            // Nobody is served yet who would have to be told.
+            Err(End::Signal) => return Ok(()),
+            Err(End::Lost { url, cause }) => return Err(Error::BrokerLost { url, cause }),
+            Err(End::Failed(error)) => return Err(error),
+        }
+        self.monitor = Monitor::bind(config, self.poll.registry())?;
+        self.listen(config)?;
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -275,14 +271,20 @@ impl Reactor {
                 log::info!("Stopped");
                 Ok(())
             }
-            End::Lost(cause) => {
-                let url = self.broker.url().to_owned();
-                self.broker.abandon();
+            End::Lost { url, cause } => {
                 self.stop(&mut events, LOST_TIME, 0);
                 Err(Error::BrokerLost { url, cause })
             }
             End::Failed(error) => Err(error),
         }
+    }
+
+    /// Takes turns until the link to NATS is ready.
+    fn connect(&mut self, events: &mut Events) -> Result<(), End> {
+        while !self.link.is_ready() {
+            self.turn(events, None)?;
+        }
+        Ok(())
     }
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
@@ -305,7 +307,9 @@ impl Reactor {
                         listener.set_ready();
                     }
                 }
-                BROKER => self.broker.set_ready(event),
+                BROKER => self.link.set_ready(event),
+                // The link looks for the answer when it is stepped.
+                RESOLVER => {}
                 SIGNALS => is_signalled = self.signals.take_stop(),
                 token if is_monitor(token) => {
                     if let Some(monitor) = &mut self.monitor {
@@ -335,11 +339,12 @@ impl Reactor {
                 self.clients.insert(registry, stream, remote, now);
             });
         }
-        self.read_broker().map_err(End::Lost)?;
+        self.step_link(now)?;
+        self.read_broker().map_err(|cause| self.lose(cause))?;
         self.serve_clients();
         self.shake_hands();
-        self.run_timers(now).map_err(End::Lost)?;
-        self.broker.write().map_err(End::Lost)?;
+        self.run_timers(now).map_err(|cause| self.lose(cause))?;
+        self.write_broker().map_err(|cause| self.lose(cause))?;
         self.clients.flush(&mut self.clock);
         // A failed write ends a client, of which the gateway must hear before the key
         // is free.
@@ -356,8 +361,9 @@ impl Reactor {
         let is_busy = self.clients.has_output()
             || self.clients.ready_len() + self.clients.shaking_len() > 0
                 && self.takes_clients_input()
-            || self.broker.has_output()
-            || self.broker.has_input() && self.takes_broker_input()
+            || self.link.has_work()
+            || self.link.has_output()
+            || self.link.has_input() && self.takes_broker_input()
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
                 .monitor
@@ -370,7 +376,7 @@ impl Reactor {
                 limit,
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
-                self.broker.next_timeout(),
+                self.link.next_timeout(),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
@@ -391,20 +397,55 @@ impl Reactor {
         }
     }
 
+    /// Goes on with making the link, and tells the gateway when it is ready.
+    fn step_link(&mut self, now: Time) -> Result<(), End> {
+        match self.link.step(self.poll.registry(), now) {
+            None => {}
+            Some(LinkEvent::Connected {
+                server,
+                url,
+                limits,
+            }) => {
+                log::info!("Connected to {server} at {url}");
+                self.gateway.broker_connected(now, limits, &mut self.outbox);
+                self.settle();
+            }
+            Some(LinkEvent::Unreachable { refusals, retry }) => {
+                let error = Error::BrokerUnreachable(refusals);
+                if retry.is_none() {
+                    return Err(End::Failed(error));
+                }
+                log::warn!("{error}; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection to NATS has failed.
+    fn lose(&mut self, cause: BrokerError) -> End {
+        End::Lost {
+            url: self.link.lost(self.clock.now()),
+            cause,
+        }
+    }
+
     /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
     /// used up.
     fn read_broker(&mut self) -> Result<(), BrokerError> {
         let now = self.clock.now();
         let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
         while messages > 0 && self.takes_broker_input() {
-            match self.broker.next(now)? {
+            let Some(broker) = self.link.ready() else {
+                break;
+            };
+            match broker.next(now)? {
                 Some(event) => {
                     messages -= 1;
                     self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.settle();
                 }
-                None => match self.broker.read(budget)? {
+                None => match broker.read(budget)? {
                     0 => break,
                     len => budget = budget.saturating_sub(len),
                 },
@@ -433,7 +474,17 @@ impl Reactor {
         }
         self.clients.look_at_slow(now);
         self.settle();
-        self.broker.timeout(now)
+        match self.link.ready() {
+            Some(broker) => broker.timeout(now),
+            None => Ok(()),
+        }
+    }
+
+    fn write_broker(&mut self) -> Result<(), BrokerError> {
+        match self.link.ready() {
+            Some(broker) => broker.write(),
+            None => Ok(()),
+        }
     }
 
     /// A connection has not done in time what it had to do.
@@ -463,7 +514,10 @@ impl Reactor {
     fn settle(&mut self) {
         let now = self.clock.now();
         loop {
-            self.broker.queue(&self.outbox);
+            // Without a connection there is nobody to send it to.
+            if let Some(broker) = self.link.ready() {
+                broker.queue(&self.outbox);
+            }
             if let Some(message) = self.outbox.take_follower() {
                 let followed = self.run.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
@@ -516,9 +570,8 @@ impl Reactor {
             }
             match self.turn(events, Some(last_answer.unwrap_or(end))) {
                 Ok(()) => {}
-                Err(End::Lost(error)) => {
-                    log::debug!("lost the connection to NATS while stopping: {error}");
-                    self.broker.abandon();
+                Err(End::Lost { cause, .. }) => {
+                    log::debug!("lost the connection to NATS while stopping: {cause}");
                     last_answer = last_answer.and(Some(now));
                 }
                 Err(End::Signal | End::Failed(_)) => return,

@@ -330,7 +330,7 @@ impl Reactor {
                 (200, text)
             }
             Page::Live => (200, "ok\n".to_owned()),
-            Page::Ready if !self.broker.is_connected() => (503, "NATS is lost\n".to_owned()),
+            Page::Ready if !self.link.is_ready() => (503, "NATS is lost\n".to_owned()),
             Page::Ready if self.listener.is_none() => (503, "stopping\n".to_owned()),
             Page::Ready => (200, "ok\n".to_owned()),
         }
@@ -344,9 +344,9 @@ impl Reactor {
             connections: self.clients.len(),
             client_bytes_out: self.clients.bytes_written(),
             slow_clients: self.clients.slow_closed(),
-            broker_traffic: self.broker.traffic(),
-            broker_published: self.broker.published(),
-            broker_connected: self.broker.is_connected(),
+            broker_traffic: self.link.traffic(),
+            broker_published: self.link.published(),
+            broker_connected: self.link.is_ready(),
             memory: resident_memory(),
         }
     }

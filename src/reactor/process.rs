@@ -26,7 +26,7 @@ pub(super) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
-/// Binds the process's only thread to one CPU, counted from zero.
+/// Binds this thread, and those that it will make, to one CPU, counted from zero.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub(super) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Binds the process's only thread to one CPU: not on this system.
+/// Binds this thread to one CPU: not on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 pub(super) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())

@@ -1,4 +1,5 @@
-//! Signals, as a readable pipe on the poll loop.
+//! Signals, as a readable pipe on the poll loop. Whichever thread the system gives a signal
+//! to, it is the loop that hears of it.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -48,6 +49,18 @@ impl Signals {
         }
         registry.register(&mut signals.pipe, token, Interest::READABLE)?;
         Ok(signals)
+    }
+
+    /// Watches for nothing: handlers are the whole process's, and tests share theirs.
+    #[cfg(test)]
+    pub(super) fn none(_: &Registry, _: Token, _: bool) -> io::Result<Self> {
+        let (ours, _) = std::os::unix::net::UnixStream::pair()?;
+        Ok(Self {
+            pipe: UnixStream::from_std(ours),
+            handlers: Vec::new(),
+            stop: Arc::default(),
+            reload: Arc::default(),
+        })
     }
 
     /// Takes a readiness event; whether a signal has asked the process to end since the

@@ -225,6 +225,19 @@ impl Gateway {
         (code, process.log())
     }
 
+    /// Starts the gateway by a command that runs the program in its arguments in its own
+    /// place. Its port is not waited for.
+    pub fn start_by(mut command: Command, broker_url: &str) -> Gateway {
+        let addr = format!("127.0.0.1:{}", free_port());
+        let process = Process::spawn(
+            command
+                .arg(gateway_binary())
+                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .arg(addr.rsplit(':').next().expect("a port")),
+        );
+        Gateway { process, addr }
+    }
+
     /// A TCP connection to the gateway.
     #[track_caller]
     pub fn connect(&self) -> TcpStream {

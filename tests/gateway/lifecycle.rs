@@ -26,6 +26,25 @@ fn without_a_broker_the_gateway_ends_with_1() {
 }
 
 #[test]
+fn a_signal_before_the_broker_agrees_ends_the_gateway_at_once_with_0_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    // It takes the connection, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = silent.local_addr().expect("an address");
+    let command = std::process::Command::new("env");
+    let mut gateway = Gateway::start_by(command, &format!("nats://{addr}"));
+    let connection = silent.accept().expect("a connection");
+    let start = std::time::Instant::now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait(PATIENCE), Some(0), "{}", gateway.log());
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(gateway.log(), "");
+    drop(connection);
+}
+
+#[test]
 fn the_loss_of_the_broker_closes_all_clients_and_ends_the_process_with_1() {
     let mut stack = Stack::start(&[]);
     let svc = stack.service("life_loss");

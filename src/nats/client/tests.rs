@@ -43,6 +43,7 @@ impl Driver {
     }
 
     fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Result<(), ClientError> {
+        self.client.received();
         self.buffer.extend_from_slice(bytes);
         let mut at = 0;
         let result = loop {
@@ -247,7 +248,10 @@ fn errors_while_connecting() {
         assert_eq!(driver.client.next_timeout(), None);
         assert_eq!(driver.feed(b"PING\r\n", 1000), Err(ClientError::Closed));
     }
+}
 
+#[test]
+fn an_info_that_cannot_be_read_is_an_error() {
     for bytes in [&b"INFO\r\n"[..], b"INFO {\r\n", b"INFO {\"headers\":3}\r\n"] {
         let error = Driver::new(options()).feed(bytes, 1000).unwrap_err();
         assert!(matches!(error, ClientError::BadInfo(_)), "{error:?}");
@@ -363,6 +367,35 @@ fn pings_and_a_stale_connection() {
         Err(ClientError::Stale { pings: 2 })
     );
     assert_eq!(driver.client.next_timeout(), None);
+}
+
+/// A server may have so much to send that its PONGs are minutes behind.
+#[test]
+fn any_byte_is_a_sign_of_life() {
+    let mut driver = Driver::ready();
+    // One message whose bytes come one in a second, then whole ones; no PONG.
+    let long = [&b"MSG a 1 170\r\n"[..], &[b'x'; 170], b"\r\n"].concat();
+    let (mut now, mut pings) = (1_000, 0);
+    let mut second = |driver: &mut Driver, bytes: &[u8]| {
+        now += 1_000;
+        driver.feed(bytes, now).unwrap();
+        driver.out.clear();
+        driver.client.timeout(now, &mut driver.out).unwrap();
+        pings += u32::from(driver.out == b"PING\r\n");
+    };
+    for byte in &long {
+        second(&mut driver, &[*byte]);
+    }
+    assert_eq!(driver.events.len(), 1);
+    for _ in 0..360 {
+        second(&mut driver, b"MSG a 1 2\r\nhi\r\n");
+    }
+    assert_eq!((driver.events.len(), pings), (361, 4));
+    // Silence from now on is the end as before, after two PINGs.
+    for expected in [Ok(()), Ok(()), Err(ClientError::Stale { pings: 2 })] {
+        let due = driver.client.next_timeout().unwrap();
+        assert_eq!(driver.client.timeout(due, &mut driver.out), expected);
+    }
 }
 
 #[test]
