@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_refer_too_far_back_stays_plain() {
+    fn what_may_refer_too_far_back_is_not_compressed() {
         let mut compression = Compression::new(true);
         let offer = &b"permessage-deflate; server_max_window_bits=9"[..];
         let small = negotiate([offer].into_iter());

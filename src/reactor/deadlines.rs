@@ -159,9 +159,9 @@ mod tests {
 
     /// The same by the slow way: a vector searched from the front.
     #[derive(Default)]
-    struct Plain(Vec<(Time, ClientKey, Kind)>);
+    struct Model(Vec<(Time, ClientKey, Kind)>);
 
-    impl Plain {
+    impl Model {
         fn arm(&mut self, kind: Kind, owner: ClientKey, now: Time) {
             self.disarm(owner);
             self.0.push((Time(now.0 + kind.duration()), owner, kind));
@@ -208,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_a_plain_list_over_many_steps() {
+    fn agrees_with_a_searched_list_over_many_steps() {
         const OWNERS: usize = 13;
         let mut deadlines = Deadlines::new();
         let mut timers: Vec<Timer> = (0..OWNERS).map(|_| Timer::default()).collect();
-        let mut plain = Plain::default();
+        let mut model = Model::default();
         let (mut now, mut random) = (0u64, 1u64);
         let mut fired = 0;
         for _ in 0..20_000 {
@@ -224,31 +224,31 @@ mod tests {
             match (pick / OWNERS) % 8 {
                 0 => {
                     deadlines.disarm(&mut timers[owner]);
-                    plain.disarm(ClientKey(owner as u32));
+                    model.disarm(ClientKey(owner as u32));
                 }
                 1 => now += (pick as u64 / 128) % 3_000,
                 step => {
                     let kind = KINDS[step % KINDS.len()];
                     let key = ClientKey(owner as u32);
                     deadlines.arm(&mut timers[owner], kind, key, Time(now));
-                    plain.arm(kind, key, Time(now));
+                    model.arm(kind, key, Time(now));
                 }
             }
-            assert_eq!(deadlines.next(), plain.next());
+            assert_eq!(deadlines.next(), model.next());
             while let Some((key, kind)) = deadlines.due(Time(now)) {
-                let earliest = plain.next();
+                let earliest = model.next();
                 assert!(
-                    plain.0.iter().any(
+                    model.0.iter().any(
                         |&entry| Some(entry.0) == earliest && (entry.1, entry.2) == (key, kind)
                     )
                 );
                 deadlines.disarm(&mut timers[key.0 as usize]);
-                plain.disarm(key);
+                model.disarm(key);
                 fired += 1;
             }
-            assert!(plain.next().is_none_or(|due| due > Time(now)));
+            assert!(model.next().is_none_or(|due| due > Time(now)));
         }
         assert!(fired > 100, "only {fired} deadlines were due");
-        assert_eq!(deadlines.nodes.len(), plain.0.len());
+        assert_eq!(deadlines.nodes.len(), model.0.len());
     }
 }

@@ -4,15 +4,15 @@ use super::clients::Clients;
 use super::compression::Compression;
 use super::connection::{Phase, Upgrade};
 use super::input;
-use super::run::Run;
 use super::site::Site;
+use super::streak::Streak;
 use crate::gateway::{CloseReason, Delivery, Message, Time};
 use std::rc::Rc;
 
-/// Gives a client the first message of a run.
+/// Gives a client the first message of a streak.
 pub(super) fn lead(
     clients: &mut Clients,
-    run: &mut Run,
+    streak: &mut Streak,
     compression: &mut Compression,
     key: u32,
     message: &Rc<Message>,
@@ -22,7 +22,7 @@ pub(super) fn lead(
         return;
     };
     if let Phase::WebSocket(decoder) = &connection.phase {
-        let piece = run.lead(message, decoder.agreement(), compression);
+        let piece = streak.lead(message, decoder.agreement(), compression);
         clients.push(key, piece, now);
     }
 }

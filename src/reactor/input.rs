@@ -134,7 +134,7 @@ impl Reactor {
             Err(ReadError::Socket(error)) => {
                 log::debug!("client {} is gone: {error}", connection.remote);
                 self.clients.kill(key);
-                self.settle();
+                self.carry_out();
                 return 0;
             }
             Err(ReadError::Tls(failure)) => {
@@ -202,7 +202,7 @@ impl Reactor {
             self.clients.flush_tls(key, now);
             self.clients.close(key, Kind::Linger, now);
         }
-        self.settle();
+        self.carry_out();
     }
 
     /// The client has ended its side.
@@ -222,7 +222,7 @@ impl Reactor {
         };
         if is_done {
             self.clients.kill(key);
-            self.settle();
+            self.carry_out();
         }
     }
 
@@ -293,7 +293,7 @@ impl Reactor {
                         Err(violation) => {
                             log::debug!("client {} closed: {violation}", connection.remote);
                             self.close_socket(key, Some(violation.close_code()), "");
-                            self.settle();
+                            self.carry_out();
                             return 0..0;
                         }
                     }
@@ -365,7 +365,7 @@ impl Reactor {
         };
         self.gateway
             .web_request(self.clock.now(), ClientKey(key), request, &mut self.outbox);
-        self.settle();
+        self.carry_out();
     }
 
     /// Makes a WebSocket of the connection, if the request is fit for it and a service,
@@ -396,7 +396,7 @@ impl Reactor {
             let head = head.bytes().into();
             self.gateway
                 .client_connecting(now, ClientKey(key), head, remote, &mut self.outbox);
-            return self.settle();
+            return self.carry_out();
         }
         match proof {
             Err(refusal) => {
@@ -408,7 +408,7 @@ impl Reactor {
                 let head = head.bytes().into();
                 self.gateway
                     .client_connected(now, ClientKey(key), head, remote, &mut self.outbox);
-                self.settle();
+                self.carry_out();
             }
         }
     }
@@ -437,7 +437,7 @@ impl Reactor {
             }
             ws::Event::Pong(_) => {}
         }
-        self.settle();
+        self.carry_out();
     }
 
     /// Says goodbye to a WebSocket client.

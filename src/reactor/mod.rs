@@ -21,10 +21,10 @@ mod listener;
 mod monitor;
 mod output;
 mod process;
-mod run;
 mod secrets;
 mod signals;
 mod site;
+mod streak;
 mod stream;
 mod tls;
 mod verifier;
@@ -53,11 +53,11 @@ pub use error::{BrokerError, Error, Refusal};
 use input::{OUTPUT_BUDGET, READ_MAX};
 use listener::Listener;
 use monitor::Monitor;
-use run::Run;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
+use streak::Streak;
 use stream::Stream;
 use tls::Tls;
 
@@ -117,7 +117,7 @@ struct Reactor {
     gateway: Gateway,
     outbox: Outbox,
     /// Events in a row, while NATS is read.
-    run: Run,
+    streak: Streak,
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
@@ -226,7 +226,7 @@ impl Reactor {
                 write_head,
             }),
             outbox: Outbox::default(),
-            run: Run::default(),
+            streak: Streak::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
             broker_messages: config.buffer_size,
@@ -236,7 +236,7 @@ impl Reactor {
         reactor
             .gateway
             .broker_connected(now, limits, &mut reactor.outbox);
-        reactor.settle();
+        reactor.carry_out();
         reactor.monitor = Monitor::bind(config, reactor.poll.registry())?;
         reactor.listen(config)?;
         Ok(Some(reactor))
@@ -323,9 +323,9 @@ impl Reactor {
             let registry = self.poll.registry();
             listener.accept(now, |socket, remote| {
                 let stream = match &self.tls {
-                    None => Stream::plain(socket),
+                    None => Stream::without_tls(socket),
                     Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
-                        Ok(tls) => Stream::secured(socket, tls),
+                        Ok(tls) => Stream::with_tls(socket, tls),
                         Err(failure) => {
                             log::error!("cannot begin TLS with {remote}: {failure}");
                             return;
@@ -343,7 +343,7 @@ impl Reactor {
         self.clients.flush(&mut self.clock);
         // A failed write ends a client, of which the gateway must hear before the key
         // is free.
-        self.settle();
+        self.carry_out();
         self.clients.reap();
         if let Some(start) = start {
             self.metrics.turns.observe(self.clock.micros() - start);
@@ -402,7 +402,7 @@ impl Reactor {
                     messages -= 1;
                     self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
-                    self.settle();
+                    self.carry_out();
                 }
                 None => match self.broker.read(budget)? {
                     0 => break,
@@ -410,9 +410,9 @@ impl Reactor {
                 },
             }
         }
-        // What is queued for a client from here on comes behind the run.
+        // What is queued for a client from here on comes behind the streak.
         self.outbox.seal();
-        self.run.clear();
+        self.streak.clear();
         Ok(())
     }
 
@@ -425,14 +425,14 @@ impl Reactor {
     fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
         while let Some((key, kind)) = self.clients.due(now) {
             self.expire(key, kind, now);
-            self.settle();
+            self.carry_out();
         }
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
-            self.settle();
+            self.carry_out();
         }
         self.clients.look_at_slow(now);
-        self.settle();
+        self.carry_out();
         self.broker.timeout(now)
     }
 
@@ -460,12 +460,12 @@ impl Reactor {
 
     /// Does what the gateway asks for, until it asks for nothing more. Called after
     /// each of its inputs, and after each end of a client.
-    fn settle(&mut self) {
+    fn carry_out(&mut self) {
         let now = self.clock.now();
         loop {
             self.broker.queue(&self.outbox);
             if let Some(message) = self.outbox.take_follower() {
-                let followed = self.run.follow(&message, &mut self.compression);
+                let followed = self.streak.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
                 if followed.is_full {
                     self.outbox.seal();
@@ -473,15 +473,15 @@ impl Reactor {
             }
             let lead = self.outbox.lead().cloned();
             if lead.is_some() {
-                self.run.clear();
+                self.streak.clear();
             }
             for (ClientKey(key), delivery) in self.outbox.drain_clients() {
                 let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
-                let (run, compression) = (&mut self.run, &mut self.compression);
+                let (streak, compression) = (&mut self.streak, &mut self.compression);
                 match &lead {
-                    Some(message) => deliver::lead(clients, run, compression, key, message, now),
+                    Some(message) => deliver::lead(clients, streak, compression, key, message, now),
                     None => deliver(clients, site, compression, key, delivery, now),
                 }
             }
@@ -502,7 +502,7 @@ impl Reactor {
         self.site.is_closing = true;
         for key in self.clients.keys() {
             self.dismiss(key, now);
-            self.settle();
+            self.carry_out();
         }
         self.clients.reap();
         while self.clients.len() > 0 && self.clock.now() < end {
@@ -511,7 +511,7 @@ impl Reactor {
                 last_answer = None;
                 for key in self.clients.keys() {
                     self.answer_unavailable(key, now);
-                    self.settle();
+                    self.carry_out();
                 }
             }
             match self.turn(events, Some(last_answer.unwrap_or(end))) {

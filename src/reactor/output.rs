@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
-use super::run::Frames;
+use super::streak::Frames;
 use crate::gateway::{Message, SharedAnswer, Time};
 use crate::ws::deflate::{END_COST, write_end};
 use crate::ws::frame;
@@ -53,7 +53,7 @@ pub(super) enum Piece {
     PackedAnswer(SharedAnswer),
     /// Frames that other connections are sent too, and how many of their bytes the queue
     /// has counted: while this is its last piece they may grow.
-    Run(Rc<Frames>, u32),
+    Streak(Rc<Frames>, u32),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
@@ -64,7 +64,7 @@ const TAIL_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
 impl Piece {
     /// The frame's header.
     fn header<'r>(&self, room: &'r mut [u8; frame::HEADER_MAX]) -> &'r [u8] {
-        if let Piece::Bytes(_) | Piece::Run(..) = self {
+        if let Piece::Bytes(_) | Piece::Streak(..) = self {
             return &[];
         }
         let length = self.body().len() + self.tail(&mut [0; TAIL_MAX]).len();
@@ -81,7 +81,7 @@ impl Piece {
             Piece::Packed(message) => message.packed().unwrap_or_default(),
             Piece::Answer(answer) => answer.body().text(),
             Piece::PackedAnswer(answer) => answer.body().packed().unwrap_or_default(),
-            Piece::Run(frames, _) => frames.bytes(),
+            Piece::Streak(frames, _) => frames.bytes(),
             Piece::Bytes(bytes) => bytes,
         }
     }
@@ -96,14 +96,14 @@ impl Piece {
                 &room[..tail.len()]
             }
             Piece::PackedAnswer(answer) => write_end(answer.tail(&mut text), room),
-            Piece::Message(_) | Piece::Packed(_) | Piece::Run(..) | Piece::Bytes(_) => &[],
+            Piece::Message(_) | Piece::Packed(_) | Piece::Streak(..) | Piece::Bytes(_) => &[],
         }
     }
 
     /// Frames that other connections are sent too.
-    pub(super) fn run(frames: Rc<Frames>) -> Self {
+    pub(super) fn streak(frames: Rc<Frames>) -> Self {
         let counted = frames.len() as u32;
-        Piece::Run(frames, counted)
+        Piece::Streak(frames, counted)
     }
 
     /// Appends all of it as it leaves.
@@ -115,7 +115,7 @@ impl Piece {
 
     /// Bytes on the wire.
     pub(super) fn len(&self) -> usize {
-        if let Piece::Run(frames, _) = self {
+        if let Piece::Streak(frames, _) = self {
             // Not by its body, which would end its growth.
             return frames.len();
         }
@@ -185,7 +185,7 @@ pub(super) struct Output {
 impl Output {
     /// Adds a piece and returns its length in bytes.
     pub(super) fn push(&mut self, piece: Piece, now: Time) -> usize {
-        self.count_run();
+        self.count_streak();
         let len = piece.len();
         if self.pieces.is_empty() {
             self.progress = now;
@@ -200,16 +200,16 @@ impl Output {
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         let uncounted = match self.pieces.back() {
-            Some(Piece::Run(frames, counted)) => frames.len() - *counted as usize,
+            Some(Piece::Streak(frames, counted)) => frames.len() - *counted as usize,
             _ => 0,
         };
         self.bytes + uncounted
     }
 
-    /// Counts what the run at the end of the queue has grown by.
-    fn count_run(&mut self) {
+    /// Counts what the streak at the end of the queue has grown by.
+    fn count_streak(&mut self) {
         self.bytes = self.bytes();
-        if let Some(Piece::Run(frames, counted)) = self.pieces.back_mut() {
+        if let Some(Piece::Streak(frames, counted)) = self.pieces.back_mut() {
             *counted = frames.len() as u32;
         }
     }
@@ -258,7 +258,7 @@ impl Output {
         if self.pieces.is_empty() {
             return Ok(Written::All);
         }
-        self.count_run();
+        self.count_streak();
         let mut parts = [Part::Copied { start: 0, end: 0 }; SLICES];
         let (count, offered) = self.gather(&mut parts, scratch);
         let written = loop {
@@ -316,7 +316,7 @@ impl Output {
             let whole = piece.body();
             let body = behind(whole, &mut offset);
             // What leaves alone need not be copied to leave in one system call.
-            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Run(..));
+            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Streak(..));
             if body.len() >= LARGE || is_alone {
                 list_copied(parts, &mut count, &mut listed, scratch.len());
                 parts[count] = Part::InPlace {

@@ -36,7 +36,7 @@ impl Host {
         let (socket, remote) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let before = self.clients.keys();
-        let socket = Stream::plain(mio::net::TcpStream::from_std(socket));
+        let socket = Stream::without_tls(mio::net::TcpStream::from_std(socket));
         self.clients
             .insert(self.poll.registry(), socket, remote, now);
         let after = self.clients.keys();

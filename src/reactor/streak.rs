@@ -1,6 +1,6 @@
 //! Events in a row for the same clients, framed once for all of them.
 //!
-//! The gateway hands out the first event of a run to each of its receivers, and then only
+//! The gateway hands out the first event of a streak to each of its receivers, and then only
 //! tells of the events that follow. Here they are put together behind each other, in
 //! bytes that stand in the queues of all receivers: what follows costs the same for one
 //! client as for ten thousand, and each of them is sent all of it in one write, from where
@@ -14,11 +14,11 @@ use super::output::Piece;
 use crate::gateway::Message;
 use crate::ws::extension::Agreement;
 
-/// Bytes of a run from which on the next event begins another one. A queue learns of the
-/// run's growth late, so that its limits may be passed by as much.
-const RUN_MAX: usize = 128 << 10;
+/// Bytes of a streak from which on the next event begins another one. A queue learns of the
+/// streak's growth late, so that its limits may be passed by as much.
+const STREAK_MAX: usize = 128 << 10;
 
-/// The frames of a run in the form for some connections. They grow until they are read
+/// The frames of a streak in the form for some connections. They grow until they are read
 /// for the first time.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -42,14 +42,14 @@ impl Frames {
 
     /// Adds a message as a frame.
     fn add(&self, piece: &Piece) {
-        debug_assert!(self.whole.get().is_none(), "a sealed run was continued");
+        debug_assert!(self.whole.get().is_none(), "a sealed streak was continued");
         piece.copy_to(&mut self.growing.borrow_mut());
     }
 }
 
-/// The run to which events can be added.
+/// The streak to which events can be added.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct Streak {
     parts: Vec<Part>,
 }
 
@@ -66,17 +66,17 @@ struct Part {
 pub(super) struct Followed {
     /// How many clients get it.
     pub receivers: u64,
-    /// Whether the run should take no more.
+    /// Whether the streak should take no more.
     pub is_full: bool,
 }
 
-impl Run {
-    /// Forgets the run, of which the receivers keep what they have.
+impl Streak {
+    /// Forgets the streak, of which the receivers keep what they have.
     pub(super) fn clear(&mut self) {
         self.parts.clear();
     }
 
-    /// The piece for a receiver of the run's first message.
+    /// The piece for a receiver of the streak's first message.
     pub(super) fn lead(
         &mut self,
         message: &Rc<Message>,
@@ -100,7 +100,7 @@ impl Run {
                 frames
             }
         };
-        Piece::run(frames)
+        Piece::streak(frames)
     }
 
     /// Adds a message for all receivers.
@@ -117,7 +117,7 @@ impl Run {
             let piece = compression.piece(message.clone(), part.agreed);
             part.frames.add(&piece);
             followed.receivers += part.receivers;
-            followed.is_full |= part.frames.len() >= RUN_MAX;
+            followed.is_full |= part.frames.len() >= STREAK_MAX;
         }
         followed
     }
@@ -161,17 +161,17 @@ mod tests {
         let messages: Vec<_> = [20, 300, 200, 5_000, 20]
             .map(|length| Message::new(&vec![b'a'; length]))
             .into();
-        let mut run = Run::default();
+        let mut streak = Streak::default();
         let forms = [None, agreed, None];
         let mut outputs = [(); 3].map(|()| Output::default());
         for (output, form) in outputs.iter_mut().zip(forms) {
             // Something stands before it.
             output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
-            output.push(run.lead(&messages[0], form, &mut compression), Time(0));
+            output.push(streak.lead(&messages[0], form, &mut compression), Time(0));
         }
         for message in &messages[1..] {
             let before = outputs.each_ref().map(Output::bytes);
-            let followed = run.follow(message, &mut compression);
+            let followed = streak.follow(message, &mut compression);
             let after = outputs.each_ref().map(Output::bytes);
             assert_eq!((followed.receivers, followed.is_full), (3, false));
             let grown = message.text().len() + header(message);
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_long_enough_says_so() {
+    fn a_streak_that_is_long_enough_says_so() {
         let mut compression = Compression::new(false);
         let message = Message::new(&[b'x'; 60_000]);
-        let mut run = Run::default();
-        run.lead(&message, None, &mut compression);
-        assert!(!run.follow(&message, &mut compression).is_full);
-        assert!(run.follow(&message, &mut compression).is_full);
-        run.clear();
-        assert_eq!(run.follow(&message, &mut compression).receivers, 0);
+        let mut streak = Streak::default();
+        streak.lead(&message, None, &mut compression);
+        assert!(!streak.follow(&message, &mut compression).is_full);
+        assert!(streak.follow(&message, &mut compression).is_full);
+        streak.clear();
+        assert_eq!(streak.follow(&message, &mut compression).receivers, 0);
     }
 }
