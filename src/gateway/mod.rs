@@ -41,7 +41,8 @@ mod work;
 pub use counters::{Counters, Histogram, RequestKind, Requests};
 use outbox::Run;
 pub use outbox::{
-    BrokerOp, ClientKey, CloseReason, Delivery, Message, Outbox, SharedAnswer, Span, WebResponse,
+    BrokerOp, ClientKey, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span,
+    WebResponse,
 };
 
 use crate::res::json;

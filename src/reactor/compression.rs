@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::output::Piece;
-use crate::gateway::{Message, SharedAnswer};
+use crate::gateway::{Encoding, Message, SharedAnswer};
 use crate::http::Head;
 use crate::ws::extension::{Agreement, negotiate};
 use crate::ws::{Deflater, Inflater};
@@ -76,7 +76,7 @@ impl Compression {
             return false;
         }
         let (deflater, left) = (&mut self.deflater, &mut self.left);
-        let packed = message.pack(|text| {
+        let packed = message.encode_as(Encoding::Deflate, |text| {
             *left = left.saturating_sub(text.len());
             deflater.deflate(text)
         });
@@ -118,7 +118,7 @@ mod tests {
                 matches!(compression.piece(message.clone(), agreed), Piece::Packed(_))
             });
             assert!(!forms[1] && forms[0] == forms[2]);
-            assert_eq!(message.packed().is_some(), forms[0]);
+            assert_eq!(message.encoded_as(Encoding::Deflate).is_some(), forms[0]);
             forms[0]
         };
         assert!(!kind(&[b'a'; 159]));
@@ -131,9 +131,12 @@ mod tests {
 
         let message = Message::new(&[b'x'; 500]);
         compression.piece(message.clone(), packed);
-        let first = message.packed().unwrap().as_ptr();
+        let first = message.encoded_as(Encoding::Deflate).unwrap().as_ptr();
         compression.piece(message.clone(), packed);
-        assert_eq!(message.packed().unwrap().as_ptr(), first);
+        assert_eq!(
+            message.encoded_as(Encoding::Deflate).unwrap().as_ptr(),
+            first
+        );
     }
 
     #[test]

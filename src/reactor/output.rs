@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
 use super::streak::Frames;
-use crate::gateway::{Message, SharedAnswer, Time};
+use crate::gateway::{Encoding, Message, SharedAnswer, Time};
 use crate::ws::deflate::{END_COST, write_end};
 use crate::ws::frame;
 
@@ -78,9 +78,12 @@ impl Piece {
     fn body(&self) -> &[u8] {
         match self {
             Piece::Message(message) => message.text(),
-            Piece::Packed(message) => message.packed().unwrap_or_default(),
+            Piece::Packed(message) => message.encoded_as(Encoding::Deflate).unwrap_or_default(),
             Piece::Answer(answer) => answer.body().text(),
-            Piece::PackedAnswer(answer) => answer.body().packed().unwrap_or_default(),
+            Piece::PackedAnswer(answer) => answer
+                .body()
+                .encoded_as(Encoding::Deflate)
+                .unwrap_or_default(),
             Piece::Streak(frames, _) => frames.bytes(),
             Piece::Bytes(bytes) => bytes,
         }

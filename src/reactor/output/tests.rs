@@ -98,7 +98,7 @@ fn fill_with_answers(output: &mut Output, sizes: &[usize]) -> Vec<u8> {
     for &size in sizes {
         let text = text(size);
         let body = Message::new(&text);
-        body.pack(|text| Some(text[..size / 2].into()));
+        body.encode_as(Encoding::Deflate, |text| Some(text[..size / 2].into()));
         for id in [7, u64::MAX] {
             let answer = SharedAnswer::new(body.clone(), id);
             let tail = format!(",\"id\":{id}}}").into_bytes();
@@ -226,7 +226,7 @@ fn the_packed_form_leaves_in_a_frame_that_says_so() {
     let mut output = Output::default();
     for packed in [&b"packed"[..], &[7; 20_000]] {
         let message = Message::new(&text(30_000));
-        message.pack(|_| Some(packed.into()));
+        message.encode_as(Encoding::Deflate, |_| Some(packed.into()));
         output.push(Piece::Packed(message), Time(0));
     }
     let mut expected = framed(b"packed");
