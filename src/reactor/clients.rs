@@ -14,6 +14,7 @@ use slab::Slab;
 use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, Farewell, Phase, key_of, token};
 use super::deadlines::{Deadlines, Kind};
+use super::framing::Framing;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
 use super::stream::Stream;
 use crate::gateway::{ClientKey, Time};
@@ -268,12 +269,25 @@ impl Clients {
 
     /// Queues output. A client that leaves too much unread is given up.
     pub(super) fn push(&mut self, key: u32, piece: Piece, now: Time) {
+        self.queue(key, now, |connection| {
+            (!matches!(connection.phase, Phase::Dead)).then_some(piece)
+        });
+    }
+
+    /// Queues the piece that `make` gives for the framing of a connection; nothing on one
+    /// that takes no messages.
+    pub(super) fn send(&mut self, key: u32, now: Time, make: impl FnOnce(Framing) -> Piece) {
+        self.queue(key, now, |connection| connection.framing().map(make));
+    }
+
+    /// Queues the piece that `make` gives for a connection, if it gives one.
+    fn queue(&mut self, key: u32, now: Time, make: impl FnOnce(&Connection) -> Option<Piece>) {
         let Some(connection) = self.table.get_mut(key as usize) else {
             return;
         };
-        if matches!(connection.phase, Phase::Dead) {
+        let Some(piece) = make(connection) else {
             return;
-        }
+        };
         let output = connection
             .output
             .get_or_insert_with(|| self.spare.pop().unwrap_or_default());
@@ -346,6 +360,22 @@ impl Clients {
         self.wake(key);
         if is_written {
             self.end_output(key, now);
+        }
+    }
+
+    /// Says goodbye to a client that is sent messages, in the words of its transport, and
+    /// ends its connection like [`close`](Self::close). One that was said goodbye to hears
+    /// no more.
+    pub(super) fn say_goodbye(&mut self, key: u32, code: Option<u16>, reason: &str, now: Time) {
+        let Some(framing) = self.get_mut(key).and_then(|it| it.framing()) else {
+            return;
+        };
+        match framing.goodbye(code, reason) {
+            Some(words) => {
+                self.push(key, Piece::Bytes(words.into()), now);
+                self.close(key, Kind::Close, now);
+            }
+            None => self.close(key, Kind::Idle, now),
         }
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use mio::Token;
 
 use super::deadlines::Timer;
+use super::framing::Framing;
 use super::output::Output;
 use super::stream::Stream;
 use crate::http::{Persistence, RequestReader};
@@ -140,9 +141,25 @@ impl Connection {
         self.output.as_ref().map_or(0, |output| output.cost())
     }
 
+    /// How messages leave on it; `None` while they do not, or not any more.
+    pub(super) fn framing(&self) -> Option<Framing> {
+        match &self.phase {
+            Phase::WebSocket(decoder) => Some(Framing::WebSocket(decoder.agreement())),
+            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
+        }
+    }
+
     /// Whether WebSocket messages go in and out.
     pub(super) fn is_websocket(&self) -> bool {
         matches!(self.phase, Phase::WebSocket(_))
+    }
+
+    /// Takes the request that the gateway has not answered yet.
+    pub(super) fn take_work(&mut self) -> Option<Work> {
+        match &mut self.phase {
+            Phase::Http(http) => http.work.take(),
+            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
+        }
     }
 
     /// From now on nothing is taken in but the close frame of a WebSocket.

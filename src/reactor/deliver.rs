@@ -2,12 +2,12 @@
 
 use super::clients::Clients;
 use super::compression::Compression;
-use super::connection::{Phase, Upgrade};
-use super::input;
+use super::connection::Upgrade;
+use super::output::Piece;
 use super::site::Site;
 use super::streak::Streak;
 use crate::gateway::{CloseReason, Delivery, Message, Time};
-use std::rc::Rc;
+use crate::res::meta::Fields;
 
 /// Gives a client the first message of a streak.
 pub(super) fn lead(
@@ -15,19 +15,16 @@ pub(super) fn lead(
     streak: &mut Streak,
     compression: &mut Compression,
     key: u32,
-    message: &Rc<Message>,
+    message: &Message,
     now: Time,
 ) {
-    let Some(connection) = clients.get_mut(key) else {
-        return;
-    };
-    if let Phase::WebSocket(decoder) = &connection.phase {
-        let piece = streak.lead(message, decoder.agreement(), compression);
-        clients.push(key, piece, now);
-    }
+    clients.send(key, now, |framing| {
+        Piece::streak(streak.lead(message, framing, compression))
+    });
 }
 
-/// Does one thing that the gateway wants done for a connection.
+/// Does one thing that the gateway wants done for a connection. The connection may have
+/// closed while the gateway did not know it yet: then nothing is left to be done.
 pub(super) fn deliver(
     clients: &mut Clients,
     site: &Site,
@@ -36,55 +33,63 @@ pub(super) fn deliver(
     delivery: Delivery,
     now: Time,
 ) {
-    let Some(connection) = clients.get_mut(key) else {
-        return;
-    };
-    match (delivery, &mut connection.phase) {
-        (Delivery::Message(message), Phase::WebSocket(decoder)) => {
-            let piece = compression.piece(message, decoder.agreement());
-            clients.push(key, piece, now);
-        }
-        (Delivery::Answer(answer), Phase::WebSocket(decoder)) => {
-            let piece = compression.answer(answer, decoder.agreement());
-            clients.push(key, piece, now);
-        }
-        (Delivery::Web(response), Phase::Http(http)) => {
-            if let Some(work) = http.work.take() {
+    match delivery {
+        Delivery::Message(message) => clients.send(key, now, |framing| {
+            let envelope = framing.envelope(&message, compression);
+            Piece::Message(message, envelope)
+        }),
+        Delivery::Answer(answer) => clients.send(key, now, |framing| {
+            let envelope = framing.envelope(answer.body(), compression);
+            Piece::Answer(answer, envelope)
+        }),
+        Delivery::Web(response) => {
+            if let Some(connection) = clients.get_mut(key)
+                && let Some(work) = connection.take_work()
+            {
                 connection.known = false;
                 site.answer(clients, key, &work, *response, now);
             }
         }
-        (Delivery::Upgrade(fields), Phase::Http(http)) => {
-            let Some(mut work) = http.work.take() else {
-                return;
-            };
-            if site.is_closing {
-                clients.disown(key);
-                return site.unavailable(clients, key, &work, now);
-            }
-            match work.upgrade.take() {
-                // Half a WebSocket is none, and no event would tell of its end again.
-                Some(Ok(_)) if connection.ended => clients.kill(key),
-                Some(Ok(Upgrade { proof, agreement })) => {
-                    site.upgrade(clients, key, &proof, agreement, &fields, now);
-                    clients.wake(key);
-                }
-                Some(Err(refusal)) => {
-                    clients.disown(key);
-                    site.refuse_upgrade(clients, key, refusal, &work, now);
-                }
-                None => {}
-            }
-        }
-        (Delivery::Resume, _) => clients.wake(key),
-        (Delivery::Close(reason), Phase::WebSocket(_)) => {
+        Delivery::Upgrade(fields) => upgrade(clients, site, key, &fields, now),
+        Delivery::Resume => clients.wake(key),
+        Delivery::Close(reason) => {
             let (code, text) = match reason {
                 CloseReason::Overflow => (1013, "too many events wait for a service"),
             };
-            log::debug!("client {} closed: {text}", connection.remote);
-            input::close_socket(clients, key, Some(code), text, now);
+            if let Some(connection) = clients.get_mut(key)
+                && connection.framing().is_some()
+            {
+                log::debug!("client {} closed: {text}", connection.remote);
+            }
+            clients.say_goodbye(key, Some(code), text, now);
         }
-        // It closed while the gateway did not know it yet.
-        (_, _) => {}
+    }
+}
+
+/// Makes a WebSocket of a connection whose upgrade request the gateway has agreed to.
+fn upgrade(clients: &mut Clients, site: &Site, key: u32, fields: &Fields, now: Time) {
+    let Some(connection) = clients.get_mut(key) else {
+        return;
+    };
+    let has_ended = connection.ended;
+    let Some(mut work) = connection.take_work() else {
+        return;
+    };
+    if site.is_closing {
+        clients.disown(key);
+        return site.unavailable(clients, key, &work, now);
+    }
+    match work.upgrade.take() {
+        // Half a WebSocket is none, and no event would tell of its end again.
+        Some(Ok(_)) if has_ended => clients.kill(key),
+        Some(Ok(Upgrade { proof, agreement })) => {
+            site.upgrade(clients, key, &proof, agreement, fields, now);
+            clients.wake(key);
+        }
+        Some(Err(refusal)) => {
+            clients.disown(key);
+            site.refuse_upgrade(clients, key, refusal, &work, now);
+        }
+        None => {}
     }
 }

@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use super::Reactor;
-use super::clients::Clients;
 use super::connection::{Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
 use super::tls::Failure;
-use crate::gateway::{ClientKey, Time, WebRequest};
+use crate::gateway::{ClientKey, WebRequest};
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
 use crate::ws::{self, frame, handshake};
@@ -292,7 +291,8 @@ impl Reactor {
                         Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
                         Err(violation) => {
                             log::debug!("client {} closed: {violation}", connection.remote);
-                            self.close_socket(key, Some(violation.close_code()), "");
+                            let code = Some(violation.close_code());
+                            self.clients.say_goodbye(key, code, "", now);
                             self.carry_out();
                             return 0..0;
                         }
@@ -418,7 +418,7 @@ impl Reactor {
         let now = self.clock.now();
         match event {
             ws::Event::Close { code, .. } => {
-                self.close_socket(key, code, "");
+                self.clients.say_goodbye(key, code, "", now);
                 self.clients.complete(key);
             }
             // We have said goodbye: nothing else is heard.
@@ -439,27 +439,4 @@ impl Reactor {
         }
         self.carry_out();
     }
-
-    /// Says goodbye to a WebSocket client.
-    pub(super) fn close_socket(&mut self, key: u32, code: Option<u16>, reason: &str) {
-        close_socket(&mut self.clients, key, code, reason, self.clock.now());
-    }
-}
-
-/// Says goodbye to a WebSocket client, unless that was done. What it still sends is not
-/// read as messages; it has a while to answer.
-pub(super) fn close_socket(
-    clients: &mut Clients,
-    key: u32,
-    code: Option<u16>,
-    reason: &str,
-    now: Time,
-) {
-    if !clients.get_mut(key).is_some_and(|it| it.is_websocket()) {
-        return;
-    }
-    let mut close = Vec::new();
-    frame::write_close(code, reason, &mut close);
-    clients.push(key, Piece::Bytes(close.into()), now);
-    clients.close(key, Kind::Close, now);
 }

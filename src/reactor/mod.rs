@@ -16,6 +16,7 @@ mod connection;
 mod deadlines;
 mod deliver;
 mod error;
+mod framing;
 mod input;
 mod listener;
 mod monitor;
@@ -531,23 +532,25 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
+        if connection.framing().is_some() {
+            let reason = "server is going away";
+            return self.clients.say_goodbye(key, Some(1001), reason, now);
+        }
         match &connection.phase {
-            Phase::WebSocket(_) => self.close_socket(key, Some(1001), "server is going away"),
             Phase::Http(http) if http.work.is_some() => {}
             Phase::Http(_) if !connection.stash.is_empty() => {
                 self.site.fail(&mut self.clients, key, 503, now);
             }
             Phase::Http(_) if connection.output.is_none() => self.clients.kill(key),
             Phase::Http(_) => self.clients.close(key, Kind::Linger, now),
-            Phase::Closing(_) | Phase::Dead => {}
+            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => {}
         }
     }
 
     /// Answers an open web request with 503, in place of the gateway.
     fn answer_unavailable(&mut self, key: u32, now: Time) {
         if let Some(connection) = self.clients.get_mut(key)
-            && let Phase::Http(http) = &mut connection.phase
-            && let Some(work) = http.work.take()
+            && let Some(work) = connection.take_work()
         {
             self.site.unavailable(&mut self.clients, key, &work, now);
         }

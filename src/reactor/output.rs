@@ -1,18 +1,17 @@
 //! What waits to be written to one connection.
 //!
 //! Messages are shared between the queues of all clients that get them, and so are the
-//! bodies of answers. A queue holds a pointer each; the WebSocket frame's header and an
-//! answer's tail are made when they are written. Small pieces are copied together and
+//! bodies of answers. A queue holds a pointer each; what stands around them, and an
+//! answer's tail, is made when they are written. Small pieces are copied together and
 //! leave in one system call, large ones leave from where they are.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
+use super::framing::{Envelope, HEADER_MAX, TRAILER_MAX};
 use super::streak::Frames;
-use crate::gateway::{Encoding, Message, SharedAnswer, Time};
-use crate::ws::deflate::{END_COST, write_end};
-use crate::ws::frame;
+use crate::gateway::{Message, SharedAnswer, Time};
 
 /// Waiting bytes at which nothing more is queued and the connection is given up.
 pub(super) const HARD_LIMIT: usize = 64 << 20;
@@ -43,14 +42,10 @@ const SLICES: usize = 64;
 /// One piece of output.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// A message, which leaves as one text frame.
-    Message(Rc<Message>),
-    /// A message in its compressed form, which was made: one text frame too.
-    Packed(Rc<Message>),
-    /// An answer, which leaves as one text frame.
-    Answer(SharedAnswer),
-    /// An answer whose body has a compressed form: one text frame too.
-    PackedAnswer(SharedAnswer),
+    /// A message, and what it leaves in.
+    Message(Rc<Message>, Envelope),
+    /// An answer, and what it leaves in.
+    Answer(SharedAnswer, Envelope),
     /// Frames that other connections are sent too, and how many of their bytes the queue
     /// has counted: while this is its last piece they may grow.
     Streak(Rc<Frames>, u32),
@@ -58,62 +53,42 @@ pub(super) enum Piece {
     Bytes(Box<[u8]>),
 }
 
-/// The most bytes that follow a piece's body.
-const TAIL_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
-
 impl Piece {
-    /// The frame's header.
-    fn header<'r>(&self, room: &'r mut [u8; frame::HEADER_MAX]) -> &'r [u8] {
-        if let Piece::Bytes(_) | Piece::Streak(..) = self {
-            return &[];
-        }
-        let length = self.body().len() + self.tail(&mut [0; TAIL_MAX]).len();
-        let end = frame::header(frame::Opcode::Text, length, room);
-        if let Piece::Packed(_) | Piece::PackedAnswer(_) = self {
-            room[0] |= frame::COMPRESSED;
-        }
-        &room[..end]
-    }
-
-    fn body(&self) -> &[u8] {
-        match self {
-            Piece::Message(message) => message.text(),
-            Piece::Packed(message) => message.encoded_as(Encoding::Deflate).unwrap_or_default(),
-            Piece::Answer(answer) => answer.body().text(),
-            Piece::PackedAnswer(answer) => answer
-                .body()
-                .encoded_as(Encoding::Deflate)
-                .unwrap_or_default(),
-            Piece::Streak(frames, _) => frames.bytes(),
-            Piece::Bytes(bytes) => bytes,
-        }
-    }
-
-    /// What follows the body.
-    fn tail<'r>(&self, room: &'r mut [u8; TAIL_MAX]) -> &'r [u8] {
-        let mut text = [0; SharedAnswer::TAIL_MAX];
-        match self {
-            Piece::Answer(answer) => {
-                let tail = answer.tail(&mut text);
-                room[..tail.len()].copy_from_slice(tail);
-                &room[..tail.len()]
-            }
-            Piece::PackedAnswer(answer) => write_end(answer.tail(&mut text), room),
-            Piece::Message(_) | Piece::Packed(_) | Piece::Streak(..) | Piece::Bytes(_) => &[],
-        }
-    }
-
     /// Frames that other connections are sent too.
     pub(super) fn streak(frames: Rc<Frames>) -> Self {
         let counted = frames.len() as u32;
         Piece::Streak(frames, counted)
     }
 
-    /// Appends all of it as it leaves.
-    pub(super) fn copy_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.header(&mut [0; frame::HEADER_MAX]));
-        out.extend_from_slice(self.body());
-        out.extend_from_slice(self.tail(&mut [0; TAIL_MAX]));
+    /// What stands before the body.
+    fn header<'r>(&self, room: &'r mut [u8; HEADER_MAX]) -> &'r [u8] {
+        match self {
+            Piece::Message(_, envelope) | Piece::Answer(_, envelope) => {
+                let trailer = self.trailer(&mut [0; TRAILER_MAX]).len();
+                envelope.header(self.body().len() + trailer, room)
+            }
+            Piece::Streak(..) | Piece::Bytes(_) => &[],
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        match self {
+            Piece::Message(message, envelope) => envelope.body(message),
+            Piece::Answer(answer, envelope) => envelope.body(answer.body()),
+            Piece::Streak(frames, _) => frames.bytes(),
+            Piece::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// What stands behind the body.
+    fn trailer<'r>(&self, room: &'r mut [u8; TRAILER_MAX]) -> &'r [u8] {
+        match self {
+            Piece::Message(_, envelope) => envelope.trailer(&[], room),
+            Piece::Answer(answer, envelope) => {
+                envelope.trailer(answer.tail(&mut [0; SharedAnswer::TAIL_MAX]), room)
+            }
+            Piece::Streak(..) | Piece::Bytes(_) => &[],
+        }
     }
 
     /// Bytes on the wire.
@@ -122,8 +97,8 @@ impl Piece {
             // Not by its body, which would end its growth.
             return frames.len();
         }
-        let header = self.header(&mut [0; frame::HEADER_MAX]).len();
-        header + self.body().len() + self.tail(&mut [0; TAIL_MAX]).len()
+        let header = self.header(&mut [0; HEADER_MAX]).len();
+        header + self.body().len() + self.trailer(&mut [0; TRAILER_MAX]).len()
     }
 }
 
@@ -314,7 +289,7 @@ impl Output {
             {
                 break;
             }
-            let (mut header, mut tail) = ([0; frame::HEADER_MAX], [0; TAIL_MAX]);
+            let (mut header, mut trailer) = ([0; HEADER_MAX], [0; TRAILER_MAX]);
             scratch.extend_from_slice(behind(piece.header(&mut header), &mut offset));
             let whole = piece.body();
             let body = behind(whole, &mut offset);
@@ -331,7 +306,7 @@ impl Output {
             } else {
                 scratch.extend_from_slice(body);
             }
-            scratch.extend_from_slice(behind(piece.tail(&mut tail), &mut offset));
+            scratch.extend_from_slice(behind(piece.trailer(&mut trailer), &mut offset));
             list_copied(parts, &mut count, &mut listed, scratch.len());
         }
         (count, in_place + scratch.len())
