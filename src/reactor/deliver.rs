@@ -6,7 +6,7 @@ use super::connection::Upgrade;
 use super::output::Piece;
 use super::site::Site;
 use super::streak::Streak;
-use crate::gateway::{CloseReason, Delivery, Message, Time};
+use crate::gateway::{ClientKey, CloseReason, Delivery, Message, Time};
 use crate::res::meta::Fields;
 
 /// Gives a client the first message of a streak.
@@ -14,11 +14,11 @@ pub(super) fn lead(
     clients: &mut Clients,
     streak: &mut Streak,
     compression: &mut Compression,
-    key: u32,
+    client: ClientKey,
     message: &Message,
     now: Time,
 ) {
-    clients.send(key, now, |framing| {
+    clients.send(client, now, |framing| {
         Piece::streak(streak.lead(message, framing, compression))
     });
 }
@@ -29,46 +29,53 @@ pub(super) fn deliver(
     clients: &mut Clients,
     site: &Site,
     compression: &mut Compression,
-    key: u32,
+    client: ClientKey,
     delivery: Delivery,
     now: Time,
 ) {
     match delivery {
-        Delivery::Message(message) => clients.send(key, now, |framing| {
+        Delivery::Message(message) => clients.send(client, now, |framing| {
             let envelope = framing.envelope(&message, compression);
             Piece::Message(message, envelope)
         }),
-        Delivery::Answer(answer) => clients.send(key, now, |framing| {
+        Delivery::Answer(answer) => clients.send(client, now, |framing| {
             let envelope = framing.envelope(answer.body(), compression);
             Piece::Answer(answer, envelope)
         }),
         Delivery::Web(response) => {
-            if let Some(connection) = clients.get_mut(key)
+            if let Some((key, connection)) = clients.find(client)
                 && let Some(work) = connection.take_work()
             {
                 connection.known = false;
                 site.answer(clients, key, &work, *response, now);
             }
         }
-        Delivery::Upgrade(fields) => upgrade(clients, site, key, &fields, now),
-        Delivery::Resume => clients.wake(key),
-        Delivery::Close(reason) => {
-            let (code, text) = match reason {
-                CloseReason::Overflow => (1013, "too many events wait for a service"),
-            };
-            if let Some(connection) = clients.get_mut(key)
-                && connection.framing().is_some()
-            {
-                log::debug!("client {} closed: {text}", connection.remote);
+        Delivery::Upgrade(fields) => upgrade(clients, site, client, &fields, now),
+        Delivery::Resume => {
+            if let Some((key, _)) = clients.find(client) {
+                clients.wake(key);
             }
-            clients.say_goodbye(key, Some(code), text, now);
         }
+        Delivery::Close(reason) => close(clients, client, reason, now),
+    }
+}
+
+/// Says goodbye to a client that is sent messages.
+fn close(clients: &mut Clients, client: ClientKey, reason: CloseReason, now: Time) {
+    let (code, text) = match reason {
+        CloseReason::Overflow => (1013, "too many events wait for a service"),
+    };
+    if let Some((key, connection)) = clients.find(client)
+        && connection.framing().is_some()
+    {
+        log::debug!("client {} closed: {text}", connection.remote);
+        clients.say_goodbye(key, Some(code), text, now);
     }
 }
 
 /// Makes a WebSocket of a connection whose upgrade request the gateway has agreed to.
-fn upgrade(clients: &mut Clients, site: &Site, key: u32, fields: &Fields, now: Time) {
-    let Some(connection) = clients.get_mut(key) else {
+fn upgrade(clients: &mut Clients, site: &Site, client: ClientKey, fields: &Fields, now: Time) {
+    let Some((key, connection)) = clients.find(client) else {
         return;
     };
     let has_ended = connection.ended;

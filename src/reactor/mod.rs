@@ -27,6 +27,7 @@ mod signals;
 mod site;
 mod streak;
 mod stream;
+mod table;
 mod tls;
 mod verifier;
 
@@ -38,7 +39,7 @@ use mio::{Events, Poll};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, ClientKey, Delivery, Gateway, Method, Options, Outbox, Time};
+use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -47,7 +48,7 @@ use broker::Broker;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, LISTENER, Phase, SIGNALS, is_monitor};
+use connection::{BROKER, ConnectionKey, LISTENER, Phase, SIGNALS, is_monitor};
 use deadlines::Kind;
 use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
@@ -438,7 +439,7 @@ impl Reactor {
     }
 
     /// A connection has not done in time what it had to do.
-    fn expire(&mut self, key: u32, kind: Kind, now: Time) {
+    fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -476,14 +477,16 @@ impl Reactor {
             if lead.is_some() {
                 self.streak.clear();
             }
-            for (ClientKey(key), delivery) in self.outbox.drain_clients() {
+            for (client, delivery) in self.outbox.drain_clients() {
                 let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 let (streak, compression) = (&mut self.streak, &mut self.compression);
                 match &lead {
-                    Some(message) => deliver::lead(clients, streak, compression, key, message, now),
-                    None => deliver(clients, site, compression, key, delivery, now),
+                    Some(message) => {
+                        deliver::lead(clients, streak, compression, client, message, now)
+                    }
+                    None => deliver(clients, site, compression, client, delivery, now),
                 }
             }
             self.outbox.clear();
@@ -528,7 +531,7 @@ impl Reactor {
     }
 
     /// Ends a connection in the way that is right for it; an open web request stays.
-    fn dismiss(&mut self, key: u32, now: Time) {
+    fn dismiss(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -548,7 +551,7 @@ impl Reactor {
     }
 
     /// Answers an open web request with 503, in place of the gateway.
-    fn answer_unavailable(&mut self, key: u32, now: Time) {
+    fn answer_unavailable(&mut self, key: ConnectionKey, now: Time) {
         if let Some(connection) = self.clients.get_mut(key)
             && let Some(work) = connection.take_work()
         {
