@@ -71,6 +71,7 @@ pub(super) const TRAILER_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
 impl Envelope {
     /// What stands before a text: the form that is sent of it and what stands behind that
     /// have `length` bytes. It is written to the beginning of `room`.
+    #[inline]
     pub(super) fn header(self, length: usize, room: &mut [u8; HEADER_MAX]) -> &[u8] {
         let end = match self {
             Envelope::TextFrame => frame::header(frame::Opcode::Text, length, room),
@@ -89,6 +90,7 @@ impl Envelope {
     }
 
     /// The form of a text that is sent.
+    #[inline]
     pub(super) fn body(self, text: &Message) -> &[u8] {
         match self {
             Envelope::TextFrame => text.text(),
@@ -100,6 +102,7 @@ impl Envelope {
 
     /// What stands behind a text: `end`, which an answer has beside its shared body, and
     /// what belongs to the envelope. It is written to the beginning of `room`.
+    #[inline]
     pub(super) fn trailer<'r>(self, end: &[u8], room: &'r mut [u8; TRAILER_MAX]) -> &'r [u8] {
         match self {
             Envelope::DeflatedFrame if end.is_empty() => &[],

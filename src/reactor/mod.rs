@@ -343,7 +343,7 @@ impl Reactor {
         self.run_timers(now).map_err(End::Lost)?;
         self.broker.write().map_err(End::Lost)?;
         self.clients.flush(&mut self.clock);
-        // A failed write ends a client, of which the gateway must hear before the key
+        // A failed write ends a client, of which the gateway must hear before the place
         // is free.
         self.carry_out();
         self.clients.reap();
