@@ -25,7 +25,7 @@ const DATE_STEP: u64 = 500;
 
 /// Fields of services' meta objects that would contradict what the transport says of the
 /// message or the connection.
-const FRAMING: [&str; 9] = [
+const RESERVED: [&str; 9] = [
     "connection",
     "content-length",
     "date",
@@ -341,8 +341,12 @@ fn finish(clients: &mut Clients, key: ConnectionKey, persistence: Persistence, n
 
 /// The fields of services that may be sent.
 fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
-    let is_framing = |name: &str| FRAMING.iter().any(|other| other.eq_ignore_ascii_case(name));
-    fields.iter().filter(move |(name, _)| !is_framing(name))
+    let is_reserved = |name: &str| {
+        RESERVED
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(name))
+    };
+    fields.iter().filter(move |(name, _)| !is_reserved(name))
 }
 
 fn write_fields(fields: &Fields, writer: &mut ResponseWriter<'_>) {
