@@ -83,7 +83,7 @@ impl Broker {
         registry: &Registry,
         now: Time,
     ) -> io::Result<Self> {
-        let mut stream = Stream::plain(TcpStream::connect(address)?);
+        let mut stream = Stream::without_tls(TcpStream::connect(address)?);
         stream.register(registry, BROKER)?;
         stream.socket().set_tcp_nodelay(true)?;
         let options = Options {

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use mio::Registry;
 use mio::event::Event;
-use slab::Slab;
 
 use super::clock::Clock;
-use super::connection::{CONNECTIONS_MAX, Connection, Farewell, Phase, key_of, token};
+use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Phase};
 use super::deadlines::{Deadlines, Kind};
+use super::framing::Framing;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
 use super::stream::Stream;
+use super::table::Table;
 use crate::gateway::{ClientKey, Time};
 
 /// Writes of one turn before the loop looks at its input again.
@@ -42,17 +43,16 @@ const SLOW_LOG_STEP: u64 = 10_000;
 /// All connections.
 #[derive(Debug)]
 pub(super) struct Clients {
-    table: Slab<Connection>,
-    generation: u32,
+    table: Table,
     /// To be served: input to parse, or a socket to read.
-    ready: VecDeque<u32>,
+    ready: VecDeque<ConnectionKey>,
     /// The same for connections whose TLS handshake is not finished: its steps take so
     /// much time that nobody shall stand behind them.
-    shaking: VecDeque<u32>,
+    shaking: VecDeque<ConnectionKey>,
     /// To be written to.
-    dirty: VecDeque<u32>,
-    /// Gone; their keys are freed after the turn.
-    dead: Vec<u32>,
+    dirty: VecDeque<ConnectionKey>,
+    /// Gone; their places are freed after the turn.
+    dead: Vec<ConnectionKey>,
     /// The gateway must be told that they are gone.
     doomed: Vec<ClientKey>,
     deadlines: Deadlines,
@@ -71,7 +71,7 @@ pub(super) struct Clients {
 /// Clients that may be too slow, and how many were.
 #[derive(Debug, Default)]
 struct SlowClients {
-    watched: Vec<mio::Token>,
+    watched: Vec<ConnectionKey>,
     look: Option<Time>,
     closed: u64,
     logged: u64,
@@ -82,8 +82,7 @@ impl Clients {
     /// No connections.
     pub(super) fn new() -> Self {
         Self {
-            table: Slab::new(),
-            generation: 0,
+            table: Table::new(),
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -110,16 +109,15 @@ impl Clients {
         if self.table.len() >= CONNECTIONS_MAX {
             return;
         }
-        self.generation = self.generation.wrapping_add(1);
-        let entry = self.table.vacant_entry();
-        let key = entry.key() as u32;
-        if let Err(error) = stream.register(registry, token(key, self.generation)) {
+        let key = self.table.next_key();
+        if let Err(error) = stream.register(registry, key.token()) {
             log::warn!("cannot take client {remote} into the poll loop: {error}");
             return;
         }
-        let connection = entry.insert(Connection::new(stream, remote, self.generation));
+        let connection = Connection::new(stream, remote, key.generation());
+        let connection = self.table.insert(connection);
         self.deadlines
-            .arm(&mut connection.timer, Kind::Head, ClientKey(key), now);
+            .arm(&mut connection.timer, Kind::Head, key, now);
     }
 
     /// How many connections there are, those included that end with this turn.
@@ -128,18 +126,21 @@ impl Clients {
     }
 
     /// The connection with this key, unless it is gone.
-    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Connection> {
-        self.table
-            .get_mut(key as usize)
-            .filter(|connection| !matches!(connection.phase, Phase::Dead))
+    pub(super) fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
+        self.table.get_mut(key).filter(|it| !it.is_dead())
+    }
+
+    /// The connection of a client of the gateway, and its key, unless it is gone.
+    pub(super) fn find(&mut self, client: ClientKey) -> Option<(ConnectionKey, &mut Connection)> {
+        let found = self.table.of_client(client);
+        found.filter(|(_, connection)| !connection.is_dead())
     }
 
     /// The keys of all connections that are not gone.
-    pub(super) fn keys(&self) -> Vec<u32> {
-        self.table
-            .iter()
-            .filter(|(_, connection)| !matches!(connection.phase, Phase::Dead))
-            .map(|(key, _)| key as u32)
+    pub(super) fn keys(&self) -> Vec<ConnectionKey> {
+        let all = self.table.iter();
+        all.filter(|(_, connection)| !connection.is_dead())
+            .map(|(key, _)| key)
             .collect()
     }
 
@@ -174,13 +175,12 @@ impl Clients {
 
     /// Notes a readiness event.
     pub(super) fn set_ready(&mut self, event: &Event) {
-        let key = key_of(event.token());
-        let Some(connection) = self.table.get_mut(key as usize) else {
+        let Some(key) = ConnectionKey::of_token(event.token()) else {
             return;
         };
-        if token(key, connection.generation) != event.token() {
+        let Some(connection) = self.table.get_mut(key) else {
             return;
-        }
+        };
         if event.is_read_closed() || event.is_error() {
             connection.hung_up = true;
         }
@@ -195,7 +195,7 @@ impl Clients {
     }
 
     /// Puts a connection on the list of those to be served, if it has input.
-    pub(super) fn wake(&mut self, key: u32) {
+    pub(super) fn wake(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.get_mut(key)
             && connection.has_input()
             && !connection.ready
@@ -220,60 +220,84 @@ impl Clients {
     }
 
     /// Takes the next connection to be served off the list.
-    pub(super) fn next_ready(&mut self) -> Option<u32> {
+    pub(super) fn next_ready(&mut self) -> Option<ConnectionKey> {
         let key = self.ready.pop_front()?;
         self.unlist(key);
         Some(key)
     }
 
     /// Takes the next connection whose handshake goes on off its list.
-    pub(super) fn next_shaking(&mut self) -> Option<u32> {
+    pub(super) fn next_shaking(&mut self) -> Option<ConnectionKey> {
         let key = self.shaking.pop_front()?;
         self.unlist(key);
         Some(key)
     }
 
-    fn unlist(&mut self, key: u32) {
-        if let Some(connection) = self.table.get_mut(key as usize) {
+    fn unlist(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.get_mut(key) {
             connection.ready = false;
         }
     }
 
     /// Starts the deadline of a connection, in place of the one it had.
-    pub(super) fn arm(&mut self, key: u32, kind: Kind, now: Time) {
-        if let Some(connection) = self.table.get_mut(key as usize) {
-            self.deadlines
-                .arm(&mut connection.timer, kind, ClientKey(key), now);
+    pub(super) fn arm(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
+        if let Some(connection) = self.table.get_mut(key) {
+            self.deadlines.arm(&mut connection.timer, kind, key, now);
         }
     }
 
     /// Starts a deadline unless one of this kind already runs.
-    pub(super) fn arm_once(&mut self, key: u32, kind: Kind, now: Time) {
+    pub(super) fn arm_once(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
         if self.deadline(key) != Some(kind) {
             self.arm(key, kind, now);
         }
     }
 
     /// Ends the deadline of a connection.
-    pub(super) fn disarm(&mut self, key: u32) {
-        if let Some(connection) = self.table.get_mut(key as usize) {
+    pub(super) fn disarm(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.table.get_mut(key) {
             self.deadlines.disarm(&mut connection.timer);
         }
     }
 
     /// The deadline of a connection.
-    pub(super) fn deadline(&self, key: u32) -> Option<Kind> {
-        self.deadlines.kind(&self.table.get(key as usize)?.timer)
+    pub(super) fn deadline(&self, key: ConnectionKey) -> Option<Kind> {
+        self.deadlines.kind(&self.table.get(key)?.timer)
     }
 
     /// Queues output. A client that leaves too much unread is given up.
-    pub(super) fn push(&mut self, key: u32, piece: Piece, now: Time) {
-        let Some(connection) = self.table.get_mut(key as usize) else {
+    pub(super) fn push(&mut self, key: ConnectionKey, piece: Piece, now: Time) {
+        self.queue(key.client(), now, |connection| {
+            let is_there = connection.generation == key.generation() && !connection.is_dead();
+            is_there.then_some(piece)
+        });
+    }
+
+    /// Queues the piece that `make` gives for the framing of a client's connection; nothing
+    /// on one that takes no messages.
+    pub(super) fn send(
+        &mut self,
+        client: ClientKey,
+        now: Time,
+        make: impl FnOnce(Framing) -> Piece,
+    ) {
+        self.queue(client, now, |connection| connection.framing().map(make));
+    }
+
+    /// Queues the piece that `make` gives for the connection with the place of a client, if
+    /// it gives one. With one look-up: an event has many receivers.
+    fn queue(
+        &mut self,
+        client: ClientKey,
+        now: Time,
+        make: impl FnOnce(&Connection) -> Option<Piece>,
+    ) {
+        let Some((key, connection)) = self.table.of_client(client) else {
             return;
         };
-        if matches!(connection.phase, Phase::Dead) {
+        let Some(piece) = make(connection) else {
             return;
-        }
+        };
         let output = connection
             .output
             .get_or_insert_with(|| self.spare.pop().unwrap_or_default());
@@ -284,7 +308,7 @@ impl Clients {
         let len = output.push(piece, now);
         if !output.watched && output.cost() > SOFT_LIMIT {
             output.watched = true;
-            self.slow.watched.push(token(key, connection.generation));
+            self.slow.watched.push(key);
             self.slow.look.get_or_insert(Time(now.0 + SLOW_STEP));
         }
         if connection.writable {
@@ -298,7 +322,12 @@ impl Clients {
     }
 
     /// Queues the bytes that `write` puts into an empty buffer.
-    pub(super) fn push_written(&mut self, key: u32, now: Time, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push_written(
+        &mut self,
+        key: ConnectionKey,
+        now: Time,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
         write(&mut bytes);
@@ -307,7 +336,7 @@ impl Clients {
     }
 
     /// Sees to it that ciphertext which the TLS session has made by itself is sent.
-    pub(super) fn flush_tls(&mut self, key: u32, now: Time) {
+    pub(super) fn flush_tls(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
@@ -330,7 +359,7 @@ impl Clients {
     /// Ends a connection after what is queued for it, within the deadline. The gateway
     /// hears that the client is gone, and what the client still sends is thrown away. A
     /// WebSocket ends earlier if [`complete`](Self::complete) tells of its close frame.
-    pub(super) fn close(&mut self, key: u32, kind: Kind, now: Time) {
+    pub(super) fn close(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
@@ -340,7 +369,7 @@ impl Clients {
         connection.begin_farewell();
         let is_written = connection.output.is_none();
         if std::mem::take(&mut connection.known) {
-            self.doomed.push(ClientKey(key));
+            self.doomed.push(key.client());
         }
         self.arm(key, kind, now);
         self.wake(key);
@@ -349,9 +378,31 @@ impl Clients {
         }
     }
 
+    /// Says goodbye to a client that is sent messages, in the words of its transport, and
+    /// ends its connection like [`close`](Self::close). One that was said goodbye to hears
+    /// no more.
+    pub(super) fn say_goodbye(
+        &mut self,
+        key: ConnectionKey,
+        code: Option<u16>,
+        reason: &str,
+        now: Time,
+    ) {
+        let Some(framing) = self.get_mut(key).and_then(|it| it.framing()) else {
+            return;
+        };
+        match framing.goodbye(code, reason) {
+            Some(words) => {
+                self.push(key, Piece::Bytes(words.into()), now);
+                self.close(key, Kind::Close, now);
+            }
+            None => self.close(key, Kind::Idle, now),
+        }
+    }
+
     /// Notes that the close handshake of a closing WebSocket is complete: the client has
     /// said that nothing follows.
-    pub(super) fn complete(&mut self, key: u32) {
+    pub(super) fn complete(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.get_mut(key)
             && matches!(connection.phase, Phase::Closing(_))
         {
@@ -362,18 +413,18 @@ impl Clients {
     }
 
     /// Ends a connection whose close handshake is complete, as soon as it may end.
-    pub(super) fn end_completed(&mut self, key: u32) {
+    pub(super) fn end_completed(&mut self, key: ConnectionKey) {
         if self.get_mut(key).is_some_and(|it| it.may_end()) {
             self.kill(key);
         }
     }
 
     /// Ends a connection at once, with whatever waits for it.
-    pub(super) fn kill(&mut self, key: u32) {
-        let Some(connection) = self.table.get_mut(key as usize) else {
+    pub(super) fn kill(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.get_mut(key) else {
             return;
         };
-        if matches!(connection.phase, Phase::Dead) {
+        if connection.is_dead() {
             return;
         }
         connection.phase = Phase::Dead;
@@ -388,18 +439,18 @@ impl Clients {
             let _ = connection.stream.send();
         }
         if std::mem::take(&mut connection.known) {
-            self.doomed.push(ClientKey(key));
+            self.doomed.push(key.client());
         }
         self.deadlines.disarm(&mut connection.timer);
         self.dead.push(key);
     }
 
     /// The connection goes on, but is none of the gateway's clients any more.
-    pub(super) fn disown(&mut self, key: u32) {
+    pub(super) fn disown(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.get_mut(key)
             && std::mem::take(&mut connection.known)
         {
-            self.doomed.push(ClientKey(key));
+            self.doomed.push(key.client());
         }
     }
 
@@ -410,9 +461,8 @@ impl Clients {
 
     /// A connection whose deadline is over. The deadline stays until it is disarmed or
     /// the connection is killed.
-    pub(super) fn due(&self, now: Time) -> Option<(u32, Kind)> {
-        let (key, kind) = self.deadlines.due(now)?;
-        Some((key.0, kind))
+    pub(super) fn due(&self, now: Time) -> Option<(ConnectionKey, Kind)> {
+        self.deadlines.due(now)
     }
 
     /// Gives up the clients that leave much unread and have read nothing for long.
@@ -421,14 +471,10 @@ impl Clients {
             return;
         }
         let mut watched = std::mem::take(&mut self.slow.watched);
-        watched.retain(|&entry| {
-            let key = key_of(entry);
+        watched.retain(|&key| {
             let Some(connection) = self.get_mut(key) else {
                 return false;
             };
-            if token(key, connection.generation) != entry {
-                return false;
-            }
             let Some(output) = &mut connection.output else {
                 return false;
             };
@@ -471,23 +517,23 @@ impl Clients {
         }
     }
 
-    /// Frees the keys of the dead. A key that still stands in a list is freed later, so
-    /// that the list cannot name a new connection.
+    /// Frees the places of the dead. One that still stands in a list is freed later, so that
+    /// the lists are never longer than the table.
     pub(super) fn reap(&mut self) {
         let table = &mut self.table;
         self.dead.retain(|&key| {
             let is_listed = table
-                .get(key as usize)
+                .get(key)
                 .is_some_and(|connection| connection.ready || connection.dirty);
             if !is_listed {
-                table.try_remove(key as usize);
+                table.remove(key);
             }
             is_listed
         });
     }
 
-    fn mark_dirty(&mut self, key: u32) {
-        let Some(connection) = self.table.get_mut(key as usize) else {
+    fn mark_dirty(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.get_mut(key) else {
             return;
         };
         let Some(output) = &mut connection.output else {
@@ -502,8 +548,8 @@ impl Clients {
         }
     }
 
-    fn write(&mut self, key: u32, now: Time) {
-        let Some(connection) = self.table.get_mut(key as usize) else {
+    fn write(&mut self, key: ConnectionKey, now: Time) {
+        let Some(connection) = self.table.get_mut(key) else {
             return;
         };
         connection.dirty = false;
@@ -539,7 +585,7 @@ impl Clients {
     }
 
     /// Everything that was queued is written.
-    fn written(&mut self, key: u32, now: Time) {
+    fn written(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
@@ -557,7 +603,7 @@ impl Clients {
     }
 
     /// Ends our side of a closing connection.
-    fn end_output(&mut self, key: u32, now: Time) {
+    fn end_output(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.get_mut(key) else {
             return;
         };
@@ -582,7 +628,7 @@ impl Clients {
         }
     }
 
-    fn give_up(&mut self, key: u32) {
+    fn give_up(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.get_mut(key) {
             log::debug!(
                 "client {} reads too slowly, closed with {} bytes unread",

@@ -1,11 +1,8 @@
-//! permessage-deflate on the loop: which connections agree on it, and which messages are
-//! compressed for them.
+//! Compression on the loop: which WebSockets agree on it, and which texts are compressed.
 
 use std::ops::RangeInclusive;
-use std::rc::Rc;
 
-use super::output::Piece;
-use crate::gateway::{Message, SharedAnswer};
+use crate::gateway::{Encoding, Message};
 use crate::http::Head;
 use crate::ws::extension::{Agreement, negotiate};
 use crate::ws::{Deflater, Inflater};
@@ -52,35 +49,19 @@ impl Compression {
         &mut self.inflater
     }
 
-    /// A message in the form for a connection with what it agreed on.
-    pub(super) fn piece(&mut self, message: Rc<Message>, agreed: Option<Agreement>) -> Piece {
-        match self.pack(&message, agreed) {
-            true => Piece::Packed(message),
-            false => Piece::Message(message),
-        }
-    }
-
-    /// The same for an answer. Its tail is not compressed, so that the body is for all.
-    pub(super) fn answer(&mut self, answer: SharedAnswer, agreed: Option<Agreement>) -> Piece {
-        match self.pack(answer.body(), agreed) {
-            true => Piece::PackedAnswer(answer),
-            false => Piece::Answer(answer),
-        }
-    }
-
-    /// Whether a message leaves in its compressed form. That is made for the first
-    /// receiver, the others share it.
-    fn pack(&mut self, message: &Message, agreed: Option<Agreement>) -> bool {
-        let length = message.text().len();
-        if agreed.is_none_or(|agreed| length > agreed.longest()) || !LENGTHS.contains(&length) {
+    /// Whether a text is to leave compressed, where no more than `longest` bytes may be. The
+    /// compressed form is made for its first receiver, the others share it.
+    pub(super) fn deflate(&mut self, text: &Message, longest: usize) -> bool {
+        let length = text.text().len();
+        if length > longest || !LENGTHS.contains(&length) {
             return false;
         }
         let (deflater, left) = (&mut self.deflater, &mut self.left);
-        let packed = message.pack(|text| {
+        let deflated = text.encode_as(Encoding::Deflate, |text| {
             *left = left.saturating_sub(text.len());
             deflater.deflate(text)
         });
-        packed.is_some()
+        deflated.is_some()
     }
 
     /// Begins a turn of the loop.
@@ -97,6 +78,7 @@ impl Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::framing::{Envelope, Framing};
 
     #[test]
     fn agrees_only_when_offered() {
@@ -115,10 +97,11 @@ mod tests {
         let mut kind = |text: &[u8]| {
             let message = Message::new(text);
             let forms = [packed, None, packed].map(|agreed| {
-                matches!(compression.piece(message.clone(), agreed), Piece::Packed(_))
+                let envelope = Framing::WebSocket(agreed).envelope(&message, &mut compression);
+                envelope == Envelope::DeflatedFrame
             });
             assert!(!forms[1] && forms[0] == forms[2]);
-            assert_eq!(message.packed().is_some(), forms[0]);
+            assert_eq!(message.encoded_as(Encoding::Deflate).is_some(), forms[0]);
             forms[0]
         };
         assert!(!kind(&[b'a'; 159]));
@@ -130,53 +113,59 @@ mod tests {
         assert!(!kind(&noise));
 
         let message = Message::new(&[b'x'; 500]);
-        compression.piece(message.clone(), packed);
-        let first = message.packed().unwrap().as_ptr();
-        compression.piece(message.clone(), packed);
-        assert_eq!(message.packed().unwrap().as_ptr(), first);
+        assert!(compression.deflate(&message, usize::MAX));
+        let first = message.encoded_as(Encoding::Deflate).unwrap().as_ptr();
+        assert!(compression.deflate(&message, usize::MAX));
+        assert_eq!(
+            message.encoded_as(Encoding::Deflate).unwrap().as_ptr(),
+            first
+        );
     }
 
     #[test]
     fn a_shared_answer_is_compressed_once() {
         let mut compression = Compression::new(true);
-        let packed = negotiate([&b"permessage-deflate"[..]].into_iter());
+        let packed = Framing::WebSocket(negotiate([&b"permessage-deflate"[..]].into_iter()));
         let body = Message::new(&[b'x'; 500]);
-        for id in 0..3 {
-            let piece = compression.answer(SharedAnswer::new(body.clone(), id), packed);
-            assert!(matches!(piece, Piece::PackedAnswer(_)));
-            let piece = compression.answer(SharedAnswer::new(body.clone(), id), None);
-            assert!(matches!(piece, Piece::Answer(_)));
+        for _ in 0..3 {
+            let envelope = packed.envelope(&body, &mut compression);
+            assert_eq!(envelope, Envelope::DeflatedFrame);
+            let envelope = Framing::WebSocket(None).envelope(&body, &mut compression);
+            assert_eq!(envelope, Envelope::TextFrame);
         }
         assert_eq!(compression.left, TURN_BUDGET - 500);
-        let short = SharedAnswer::new(Message::new(&[b'x'; 100]), 1);
-        let piece = compression.answer(short, packed);
-        assert!(matches!(piece, Piece::Answer(_)));
+        let short = Message::new(&[b'x'; 100]);
+        let envelope = packed.envelope(&short, &mut compression);
+        assert_eq!(envelope, Envelope::TextFrame);
     }
 
     #[test]
     fn a_turn_compresses_so_much_and_then_takes_no_input() {
         let mut compression = Compression::new(true);
-        let packed = negotiate([&b"permessage-deflate"[..]].into_iter());
         let message = Message::new(&vec![b'x'; TURN_BUDGET / 2]);
         for _ in 0..10 {
-            compression.piece(message.clone(), packed);
+            compression.deflate(&message, usize::MAX);
             assert!(compression.has_budget());
         }
-        compression.piece(Message::new(&vec![b'x'; TURN_BUDGET]), packed);
+        compression.deflate(&Message::new(&vec![b'x'; TURN_BUDGET]), usize::MAX);
         assert!(!compression.has_budget());
         compression.begin_turn();
         assert!(compression.has_budget());
     }
 
     #[test]
-    fn what_may_refer_too_far_back_stays_plain() {
+    fn what_may_refer_too_far_back_is_not_compressed() {
         let mut compression = Compression::new(true);
         let offer = &b"permessage-deflate; server_max_window_bits=9"[..];
         let small = negotiate([offer].into_iter());
         for (length, is_packed) in [(512, true), (513, false)] {
             let message = Message::new(&vec![b'x'; length]);
-            let piece = compression.piece(message.clone(), small);
-            assert_eq!(matches!(piece, Piece::Packed(_)), is_packed, "{length}");
+            let envelope = Framing::WebSocket(small).envelope(&message, &mut compression);
+            let expected = match is_packed {
+                true => Envelope::DeflatedFrame,
+                false => Envelope::TextFrame,
+            };
+            assert_eq!(envelope, expected, "{length}");
         }
     }
 }

@@ -4,12 +4,15 @@
 //! behind a pointer that idle ones do not have.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use mio::Token;
 
 use super::deadlines::Timer;
+use super::framing::Framing;
 use super::output::Output;
 use super::stream::Stream;
+use crate::gateway::ClientKey;
 use crate::http::{Persistence, RequestReader};
 use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
@@ -26,7 +29,7 @@ pub(super) enum Phase {
     /// client still sends is read and thrown away. Closing at once would let a reset
     /// overtake the last words.
     Closing(Farewell),
-    /// It is gone, and its key is free after the turn.
+    /// It is gone, and its place is free after the turn.
     Dead,
 }
 
@@ -78,8 +81,8 @@ pub(super) struct Upgrade {
 pub(super) struct Connection {
     pub(super) stream: Stream,
     pub(super) remote: SocketAddr,
-    /// Tells this connection from earlier ones with its key.
-    pub(super) generation: u32,
+    /// Tells this connection from earlier ones with its place.
+    pub(super) generation: Generation,
     /// Its one deadline.
     pub(super) timer: Timer,
     pub(super) phase: Phase,
@@ -109,7 +112,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A fresh connection, which begins with HTTP.
-    pub(super) fn new(stream: Stream, remote: SocketAddr, generation: u32) -> Self {
+    pub(super) fn new(stream: Stream, remote: SocketAddr, generation: Generation) -> Self {
         Self {
             stream,
             remote,
@@ -140,9 +143,30 @@ impl Connection {
         self.output.as_ref().map_or(0, |output| output.cost())
     }
 
+    /// How messages leave on it; `None` while they do not, or not any more.
+    pub(super) fn framing(&self) -> Option<Framing> {
+        match &self.phase {
+            Phase::WebSocket(decoder) => Some(Framing::WebSocket(decoder.agreement())),
+            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
+        }
+    }
+
+    /// Whether it is gone.
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(self.phase, Phase::Dead)
+    }
+
     /// Whether WebSocket messages go in and out.
     pub(super) fn is_websocket(&self) -> bool {
         matches!(self.phase, Phase::WebSocket(_))
+    }
+
+    /// Takes the request that the gateway has not answered yet.
+    pub(super) fn take_work(&mut self) -> Option<Work> {
+        match &mut self.phase {
+            Phase::Http(http) => http.work.take(),
+            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
+        }
     }
 
     /// From now on nothing is taken in but the close frame of a WebSocket.
@@ -177,15 +201,77 @@ impl Connection {
     }
 }
 
-/// Bits of a token that hold the connection's key; those above hold its generation.
-const KEY_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
+/// Bits of a token that hold a connection's index; those above hold its generation.
+const INDEX_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
 
-/// Most connections at a time: one less than the keys, for the tokens that are not
+/// Most connections at a time: one less than the indices, for the tokens that are not
 /// connections.
-pub(super) const CONNECTIONS_MAX: usize = (1 << KEY_BITS) - 2;
+pub(super) const CONNECTIONS_MAX: usize = (1 << INDEX_BITS) - 2;
 
-/// The key that tokens have which belong to no connection.
-const NO_KEY: usize = (1 << KEY_BITS) - 1;
+/// The index that tokens have which belong to no connection.
+const NO_INDEX: usize = (1 << INDEX_BITS) - 1;
+
+/// Tells the connections apart that had one index, one after the other. It has as many
+/// values as a token has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Generation(NonZeroU32);
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
+
+impl Generation {
+    /// The one that follows.
+    pub(super) fn next(self) -> Self {
+        let next = self.0.get().wrapping_add(1) & (usize::MAX >> INDEX_BITS) as u32;
+        NonZeroU32::new(next).map_or(Self::default(), Self)
+    }
+}
+
+/// Names one connection: where it is, and which of those that were ever there. The key of
+/// one that is gone finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConnectionKey {
+    index: u32,
+    generation: Generation,
+}
+
+impl ConnectionKey {
+    /// The key of a connection with this place in the table.
+    pub(super) fn new(index: u32, generation: Generation) -> Self {
+        Self { index, generation }
+    }
+
+    /// Its place in the table.
+    pub(super) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Which of the connections with its place.
+    pub(super) fn generation(self) -> Generation {
+        self.generation
+    }
+
+    /// What the gateway knows the connection by. The gateway hears of a connection's end
+    /// before its place is used again, so that it needs no generation.
+    pub(super) fn client(self) -> ClientKey {
+        ClientKey(self.index)
+    }
+
+    /// The connection's token.
+    pub(super) fn token(self) -> Token {
+        Token((self.generation.0.get() as usize) << INDEX_BITS | self.index())
+    }
+
+    /// The connection whose token this is; `None` for a token of something else.
+    pub(super) fn of_token(token: Token) -> Option<Self> {
+        let generation = NonZeroU32::new((token.0 >> INDEX_BITS) as u32)?;
+        let index = token.0 & NO_INDEX;
+        (index != NO_INDEX).then_some(Self::new(index as u32, Generation(generation)))
+    }
+}
 
 /// The token of the listening socket.
 pub(super) const LISTENER: Token = special(0);
@@ -201,26 +287,16 @@ pub(super) const MONITOR: Token = special(4);
 
 /// The token of a connection of the operators' port, by its serial number.
 pub(super) fn monitor_token(serial: usize) -> Token {
-    special(5 + serial % ((1 << (usize::BITS - KEY_BITS)) - 5))
+    special(5 + serial % ((1 << (usize::BITS - INDEX_BITS)) - 5))
 }
 
 /// Whether a token is of the operators' port.
 pub(super) fn is_monitor(token: Token) -> bool {
-    key_of(token) as usize == NO_KEY && token.0 >= MONITOR.0
+    token.0 & NO_INDEX == NO_INDEX && token.0 >= MONITOR.0
 }
 
 const fn special(number: usize) -> Token {
-    Token(number << KEY_BITS | NO_KEY)
-}
-
-/// The token of a connection.
-pub(super) fn token(key: u32, generation: u32) -> Token {
-    Token((generation as usize) << KEY_BITS | key as usize)
-}
-
-/// The key in a token.
-pub(super) fn key_of(token: Token) -> u32 {
-    (token.0 & NO_KEY) as u32
+    Token(number << INDEX_BITS | NO_INDEX)
 }
 
 #[cfg(test)]
@@ -228,40 +304,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_tell_generations_apart_but_keep_the_key() {
-        for key in [0, 1, 77, CONNECTIONS_MAX as u32 - 1] {
-            let (old, new) = (token(key, 6), token(key, 7));
-            assert_ne!(old, new);
-            assert_eq!((key_of(old), key_of(new)), (key, key));
-            let monitors = [0, 1, 4_095, usize::MAX].map(monitor_token);
-            for special in [LISTENER, BROKER, SIGNALS, RESOLVER, MONITOR]
-                .into_iter()
-                .chain(monitors)
-            {
-                assert_ne!(old, special);
-                assert_ne!(key_of(special), key);
+    fn a_token_is_of_one_connection() {
+        let mut generation = Generation::default();
+        let last = (usize::MAX >> INDEX_BITS) as u32;
+        let late = Generation(NonZeroU32::new(last - 1).unwrap());
+        for index in [0, 1, 77, CONNECTIONS_MAX as u32 - 1] {
+            for first in [generation, late, late.next(), late.next().next()] {
+                let old = ConnectionKey::new(index, first);
+                let new = ConnectionKey::new(index, first.next());
+                assert_ne!(old, new);
+                assert_ne!(old.token(), new.token());
+                for key in [old, new] {
+                    assert_eq!(ConnectionKey::of_token(key.token()), Some(key));
+                    assert_eq!(key.client(), ClientKey(index));
+                    assert!(!is_monitor(key.token()));
+                }
             }
+            generation = generation.next();
         }
-        let specials = [
-            LISTENER,
-            BROKER,
-            SIGNALS,
-            RESOLVER,
-            MONITOR,
-            monitor_token(0),
-            monitor_token(1),
-        ];
-        for (index, token) in specials.into_iter().enumerate() {
+    }
+
+    #[test]
+    fn what_is_no_connection_has_a_token_of_its_own() {
+        let monitors = [0, 1, 4_090].map(monitor_token);
+        let specials = [LISTENER, BROKER, SIGNALS, RESOLVER, MONITOR];
+        let specials: Vec<_> = specials.into_iter().chain(monitors).collect();
+        for (index, &token) in specials.iter().enumerate() {
             assert_eq!(is_monitor(token), index >= 4);
             assert!(!specials[..index].contains(&token));
+            assert_eq!(ConnectionKey::of_token(token), None);
         }
-        assert!(!is_monitor(token(7, u32::MAX)));
+        assert_eq!(ConnectionKey::of_token(monitor_token(usize::MAX)), None);
+        assert!(is_monitor(monitor_token(usize::MAX)));
     }
 
     #[test]
     fn an_idle_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 160,
+            size_of::<Connection>() <= 128,
             "{}",
             size_of::<Connection>()
         );

@@ -7,7 +7,8 @@
 
 use slab::Slab;
 
-use crate::gateway::{ClientKey, Time};
+use super::connection::ConnectionKey;
+use crate::gateway::Time;
 
 /// What a connection has to do in time, or else is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Default for Timer {
 #[derive(Debug)]
 struct Node {
     due: Time,
-    owner: ClientKey,
+    owner: ConnectionKey,
     kind: Kind,
     previous: u32,
     next: u32,
@@ -92,7 +93,7 @@ impl Deadlines {
     }
 
     /// Starts a deadline for `owner`, in place of the one that it had.
-    pub(super) fn arm(&mut self, timer: &mut Timer, kind: Kind, owner: ClientKey, now: Time) {
+    pub(super) fn arm(&mut self, timer: &mut Timer, kind: Kind, owner: ConnectionKey, now: Time) {
         self.disarm(timer);
         let list = &mut self.lists[kind as usize];
         let index = self.nodes.insert(Node {
@@ -134,40 +135,44 @@ impl Deadlines {
 
     /// When the next deadline is due.
     pub(super) fn next(&self) -> Option<Time> {
-        self.first().map(|(_, due)| due)
+        self.first().map(|node| node.due)
     }
 
     /// The owner of a deadline that is due, earliest first. It stays armed: the caller
     /// disarms it, or arms another one, before it asks again.
-    pub(super) fn due(&self, now: Time) -> Option<(ClientKey, Kind)> {
-        let (index, due) = self.first()?;
-        let node = self.nodes.get(index as usize)?;
-        (due <= now).then_some((node.owner, node.kind))
+    pub(super) fn due(&self, now: Time) -> Option<(ConnectionKey, Kind)> {
+        let node = self.first()?;
+        (node.due <= now).then_some((node.owner, node.kind))
     }
 
-    fn first(&self) -> Option<(u32, Time)> {
-        self.lists
-            .iter()
-            .filter_map(|list| Some((list.first, self.nodes.get(list.first as usize)?.due)))
-            .min_by_key(|&(_, due)| due)
+    fn first(&self) -> Option<&Node> {
+        let firsts = self.lists.iter();
+        firsts
+            .filter_map(|list| self.nodes.get(list.first as usize))
+            .min_by_key(|node| node.due)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::connection::Generation;
+
+    fn key(index: u32) -> ConnectionKey {
+        ConnectionKey::new(index, Generation::default())
+    }
 
     /// The same by the slow way: a vector searched from the front.
     #[derive(Default)]
-    struct Plain(Vec<(Time, ClientKey, Kind)>);
+    struct Model(Vec<(Time, ConnectionKey, Kind)>);
 
-    impl Plain {
-        fn arm(&mut self, kind: Kind, owner: ClientKey, now: Time) {
+    impl Model {
+        fn arm(&mut self, kind: Kind, owner: ConnectionKey, now: Time) {
             self.disarm(owner);
             self.0.push((Time(now.0 + kind.duration()), owner, kind));
         }
 
-        fn disarm(&mut self, owner: ClientKey) {
+        fn disarm(&mut self, owner: ConnectionKey) {
             self.0.retain(|entry| entry.1 != owner);
         }
 
@@ -181,12 +186,12 @@ mod tests {
         for kind in KINDS {
             let mut deadlines = Deadlines::new();
             let mut timer = Timer::default();
-            deadlines.arm(&mut timer, kind, ClientKey(7), Time(100));
+            deadlines.arm(&mut timer, kind, key(7), Time(100));
             let due = 100 + kind.duration();
             assert_eq!(deadlines.next(), Some(Time(due)));
             assert_eq!(deadlines.kind(&timer), Some(kind));
             assert_eq!(deadlines.due(Time(due - 1)), None);
-            assert_eq!(deadlines.due(Time(due)), Some((ClientKey(7), kind)));
+            assert_eq!(deadlines.due(Time(due)), Some((key(7), kind)));
             deadlines.disarm(&mut timer);
             assert_eq!(timer, Timer::default());
             assert_eq!(deadlines.next(), None);
@@ -197,22 +202,19 @@ mod tests {
     fn disarming_twice_takes_nothing_from_others() {
         let mut deadlines = Deadlines::new();
         let (mut one, mut two) = (Timer::default(), Timer::default());
-        deadlines.arm(&mut one, Kind::Head, ClientKey(1), Time(0));
+        deadlines.arm(&mut one, Kind::Head, key(1), Time(0));
         deadlines.disarm(&mut one);
-        deadlines.arm(&mut two, Kind::Head, ClientKey(2), Time(5));
+        deadlines.arm(&mut two, Kind::Head, key(2), Time(5));
         deadlines.disarm(&mut one);
-        assert_eq!(
-            deadlines.due(Time(10_005)),
-            Some((ClientKey(2), Kind::Head))
-        );
+        assert_eq!(deadlines.due(Time(10_005)), Some((key(2), Kind::Head)));
     }
 
     #[test]
-    fn agrees_with_a_plain_list_over_many_steps() {
+    fn agrees_with_a_searched_list_over_many_steps() {
         const OWNERS: usize = 13;
         let mut deadlines = Deadlines::new();
         let mut timers: Vec<Timer> = (0..OWNERS).map(|_| Timer::default()).collect();
-        let mut plain = Plain::default();
+        let mut model = Model::default();
         let (mut now, mut random) = (0u64, 1u64);
         let mut fired = 0;
         for _ in 0..20_000 {
@@ -224,31 +226,31 @@ mod tests {
             match (pick / OWNERS) % 8 {
                 0 => {
                     deadlines.disarm(&mut timers[owner]);
-                    plain.disarm(ClientKey(owner as u32));
+                    model.disarm(key(owner as u32));
                 }
                 1 => now += (pick as u64 / 128) % 3_000,
                 step => {
                     let kind = KINDS[step % KINDS.len()];
-                    let key = ClientKey(owner as u32);
+                    let key = key(owner as u32);
                     deadlines.arm(&mut timers[owner], kind, key, Time(now));
-                    plain.arm(kind, key, Time(now));
+                    model.arm(kind, key, Time(now));
                 }
             }
-            assert_eq!(deadlines.next(), plain.next());
+            assert_eq!(deadlines.next(), model.next());
             while let Some((key, kind)) = deadlines.due(Time(now)) {
-                let earliest = plain.next();
+                let earliest = model.next();
                 assert!(
-                    plain.0.iter().any(
+                    model.0.iter().any(
                         |&entry| Some(entry.0) == earliest && (entry.1, entry.2) == (key, kind)
                     )
                 );
-                deadlines.disarm(&mut timers[key.0 as usize]);
-                plain.disarm(key);
+                deadlines.disarm(&mut timers[key.index()]);
+                model.disarm(key);
                 fired += 1;
             }
-            assert!(plain.next().is_none_or(|due| due > Time(now)));
+            assert!(model.next().is_none_or(|due| due > Time(now)));
         }
         assert!(fired > 100, "only {fired} deadlines were due");
-        assert_eq!(deadlines.nodes.len(), plain.0.len());
+        assert_eq!(deadlines.nodes.len(), model.0.len());
     }
 }

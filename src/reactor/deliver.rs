@@ -2,89 +2,101 @@
 
 use super::clients::Clients;
 use super::compression::Compression;
-use super::connection::{Phase, Upgrade};
-use super::input;
-use super::run::Run;
+use super::connection::Upgrade;
+use super::output::Piece;
 use super::site::Site;
-use crate::gateway::{CloseReason, Delivery, Message, Time};
-use std::rc::Rc;
+use super::streak::Streak;
+use crate::gateway::{ClientKey, CloseReason, Delivery, Message, Time};
+use crate::res::meta::Fields;
 
-/// Gives a client the first message of a run.
+/// Gives a client the first message of a streak.
 pub(super) fn lead(
     clients: &mut Clients,
-    run: &mut Run,
+    streak: &mut Streak,
     compression: &mut Compression,
-    key: u32,
-    message: &Rc<Message>,
+    client: ClientKey,
+    message: &Message,
     now: Time,
 ) {
-    let Some(connection) = clients.get_mut(key) else {
-        return;
-    };
-    if let Phase::WebSocket(decoder) = &connection.phase {
-        let piece = run.lead(message, decoder.agreement(), compression);
-        clients.push(key, piece, now);
-    }
+    clients.send(client, now, |framing| {
+        Piece::streak(streak.lead(message, framing, compression))
+    });
 }
 
-/// Does one thing that the gateway wants done for a connection.
+/// Does one thing that the gateway wants done for a connection. The connection may have
+/// closed while the gateway did not know it yet: then nothing is left to be done.
 pub(super) fn deliver(
     clients: &mut Clients,
     site: &Site,
     compression: &mut Compression,
-    key: u32,
+    client: ClientKey,
     delivery: Delivery,
     now: Time,
 ) {
-    let Some(connection) = clients.get_mut(key) else {
-        return;
-    };
-    match (delivery, &mut connection.phase) {
-        (Delivery::Message(message), Phase::WebSocket(decoder)) => {
-            let piece = compression.piece(message, decoder.agreement());
-            clients.push(key, piece, now);
-        }
-        (Delivery::Answer(answer), Phase::WebSocket(decoder)) => {
-            let piece = compression.answer(answer, decoder.agreement());
-            clients.push(key, piece, now);
-        }
-        (Delivery::Web(response), Phase::Http(http)) => {
-            if let Some(work) = http.work.take() {
+    match delivery {
+        Delivery::Message(message) => clients.send(client, now, |framing| {
+            let envelope = framing.envelope(&message, compression);
+            Piece::Message(message, envelope)
+        }),
+        Delivery::Answer(answer) => clients.send(client, now, |framing| {
+            let envelope = framing.envelope(answer.body(), compression);
+            Piece::Answer(answer, envelope)
+        }),
+        Delivery::Web(response) => {
+            if let Some((key, connection)) = clients.find(client)
+                && let Some(work) = connection.take_work()
+            {
                 connection.known = false;
                 site.answer(clients, key, &work, *response, now);
             }
         }
-        (Delivery::Upgrade(fields), Phase::Http(http)) => {
-            let Some(mut work) = http.work.take() else {
-                return;
-            };
-            if site.is_closing {
-                clients.disown(key);
-                return site.unavailable(clients, key, &work, now);
-            }
-            match work.upgrade.take() {
-                // Half a WebSocket is none, and no event would tell of its end again.
-                Some(Ok(_)) if connection.ended => clients.kill(key),
-                Some(Ok(Upgrade { proof, agreement })) => {
-                    site.upgrade(clients, key, &proof, agreement, &fields, now);
-                    clients.wake(key);
-                }
-                Some(Err(refusal)) => {
-                    clients.disown(key);
-                    site.refuse_upgrade(clients, key, refusal, &work, now);
-                }
-                None => {}
+        Delivery::Upgrade(fields) => upgrade(clients, site, client, &fields, now),
+        Delivery::Resume => {
+            if let Some((key, _)) = clients.find(client) {
+                clients.wake(key);
             }
         }
-        (Delivery::Resume, _) => clients.wake(key),
-        (Delivery::Close(reason), Phase::WebSocket(_)) => {
-            let (code, text) = match reason {
-                CloseReason::Overflow => (1013, "too many events wait for a service"),
-            };
-            log::debug!("client {} closed: {text}", connection.remote);
-            input::close_socket(clients, key, Some(code), text, now);
+        Delivery::Close(reason) => close(clients, client, reason, now),
+    }
+}
+
+/// Says goodbye to a client that is sent messages.
+fn close(clients: &mut Clients, client: ClientKey, reason: CloseReason, now: Time) {
+    let (code, text) = match reason {
+        CloseReason::Overflow => (1013, "too many events wait for a service"),
+    };
+    if let Some((key, connection)) = clients.find(client)
+        && connection.framing().is_some()
+    {
+        log::debug!("client {} closed: {text}", connection.remote);
+        clients.say_goodbye(key, Some(code), text, now);
+    }
+}
+
+/// Makes a WebSocket of a connection whose upgrade request the gateway has agreed to.
+fn upgrade(clients: &mut Clients, site: &Site, client: ClientKey, fields: &Fields, now: Time) {
+    let Some((key, connection)) = clients.find(client) else {
+        return;
+    };
+    let has_ended = connection.ended;
+    let Some(mut work) = connection.take_work() else {
+        return;
+    };
+    if site.is_closing {
+        clients.disown(key);
+        return site.unavailable(clients, key, &work, now);
+    }
+    match work.upgrade.take() {
+        // Half a WebSocket is none, and no event would tell of its end again.
+        Some(Ok(_)) if has_ended => clients.kill(key),
+        Some(Ok(Upgrade { proof, agreement })) => {
+            site.upgrade(clients, key, &proof, agreement, fields, now);
+            clients.wake(key);
         }
-        // It closed while the gateway did not know it yet.
-        (_, _) => {}
+        Some(Err(refusal)) => {
+            clients.disown(key);
+            site.refuse_upgrade(clients, key, refusal, &work, now);
+        }
+        None => {}
     }
 }

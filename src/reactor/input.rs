@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use super::Reactor;
-use super::clients::Clients;
-use super::connection::{Farewell, Phase, Upgrade};
+use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
 use super::tls::Failure;
-use crate::gateway::{ClientKey, Time, WebRequest};
+use crate::gateway::WebRequest;
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
 use crate::ws::{self, frame, handshake};
@@ -76,7 +75,7 @@ impl Reactor {
     }
 
     /// Serves one client; the bytes that were read from it.
-    fn serve(&mut self, key: u32) -> usize {
+    fn serve(&mut self, key: ConnectionKey) -> usize {
         if self.is_blocked(key) {
             return 0;
         }
@@ -94,15 +93,14 @@ impl Reactor {
 
     /// Whether input of the connection must wait. An answer of the gateway, or output
     /// that leaves, ends this and wakes the connection.
-    fn is_blocked(&mut self, key: u32) -> bool {
+    fn is_blocked(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.clients.get_mut(key) else {
             return true;
         };
         match &connection.phase {
             Phase::Http(http) => http.work.is_some() || connection.output_bytes() > PIPELINE_MAX,
             Phase::WebSocket(_) => {
-                connection.output_cost() > SOFT_LIMIT
-                    || !self.gateway.takes_requests(ClientKey(key))
+                connection.output_cost() > SOFT_LIMIT || !self.gateway.takes_requests(key.client())
             }
             Phase::Closing(_) => false,
             Phase::Dead => true,
@@ -110,7 +108,7 @@ impl Reactor {
     }
 
     /// Goes on with input that had to wait.
-    fn parse_stash(&mut self, key: u32) {
+    fn parse_stash(&mut self, key: ConnectionKey) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -121,7 +119,7 @@ impl Reactor {
     }
 
     /// Reads once and parses; the bytes that were read.
-    fn read(&mut self, key: u32) -> usize {
+    fn read(&mut self, key: ConnectionKey) -> usize {
         let Some(connection) = self.clients.get_mut(key) else {
             return 0;
         };
@@ -134,7 +132,7 @@ impl Reactor {
             Err(ReadError::Socket(error)) => {
                 log::debug!("client {} is gone: {error}", connection.remote);
                 self.clients.kill(key);
-                self.settle();
+                self.carry_out();
                 return 0;
             }
             Err(ReadError::Tls(failure)) => {
@@ -165,7 +163,7 @@ impl Reactor {
     }
 
     /// Parses what was read into the buffer.
-    fn take_input(&mut self, key: u32, len: usize) {
+    fn take_input(&mut self, key: ConnectionKey, len: usize) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -189,7 +187,7 @@ impl Reactor {
     }
 
     /// The TLS session of a connection cannot go on.
-    fn tls_failed(&mut self, key: u32, failure: &Failure) {
+    fn tls_failed(&mut self, key: ConnectionKey, failure: &Failure) {
         let now = self.clock.now();
         let Some(connection) = self.clients.get_mut(key) else {
             return;
@@ -202,11 +200,11 @@ impl Reactor {
             self.clients.flush_tls(key, now);
             self.clients.close(key, Kind::Linger, now);
         }
-        self.settle();
+        self.carry_out();
     }
 
     /// The client has ended its side.
-    fn client_ended(&mut self, key: u32) {
+    fn client_ended(&mut self, key: ConnectionKey) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -222,12 +220,12 @@ impl Reactor {
         };
         if is_done {
             self.clients.kill(key);
-            self.settle();
+            self.carry_out();
         }
     }
 
     /// Parses input that is the connection's own, and gives it back what is left.
-    fn parse_owned(&mut self, key: u32, mut input: Vec<u8>) {
+    fn parse_owned(&mut self, key: ConnectionKey, mut input: Vec<u8>) {
         let rest = self.parse(key, &mut input);
         if let Some(connection) = self.clients.get_mut(key)
             && !rest.is_empty()
@@ -246,7 +244,7 @@ impl Reactor {
     }
 
     /// Takes requests and messages off the input; what must be kept is left.
-    fn parse(&mut self, key: u32, input: &mut [u8]) -> Range<usize> {
+    fn parse(&mut self, key: ConnectionKey, input: &mut [u8]) -> Range<usize> {
         let mut at = 0;
         loop {
             let is_blocked = self.is_blocked(key);
@@ -292,8 +290,9 @@ impl Reactor {
                         Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
                         Err(violation) => {
                             log::debug!("client {} closed: {violation}", connection.remote);
-                            self.close_socket(key, Some(violation.close_code()), "");
-                            self.settle();
+                            let code = Some(violation.close_code());
+                            self.clients.say_goodbye(key, code, "", now);
+                            self.carry_out();
                             return 0..0;
                         }
                     }
@@ -303,7 +302,7 @@ impl Reactor {
     }
 
     /// An incomplete request must become complete in time.
-    fn await_more(&mut self, key: u32, phase: http::Phase) {
+    fn await_more(&mut self, key: ConnectionKey, phase: http::Phase) {
         let now = self.clock.now();
         match phase {
             // The deadline is that of the accept, or of the last answer.
@@ -314,7 +313,7 @@ impl Reactor {
     }
 
     /// A whole request.
-    fn request(&mut self, key: u32, request: &Request<'_>) {
+    fn request(&mut self, key: ConnectionKey, request: &Request<'_>) {
         let now = self.clock.now();
         self.clients.disarm(key);
         let (head, persistence) = (&request.head, request.persistence);
@@ -340,7 +339,7 @@ impl Reactor {
     }
 
     /// Gives an API request to the gateway.
-    fn ask(&mut self, key: u32, request: &Request<'_>, path: &str) {
+    fn ask(&mut self, key: ConnectionKey, request: &Request<'_>, path: &str) {
         let head = &request.head;
         let work = self.site.work(head, request.persistence);
         let Some(action) = self.site.action(head.method()) else {
@@ -364,13 +363,13 @@ impl Reactor {
             remote: connection.remote,
         };
         self.gateway
-            .web_request(self.clock.now(), ClientKey(key), request, &mut self.outbox);
-        self.settle();
+            .web_request(self.clock.now(), key.client(), request, &mut self.outbox);
+        self.carry_out();
     }
 
     /// Makes a WebSocket of the connection, if the request is fit for it and a service,
     /// where one is asked, does not forbid it.
-    fn upgrade(&mut self, key: u32, request: &Request<'_>) {
+    fn upgrade(&mut self, key: ConnectionKey, request: &Request<'_>) {
         let now = self.clock.now();
         let head = &request.head;
         let is_allowed = self.site.cors.allows_upgrade(head.field("origin"));
@@ -395,8 +394,8 @@ impl Reactor {
             connection.known = true;
             let head = head.bytes().into();
             self.gateway
-                .client_connecting(now, ClientKey(key), head, remote, &mut self.outbox);
-            return self.settle();
+                .client_connecting(now, key.client(), head, remote, &mut self.outbox);
+            return self.carry_out();
         }
         match proof {
             Err(refusal) => {
@@ -407,18 +406,18 @@ impl Reactor {
                 site.upgrade(clients, key, proof, agreement, &Fields::default(), now);
                 let head = head.bytes().into();
                 self.gateway
-                    .client_connected(now, ClientKey(key), head, remote, &mut self.outbox);
-                self.settle();
+                    .client_connected(now, key.client(), head, remote, &mut self.outbox);
+                self.carry_out();
             }
         }
     }
 
     /// Something that a WebSocket client sent.
-    fn frame(&mut self, key: u32, event: ws::Event<'_>) {
+    fn frame(&mut self, key: ConnectionKey, event: ws::Event<'_>) {
         let now = self.clock.now();
         match event {
             ws::Event::Close { code, .. } => {
-                self.close_socket(key, code, "");
+                self.clients.say_goodbye(key, code, "", now);
                 self.clients.complete(key);
             }
             // We have said goodbye: nothing else is heard.
@@ -428,7 +427,7 @@ impl Reactor {
                 .is_some_and(|it| it.is_websocket()) => {}
             ws::Event::Message { data, .. } => {
                 self.gateway
-                    .client_message(now, ClientKey(key), &data, &mut self.outbox);
+                    .client_message(now, key.client(), &data, &mut self.outbox);
             }
             ws::Event::Ping(payload) => {
                 let mut pong = Vec::with_capacity(2 + payload.len());
@@ -437,29 +436,6 @@ impl Reactor {
             }
             ws::Event::Pong(_) => {}
         }
-        self.settle();
+        self.carry_out();
     }
-
-    /// Says goodbye to a WebSocket client.
-    pub(super) fn close_socket(&mut self, key: u32, code: Option<u16>, reason: &str) {
-        close_socket(&mut self.clients, key, code, reason, self.clock.now());
-    }
-}
-
-/// Says goodbye to a WebSocket client, unless that was done. What it still sends is not
-/// read as messages; it has a while to answer.
-pub(super) fn close_socket(
-    clients: &mut Clients,
-    key: u32,
-    code: Option<u16>,
-    reason: &str,
-    now: Time,
-) {
-    if !clients.get_mut(key).is_some_and(|it| it.is_websocket()) {
-        return;
-    }
-    let mut close = Vec::new();
-    frame::write_close(code, reason, &mut close);
-    clients.push(key, Piece::Bytes(close.into()), now);
-    clients.close(key, Kind::Close, now);
 }

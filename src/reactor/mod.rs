@@ -18,6 +18,7 @@ mod connection;
 mod deadlines;
 mod deliver;
 mod error;
+mod framing;
 mod input;
 mod link;
 mod listener;
@@ -25,11 +26,12 @@ mod monitor;
 mod output;
 mod process;
 mod resolver;
-mod run;
 mod secrets;
 mod signals;
 mod site;
+mod streak;
 mod stream;
+mod table;
 mod tls;
 mod verifier;
 
@@ -41,7 +43,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, ClientKey, Delivery, Gateway, Method, Options, Outbox, Time};
+use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -49,7 +51,7 @@ use crate::nats::{Event, ServerUrl};
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor};
+use connection::{BROKER, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor};
 use deadlines::Kind;
 use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
@@ -58,11 +60,11 @@ use link::{Link, LinkEvent};
 use listener::Listener;
 use monitor::Monitor;
 use resolver::Resolver;
-use run::Run;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
+use streak::Streak;
 use stream::Stream;
 use tls::Tls;
 
@@ -119,7 +121,7 @@ struct Reactor {
     gateway: Gateway,
     outbox: Outbox,
     /// Events in a row, while NATS is read.
-    run: Run,
+    streak: Streak,
     /// What is read from clients passes through here; a connection keeps only what it
     /// cannot parse yet.
     buffer: Vec<u8>,
@@ -220,7 +222,7 @@ impl Reactor {
                 write_head,
             }),
             outbox: Outbox::default(),
-            run: Run::default(),
+            streak: Streak::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
             broker_messages: config.buffer_size,
@@ -327,9 +329,9 @@ impl Reactor {
             let registry = self.poll.registry();
             listener.accept(now, |socket, remote| {
                 let stream = match &self.tls {
-                    None => Stream::plain(socket),
+                    None => Stream::without_tls(socket),
                     Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
-                        Ok(tls) => Stream::secured(socket, tls),
+                        Ok(tls) => Stream::with_tls(socket, tls),
                         Err(failure) => {
                             log::error!("cannot begin TLS with {remote}: {failure}");
                             return;
@@ -346,9 +348,9 @@ impl Reactor {
         self.run_timers(now).map_err(|cause| self.lose(cause))?;
         self.write_broker().map_err(|cause| self.lose(cause))?;
         self.clients.flush(&mut self.clock);
-        // A failed write ends a client, of which the gateway must hear before the key
+        // A failed write ends a client, of which the gateway must hear before the place
         // is free.
-        self.settle();
+        self.carry_out();
         self.clients.reap();
         if let Some(start) = start {
             self.metrics.turns.observe(self.clock.micros() - start);
@@ -408,7 +410,7 @@ impl Reactor {
             }) => {
                 log::info!("Connected to {server} at {url}");
                 self.gateway.broker_connected(now, limits, &mut self.outbox);
-                self.settle();
+                self.carry_out();
             }
             Some(LinkEvent::Unreachable { refusals, retry }) => {
                 let error = Error::BrokerUnreachable(refusals);
@@ -443,7 +445,7 @@ impl Reactor {
                     messages -= 1;
                     self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
-                    self.settle();
+                    self.carry_out();
                 }
                 None => match broker.read(budget)? {
                     0 => break,
@@ -451,9 +453,9 @@ impl Reactor {
                 },
             }
         }
-        // What is queued for a client from here on comes behind the run.
+        // What is queued for a client from here on comes behind the streak.
         self.outbox.seal();
-        self.run.clear();
+        self.streak.clear();
         Ok(())
     }
 
@@ -466,14 +468,14 @@ impl Reactor {
     fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
         while let Some((key, kind)) = self.clients.due(now) {
             self.expire(key, kind, now);
-            self.settle();
+            self.carry_out();
         }
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
-            self.settle();
+            self.carry_out();
         }
         self.clients.look_at_slow(now);
-        self.settle();
+        self.carry_out();
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),
@@ -488,7 +490,7 @@ impl Reactor {
     }
 
     /// A connection has not done in time what it had to do.
-    fn expire(&mut self, key: u32, kind: Kind, now: Time) {
+    fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -511,7 +513,7 @@ impl Reactor {
 
     /// Does what the gateway asks for, until it asks for nothing more. Called after
     /// each of its inputs, and after each end of a client.
-    fn settle(&mut self) {
+    fn carry_out(&mut self) {
         let now = self.clock.now();
         loop {
             // Without a connection there is nobody to send it to.
@@ -519,7 +521,7 @@ impl Reactor {
                 broker.queue(&self.outbox);
             }
             if let Some(message) = self.outbox.take_follower() {
-                let followed = self.run.follow(&message, &mut self.compression);
+                let followed = self.streak.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
                 if followed.is_full {
                     self.outbox.seal();
@@ -527,16 +529,18 @@ impl Reactor {
             }
             let lead = self.outbox.lead().cloned();
             if lead.is_some() {
-                self.run.clear();
+                self.streak.clear();
             }
-            for (ClientKey(key), delivery) in self.outbox.drain_clients() {
+            for (client, delivery) in self.outbox.drain_clients() {
                 let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
-                let (run, compression) = (&mut self.run, &mut self.compression);
+                let (streak, compression) = (&mut self.streak, &mut self.compression);
                 match &lead {
-                    Some(message) => deliver::lead(clients, run, compression, key, message, now),
-                    None => deliver(clients, site, compression, key, delivery, now),
+                    Some(message) => {
+                        deliver::lead(clients, streak, compression, client, message, now)
+                    }
+                    None => deliver(clients, site, compression, client, delivery, now),
                 }
             }
             self.outbox.clear();
@@ -556,7 +560,7 @@ impl Reactor {
         self.site.is_closing = true;
         for key in self.clients.keys() {
             self.dismiss(key, now);
-            self.settle();
+            self.carry_out();
         }
         self.clients.reap();
         while self.clients.len() > 0 && self.clock.now() < end {
@@ -565,7 +569,7 @@ impl Reactor {
                 last_answer = None;
                 for key in self.clients.keys() {
                     self.answer_unavailable(key, now);
-                    self.settle();
+                    self.carry_out();
                 }
             }
             match self.turn(events, Some(last_answer.unwrap_or(end))) {
@@ -580,27 +584,29 @@ impl Reactor {
     }
 
     /// Ends a connection in the way that is right for it; an open web request stays.
-    fn dismiss(&mut self, key: u32, now: Time) {
+    fn dismiss(&mut self, key: ConnectionKey, now: Time) {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
+        if connection.framing().is_some() {
+            let reason = "server is going away";
+            return self.clients.say_goodbye(key, Some(1001), reason, now);
+        }
         match &connection.phase {
-            Phase::WebSocket(_) => self.close_socket(key, Some(1001), "server is going away"),
             Phase::Http(http) if http.work.is_some() => {}
             Phase::Http(_) if !connection.stash.is_empty() => {
                 self.site.fail(&mut self.clients, key, 503, now);
             }
             Phase::Http(_) if connection.output.is_none() => self.clients.kill(key),
             Phase::Http(_) => self.clients.close(key, Kind::Linger, now),
-            Phase::Closing(_) | Phase::Dead => {}
+            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => {}
         }
     }
 
     /// Answers an open web request with 503, in place of the gateway.
-    fn answer_unavailable(&mut self, key: u32, now: Time) {
+    fn answer_unavailable(&mut self, key: ConnectionKey, now: Time) {
         if let Some(connection) = self.clients.get_mut(key)
-            && let Phase::Http(http) = &mut connection.phase
-            && let Some(work) = http.work.take()
+            && let Some(work) = connection.take_work()
         {
             self.site.unavailable(&mut self.clients, key, &work, now);
         }

@@ -1,18 +1,17 @@
 //! What waits to be written to one connection.
 //!
 //! Messages are shared between the queues of all clients that get them, and so are the
-//! bodies of answers. A queue holds a pointer each; the WebSocket frame's header and an
-//! answer's tail are made when they are written. Small pieces are copied together and
+//! bodies of answers. A queue holds a pointer each; what stands around them, and an
+//! answer's tail, is made when they are written. Small pieces are copied together and
 //! leave in one system call, large ones leave from where they are.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
-use super::run::Frames;
+use super::framing::{Envelope, HEADER_MAX, TRAILER_MAX};
+use super::streak::Frames;
 use crate::gateway::{Message, SharedAnswer, Time};
-use crate::ws::deflate::{END_COST, write_end};
-use crate::ws::frame;
 
 /// Waiting bytes at which nothing more is queued and the connection is given up.
 pub(super) const HARD_LIMIT: usize = 64 << 20;
@@ -43,84 +42,63 @@ const SLICES: usize = 64;
 /// One piece of output.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// A message, which leaves as one text frame.
-    Message(Rc<Message>),
-    /// A message in its compressed form, which was made: one text frame too.
-    Packed(Rc<Message>),
-    /// An answer, which leaves as one text frame.
-    Answer(SharedAnswer),
-    /// An answer whose body has a compressed form: one text frame too.
-    PackedAnswer(SharedAnswer),
+    /// A message, and what it leaves in.
+    Message(Rc<Message>, Envelope),
+    /// An answer, and what it leaves in.
+    Answer(SharedAnswer, Envelope),
     /// Frames that other connections are sent too, and how many of their bytes the queue
     /// has counted: while this is its last piece they may grow.
-    Run(Rc<Frames>, u32),
+    Streak(Rc<Frames>, u32),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
 
-/// The most bytes that follow a piece's body.
-const TAIL_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
-
 impl Piece {
-    /// The frame's header.
-    fn header<'r>(&self, room: &'r mut [u8; frame::HEADER_MAX]) -> &'r [u8] {
-        if let Piece::Bytes(_) | Piece::Run(..) = self {
-            return &[];
+    /// Frames that other connections are sent too.
+    pub(super) fn streak(frames: Rc<Frames>) -> Self {
+        let counted = frames.len() as u32;
+        Piece::Streak(frames, counted)
+    }
+
+    /// What stands before the body.
+    fn header<'r>(&self, room: &'r mut [u8; HEADER_MAX]) -> &'r [u8] {
+        match self {
+            Piece::Message(_, envelope) | Piece::Answer(_, envelope) => {
+                let trailer = self.trailer(&mut [0; TRAILER_MAX]).len();
+                envelope.header(self.body().len() + trailer, room)
+            }
+            Piece::Streak(..) | Piece::Bytes(_) => &[],
         }
-        let length = self.body().len() + self.tail(&mut [0; TAIL_MAX]).len();
-        let end = frame::header(frame::Opcode::Text, length, room);
-        if let Piece::Packed(_) | Piece::PackedAnswer(_) = self {
-            room[0] |= frame::COMPRESSED;
-        }
-        &room[..end]
     }
 
     fn body(&self) -> &[u8] {
         match self {
-            Piece::Message(message) => message.text(),
-            Piece::Packed(message) => message.packed().unwrap_or_default(),
-            Piece::Answer(answer) => answer.body().text(),
-            Piece::PackedAnswer(answer) => answer.body().packed().unwrap_or_default(),
-            Piece::Run(frames, _) => frames.bytes(),
+            Piece::Message(message, envelope) => envelope.body(message),
+            Piece::Answer(answer, envelope) => envelope.body(answer.body()),
+            Piece::Streak(frames, _) => frames.bytes(),
             Piece::Bytes(bytes) => bytes,
         }
     }
 
-    /// What follows the body.
-    fn tail<'r>(&self, room: &'r mut [u8; TAIL_MAX]) -> &'r [u8] {
-        let mut text = [0; SharedAnswer::TAIL_MAX];
+    /// What stands behind the body.
+    fn trailer<'r>(&self, room: &'r mut [u8; TRAILER_MAX]) -> &'r [u8] {
         match self {
-            Piece::Answer(answer) => {
-                let tail = answer.tail(&mut text);
-                room[..tail.len()].copy_from_slice(tail);
-                &room[..tail.len()]
+            Piece::Message(_, envelope) => envelope.trailer(&[], room),
+            Piece::Answer(answer, envelope) => {
+                envelope.trailer(answer.tail(&mut [0; SharedAnswer::TAIL_MAX]), room)
             }
-            Piece::PackedAnswer(answer) => write_end(answer.tail(&mut text), room),
-            Piece::Message(_) | Piece::Packed(_) | Piece::Run(..) | Piece::Bytes(_) => &[],
+            Piece::Streak(..) | Piece::Bytes(_) => &[],
         }
-    }
-
-    /// Frames that other connections are sent too.
-    pub(super) fn run(frames: Rc<Frames>) -> Self {
-        let counted = frames.len() as u32;
-        Piece::Run(frames, counted)
-    }
-
-    /// Appends all of it as it leaves.
-    pub(super) fn copy_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.header(&mut [0; frame::HEADER_MAX]));
-        out.extend_from_slice(self.body());
-        out.extend_from_slice(self.tail(&mut [0; TAIL_MAX]));
     }
 
     /// Bytes on the wire.
     pub(super) fn len(&self) -> usize {
-        if let Piece::Run(frames, _) = self {
+        if let Piece::Streak(frames, _) = self {
             // Not by its body, which would end its growth.
             return frames.len();
         }
-        let header = self.header(&mut [0; frame::HEADER_MAX]).len();
-        header + self.body().len() + self.tail(&mut [0; TAIL_MAX]).len()
+        let header = self.header(&mut [0; HEADER_MAX]).len();
+        header + self.body().len() + self.trailer(&mut [0; TRAILER_MAX]).len()
     }
 }
 
@@ -185,7 +163,7 @@ pub(super) struct Output {
 impl Output {
     /// Adds a piece and returns its length in bytes.
     pub(super) fn push(&mut self, piece: Piece, now: Time) -> usize {
-        self.count_run();
+        self.count_streak();
         let len = piece.len();
         if self.pieces.is_empty() {
             self.progress = now;
@@ -200,16 +178,16 @@ impl Output {
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         let uncounted = match self.pieces.back() {
-            Some(Piece::Run(frames, counted)) => frames.len() - *counted as usize,
+            Some(Piece::Streak(frames, counted)) => frames.len() - *counted as usize,
             _ => 0,
         };
         self.bytes + uncounted
     }
 
-    /// Counts what the run at the end of the queue has grown by.
-    fn count_run(&mut self) {
+    /// Counts what the streak at the end of the queue has grown by.
+    fn count_streak(&mut self) {
         self.bytes = self.bytes();
-        if let Some(Piece::Run(frames, counted)) = self.pieces.back_mut() {
+        if let Some(Piece::Streak(frames, counted)) = self.pieces.back_mut() {
             *counted = frames.len() as u32;
         }
     }
@@ -258,7 +236,7 @@ impl Output {
         if self.pieces.is_empty() {
             return Ok(Written::All);
         }
-        self.count_run();
+        self.count_streak();
         let mut parts = [Part::Copied { start: 0, end: 0 }; SLICES];
         let (count, offered) = self.gather(&mut parts, scratch);
         let written = loop {
@@ -311,12 +289,12 @@ impl Output {
             {
                 break;
             }
-            let (mut header, mut tail) = ([0; frame::HEADER_MAX], [0; TAIL_MAX]);
+            let (mut header, mut trailer) = ([0; HEADER_MAX], [0; TRAILER_MAX]);
             scratch.extend_from_slice(behind(piece.header(&mut header), &mut offset));
             let whole = piece.body();
             let body = behind(whole, &mut offset);
             // What leaves alone need not be copied to leave in one system call.
-            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Run(..));
+            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Streak(..));
             if body.len() >= LARGE || is_alone {
                 list_copied(parts, &mut count, &mut listed, scratch.len());
                 parts[count] = Part::InPlace {
@@ -328,7 +306,7 @@ impl Output {
             } else {
                 scratch.extend_from_slice(body);
             }
-            scratch.extend_from_slice(behind(piece.tail(&mut tail), &mut offset));
+            scratch.extend_from_slice(behind(piece.trailer(&mut trailer), &mut offset));
             list_copied(parts, &mut count, &mut listed, scratch.len());
         }
         (count, in_place + scratch.len())

@@ -13,7 +13,7 @@ use crate::ws::handshake::{self, Refusal};
 
 use super::clients::Clients;
 use super::clock::unix_seconds;
-use super::connection::{Phase, Work};
+use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
@@ -25,7 +25,7 @@ const DATE_STEP: u64 = 500;
 
 /// Fields of services' meta objects that would contradict what the transport says of the
 /// message or the connection.
-const FRAMING: [&str; 9] = [
+const RESERVED: [&str; 9] = [
     "connection",
     "content-length",
     "date",
@@ -146,7 +146,7 @@ impl Site {
     pub(super) fn answer(
         &self,
         clients: &mut Clients,
-        key: u32,
+        key: ConnectionKey,
         work: &Work,
         response: WebResponse,
         now: Time,
@@ -178,7 +178,7 @@ impl Site {
     pub(super) fn answer_alone(
         &self,
         clients: &mut Clients,
-        key: u32,
+        key: ConnectionKey,
         head: &Head<'_>,
         persistence: Persistence,
         now: Time,
@@ -220,7 +220,7 @@ impl Site {
     pub(super) fn answer_outside(
         &self,
         clients: &mut Clients,
-        key: u32,
+        key: ConnectionKey,
         head: &Head<'_>,
         persistence: Persistence,
         now: Time,
@@ -244,7 +244,7 @@ impl Site {
     pub(super) fn refuse_upgrade(
         &self,
         clients: &mut Clients,
-        key: u32,
+        key: ConnectionKey,
         refusal: Refusal,
         work: &Work,
         now: Time,
@@ -266,7 +266,7 @@ impl Site {
     pub(super) fn upgrade(
         &self,
         clients: &mut Clients,
-        key: u32,
+        key: ConnectionKey,
         proof: &[u8],
         agreement: Option<Agreement>,
         fields: &Fields,
@@ -287,7 +287,7 @@ impl Site {
     }
 
     /// Answers what is no request, or none in time, and closes the connection.
-    pub(super) fn fail(&self, clients: &mut Clients, key: u32, status: u16, now: Time) {
+    pub(super) fn fail(&self, clients: &mut Clients, key: ConnectionKey, status: u16, now: Time) {
         let mut out = Vec::new();
         write_error(&mut out, status, &self.date);
         clients.push(key, Piece::Bytes(out.into()), now);
@@ -295,7 +295,13 @@ impl Site {
     }
 
     /// Answers that the process ends, in place of the gateway.
-    pub(super) fn unavailable(&self, clients: &mut Clients, key: u32, work: &Work, now: Time) {
+    pub(super) fn unavailable(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        now: Time,
+    ) {
         let response = WebResponse {
             status: 503,
             body: Some(UNAVAILABLE.into()),
@@ -305,7 +311,7 @@ impl Site {
     }
 
     /// Tells a client to go on with its body.
-    pub(super) fn say_continue(&self, clients: &mut Clients, key: u32, now: Time) {
+    pub(super) fn say_continue(&self, clients: &mut Clients, key: ConnectionKey, now: Time) {
         clients.push(key, Piece::Bytes(CONTINUE.into()), now);
     }
 
@@ -324,7 +330,7 @@ impl Site {
 }
 
 /// What follows an answer: the next request, or the end.
-fn finish(clients: &mut Clients, key: u32, persistence: Persistence, now: Time) {
+fn finish(clients: &mut Clients, key: ConnectionKey, persistence: Persistence, now: Time) {
     if persistence.is_kept() {
         clients.arm(key, Kind::Idle, now);
         clients.wake(key);
@@ -335,8 +341,12 @@ fn finish(clients: &mut Clients, key: u32, persistence: Persistence, now: Time) 
 
 /// The fields of services that may be sent.
 fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
-    let is_framing = |name: &str| FRAMING.iter().any(|other| other.eq_ignore_ascii_case(name));
-    fields.iter().filter(move |(name, _)| !is_framing(name))
+    let is_reserved = |name: &str| {
+        RESERVED
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(name))
+    };
+    fields.iter().filter(move |(name, _)| !is_reserved(name))
 }
 
 fn write_fields(fields: &Fields, writer: &mut ResponseWriter<'_>) {

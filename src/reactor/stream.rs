@@ -59,12 +59,12 @@ pub(super) enum ReadError {
 
 impl Stream {
     /// A stream without TLS.
-    pub(super) fn plain(socket: TcpStream) -> Self {
+    pub(super) fn without_tls(socket: TcpStream) -> Self {
         Self { socket, tls: None }
     }
 
     /// A stream with TLS from its first byte.
-    pub(super) fn secured(socket: TcpStream, tls: Tls) -> Self {
+    pub(super) fn with_tls(socket: TcpStream, tls: Tls) -> Self {
         Self {
             socket,
             tls: Some(Box::new(tls)),

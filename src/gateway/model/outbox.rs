@@ -14,13 +14,24 @@ const DELIVERIES_KEPT: usize = 1 << 17;
 const OPS_KEPT: usize = 1 << 14;
 const BYTES_KEPT: usize = 1 << 18;
 
-/// JSON text for one or many WebSocket clients: a whole message, or the body of a
-/// [`SharedAnswer`].
+/// A form of its text that a [`Message`] can hold beside the text itself. The transport
+/// makes it; here it is a slot and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// DEFLATE, as a compressed WebSocket message has it (RFC 7692).
+    Deflate,
+}
+
+impl Encoding {
+    const COUNT: usize = 1;
+}
+
+/// JSON text for one or many clients: a whole message, or the body of a [`SharedAnswer`].
 #[derive(Debug)]
 pub struct Message {
     text: Box<[u8]>,
-    /// Empty for none.
-    packed: OnceCell<Box<[u8]>>,
+    /// By [`Encoding`]; empty for none.
+    encoded: [OnceCell<Box<[u8]>>; Encoding::COUNT],
 }
 
 impl Message {
@@ -28,7 +39,7 @@ impl Message {
     pub fn new(text: &[u8]) -> Rc<Self> {
         Rc::new(Self {
             text: text.into(),
-            packed: OnceCell::new(),
+            encoded: Default::default(),
         })
     }
 
@@ -36,7 +47,7 @@ impl Message {
     pub(in crate::gateway) fn of(text: Vec<u8>) -> Rc<Self> {
         Rc::new(Self {
             text: text.into(),
-            packed: OnceCell::new(),
+            encoded: Default::default(),
         })
     }
 
@@ -45,17 +56,20 @@ impl Message {
         &self.text
     }
 
-    /// A second form of the text which the transport makes, once for all its receivers;
+    /// The text in an encoding, which the transport makes once for all its receivers;
     /// `None` if it has decided that there is none. `make` is called the first time.
-    pub fn pack(&self, make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>) -> Option<&[u8]> {
-        self.packed
-            .get_or_init(|| make(&self.text).unwrap_or_default());
-        self.packed()
+    pub fn encode_as(
+        &self,
+        encoding: Encoding,
+        make: impl FnOnce(&[u8]) -> Option<Box<[u8]>>,
+    ) -> Option<&[u8]> {
+        self.encoded[encoding as usize].get_or_init(|| make(&self.text).unwrap_or_default());
+        self.encoded_as(encoding)
     }
 
-    /// The second form, if it was made.
-    pub fn packed(&self) -> Option<&[u8]> {
-        self.packed
+    /// The text in an encoding, if that was made.
+    pub fn encoded_as(&self, encoding: Encoding) -> Option<&[u8]> {
+        self.encoded[encoding as usize]
             .get()
             .map(|form| &**form)
             .filter(|form| !form.is_empty())

@@ -28,7 +28,7 @@ impl Host {
     }
 
     /// A new client: its key and the other end of its connection.
-    fn connect(&mut self, now: Time) -> (u32, Peer) {
+    fn connect(&mut self, now: Time) -> (ConnectionKey, Peer) {
         let peer = Peer::connect(self.listener.local_addr().unwrap()).unwrap();
         // A test that waits in vain shall fail, not hang.
         peer.set_read_timeout(Some(Duration::from_secs(20)))
@@ -36,7 +36,7 @@ impl Host {
         let (socket, remote) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let before = self.clients.keys();
-        let socket = Stream::plain(mio::net::TcpStream::from_std(socket));
+        let socket = Stream::without_tls(mio::net::TcpStream::from_std(socket));
         self.clients
             .insert(self.poll.registry(), socket, remote, now);
         let after = self.clients.keys();
@@ -44,7 +44,7 @@ impl Host {
         (key.unwrap(), peer)
     }
 
-    fn push(&mut self, key: u32, len: usize, now: Time) {
+    fn push(&mut self, key: ConnectionKey, len: usize, now: Time) {
         self.clients
             .push(key, Piece::Bytes(vec![b'x'; len].into()), now);
     }
@@ -63,13 +63,13 @@ impl Host {
         }
     }
 
-    fn is_gone(&mut self, key: u32) -> bool {
+    fn is_gone(&mut self, key: ConnectionKey) -> bool {
         self.clients.get_mut(key).is_none()
     }
 }
 
 /// Fills the socket until it takes no more, and returns the bytes it took.
-fn fill(host: &mut Host, key: u32, now: Time) -> usize {
+fn fill(host: &mut Host, key: ConnectionKey, now: Time) -> usize {
     let mut pushed = 0;
     while host.clients.get_mut(key).unwrap().writable {
         host.push(key, 256 << 10, now);
@@ -97,8 +97,68 @@ fn a_key_is_free_only_when_no_list_names_it() {
     host.clients.reap();
     assert_eq!(host.clients.len(), 0);
     let (again, _peer) = host.connect(Time(0));
-    assert_eq!(again, key);
-    assert!(!host.clients.get_mut(key).unwrap().ready);
+    assert_eq!(again.client(), key.client());
+    assert!(!host.clients.get_mut(again).unwrap().ready);
+}
+
+#[test]
+fn a_stale_key_finds_nothing() {
+    let mut host = Host::new();
+    let (old, _peer) = host.connect(Time(0));
+    host.clients.kill(old);
+    host.clients.reap();
+    let (new, _peer) = host.connect(Time(5));
+    assert_eq!(new.client(), old.client());
+    let connection = host.clients.get_mut(new).unwrap();
+    (connection.readable, connection.known) = (true, true);
+    let clients = &mut host.clients;
+    assert!(clients.get_mut(old).is_none());
+    assert_eq!(clients.deadline(old), None);
+    clients.disarm(old);
+    clients.arm(old, Kind::Body, Time(9));
+    clients.push(old, Piece::Bytes(Box::new([0])), Time(9));
+    clients.wake(old);
+    clients.disown(old);
+    clients.close(old, Kind::Idle, Time(9));
+    clients.complete(old);
+    clients.kill(old);
+    clients.dead.push(old);
+    clients.reap();
+    assert_eq!(clients.deadline(new), Some(Kind::Head));
+    assert_eq!(clients.due(Time(10_005)), Some((new, Kind::Head)));
+    assert_eq!((clients.fresh(), clients.ready_len()), (0, 0));
+    assert!(!clients.has_output());
+    assert_eq!(clients.take_doomed(), None);
+    // The client of the gateway is the one that is there.
+    let (found, connection) = clients.find(old.client()).unwrap();
+    assert_eq!(found, new);
+    assert!(matches!(connection.phase, Phase::Http(_)));
+}
+
+#[test]
+fn a_client_is_sent_what_its_framing_makes_of_it_and_only_while_it_has_one() {
+    let mut host = Host::new();
+    let (key, _peer) = host.connect(Time(0));
+    let mut asked = Vec::new();
+    let mut send = |clients: &mut Clients| {
+        clients.send(key.client(), Time(0), |framing| {
+            asked.push(framing);
+            Piece::Bytes(Box::new([0; 3]))
+        });
+        clients.fresh()
+    };
+    assert_eq!(send(&mut host.clients), 0, "it speaks HTTP");
+    host.clients.get_mut(key).unwrap().phase = Phase::WebSocket(Decoder::default());
+    assert_eq!(send(&mut host.clients), 3);
+    // The goodbye of a WebSocket is a frame, and nothing follows it.
+    host.clients.say_goodbye(key, Some(1001), "bye", Time(0));
+    assert_eq!(host.clients.deadline(key), Some(Kind::Close));
+    assert_eq!(host.clients.fresh(), 3 + 7);
+    host.clients.say_goodbye(key, Some(1001), "bye", Time(0));
+    assert_eq!(send(&mut host.clients), 3 + 7);
+    host.clients.kill(key);
+    assert_eq!(send(&mut host.clients), 0);
+    assert_eq!(asked, [Framing::WebSocket(None)]);
 }
 
 #[test]
@@ -110,7 +170,7 @@ fn what_the_gateway_knows_it_is_told_of_once() {
         host.push(key, 1, Time(0));
         host.clients.close(key, Kind::Close, Time(0));
         let told = host.clients.take_doomed();
-        assert_eq!(told, known.then_some(ClientKey(key)));
+        assert_eq!(told, known.then_some(key.client()));
         host.clients.kill(key);
         host.clients.kill(key);
         assert_eq!(host.clients.take_doomed(), None);
@@ -207,7 +267,7 @@ fn a_stale_event_meets_no_new_connection() {
     host.clients.kill(old);
     host.clients.reap();
     let (new, _peer) = host.connect(Time(0));
-    assert_eq!(new, old);
+    assert_eq!(new.client(), old.client());
     for event in events.iter() {
         host.clients.set_ready(event);
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::gateway::Encoding;
 
 /// Takes so many bytes a call, as its script says, then would block.
 struct Script<'a> {
@@ -82,7 +83,10 @@ fn fill(output: &mut Output, sizes: &[usize]) -> Vec<u8> {
     let mut expected = Vec::new();
     for &size in sizes {
         let text = text(size);
-        output.push(Piece::Message(Message::new(&text)), Time(0));
+        output.push(
+            Piece::Message(Message::new(&text), Envelope::TextFrame),
+            Time(0),
+        );
         output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
         expected.extend_from_slice(&framed(&text));
         expected.extend_from_slice(&[0x8a, 0]);
@@ -98,13 +102,13 @@ fn fill_with_answers(output: &mut Output, sizes: &[usize]) -> Vec<u8> {
     for &size in sizes {
         let text = text(size);
         let body = Message::new(&text);
-        body.pack(|text| Some(text[..size / 2].into()));
+        body.encode_as(Encoding::Deflate, |text| Some(text[..size / 2].into()));
         for id in [7, u64::MAX] {
             let answer = SharedAnswer::new(body.clone(), id);
             let tail = format!(",\"id\":{id}}}").into_bytes();
-            output.push(Piece::Answer(answer.clone()), Time(0));
+            output.push(Piece::Answer(answer.clone(), Envelope::TextFrame), Time(0));
             expected.extend(framed(&[&text[..], &tail].concat()));
-            output.push(Piece::PackedAnswer(answer), Time(0));
+            output.push(Piece::Answer(answer, Envelope::DeflatedFrame), Time(0));
             let length = tail.len() as u8;
             let end = [&[length, 0, !length, 0xff][..], &tail, &[0]].concat();
             let frame = expected.len();
@@ -184,7 +188,8 @@ fn bodies_of_answers_are_not_copied() {
     let mut output = Output::default();
     let body = Message::new(&text(100_000));
     for id in 0..10 {
-        output.push(Piece::Answer(SharedAnswer::new(body.clone(), id)), Time(0));
+        let answer = SharedAnswer::new(body.clone(), id);
+        output.push(Piece::Answer(answer, Envelope::TextFrame), Time(0));
     }
     // A queue's measure counts what leaves, wherever it is.
     let wire = 10 * (10 + 100_000 + 8);
@@ -226,8 +231,8 @@ fn the_packed_form_leaves_in_a_frame_that_says_so() {
     let mut output = Output::default();
     for packed in [&b"packed"[..], &[7; 20_000]] {
         let message = Message::new(&text(30_000));
-        message.pack(|_| Some(packed.into()));
-        output.push(Piece::Packed(message), Time(0));
+        message.encode_as(Encoding::Deflate, |_| Some(packed.into()));
+        output.push(Piece::Message(message, Envelope::DeflatedFrame), Time(0));
     }
     let mut expected = framed(b"packed");
     let second = expected.len();

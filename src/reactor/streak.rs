@@ -1,6 +1,6 @@
 //! Events in a row for the same clients, framed once for all of them.
 //!
-//! The gateway hands out the first event of a run to each of its receivers, and then only
+//! The gateway hands out the first event of a streak to each of its receivers, and then only
 //! tells of the events that follow. Here they are put together behind each other, in
 //! bytes that stand in the queues of all receivers: what follows costs the same for one
 //! client as for ten thousand, and each of them is sent all of it in one write, from where
@@ -10,15 +10,14 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use super::compression::Compression;
-use super::output::Piece;
+use super::framing::Framing;
 use crate::gateway::Message;
-use crate::ws::extension::Agreement;
 
-/// Bytes of a run from which on the next event begins another one. A queue learns of the
-/// run's growth late, so that its limits may be passed by as much.
-const RUN_MAX: usize = 128 << 10;
+/// Bytes of a streak from which on the next event begins another one. A queue learns of the
+/// streak's growth late, so that its limits may be passed by as much.
+const STREAK_MAX: usize = 128 << 10;
 
-/// The frames of a run in the form for some connections. They grow until they are read
+/// The frames of a streak in the form for some connections. They grow until they are read
 /// for the first time.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -40,23 +39,24 @@ impl Frames {
         self.whole.get_or_init(|| self.growing.take().into())
     }
 
-    /// Adds a message as a frame.
-    fn add(&self, piece: &Piece) {
-        debug_assert!(self.whole.get().is_none(), "a sealed run was continued");
-        piece.copy_to(&mut self.growing.borrow_mut());
+    /// Adds a message.
+    fn add(&self, message: &Message, framing: Framing, compression: &mut Compression) {
+        debug_assert!(self.whole.get().is_none(), "a sealed streak was continued");
+        let envelope = framing.envelope(message, compression);
+        envelope.write(message, &mut self.growing.borrow_mut());
     }
 }
 
-/// The run to which events can be added.
+/// The streak to which events can be added.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct Streak {
     parts: Vec<Part>,
 }
 
-/// The receivers that agreed on the same compression.
+/// The receivers with the same framing.
 #[derive(Debug)]
 struct Part {
-    agreed: Option<Agreement>,
+    framing: Framing,
     frames: Rc<Frames>,
     receivers: u64,
 }
@@ -66,58 +66,52 @@ struct Part {
 pub(super) struct Followed {
     /// How many clients get it.
     pub receivers: u64,
-    /// Whether the run should take no more.
+    /// Whether the streak should take no more.
     pub is_full: bool,
 }
 
-impl Run {
-    /// Forgets the run, of which the receivers keep what they have.
+impl Streak {
+    /// Forgets the streak, of which the receivers keep what they have.
     pub(super) fn clear(&mut self) {
         self.parts.clear();
     }
 
-    /// The piece for a receiver of the run's first message.
+    /// What a receiver of the streak's first message is sent.
     pub(super) fn lead(
         &mut self,
-        message: &Rc<Message>,
-        agreed: Option<Agreement>,
+        message: &Message,
+        framing: Framing,
         compression: &mut Compression,
-    ) -> Piece {
-        let known = self.parts.iter_mut().find(|part| part.agreed == agreed);
-        let frames = match known {
+    ) -> Rc<Frames> {
+        let known = self.parts.iter_mut().find(|part| part.framing == framing);
+        match known {
             Some(part) => {
                 part.receivers += 1;
                 part.frames.clone()
             }
             None => {
                 let frames = Rc::new(Frames::default());
-                frames.add(&compression.piece(message.clone(), agreed));
+                frames.add(message, framing, compression);
                 self.parts.push(Part {
-                    agreed,
+                    framing,
                     frames: frames.clone(),
                     receivers: 1,
                 });
                 frames
             }
-        };
-        Piece::run(frames)
+        }
     }
 
     /// Adds a message for all receivers.
-    pub(super) fn follow(
-        &mut self,
-        message: &Rc<Message>,
-        compression: &mut Compression,
-    ) -> Followed {
+    pub(super) fn follow(&mut self, message: &Message, compression: &mut Compression) -> Followed {
         let mut followed = Followed {
             receivers: 0,
             is_full: false,
         };
         for part in &self.parts {
-            let piece = compression.piece(message.clone(), part.agreed);
-            part.frames.add(&piece);
+            part.frames.add(message, part.framing, compression);
             followed.receivers += part.receivers;
-            followed.is_full |= part.frames.len() >= RUN_MAX;
+            followed.is_full |= part.frames.len() >= STREAK_MAX;
         }
         followed
     }
@@ -127,8 +121,10 @@ impl Run {
 mod tests {
     use super::*;
     use crate::gateway::Time;
-    use crate::reactor::output::{Output, Written};
+    use crate::reactor::output::{Output, Piece, Written};
     use crate::ws::extension::negotiate;
+
+    const TEXT: Framing = Framing::WebSocket(None);
 
     /// What reaches the wire of a queue.
     fn written(output: &mut Output) -> Vec<u8> {
@@ -142,49 +138,50 @@ mod tests {
     }
 
     /// The same messages, each as a piece of its own.
-    fn plainly(
-        messages: &[Rc<Message>],
-        agreed: Option<Agreement>,
-        compression: &mut Compression,
-    ) -> Vec<u8> {
+    fn alone(messages: &[Rc<Message>], framing: Framing, compression: &mut Compression) -> Vec<u8> {
         let mut output = Output::default();
         for message in messages {
-            output.push(compression.piece(message.clone(), agreed), Time(0));
+            let envelope = framing.envelope(message, compression);
+            output.push(Piece::Message(message.clone(), envelope), Time(0));
         }
         written(&mut output)
     }
 
     #[test]
-    fn every_receiver_is_sent_every_message_in_its_form() {
+    fn every_receiver_is_sent_every_message_in_its_framing() {
         let mut compression = Compression::new(true);
         let agreed = negotiate([&b"permessage-deflate"[..]].into_iter());
         let messages: Vec<_> = [20, 300, 200, 5_000, 20]
             .map(|length| Message::new(&vec![b'a'; length]))
             .into();
-        let mut run = Run::default();
-        let forms = [None, agreed, None];
-        let mut outputs = [(); 3].map(|()| Output::default());
-        for (output, form) in outputs.iter_mut().zip(forms) {
+        let mut streak = Streak::default();
+        let agreed = Framing::WebSocket(agreed);
+        let framings = [TEXT, agreed, TEXT, Framing::Lines, agreed, Framing::Lines];
+        let mut outputs = framings.map(|_| Output::default());
+        for (output, framing) in outputs.iter_mut().zip(framings) {
             // Something stands before it.
             output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
-            output.push(run.lead(&messages[0], form, &mut compression), Time(0));
+            let frames = streak.lead(&messages[0], framing, &mut compression);
+            output.push(Piece::streak(frames), Time(0));
         }
+        assert_eq!(streak.parts.len(), 3);
         for message in &messages[1..] {
             let before = outputs.each_ref().map(Output::bytes);
-            let followed = run.follow(message, &mut compression);
+            let followed = streak.follow(message, &mut compression);
             let after = outputs.each_ref().map(Output::bytes);
-            assert_eq!((followed.receivers, followed.is_full), (3, false));
-            let grown = message.text().len() + header(message);
-            assert_eq!([after[0] - before[0], after[2] - before[2]], [grown; 2]);
+            assert_eq!((followed.receivers, followed.is_full), (6, false));
+            let grown = [0, 2, 3, 5].map(|index| after[index] - before[index]);
+            let (frame, line) = (message.text().len() + header(message), line(message));
+            assert_eq!(grown, [frame, frame, line, line]);
         }
-        for (output, form) in outputs.iter_mut().zip(forms) {
+        for (output, framing) in outputs.iter_mut().zip(framings) {
             let before = output.bytes();
             let pong = output.push(Piece::Bytes(Box::new([0x8a, 0])), Time(0));
             let bytes = output.bytes();
             assert_eq!(bytes, before + pong);
             let expected = [
                 &[0x8a, 0][..],
-                &plainly(&messages, form, &mut compression),
+                &alone(&messages, framing, &mut compression),
                 &[0x8a, 0],
             ]
             .concat();
@@ -198,15 +195,19 @@ mod tests {
         if message.text().len() < 126 { 2 } else { 4 }
     }
 
+    fn line(message: &Message) -> usize {
+        "json: \n".len() + message.text().len()
+    }
+
     #[test]
-    fn a_run_that_is_long_enough_says_so() {
+    fn a_streak_that_is_long_enough_says_so() {
         let mut compression = Compression::new(false);
         let message = Message::new(&[b'x'; 60_000]);
-        let mut run = Run::default();
-        run.lead(&message, None, &mut compression);
-        assert!(!run.follow(&message, &mut compression).is_full);
-        assert!(run.follow(&message, &mut compression).is_full);
-        run.clear();
-        assert_eq!(run.follow(&message, &mut compression).receivers, 0);
+        let mut streak = Streak::default();
+        streak.lead(&message, TEXT, &mut compression);
+        assert!(!streak.follow(&message, &mut compression).is_full);
+        assert!(streak.follow(&message, &mut compression).is_full);
+        streak.clear();
+        assert_eq!(streak.follow(&message, &mut compression).receivers, 0);
     }
 }
