@@ -36,6 +36,7 @@ impl Gateway {
             }
             self.work.leave(origin);
         }
+        self.start_jobs();
     }
 
     fn work_on(&mut self, work: Work) {

@@ -74,6 +74,10 @@ const EVENTS: usize = 1_024;
 /// Bytes that are read from NATS in one turn before clients have theirs.
 const BROKER_BUDGET: usize = 256 << 10;
 
+/// Work units that the gateway may do for the inputs of a turn, and again for what earlier
+/// ones have left over: some milliseconds.
+const WORK_UNITS: u32 = 100_000;
+
 /// Milliseconds from a signal to the end, for clients to take their last words.
 const STOP_TIME: u64 = 2_700;
 
@@ -297,10 +301,38 @@ impl Reactor {
             tls.reload();
         }
         self.compression.begin_turn();
+        self.gateway.begin_turn(WORK_UNITS);
         self.poll(events, limit)?;
         let now = self.clock.tick();
         let start = self.monitor.as_ref().map(|_| self.clock.micros());
         self.site.tick(now);
+        let is_signalled = self.note(events);
+        // Not before all events are noted: they do not come again.
+        if is_signalled {
+            return Err(End::Signal);
+        }
+        self.accept(now);
+        self.step_link(now)?;
+        self.read_broker().map_err(|cause| self.lose(cause))?;
+        self.serve_clients();
+        self.shake_hands();
+        self.run_timers(now).map_err(|cause| self.lose(cause))?;
+        self.do_what_is_left(now);
+        self.write_broker().map_err(|cause| self.lose(cause))?;
+        self.clients.flush(&mut self.clock);
+        // A failed write ends a client, of which the gateway must hear before the place
+        // is free.
+        self.carry_out();
+        self.clients.reap();
+        if let Some(start) = start {
+            self.metrics.turns.observe(self.clock.micros() - start);
+            self.serve_monitor(now);
+        }
+        Ok(())
+    }
+
+    /// Notes what is ready. Returns whether a signal asked to end.
+    fn note(&mut self, events: &Events) -> bool {
         let mut is_signalled = false;
         for event in events.iter() {
             match event.token() {
@@ -321,10 +353,10 @@ impl Reactor {
                 _ => self.clients.set_ready(event),
             }
         }
-        // Not before all events are noted: they do not come again.
-        if is_signalled {
-            return Err(End::Signal);
-        }
+        is_signalled
+    }
+
+    fn accept(&mut self, now: Time) {
         if let Some(listener) = &mut self.listener {
             let registry = self.poll.registry();
             listener.accept(now, |socket, remote| {
@@ -341,28 +373,22 @@ impl Reactor {
                 self.clients.insert(registry, stream, remote, now);
             });
         }
-        self.step_link(now)?;
-        self.read_broker().map_err(|cause| self.lose(cause))?;
-        self.serve_clients();
-        self.shake_hands();
-        self.run_timers(now).map_err(|cause| self.lose(cause))?;
-        self.write_broker().map_err(|cause| self.lose(cause))?;
-        self.clients.flush(&mut self.clock);
-        // A failed write ends a client, of which the gateway must hear before the place
-        // is free.
-        self.carry_out();
-        self.clients.reap();
-        if let Some(start) = start {
-            self.metrics.turns.observe(self.clock.micros() - start);
-            self.serve_monitor(now);
+    }
+
+    /// Lets the gateway go on with what its inputs have left over, with a budget of its own.
+    fn do_what_is_left(&mut self, now: Time) {
+        if self.gateway.has_work() {
+            self.gateway.begin_turn(WORK_UNITS);
+            self.gateway.go_on(now, &mut self.outbox);
+            self.carry_out();
         }
-        Ok(())
     }
 
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
         let is_busy = self.clients.has_output()
             || self.clients.ready_len() + self.clients.shaking_len() > 0
                 && self.takes_clients_input()
+            || self.gateway.has_work()
             || self.link.has_work()
             || self.link.has_output()
             || self.link.has_input() && self.takes_broker_input()
