@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint doc ci clean
+.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint tables doc ci clean
 
 # Another gateway's binary that `make conformance` and `make bench` compare with (empty:
 # none).
@@ -59,6 +59,9 @@ lint: ## formatting, clippy and documentation, warnings as errors
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+
+tables: ## write the documents' tables of options and limits anew from the source
+	UPDATE_DOCS=1 cargo test --lib -- documents limits::
 
 doc: ## build the documentation of the library
 	cargo doc --no-deps

@@ -8,6 +8,8 @@
 #![warn(missing_docs)]
 
 pub mod config;
+#[cfg(test)]
+mod documents;
 pub mod gateway;
 pub mod http;
 pub mod logging;
