@@ -18,8 +18,8 @@ use log::debug;
 use std::rc::Rc;
 
 /// Updates that may wait at one subscription, and the memory that they may cost.
-const MAX_QUEUE: usize = 1 << 16;
-const MAX_QUEUE_SIZE: usize = 64 << 20;
+pub(crate) const MAX_QUEUE: usize = 1 << 16;
+pub(crate) const MAX_QUEUE_SIZE: usize = 64 << 20;
 
 /// Subscribers from which on events in a row are sent as a run; for one it saves nothing.
 const RUN_MIN: usize = 2;

@@ -13,8 +13,8 @@ use crate::res::service::{self, QueryResult};
 use log::{debug, warn};
 
 /// Inputs of a name that may wait, and the memory that they may cost.
-const MAX_INBOX: usize = 1 << 16;
-const MAX_INBOX_SIZE: usize = 64 << 20;
+pub(crate) const MAX_INBOX: usize = 1 << 16;
+pub(crate) const MAX_INBOX_SIZE: usize = 64 << 20;
 
 impl Gateway {
     /// Whether a name's inputs have to wait for their turn.

@@ -17,11 +17,11 @@ use std::borrow::Cow;
 pub type PendingKey = Key<Pending>;
 
 /// Requests caused by resets, token changes and the like that are open at once.
-const MAX_BACKGROUND: usize = 1024;
+pub(crate) const MAX_BACKGROUND: usize = 1024;
 
 /// Longest time-out that a pre-response can set, in milliseconds: a day. No request is to
 /// be kept for good.
-const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
 
 /// A client as it was when something was asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

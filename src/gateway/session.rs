@@ -19,8 +19,8 @@ use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
 /// parameters that may wait with them. Beyond them the client is not read.
-const MAX_IN_FLIGHT: u16 = 256;
-const MAX_WAITING: usize = 4 << 20;
+pub(crate) const MAX_IN_FLIGHT: u16 = 256;
+pub(crate) const MAX_WAITING: usize = 4 << 20;
 
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
