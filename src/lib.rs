@@ -12,6 +12,8 @@ pub mod config;
 mod documents;
 pub mod gateway;
 pub mod http;
+#[cfg(test)]
+mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;

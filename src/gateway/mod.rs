@@ -19,6 +19,8 @@ mod encode;
 mod events;
 mod few;
 mod graph;
+#[cfg(test)]
+pub(crate) mod limits;
 mod loading;
 mod outbox;
 mod paths;

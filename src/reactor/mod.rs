@@ -17,6 +17,8 @@ mod deadlines;
 mod deliver;
 mod error;
 mod input;
+#[cfg(test)]
+pub(crate) mod limits;
 mod listener;
 mod monitor;
 mod output;
@@ -65,7 +67,7 @@ use tls::Tls;
 const EVENTS: usize = 1_024;
 
 /// Bytes that are read from NATS in one turn before clients have theirs.
-const BROKER_BUDGET: usize = 256 << 10;
+pub(crate) const BROKER_BUDGET: usize = 256 << 10;
 
 /// Milliseconds from a signal to the end, for clients to take their last words.
 const STOP_TIME: u64 = 2_700;
