@@ -53,11 +53,11 @@ autobahn: ## the Autobahn testsuite against our WebSocket code (CASES=1.*,2.* fo
 	@tests/tools/autobahn.sh '$(CASES)'
 
 fmt: ## format the source
-	cargo fmt
+	cargo fmt --all
 
 lint: ## formatting, clippy and documentation, warnings as errors
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 tables: ## write the documents' tables of options and limits anew from the source
