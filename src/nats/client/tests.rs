@@ -247,7 +247,10 @@ fn errors_while_connecting() {
         assert_eq!(driver.client.next_timeout(), None);
         assert_eq!(driver.feed(b"PING\r\n", 1000), Err(ClientError::Closed));
     }
+}
 
+#[test]
+fn an_info_that_cannot_be_read_ends_the_connection() {
     for bytes in [&b"INFO\r\n"[..], b"INFO {\r\n", b"INFO {\"headers\":3}\r\n"] {
         let error = Driver::new(options()).feed(bytes, 1000).unwrap_err();
         assert!(matches!(error, ClientError::BadInfo(_)), "{error:?}");
