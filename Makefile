@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint tables doc ci clean
+.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint tables audit doc ci clean
 
 # Another gateway's binary that `make conformance` and `make bench` compare with (empty:
 # none).
@@ -13,6 +13,9 @@ ARGS ?=
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
 TARGETS ?=
+
+# skip: `make audit` does without the database of advisories.
+ADVISORIES ?=
 
 # Cases of the Autobahn testsuite, divided by commas (empty: all).
 CASES ?=
@@ -62,6 +65,9 @@ lint: ## formatting, clippy and documentation, warnings as errors
 
 tables: ## write the documents' tables of options and limits anew from the source
 	UPDATE_DOCS=1 cargo test --lib -- documents limits::
+
+audit: ## licences, duplicates and advisories of all crates (or ADVISORIES=skip)
+	@ADVISORIES='$(ADVISORIES)' tests/tools/audit.sh
 
 doc: ## build the documentation of the library
 	cargo doc --no-deps
