@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance` and `make bench` compare with (empty:
 # none).
@@ -61,7 +61,10 @@ fmt: ## format the source
 lint: ## formatting, clippy and documentation, warnings as errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	@$(MAKE) --no-print-directory doc
+
+msrv: ## build everything with the oldest Rust that we support
+	@tests/tools/msrv.sh
 
 tables: ## write the documents' tables of options and limits anew from the source
 	UPDATE_DOCS=1 cargo test --lib -- documents limits::
@@ -69,8 +72,8 @@ tables: ## write the documents' tables of options and limits anew from the sourc
 audit: ## licences, duplicates and advisories of all crates (or ADVISORIES=skip)
 	@ADVISORIES='$(ADVISORIES)' tests/tools/audit.sh
 
-doc: ## build the documentation of the library
-	cargo doc --no-deps
+doc: ## build the documentation of the library, warnings as errors
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 ci: ## what continuous integration runs
 	@.ci/run
