@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint doc ci clean
+.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance` and `make bench` compare with (empty:
 # none).
@@ -13,6 +13,9 @@ ARGS ?=
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
 TARGETS ?=
+
+# skip: `make audit` does without the database of advisories.
+ADVISORIES ?=
 
 # Cases of the Autobahn testsuite, divided by commas (empty: all).
 CASES ?=
@@ -53,15 +56,24 @@ autobahn: ## the Autobahn testsuite against our WebSocket code (CASES=1.*,2.* fo
 	@tests/tools/autobahn.sh '$(CASES)'
 
 fmt: ## format the source
-	cargo fmt
+	cargo fmt --all
 
 lint: ## formatting, clippy and documentation, warnings as errors
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory doc
 
-doc: ## build the documentation of the library
-	cargo doc --no-deps
+msrv: ## build everything with the oldest Rust that we support
+	@tests/tools/msrv.sh
+
+tables: ## write the documents' tables of options and limits anew from the source
+	UPDATE_DOCS=1 cargo test --lib -- documents limits::
+
+audit: ## licences, duplicates and advisories of all crates (or ADVISORIES=skip)
+	@ADVISORIES='$(ADVISORIES)' tests/tools/audit.sh
+
+doc: ## build the documentation of the library, warnings as errors
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 ci: ## what continuous integration runs
 	@.ci/run

@@ -3,13 +3,20 @@
 //! The gateway is one thread and one poll loop. Everything below [`reactor`] is
 //! sans-I/O: bytes and time go in, bytes and state come out. `docs/ARCHITECTURE.md`
 //! has the map.
+//!
+//! The library is for the binary, the tests, the benchmarks and the fuzz targets. It has no
+//! stable interface and is not published: whatever is public may change with any commit.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod config;
+#[cfg(test)]
+mod documents;
 pub mod gateway;
 pub mod http;
+#[cfg(test)]
+mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;

@@ -181,8 +181,13 @@ impl<S: Sink> Lines<S> {
     fn settle(&mut self, now: Duration) -> bool {
         if self.drain() && self.dropped > 0 {
             let dropped = std::mem::take(&mut self.dropped);
-            let text = format_args!("{dropped} log lines dropped");
-            format_line(&mut self.line, now, Level::Warn, &text);
+            let line = &mut self.line;
+            format_line(
+                line,
+                now,
+                Level::Warn,
+                &format_args!("{dropped} log lines dropped"),
+            );
         }
         self.drain()
     }

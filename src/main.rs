@@ -12,7 +12,7 @@ use tidegate::logging::{self, Escaped};
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1).collect();
     match config::load(arguments, std::env::vars_os()) {
-        Ok(Command::Help) => print(config::HELP),
+        Ok(Command::Help) => print(&config::help()),
         Ok(Command::Version) => print(config::VERSION),
         Ok(Command::Run { config, warnings }) => run(&config, &warnings),
         Err(error) => fail(&error, error.exit_code()),

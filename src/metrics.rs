@@ -109,7 +109,8 @@ pub fn write(snapshot: &Snapshot<'_>, out: &mut String) {
         created: snapshot.metrics.created,
     };
     write_resgate(snapshot, &mut text);
-    write_gateway(snapshot, &mut text);
+    write_resources(snapshot, &mut text);
+    write_requests(snapshot, &mut text);
     write_loop(snapshot, &mut text);
     text.out.push_str("# EOF\n");
 }
@@ -178,8 +179,8 @@ fn write_resgate(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
 }
 
-/// Our own families about resources, events and services.
-fn write_gateway(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+/// Our own families about events and resources.
+fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     let (stats, counters) = (&snapshot.stats, snapshot.counters);
     text.family("tidegate", "info", "The gateway's version.");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -220,7 +221,11 @@ fn write_gateway(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Resource names cached without being used.",
         stats.lingering,
     );
+}
 
+/// Our own families about requests to services, and what waits for them.
+fn write_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    let (stats, counters) = (&snapshot.stats, snapshot.counters);
     let kinds: [(&str, &[RequestKind]); 5] = [
         ("access", &[RequestKind::Access]),
         ("get", &[RequestKind::Load, RequestKind::Refresh]),

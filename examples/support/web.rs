@@ -24,6 +24,12 @@ enum Body {
     Text(&'static str, String),
 }
 
+/// The root of the repository: the examples are a package one folder below.
+fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
 impl Site {
     /// A site with what all examples have: the theme, the connection badge, the
     /// ResClient library as npm installed it, and `/config.json`, from which a page
@@ -32,8 +38,7 @@ impl Site {
     /// # Errors
     /// ResClient is not installed; the text says how to install it.
     pub fn new(gateway: &str) -> Result<Site, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let resclient = root.join("tests/node_modules/resclient/dist/resclient.min.js");
+        let resclient = root().join("tests/node_modules/resclient/dist/resclient.min.js");
         if !resclient.is_file() {
             return Err(format!(
                 "the page needs ResClient at {}: run `make setup` or `npm ci --prefix tests`",
@@ -53,8 +58,7 @@ impl Site {
     /// Adds a file, named from the root of the repository. It is read anew for each
     /// request, so a page can be edited while the example runs.
     pub fn file(mut self, path: &'static str, file: &str) -> Site {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        self.pages.push((path, Body::File(file)));
+        self.pages.push((path, Body::File(root().join(file))));
         self
     }
 

@@ -8,47 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::error::{Error, Place};
-use super::options::{Kind, OPTIONS, Setting, Settings, Spec, Value};
-
-/// The text of `--help`: one screen.
-pub(super) const HELP: &str = "\
-Usage: tidegate [flags]
-
-A realtime and REST API gateway for the RES protocol, in front of a NATS server.
-
-  -n, --nats <url>            NATS server (default nats://127.0.0.1:4222)
-  -i, --addr <ip>             address to listen on, empty for all (default 0.0.0.0)
-  -p, --port <port>           port to listen on (default 8080)
-  -w, --wspath <path>         path of the WebSocket (default /)
-  -a, --apipath <path>        path prefix of the HTTP API (default /api/)
-  -r, --reqtimeout <ms>       time for a service to answer, in ms (default 3000)
-      --alloworigin <origin>  origin that browsers may call from (default *, may be
-                              repeated)
-  -u, --headauth <method>     resource method called before each HTTP request
-  -t, --wsheadauth <method>   resource method called before each WebSocket opens
-      --apiencoding <type>    encoding of the HTTP API: json (default), jsonflat
-      --putmethod <name>      method that PUT calls; likewise --deletemethod <name>
-                              and --patchmethod <name>
-      --resetthrottle <n>     most requests of a reset at once (default 0: all)
-      --referencethrottle <n> most get requests of a tree at once (default 0: all)
-      --tls                   serve TLS to clients
-      --tlscert, --tlskey <file>    certificate with its chain, and key, for that
-      --creds <file>          NATS user credentials
-      --natsrootca <file>     root certificates for NATS (may be repeated)
-      --natscert, --natskey <file>  client certificate for NATS, and its key
-      --wscompression         compress messages for clients that ask for it
-  -m, --metricsport <port>    port for /metrics, /healthz, /readyz (default 0, none)
-      --reuseport             let several processes listen on one port
-      --cpu <n>               run on CPU n only
-  -c, --config <file>         JSON configuration file; created if missing
-  -D, --debug                 log what happens inside
-  -V, --trace                 log messages between gateway and services (-DV: both)
-  -h, --help                  show this text
-  -v, --version               show the version
-
-A flag wins over the environment (TIDEGATE_NATS for --nats and so on), and that over
-the file. A switch is turned off with =false.
-";
+use super::options::{CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value};
+use super::settings::Settings;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -76,9 +37,9 @@ impl Arguments {
 /// `--help` or `--version` values are not looked at.
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     let mut pico = pico_args::Arguments::from_vec(normalise(arguments)?);
-    let help = switch(&mut pico, HELP_FLAG)?.unwrap_or(false);
-    let version = switch(&mut pico, VERSION_FLAG)?.unwrap_or(false);
-    let config = take(&mut pico, CONFIG_FLAG)?.pop();
+    let help = switch(&mut pico, HELP.flag)?.unwrap_or(false);
+    let version = switch(&mut pico, VERSION.flag)?.unwrap_or(false);
+    let config = take(&mut pico, CONFIG.flag)?.pop();
     let mut parsed = Arguments {
         help,
         version,
@@ -88,7 +49,7 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     if help || version {
         return Ok(parsed);
     }
-    for spec in OPTIONS.iter().filter(|spec| !spec.flag.is_empty()) {
+    for spec in &OPTIONS {
         let given = take(&mut pico, spec.flag)?;
         if !given.is_empty() {
             parsed.values.push((spec.key, value(spec, given)?));
@@ -96,10 +57,6 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     }
     Ok(parsed)
 }
-
-const HELP_FLAG: &str = "--help";
-const VERSION_FLAG: &str = "--version";
-const CONFIG_FLAG: &str = "--config";
 
 /// A name found on the command line.
 enum Name {
@@ -112,24 +69,21 @@ enum Name {
 
 fn lookup(name: &[u8]) -> Option<Name> {
     let is = |flag: &str| !flag.is_empty() && flag.trim_start_matches('-').as_bytes() == name;
-    if is(HELP_FLAG) || is("-h") {
-        return Some(Name::Switch(HELP_FLAG));
-    }
-    if is(VERSION_FLAG) || is("-v") {
-        return Some(Name::Switch(VERSION_FLAG));
-    }
-    if is(CONFIG_FLAG) || is("-c") {
-        return Some(Name::Valued(CONFIG_FLAG));
-    }
     if is("-DV") {
         return Some(Name::DebugTrace);
     }
-    let spec = OPTIONS
+    let options = OPTIONS
         .iter()
-        .find(|spec| is(spec.flag) || is(spec.short))?;
-    Some(match spec.kind {
-        Kind::Switch => Name::Switch(spec.flag),
-        _ => Name::Valued(spec.flag),
+        .map(|spec| (spec.flag, spec.short, spec.value));
+    let extras = EXTRAS
+        .iter()
+        .map(|extra| (extra.flag, extra.short, extra.value));
+    let (flag, _, value) = options
+        .chain(extras)
+        .find(|&(flag, short, _)| is(flag) || is(short))?;
+    Some(match value {
+        "" => Name::Switch(flag),
+        _ => Name::Valued(flag),
     })
 }
 
@@ -278,7 +232,7 @@ pub(super) fn typed(
 ) -> Result<Value, Error> {
     let last = texts.last().map(String::as_str).unwrap_or_default();
     Ok(match spec.kind {
-        Kind::Text if spec.key == Setting::AllowOrigin => Value::Text(texts.join(";").into()),
+        Kind::Joined => Value::Text(texts.join(";").into()),
         Kind::Text => Value::Text(last.to_owned().into()),
         Kind::List => Value::List(texts),
         Kind::Switch => match truth(last) {
@@ -572,19 +526,5 @@ mod tests {
         assert!(parse_line(&["-p", "abc", "-h"]).expect("help").help);
         assert!(parse_line(&["--version", "-p=x"]).expect("version").version);
         assert!(!parse_line(&["-h=false"]).expect("no help").help);
-    }
-
-    #[test]
-    fn help_names_every_flag_on_one_screen() {
-        let names: Vec<&str> = HELP
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .collect();
-        for spec in OPTIONS.iter() {
-            for flag in [spec.flag, spec.short] {
-                assert!(flag.is_empty() || names.contains(&flag), "{flag}");
-            }
-        }
-        assert!(HELP.lines().count() <= 40);
-        assert!(HELP.lines().all(|line| line.len() <= 84), "lines fit");
     }
 }

@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use super::args;
 use super::error::{Error, Place};
-use super::options::{Kind, OPTIONS, Setting, Settings, Value};
-
-/// What all names begin with.
-const PREFIX: &str = "TIDEGATE_";
+use super::options::{CONFIG, Kind, OPTIONS, PREFIX, Setting, Value};
+use super::settings::Settings;
 
 /// What Kubernetes sets for a service of the name `tidegate` begins with one of these.
 const FOREIGN: [&str; 2] = ["PORT_", "SERVICE_"];
@@ -42,27 +40,27 @@ pub(super) fn parse(
 ) -> Result<Environment, Error> {
     let mut environment = Environment::default();
     for (name, value) in variables {
-        let Some(short) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else {
+        let Some(name) = name.to_str() else {
+            continue;
+        };
+        let Some(short) = name.strip_prefix(PREFIX) else {
             continue;
         };
         if value.is_empty() || FOREIGN.iter().any(|prefix| short.starts_with(prefix)) {
             continue;
         }
-        if short == "CONFIG" {
+        if name == CONFIG.variable {
             environment.config = Some(value.into());
             continue;
         }
-        let spec = OPTIONS
-            .iter()
-            .find(|spec| spec.key.variable()[PREFIX.len()..] == *short);
-        let Some(spec) = spec else {
+        let Some(spec) = OPTIONS.iter().find(|spec| spec.variable == name) else {
             environment.warnings.push(format!(
-                "{PREFIX}{short} stands for no option and is passed over; see {PREFIX}* in \
+                "{name} stands for no option and is passed over; see {PREFIX}* in \
                  the manual"
             ));
             continue;
         };
-        let place = || Place::Variable(spec.key.variable());
+        let place = || Place::Variable(spec.variable);
         let text = value.into_string().map_err(|_| args::not_text(place()))?;
         if spec.key == Setting::Port && text.contains("://") {
             environment.warnings.push(format!(
@@ -72,8 +70,7 @@ pub(super) fn parse(
             continue;
         }
         let texts = match spec.kind {
-            Kind::List => items(&text),
-            _ if spec.key == Setting::AllowOrigin => items(&text),
+            Kind::List | Kind::Joined => items(&text),
             _ => vec![text],
         };
         let value = args::typed(spec, texts, place)?;
@@ -91,18 +88,6 @@ fn items(text: &str) -> Vec<String> {
         .collect()
 }
 
-impl Setting {
-    /// The name of the option's variable.
-    pub(super) fn variable(self) -> String {
-        let spec = self.spec();
-        let name = match spec.flag.trim_start_matches('-') {
-            "" => spec.member,
-            flag => flag,
-        };
-        format!("{PREFIX}{}", name.to_ascii_uppercase())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn each_option_has_a_variable() {
+    fn values_of_every_kind() {
         for (name, value, key, expected) in [
             (
                 "TIDEGATE_NATS",
@@ -155,12 +140,7 @@ mod tests {
             assert_eq!(environment.warnings, [""; 0], "{name}");
             environment.apply(&mut settings);
             assert_eq!(settings.value(key), &expected, "{name}");
-            assert_eq!(settings.place(key), Place::Variable(name.to_owned()));
-        }
-        for spec in &OPTIONS {
-            let variable = spec.key.variable();
-            let rest = variable.strip_prefix(PREFIX).expect("its prefix");
-            assert!(rest.bytes().all(|b| b.is_ascii_uppercase()), "{variable}");
+            assert_eq!(settings.place(key), Place::Variable(name));
         }
     }
 

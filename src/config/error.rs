@@ -10,7 +10,7 @@ pub enum Place {
     /// A flag of the command line, with its dashes.
     Flag(&'static str),
     /// A variable of the environment.
-    Variable(String),
+    Variable(&'static str),
     /// A member of the configuration file.
     Member {
         /// The file.

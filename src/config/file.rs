@@ -10,7 +10,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::error::{Error, Place};
-use super::options::{Kind, OPTIONS, Setting, Settings, Value};
+use super::options::{Kind, OPTIONS, Setting, Value};
+use super::settings::{Settings, in_file_order};
 
 /// Largest file that is read, in bytes. A full one is under 1 KiB.
 const LIMIT: u64 = 1 << 20;
@@ -137,7 +138,7 @@ fn lookup(name: &str) -> Option<(Setting, &'static str)> {
 fn convert(key: Setting, found: Json) -> Result<Value, String> {
     let wanted = match (key.spec().kind, found) {
         (_, Json::Null) => return Ok(Value::Unset),
-        (Kind::Text, Json::String(text)) => return Ok(Value::Text(text.into())),
+        (Kind::Text | Kind::Joined, Json::String(text)) => return Ok(Value::Text(text.into())),
         (Kind::Switch, Json::Bool(switch)) => return Ok(Value::Switch(switch)),
         (Kind::Number(min, max), Json::Number(number)) => match number.as_i64() {
             Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
@@ -157,7 +158,7 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
             });
             return Ok(Value::List(texts.collect::<Result<_, _>>()?));
         }
-        (Kind::Text, other) => ("a text in quotes", other),
+        (Kind::Text | Kind::Joined, other) => ("a text in quotes", other),
         (Kind::Switch, other) => ("true or false", other),
         (Kind::Number(..), other) => ("a number", other),
         (Kind::List, other) => ("a list of texts in brackets", other),
@@ -198,7 +199,7 @@ pub(super) fn create(path: &Path, settings: &Settings) -> io::Result<()> {
 /// The text of a file with every option, indented by tabs.
 fn text(settings: &Settings) -> String {
     let mut text = String::from("{\n");
-    for (index, spec) in OPTIONS.iter().enumerate() {
+    for (index, spec) in in_file_order().into_iter().enumerate() {
         let json = match settings.value(spec.key) {
             Value::Unset => Json::Null,
             Value::Text(text) => Json::from(text.as_ref()),

@@ -5,10 +5,16 @@
 //! the file does no harm if a flag replaces it.
 
 mod args;
+#[cfg(test)]
+mod documents;
 mod environment;
 mod error;
 mod file;
+mod help;
 mod options;
+#[cfg(test)]
+mod ranges;
+mod settings;
 mod validate;
 
 use std::ffi::OsString;
@@ -18,10 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{Error, Place};
-use options::Settings;
-
-/// The text of `--help`.
-pub const HELP: &str = args::HELP;
+pub use help::help;
+use settings::Settings;
 
 /// The text of `--version`.
 pub const VERSION: &str = concat!(
@@ -136,7 +140,7 @@ pub enum AllowOrigin {
 /// What the command line asks the process to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Print [`HELP`].
+    /// Print [`help`]'s text.
     Help,
     /// Print [`VERSION`].
     Version,
@@ -201,24 +205,6 @@ pub fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The manual's table has a row for each option with its flags and members.
-    #[test]
-    fn the_manual_has_every_option() {
-        let manual = include_str!("../../docs/CONFIGURATION.md");
-        for spec in &options::OPTIONS {
-            let row = manual
-                .lines()
-                .find(|line| line.starts_with('|') && line.contains(&format!("`{}`", spec.member)))
-                .unwrap_or_else(|| panic!("no row for {}", spec.member));
-            for name in [spec.flag, spec.short, spec.alias.unwrap_or_default()] {
-                assert!(
-                    name.is_empty() || row.contains(&format!("`{name}")),
-                    "{name} is not in: {row}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn secrets_stay_out_of_debug_output() {

@@ -1,14 +1,13 @@
-//! The table of all options, and the values that the layers merge into.
+//! The table of all options: one row is one option.
 //!
-//! Flags, file members, defaults and kinds stand here once; the command line, the
-//! file reader, the file writer and the checks all work from this table.
+//! Whatever there is to say of an option stands in its row. The command line, the
+//! environment, the file's reader and writer and the text of `--help` work from this table,
+//! and the tables of the manual and of the README are tested against it.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
 
-use super::error::Place;
-
-/// An option; its number is its place in [`OPTIONS`].
+/// An option. The order is that of the members in a created file: Resgate's, then what
+/// only Tidegate has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Setting {
     NatsUrl,
@@ -45,7 +44,9 @@ pub(super) enum Setting {
 impl Setting {
     /// The option's row in the table.
     pub(super) fn spec(self) -> &'static Spec {
-        &OPTIONS[self as usize]
+        let mut rows = OPTIONS.iter();
+        rows.find(|spec| spec.key == self)
+            .unwrap_or_else(|| unreachable!("{self:?} has a row, as a test checks"))
     }
 }
 
@@ -64,6 +65,8 @@ pub(super) enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// Several texts in one, divided by `;`; the flag may be repeated.
+    Joined,
     /// A whole number within these bounds.
     Number(i64, i64),
     Switch,
@@ -78,6 +81,9 @@ pub(super) enum Blank {
     Kept,
     /// The default.
     Default,
+    /// The default in the file. On the command line nothing, as in Resgate, where `-p 0`
+    /// leaves the file's port in force.
+    Passed,
     /// On the command line it takes the file's value away; in the file it is kept,
     /// and the checks refuse it.
     Unsets,
@@ -87,42 +93,79 @@ pub(super) enum Blank {
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) key: Setting,
+    /// Long flag with its dashes.
+    pub(super) flag: &'static str,
+    /// Short flag with its dash, or empty.
+    pub(super) short: &'static str,
+    /// Variable of the environment: [`PREFIX`] and the long flag in capitals.
+    pub(super) variable: &'static str,
     /// Member of the file; its letter case does not matter.
     pub(super) member: &'static str,
     /// Second name in the file.
     pub(super) alias: Option<&'static str>,
-    /// Long flag with its dashes; empty for an option that only the file has.
-    pub(super) flag: &'static str,
-    /// Short flag with its dash, or empty.
-    pub(super) short: &'static str,
+    /// What stands for the flag's value in texts, such as `<ms>`; empty for a switch.
+    pub(super) value: &'static str,
     pub(super) kind: Kind,
     pub(super) blank: Blank,
     pub(super) default: Value,
+    /// The meaning in a few words, for `--help` and the README.
+    pub(super) help: &'static str,
+    /// The meaning in full, in Markdown, for docs/CONFIGURATION.md. The range of a number
+    /// is added there.
+    #[allow(
+        dead_code,
+        reason = "the test that compares or writes the manual reads it"
+    )]
+    pub(super) manual: &'static str,
 }
+
+/// A flag that is no option: nothing of it is kept.
+#[derive(Debug)]
+pub(super) struct Extra {
+    /// Long flag with its dashes.
+    pub(super) flag: &'static str,
+    /// Short flag with its dash.
+    pub(super) short: &'static str,
+    /// Variable of the environment, or empty.
+    pub(super) variable: &'static str,
+    /// As in [`Spec`].
+    pub(super) value: &'static str,
+    /// As in [`Spec`].
+    pub(super) help: &'static str,
+}
+
+/// What the names of all variables begin with.
+pub(super) const PREFIX: &str = "TIDEGATE_";
+
+pub(super) static CONFIG: Extra = Extra {
+    flag: "--config",
+    short: "-c",
+    variable: "TIDEGATE_CONFIG",
+    value: "<file>",
+    help: "JSON configuration file; created if missing",
+};
+
+pub(super) static HELP: Extra = Extra {
+    flag: "--help",
+    short: "-h",
+    variable: "",
+    value: "",
+    help: "show the flags",
+};
+
+pub(super) static VERSION: Extra = Extra {
+    flag: "--version",
+    short: "-v",
+    variable: "",
+    value: "",
+    help: "show the version of Tidegate and of the protocol",
+};
+
+/// All flags that are no options.
+pub(super) static EXTRAS: [&Extra; 3] = [&CONFIG, &HELP, &VERSION];
 
 const fn text(value: &'static str) -> Value {
     Value::Text(Cow::Borrowed(value))
-}
-
-const fn row(
-    key: Setting,
-    member: &'static str,
-    flag: &'static str,
-    short: &'static str,
-    kind: Kind,
-    blank: Blank,
-    default: Value,
-) -> Spec {
-    Spec {
-        key,
-        member,
-        alias: None,
-        flag,
-        short,
-        kind,
-        blank,
-        default,
-    }
 }
 
 const PORT: Kind = Kind::Number(0, 65_535);
@@ -130,167 +173,434 @@ const COUNT: Kind = Kind::Number(0, i32::MAX as i64);
 /// glibc and the kernel agree on 1,024 bits in the default affinity mask.
 const CPU: Kind = Kind::Number(0, 1_023);
 
-/// Every option, in the order in which a created file holds them: Resgate's order,
-/// then what only Tidegate has. `certFile` and `keyFile` are the names that Resgate
-/// reads and writes, `tlsCert` and `tlsKey` the names in its manual.
-#[rustfmt::skip]
+/// Every option, in the order in which `--help` and the documents have them. `certFile` and
+/// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
+/// in its manual.
 pub(super) static OPTIONS: [Spec; 29] = [
-    row(Setting::NatsUrl, "natsUrl", "--nats", "-n", Kind::Text, Blank::Default, text("nats://127.0.0.1:4222")),
-    row(Setting::NatsCreds, "natsCreds", "--creds", "", Kind::Text, Blank::Kept, text("")),
-    row(Setting::NatsCert, "natsCert", "--natscert", "", Kind::Text, Blank::Kept, text("")),
-    row(Setting::NatsKey, "natsKey", "--natskey", "", Kind::Text, Blank::Kept, text("")),
-    row(Setting::NatsRootCas, "natsRootCAs", "--natsrootca", "", Kind::List, Blank::Kept, Value::List(Vec::new())),
-    row(Setting::RequestTimeout, "requestTimeout", "--reqtimeout", "-r", COUNT, Blank::Default, Value::Number(3_000)),
-    row(Setting::BufferSize, "bufferSize", "", "", COUNT, Blank::Default, Value::Number(8_192)),
-    row(Setting::Debug, "debug", "--debug", "-D", Kind::Switch, Blank::Kept, Value::Switch(false)),
-    row(Setting::Trace, "trace", "--trace", "-V", Kind::Switch, Blank::Kept, Value::Switch(false)),
-    row(Setting::Addr, "addr", "--addr", "-i", Kind::Text, Blank::Kept, text("0.0.0.0")),
-    row(Setting::Port, "port", "--port", "-p", PORT, Blank::Default, Value::Number(8_080)),
-    row(Setting::WsPath, "wsPath", "--wspath", "-w", Kind::Text, Blank::Default, text("/")),
-    row(Setting::ApiPath, "apiPath", "--apipath", "-a", Kind::Text, Blank::Default, text("/api")),
-    row(Setting::MetricsPort, "metricsPort", "--metricsport", "-m", PORT, Blank::Kept, Value::Number(0)),
-    row(Setting::ApiEncoding, "apiEncoding", "--apiencoding", "", Kind::Text, Blank::Default, text("json")),
-    row(Setting::HeaderAuth, "headerAuth", "--headauth", "-u", Kind::Text, Blank::Unsets, Value::Unset),
-    row(Setting::WsHeaderAuth, "wsHeaderAuth", "--wsheadauth", "-t", Kind::Text, Blank::Unsets, Value::Unset),
-    row(Setting::AllowOrigin, "allowOrigin", "--alloworigin", "", Kind::Text, Blank::Kept, text("*")),
-    row(Setting::PutMethod, "putMethod", "--putmethod", "", Kind::Text, Blank::Unsets, Value::Unset),
-    row(Setting::DeleteMethod, "deleteMethod", "--deletemethod", "", Kind::Text, Blank::Unsets, Value::Unset),
-    row(Setting::PatchMethod, "patchMethod", "--patchmethod", "", Kind::Text, Blank::Unsets, Value::Unset),
-    row(Setting::Tls, "tls", "--tls", "", Kind::Switch, Blank::Kept, Value::Switch(false)),
     Spec {
-        key: Setting::TlsCert, member: "certFile", alias: Some("tlsCert"), flag: "--tlscert", short: "",
-        kind: Kind::Text, blank: Blank::Kept, default: text(""),
+        key: Setting::NatsUrl,
+        flag: "--nats",
+        short: "-n",
+        variable: "TIDEGATE_NATS",
+        member: "natsUrl",
+        alias: None,
+        value: "<url>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("nats://127.0.0.1:4222"),
+        help: "NATS server",
+        manual: "NATS server, or several divided by commas, tried in turn. May hold user \
+            and password, or a token; `tls://` demands TLS.",
     },
     Spec {
-        key: Setting::TlsKey, member: "keyFile", alias: Some("tlsKey"), flag: "--tlskey", short: "",
-        kind: Kind::Text, blank: Blank::Kept, default: text(""),
+        key: Setting::Addr,
+        flag: "--addr",
+        short: "-i",
+        variable: "TIDEGATE_ADDR",
+        member: "addr",
+        alias: None,
+        value: "<ip>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text("0.0.0.0"),
+        help: "address to listen on, empty for all",
+        manual: "IPv4 or IPv6 address to listen on; `0.0.0.0`, `::` and empty mean all of \
+            both.",
     },
-    row(Setting::WsCompression, "wsCompression", "--wscompression", "", Kind::Switch, Blank::Kept, Value::Switch(false)),
-    row(Setting::ResetThrottle, "resetThrottle", "--resetthrottle", "", COUNT, Blank::Kept, Value::Number(0)),
-    row(Setting::ReferenceThrottle, "referenceThrottle", "--referencethrottle", "", COUNT, Blank::Kept, Value::Number(0)),
-    row(Setting::ReusePort, "reusePort", "--reuseport", "", Kind::Switch, Blank::Kept, Value::Switch(false)),
-    row(Setting::Cpu, "cpu", "--cpu", "", CPU, Blank::Kept, Value::Unset),
+    Spec {
+        key: Setting::Port,
+        flag: "--port",
+        short: "-p",
+        variable: "TIDEGATE_PORT",
+        member: "port",
+        alias: None,
+        value: "<port>",
+        kind: PORT,
+        blank: Blank::Passed,
+        default: Value::Number(8_080),
+        help: "port to listen on",
+        manual: "Port to listen on. 0 means 8080; the flag with 0 leaves the file's value \
+            in force.",
+    },
+    Spec {
+        key: Setting::WsPath,
+        flag: "--wspath",
+        short: "-w",
+        variable: "TIDEGATE_WSPATH",
+        member: "wsPath",
+        alias: None,
+        value: "<path>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("/"),
+        help: "path of the WebSocket",
+        manual: "Path of the WebSocket.",
+    },
+    Spec {
+        key: Setting::ApiPath,
+        flag: "--apipath",
+        short: "-a",
+        variable: "TIDEGATE_APIPATH",
+        member: "apiPath",
+        alias: None,
+        value: "<path>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("/api"),
+        help: "path prefix of the HTTP API",
+        manual: "Path prefix of the HTTP API. A slash is put at the end if there is none.",
+    },
+    Spec {
+        key: Setting::RequestTimeout,
+        flag: "--reqtimeout",
+        short: "-r",
+        variable: "TIDEGATE_REQTIMEOUT",
+        member: "requestTimeout",
+        alias: None,
+        value: "<ms>",
+        kind: COUNT,
+        blank: Blank::Default,
+        default: Value::Number(3_000),
+        help: "time for a service to answer, in ms",
+        manual: "Time for a service to answer, in milliseconds. 0 means 3000; 1 to 10 are \
+            taken as seconds, with a warning; 11 to 99 are milliseconds, with a warning.",
+    },
+    Spec {
+        key: Setting::BufferSize,
+        flag: "--buffersize",
+        short: "",
+        variable: "TIDEGATE_BUFFERSIZE",
+        member: "bufferSize",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Default,
+        default: Value::Number(8_192),
+        help: "messages taken from NATS in a turn",
+        manual: "Messages taken from NATS before clients have their turn; 0 means 8192. \
+            There is no queue that could overflow. The flag is not in Resgate.",
+    },
+    Spec {
+        key: Setting::AllowOrigin,
+        flag: "--alloworigin",
+        short: "",
+        variable: "TIDEGATE_ALLOWORIGIN",
+        member: "allowOrigin",
+        alias: None,
+        value: "<origin>",
+        kind: Kind::Joined,
+        blank: Blank::Kept,
+        default: text("*"),
+        help: "origin browsers may call from; repeatable",
+        manual: "Origins that browsers may call from: `*`, or `scheme://host[:port]`, \
+            several divided by `;`. The flag may be repeated.",
+    },
+    Spec {
+        key: Setting::HeaderAuth,
+        flag: "--headauth",
+        short: "-u",
+        variable: "TIDEGATE_HEADAUTH",
+        member: "headerAuth",
+        alias: None,
+        value: "<method>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "resource method called before each HTTP request",
+        manual: "Resource method called before each request to the HTTP API, so that a \
+            service can set a token by the request's headers. Also sends \
+            `Access-Control-Allow-Credentials: true`.",
+    },
+    Spec {
+        key: Setting::WsHeaderAuth,
+        flag: "--wsheadauth",
+        short: "-t",
+        variable: "TIDEGATE_WSHEADAUTH",
+        member: "wsHeaderAuth",
+        alias: None,
+        value: "<method>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "resource method called before a WebSocket opens",
+        manual: "Resource method called before each WebSocket upgrade, likewise.",
+    },
+    Spec {
+        key: Setting::ApiEncoding,
+        flag: "--apiencoding",
+        short: "",
+        variable: "TIDEGATE_APIENCODING",
+        member: "apiEncoding",
+        alias: None,
+        value: "<type>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("json"),
+        help: "HTTP API as json or jsonflat",
+        manual: "Encoding of the HTTP API: `json`, where a reference is an object with \
+            `href` and the content, or `jsonflat`, where it is the content alone.",
+    },
+    Spec {
+        key: Setting::PutMethod,
+        flag: "--putmethod",
+        short: "",
+        variable: "TIDEGATE_PUTMETHOD",
+        member: "putMethod",
+        alias: None,
+        value: "<name>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "method that HTTP PUT calls",
+        manual: "Method that HTTP PUT calls.",
+    },
+    Spec {
+        key: Setting::DeleteMethod,
+        flag: "--deletemethod",
+        short: "",
+        variable: "TIDEGATE_DELETEMETHOD",
+        member: "deleteMethod",
+        alias: None,
+        value: "<name>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "method that HTTP DELETE calls",
+        manual: "Method that HTTP DELETE calls.",
+    },
+    Spec {
+        key: Setting::PatchMethod,
+        flag: "--patchmethod",
+        short: "",
+        variable: "TIDEGATE_PATCHMETHOD",
+        member: "patchMethod",
+        alias: None,
+        value: "<name>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "method that HTTP PATCH calls",
+        manual: "Method that HTTP PATCH calls.",
+    },
+    Spec {
+        key: Setting::ResetThrottle,
+        flag: "--resetthrottle",
+        short: "",
+        variable: "TIDEGATE_RESETTHROTTLE",
+        member: "resetThrottle",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "requests of a reset at once; 0 is all",
+        manual: "Most get and access requests that one system reset has open at once; 0 \
+            is no limit.",
+    },
+    Spec {
+        key: Setting::ReferenceThrottle,
+        flag: "--referencethrottle",
+        short: "",
+        variable: "TIDEGATE_REFERENCETHROTTLE",
+        member: "referenceThrottle",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "get requests of a tree at once; 0 is all",
+        manual: "Most get requests that are open at once for the tree of one subscribe, \
+            get or web request, or of one event; 0 is no limit.",
+    },
+    Spec {
+        key: Setting::Tls,
+        flag: "--tls",
+        short: "",
+        variable: "TIDEGATE_TLS",
+        member: "tls",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "serve TLS to clients",
+        manual: "Serve TLS to clients; see [TLS.md](TLS.md).",
+    },
+    Spec {
+        key: Setting::TlsCert,
+        flag: "--tlscert",
+        short: "",
+        variable: "TIDEGATE_TLSCERT",
+        member: "certFile",
+        alias: Some("tlsCert"),
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "certificate for clients, with its chain",
+        manual: "Certificate for clients with its chain, PEM. Both names are read, the \
+            first is written.",
+    },
+    Spec {
+        key: Setting::TlsKey,
+        flag: "--tlskey",
+        short: "",
+        variable: "TIDEGATE_TLSKEY",
+        member: "keyFile",
+        alias: Some("tlsKey"),
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "key of that certificate",
+        manual: "Key of that certificate, PEM. Both names are read, the first is written.",
+    },
+    Spec {
+        key: Setting::NatsCreds,
+        flag: "--creds",
+        short: "",
+        variable: "TIDEGATE_CREDS",
+        member: "natsCreds",
+        alias: None,
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "NATS user credentials",
+        manual: "NATS user credentials: a JWT and a seed, or a seed alone.",
+    },
+    Spec {
+        key: Setting::NatsRootCas,
+        flag: "--natsrootca",
+        short: "",
+        variable: "TIDEGATE_NATSROOTCA",
+        member: "natsRootCAs",
+        alias: None,
+        value: "<file>",
+        kind: Kind::List,
+        blank: Blank::Kept,
+        default: Value::List(Vec::new()),
+        help: "root certificates for NATS; repeatable",
+        manual: "Root certificates for NATS, PEM; without any the system's. The flag may \
+            be repeated.",
+    },
+    Spec {
+        key: Setting::NatsCert,
+        flag: "--natscert",
+        short: "",
+        variable: "TIDEGATE_NATSCERT",
+        member: "natsCert",
+        alias: None,
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "client certificate for NATS",
+        manual: "Client certificate for NATS, PEM.",
+    },
+    Spec {
+        key: Setting::NatsKey,
+        flag: "--natskey",
+        short: "",
+        variable: "TIDEGATE_NATSKEY",
+        member: "natsKey",
+        alias: None,
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "key of that certificate",
+        manual: "Key of that certificate, PEM.",
+    },
+    Spec {
+        key: Setting::WsCompression,
+        flag: "--wscompression",
+        short: "",
+        variable: "TIDEGATE_WSCOMPRESSION",
+        member: "wsCompression",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "compress messages for clients that ask for it",
+        manual: "Compress WebSocket messages (permessage-deflate, RFC 7692) for clients \
+            that ask for it.",
+    },
+    Spec {
+        key: Setting::MetricsPort,
+        flag: "--metricsport",
+        short: "-m",
+        variable: "TIDEGATE_METRICSPORT",
+        member: "metricsPort",
+        alias: None,
+        value: "<port>",
+        kind: PORT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "port for metrics and health; 0 is none",
+        manual: "Port for [metrics](METRICS.md), health and readiness, at the address of \
+            `addr`; 0 is none. Must differ from the port for clients, and each process \
+            that shares a port with `--reuseport` needs its own.",
+    },
+    Spec {
+        key: Setting::ReusePort,
+        flag: "--reuseport",
+        short: "",
+        variable: "TIDEGATE_REUSEPORT",
+        member: "reusePort",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "let several processes listen on one port",
+        manual: "Share the port with other Tidegate processes (`SO_REUSEPORT`). Not in \
+            Resgate.",
+    },
+    Spec {
+        key: Setting::Cpu,
+        flag: "--cpu",
+        short: "",
+        variable: "TIDEGATE_CPU",
+        member: "cpu",
+        alias: None,
+        value: "<n>",
+        kind: CPU,
+        blank: Blank::Kept,
+        default: Value::Unset,
+        help: "run on CPU n only",
+        manual: "Run on this CPU only, counted from 0. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::Debug,
+        flag: "--debug",
+        short: "-D",
+        variable: "TIDEGATE_DEBUG",
+        member: "debug",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "log what happens inside",
+        manual: "Log what happens inside.",
+    },
+    Spec {
+        key: Setting::Trace,
+        flag: "--trace",
+        short: "-V",
+        variable: "TIDEGATE_TRACE",
+        member: "trace",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "log messages to and from services (-DV: both)",
+        manual: "Log every message between gateway and services.",
+    },
 ];
-
-/// Where the value in force comes from. Layers are applied in this order, each over
-/// the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Default,
-    /// The file, with the name of the member as this table spells it.
-    File(&'static str),
-    Variable,
-    Flag,
-}
-
-/// All options with their merged values.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    /// By the number of the key.
-    values: Vec<(Value, Origin)>,
-    /// The configuration file, for error messages.
-    path: PathBuf,
-}
-
-impl Settings {
-    /// The defaults. `path` names the configuration file in error messages.
-    pub(super) fn new(path: &Path) -> Settings {
-        Settings {
-            values: OPTIONS
-                .iter()
-                .map(|spec| (spec.default.clone(), Origin::Default))
-                .collect(),
-            path: path.to_owned(),
-        }
-    }
-
-    /// Takes a value from the file; `name` is the member as the table spells it.
-    pub(super) fn set_from_file(&mut self, key: Setting, name: &'static str, value: Value) {
-        let value = match (&value, key.spec().blank) {
-            (Value::Unset, _) => key.spec().default.clone(),
-            (_, Blank::Default) if is_blank(&value) => key.spec().default.clone(),
-            _ => value,
-        };
-        self.values[key as usize] = (value, Origin::File(name));
-    }
-
-    /// Takes a value from the environment.
-    pub(super) fn set_from_variable(&mut self, key: Setting, value: Value) {
-        self.set_over_file(key, value, Origin::Variable);
-    }
-
-    /// Takes a value from the command line.
-    pub(super) fn set_from_flag(&mut self, key: Setting, value: Value) {
-        self.set_over_file(key, value, Origin::Flag);
-    }
-
-    fn set_over_file(&mut self, key: Setting, value: Value, origin: Origin) {
-        let value = match key.spec().blank {
-            // As in Resgate, where `-p 0` leaves the file's port in force.
-            Blank::Default if key == Setting::Port && is_blank(&value) => return,
-            Blank::Default if is_blank(&value) => key.spec().default.clone(),
-            Blank::Unsets if is_blank(&value) => Value::Unset,
-            _ => value,
-        };
-        self.values[key as usize] = (value, origin);
-    }
-
-    /// The value in force.
-    pub(super) fn value(&self, key: Setting) -> &Value {
-        &self.values[key as usize].0
-    }
-
-    /// A text; `None` if unset.
-    pub(super) fn text(&self, key: Setting) -> Option<&str> {
-        match self.value(key) {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A number; `None` if unset.
-    pub(super) fn number(&self, key: Setting) -> Option<i64> {
-        match self.value(key) {
-            Value::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// A switch.
-    pub(super) fn switch(&self, key: Setting) -> bool {
-        matches!(self.value(key), Value::Switch(true))
-    }
-
-    /// A list.
-    pub(super) fn list(&self, key: Setting) -> &[String] {
-        match self.value(key) {
-            Value::List(list) => list,
-            _ => &[],
-        }
-    }
-
-    /// Where the value in force was written.
-    pub(super) fn place(&self, key: Setting) -> Place {
-        let spec = key.spec();
-        match self.values[key as usize].1 {
-            Origin::File(member) => Place::Member {
-                path: self.path.clone(),
-                member,
-            },
-            Origin::Variable => Place::Variable(key.variable()),
-            Origin::Flag | Origin::Default if !spec.flag.is_empty() => Place::Flag(spec.flag),
-            _ => Place::Flag(spec.member),
-        }
-    }
-}
-
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Text(text) => text.is_empty(),
-        Value::Number(number) => *number == 0,
-        _ => false,
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -299,9 +609,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_finds_its_own_row() {
-        for (index, spec) in OPTIONS.iter().enumerate() {
-            assert_eq!(spec.key as usize, index, "{}", spec.member);
+    fn each_key_has_one_row() {
+        let mut keys: Vec<usize> = OPTIONS.iter().map(|spec| spec.key as usize).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, (0..OPTIONS.len()).collect::<Vec<_>>());
+        for spec in &OPTIONS {
             assert_eq!(spec.key.spec().member, spec.member);
         }
     }
@@ -315,10 +627,30 @@ mod tests {
             if let Some(alias) = spec.alias {
                 assert!(members.insert(alias.to_ascii_lowercase()));
             }
-            for flag in [spec.flag, spec.short] {
-                assert!(flag.is_empty() || flags.insert(flag), "{flag}");
-            }
+            assert!(flags.insert(spec.flag), "{}", spec.flag);
+            assert!(spec.short.is_empty() || flags.insert(spec.short));
         }
+        for extra in EXTRAS {
+            assert!(flags.insert(extra.flag) && flags.insert(extra.short));
+        }
+    }
+
+    /// A flag, a variable and a member each, in one spelling.
+    #[test]
+    fn names_are_complete() {
+        let variable_of = |flag: &str| {
+            let name = flag.strip_prefix("--").expect("two dashes");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase()), "{flag}");
+            format!("{PREFIX}{}", name.to_ascii_uppercase())
+        };
+        for spec in &OPTIONS {
+            assert_eq!(spec.variable, variable_of(spec.flag));
+            assert!(spec.member.starts_with(|c: char| c.is_ascii_lowercase()));
+            let is_switch = spec.kind == Kind::Switch;
+            assert_eq!(spec.value.is_empty(), is_switch, "{}", spec.flag);
+            assert!(!spec.help.is_empty() && spec.manual.ends_with('.'));
+        }
+        assert_eq!(CONFIG.variable, variable_of(CONFIG.flag));
     }
 
     #[test]
@@ -326,61 +658,13 @@ mod tests {
         for spec in &OPTIONS {
             let fits = match (&spec.default, spec.kind) {
                 (Value::Unset, _) => true,
-                (Value::Text(_), Kind::Text) => true,
+                (Value::Text(_), Kind::Text | Kind::Joined) => true,
                 (Value::Number(n), Kind::Number(min, max)) => (min..=max).contains(n),
                 (Value::Switch(_), Kind::Switch) => true,
                 (Value::List(_), Kind::List) => true,
                 _ => false,
             };
             assert!(fits, "{}", spec.member);
-        }
-    }
-
-    #[test]
-    fn blanks_from_file_and_flag() {
-        let empty = || Value::Text("".into());
-        // (key, value, from the file, from a flag over a file value)
-        let table = [
-            (
-                Setting::NatsUrl,
-                empty(),
-                text("nats://127.0.0.1:4222"),
-                text("nats://127.0.0.1:4222"),
-            ),
-            (Setting::Addr, empty(), empty(), empty()),
-            (Setting::HeaderAuth, empty(), empty(), Value::Unset),
-            (
-                Setting::RequestTimeout,
-                Value::Number(0),
-                Value::Number(3_000),
-                Value::Number(3_000),
-            ),
-            (
-                Setting::Port,
-                Value::Number(0),
-                Value::Number(8_080),
-                Value::Number(9),
-            ),
-            (
-                Setting::MetricsPort,
-                Value::Number(0),
-                Value::Number(0),
-                Value::Number(0),
-            ),
-        ];
-        for (key, value, from_file, from_flag) in table {
-            let mut settings = Settings::new(Path::new("f"));
-            settings.set_from_file(key, key.spec().member, value.clone());
-            assert_eq!(settings.value(key), &from_file, "{key:?} in the file");
-
-            let mut settings = Settings::new(Path::new("f"));
-            let other = match key.spec().kind {
-                Kind::Number(..) => Value::Number(9),
-                _ => text("x"),
-            };
-            settings.set_from_file(key, key.spec().member, other);
-            settings.set_from_flag(key, value);
-            assert_eq!(settings.value(key), &from_flag, "{key:?} as a flag");
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
-use super::options::{Setting, Settings};
+use super::options::Setting;
+use super::settings::Settings;
 use super::{AllowOrigin, ApiEncoding, AuthMethod, Config};
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.

@@ -12,6 +12,8 @@ mod audit;
 mod changes;
 mod clients;
 mod holdings;
+#[cfg(test)]
+pub(crate) mod limits;
 mod model;
 mod parts;
 mod services;

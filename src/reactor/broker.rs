@@ -30,15 +30,15 @@ const _: () = assert!(ROOM >= READ_MIN);
 const OUTPUT_KEPT: usize = 1 << 20;
 
 /// Waiting output above which clients are not read.
-const OUTPUT_HIGH: usize = 8 << 20;
+pub(crate) const OUTPUT_HIGH: usize = 8 << 20;
 
 /// Waiting output at which the connection is given up. Clients are not read long
 /// before, and what the gateway asks for by itself is bounded too, so that only a
 /// server which takes nothing at all leads here.
-const OUTPUT_MAX: usize = 512 << 20;
+pub(crate) const OUTPUT_MAX: usize = 512 << 20;
 
 /// Time to connect, in milliseconds, for the socket and the greeting together.
-const CONNECT_TIMEOUT: u64 = 2_000;
+pub(crate) const CONNECT_TIMEOUT: u64 = 2_000;
 
 /// A connection to a NATS server: first [`Self::is_open`] is asked until it is, then
 /// [`Self::greet`] is called until the server agrees, and then messages come and go.

@@ -20,10 +20,10 @@ use super::table::Table;
 use crate::gateway::{ClientKey, Time};
 
 /// Writes of one turn before the loop looks at its input again.
-const FLUSH_WRITES: usize = 1_000;
+pub(crate) const FLUSH_WRITES: usize = 1_000;
 
 /// Milliseconds of one turn's writes before the loop looks at its input again.
-const FLUSH_TIME: u64 = 5;
+pub(crate) const FLUSH_TIME: u64 = 5;
 
 /// Writes between two looks at the clock.
 const FLUSH_STEP: usize = 32;

@@ -9,10 +9,10 @@ use crate::ws::{Deflater, Inflater};
 
 /// Lengths of the messages that are compressed, in bytes. A shorter one fits in the same
 /// packet as it is; a longer one would hold up all clients for more than about 20 ms.
-const LENGTHS: RangeInclusive<usize> = 160..=4 << 20;
+pub(crate) const LENGTHS: RangeInclusive<usize> = 160..=4 << 20;
 
 /// Bytes that are compressed in one turn before no more input is taken, about 5 ms.
-const TURN_BUDGET: usize = 1 << 20;
+pub(crate) const TURN_BUDGET: usize = 1 << 20;
 
 /// The process's one compressor and one decompressor. They take memory when they are
 /// first used.

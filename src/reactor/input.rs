@@ -14,26 +14,26 @@ use crate::res::meta::Fields;
 use crate::ws::{self, frame, handshake};
 
 /// Bytes that are read from one client before the next one has its turn.
-pub(super) const READ_MAX: usize = 64 << 10;
+pub(crate) const READ_MAX: usize = 64 << 10;
 
 /// Clients that are served in one turn.
-const CLIENTS_MAX: usize = 1_000;
+pub(crate) const CLIENTS_MAX: usize = 1_000;
 
 /// Bytes that are read from all clients in one turn.
-const CLIENTS_BUDGET: usize = 1 << 20;
+pub(crate) const CLIENTS_BUDGET: usize = 1 << 20;
 
 /// Milliseconds of one turn for TLS handshakes. One takes up to a millisecond or two, and
 /// a thousand clients may come back at once.
-const HANDSHAKE_TIME: u64 = 5;
+pub(crate) const HANDSHAKE_TIME: u64 = 5;
 
 /// Unwritten answers above which the next pipelined request waits.
-const PIPELINE_MAX: usize = 64 << 10;
+pub(crate) const PIPELINE_MAX: usize = 64 << 10;
 
 /// Longest message that a client may send, in bytes.
-const MESSAGE_MAX: usize = 1 << 20;
+pub(crate) const MESSAGE_MAX: usize = 1 << 20;
 
 /// Unwritten output for writable sockets above which no input is taken.
-pub(super) const OUTPUT_BUDGET: usize = 32 << 20;
+pub(crate) const OUTPUT_BUDGET: usize = 32 << 20;
 
 impl Reactor {
     /// Serves the clients that have input, each once.

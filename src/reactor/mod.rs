@@ -20,6 +20,8 @@ mod deliver;
 mod error;
 mod framing;
 mod input;
+#[cfg(test)]
+pub(crate) mod limits;
 mod link;
 mod listener;
 mod monitor;
@@ -72,11 +74,11 @@ use tls::Tls;
 const EVENTS: usize = 1_024;
 
 /// Bytes that are read from NATS in one turn before clients have theirs.
-const BROKER_BUDGET: usize = 256 << 10;
+pub(crate) const BROKER_BUDGET: usize = 256 << 10;
 
 /// Work units that the gateway may do for the inputs of a turn, and again for what earlier
 /// ones have left over: some milliseconds.
-const WORK_UNITS: u32 = 100_000;
+pub(crate) const WORK_UNITS: u32 = 100_000;
 
 /// Milliseconds from a signal to the end, for clients to take their last words.
 const STOP_TIME: u64 = 2_700;

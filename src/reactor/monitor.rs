@@ -23,16 +23,16 @@ use crate::http::{Limits, Persistence, Phase, RequestReader, ResponseWriter, Ste
 use crate::metrics::{self, CONTENT_TYPE, Snapshot};
 
 /// Most connections at a time; further ones are closed at once.
-const CONNECTIONS_MAX: usize = 32;
+pub(crate) const CONNECTIONS_MAX: usize = 32;
 
 /// Bytes that are read at once.
 const READ: usize = 4 << 10;
 
 /// Milliseconds for a request to come in, and for an answer to leave.
-const REQUEST_TIME: u64 = 10_000;
+pub(crate) const REQUEST_TIME: u64 = 10_000;
 
 /// Milliseconds between two requests: above the usual intervals of scraping.
-const IDLE_TIME: u64 = 150_000;
+pub(crate) const IDLE_TIME: u64 = 150_000;
 
 const LIMITS: Limits = Limits {
     head: 8 << 10,

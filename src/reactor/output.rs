@@ -14,13 +14,13 @@ use super::streak::Frames;
 use crate::gateway::{Message, SharedAnswer, Time};
 
 /// Waiting bytes at which nothing more is queued and the connection is given up.
-pub(super) const HARD_LIMIT: usize = 64 << 20;
+pub(crate) const HARD_LIMIT: usize = 64 << 20;
 
 /// Waiting bytes that may not stand still for [`STALL_TIME`].
-pub(super) const SOFT_LIMIT: usize = 8 << 20;
+pub(crate) const SOFT_LIMIT: usize = 8 << 20;
 
 /// Milliseconds that more than [`SOFT_LIMIT`] may wait without one byte leaving.
-pub(super) const STALL_TIME: u64 = 10_000;
+pub(crate) const STALL_TIME: u64 = 10_000;
 
 /// What a piece costs beside its bytes: its place in the queue, and its allocation.
 /// Without it a client that never reads could hold a hundred times the limit in
@@ -34,7 +34,7 @@ const LARGE: usize = 16 << 10;
 const COPY_MAX: usize = 128 << 10;
 
 /// Bytes offered to one system call, so that one connection cannot hold up the others.
-const WRITE_MAX: usize = 1 << 20;
+pub(crate) const WRITE_MAX: usize = 1 << 20;
 
 /// Slices of one vectored write; more would only grow the kernel's own copy.
 const SLICES: usize = 64;

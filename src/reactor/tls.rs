@@ -19,7 +19,7 @@ pub(super) const RECORD: usize = 16 << 10;
 
 /// More than a record with all that encryption adds, in bytes (RFC 5246, 6.2.3). A client
 /// that has not sent as much of its handshake has no certificate to send either.
-pub(super) const RECORD_MAX: usize = 20 << 10;
+pub(crate) const RECORD_MAX: usize = 20 << 10;
 
 /// Most input that is kept of a server's handshake, in bytes: its certificates come as
 /// one message of up to 64 KiB.

@@ -12,8 +12,8 @@ const RESERVED: [&str; 5] = [
 ];
 
 /// Fields that services may set in one answer, and the bytes of their names and values.
-const MAX_FIELDS: usize = 256;
-const MAX_SIZE: usize = 64 << 10;
+pub(crate) const MAX_FIELDS: usize = 256;
+pub(crate) const MAX_SIZE: usize = 64 << 10;
 
 /// Header fields of an HTTP answer, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -86,10 +86,10 @@ pub fn write_end<'r>(text: &[u8], room: &'r mut [u8]) -> &'r [u8] {
 /// Blocks that call themselves the last one which a message may have, beside one for each
 /// [`END_SIZE`] bytes. Going on behind one costs microseconds, and it takes two bytes:
 /// without a bound a message of 1 MiB would hold up all clients for a second.
-const ENDS: usize = 16;
+pub(crate) const ENDS: usize = 16;
 
 /// Bytes of a message's payload that earn it a further such block.
-const END_SIZE: usize = 256;
+pub(crate) const END_SIZE: usize = 256;
 
 /// Why a compressed message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,37 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Does what an operation without payload asks for.
+    fn obey(&mut self, verb: &str, arguments: &[&str]) -> std::io::Result<()> {
+        match (verb, arguments) {
+            ("SUB", [subject, .., sid]) => {
+                let subscription = Subscription {
+                    subject: (*subject).to_owned(),
+                    left: None,
+                };
+                self.subscriptions.insert((*sid).to_owned(), subscription);
+            }
+            ("UNSUB", [sid]) => {
+                self.subscriptions.remove(*sid);
+            }
+            ("UNSUB", [sid, limit]) => {
+                if let Some(s) = self.subscriptions.get_mut(*sid) {
+                    s.left = limit.parse().ok();
+                }
+            }
+            ("PING", _) => {
+                // From here, so that it cannot fall into a message.
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.write_all(b"PONG\r\n")?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 /// The broker's side of the one connection.
 pub struct Broker {
     /// `127.0.0.1:port`.
@@ -226,30 +257,7 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Re
                 heard,
             });
         } else {
-            match (verb.as_str(), &words[1..]) {
-                ("SUB", [subject, .., sid]) => {
-                    let subscription = Subscription {
-                        subject: (*subject).to_owned(),
-                        left: None,
-                    };
-                    state.subscriptions.insert((*sid).to_owned(), subscription);
-                }
-                ("UNSUB", [sid]) => {
-                    state.subscriptions.remove(*sid);
-                }
-                ("UNSUB", [sid, limit]) => {
-                    if let Some(s) = state.subscriptions.get_mut(*sid) {
-                        s.left = limit.parse().ok();
-                    }
-                }
-                ("PING", _) => {
-                    // From here, so that it cannot fall into a message.
-                    if let Some(gateway) = &mut state.gateway {
-                        gateway.write_all(b"PONG\r\n")?;
-                    }
-                }
-                _ => {}
-            }
+            state.obey(&verb, &words[1..])?;
         }
         drop(state);
         shared.1.notify_all();

@@ -116,48 +116,8 @@ impl<'a> Run<'a> {
             return self.web_step(verb, rest, &step.details);
         }
         match verb {
-            "broker" => match split(rest) {
-                ("?", rest) => self.expect_request(rest),
-                ("!", payload) => self.answer_last(payload),
-                ("~", text) => {
-                    self.answer_last(text)?;
-                    // A pre-response is no answer.
-                    if let Some((_, answered)) = self.asked.last_mut() {
-                        *answered = false;
-                    }
-                    Ok(())
-                }
-                ("hangs", "up") => {
-                    self.gateway.broker.hang_up();
-                    Ok(())
-                }
-                _ => Err("unknown step".to_owned()),
-            },
-            "answer" => {
-                let (subject, payload) = split(rest);
-                self.pick_request(subject)?;
-                self.answer_last(payload)
-            }
-            "serve" => {
-                let (name, content) = split(rest);
-                self.pick_request(&format!("access.{name}"))?;
-                self.answer_last(r#"{"result":{"get":true,"call":"*"}}"#)?;
-                self.pick_request(&format!("get.{name}"))?;
-                self.answer_last(&format!(r#"{{"result":{content}}}"#))
-            }
-            "get" => {
-                let (name, content) = split(rest);
-                self.pick_request(&format!("get.{name}"))?;
-                self.answer_last(&format!(r#"{{"result":{content}}}"#))
-            }
-            "grant" => {
-                self.pick_request(&format!("access.{rest}"))?;
-                self.answer_last(r#"{"result":{"get":true,"call":"*"}}"#)
-            }
-            "deny" => {
-                self.pick_request(&format!("access.{rest}"))?;
-                self.answer_last(r#"{"result":{"get":false}}"#)
-            }
+            "broker" => self.broker_step(rest),
+            "answer" | "serve" | "get" | "grant" | "deny" => self.answer_step(verb, rest),
             "event" => {
                 let (event, payload) = split(rest);
                 if let Some((name, _)) = self.fill(event)?.rsplit_once('.') {
@@ -169,21 +129,8 @@ impl<'a> Run<'a> {
                 let (subject, payload) = split(rest);
                 self.publish(subject, payload)
             }
-            "sub" | "nosub" => {
-                let subject = self.fill(rest)?;
-                let there = verb == "sub";
-                if self
-                    .gateway
-                    .broker
-                    .wait_subscription(PATIENCE, &subject, there)
-                {
-                    Ok(())
-                } else if there {
-                    Err(format!("{subject} is not subscribed"))
-                } else {
-                    Err(format!("{subject} is still subscribed"))
-                }
-            }
+            "sub" => self.expect_subscription(rest, true),
+            "nosub" => self.expect_subscription(rest, false),
             "none" => self.nothing_more(rest),
             "gateway" => match split(rest) {
                 ("gets", signal) => self.gateway.signal(signal),
@@ -208,6 +155,65 @@ impl<'a> Run<'a> {
             }
             "file" => self.check_file(rest),
             _ => Err("unknown step".to_owned()),
+        }
+    }
+
+    /// What comes to the broker or from it.
+    fn broker_step(&mut self, rest: &str) -> Result<(), String> {
+        match split(rest) {
+            ("?", rest) => self.expect_request(rest),
+            ("!", payload) => self.answer_last(payload),
+            ("~", text) => {
+                self.answer_last(text)?;
+                // A pre-response is no answer.
+                if let Some((_, answered)) = self.asked.last_mut() {
+                    *answered = false;
+                }
+                Ok(())
+            }
+            ("hangs", "up") => {
+                self.gateway.broker.hang_up();
+                Ok(())
+            }
+            _ => Err("unknown step".to_owned()),
+        }
+    }
+
+    /// Answers requests in whatever order they came.
+    fn answer_step(&mut self, verb: &str, rest: &str) -> Result<(), String> {
+        const MAY_ALL: &str = r#"{"result":{"get":true,"call":"*"}}"#;
+        let (name, content) = split(rest);
+        match verb {
+            "answer" => {
+                self.pick_request(name)?;
+                self.answer_last(content)
+            }
+            "grant" => {
+                self.pick_request(&format!("access.{rest}"))?;
+                self.answer_last(MAY_ALL)
+            }
+            "deny" => {
+                self.pick_request(&format!("access.{rest}"))?;
+                self.answer_last(r#"{"result":{"get":false}}"#)
+            }
+            _ => {
+                if verb == "serve" {
+                    self.pick_request(&format!("access.{name}"))?;
+                    self.answer_last(MAY_ALL)?;
+                }
+                self.pick_request(&format!("get.{name}"))?;
+                self.answer_last(&format!(r#"{{"result":{content}}}"#))
+            }
+        }
+    }
+
+    fn expect_subscription(&mut self, subject: &str, there: bool) -> Result<(), String> {
+        let subject = self.fill(subject)?;
+        let broker = &self.gateway.broker;
+        match broker.wait_subscription(PATIENCE, &subject, there) {
+            true => Ok(()),
+            false if there => Err(format!("{subject} is not subscribed")),
+            false => Err(format!("{subject} is still subscribed")),
         }
     }
 

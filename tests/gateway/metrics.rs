@@ -215,6 +215,23 @@ fn counts_api_requests_by_method() {
     assert!(!metrics.has("resgate_http_requests_total{method=\"PUT\"}"));
 }
 
+/// Two access requests and a get request are answered; an auth request is open in between.
+fn expect_requests(during: &Exposition, after: &Exposition) {
+    for (kind, count, open) in [
+        ("access", 2.0, 0.0),
+        ("get", 1.0, 0.0),
+        ("call", 0.0, 0.0),
+        ("auth", 1.0, 1.0),
+        ("query", 0.0, 0.0),
+    ] {
+        let samples = format!("tidegate_request_seconds_count{{type=\"{kind}\"}}");
+        assert_eq!(after.value(&samples), count, "{kind}");
+        let pending = format!("tidegate_pending_requests{{type=\"{kind}\"}}");
+        assert_eq!(during.value(&pending), open, "{kind}");
+        assert_eq!(after.value(&pending), 0.0, "{kind}");
+    }
+}
+
 #[test]
 fn counts_what_goes_through_unlike_resgate() {
     if is_peer() {
@@ -265,19 +282,7 @@ fn counts_what_goes_through_unlike_resgate() {
     let sent = grown("tidegate_client_sent_bytes_total");
     assert_eq!(sent, (2 * (2 + 48) + answer) as f64);
 
-    for (kind, count, open) in [
-        ("access", 2.0, 0.0),
-        ("get", 1.0, 0.0),
-        ("call", 0.0, 0.0),
-        ("auth", 1.0, 1.0),
-        ("query", 0.0, 0.0),
-    ] {
-        let samples = format!("tidegate_request_seconds_count{{type=\"{kind}\"}}");
-        assert_eq!(after.value(&samples), count, "{kind}");
-        let pending = format!("tidegate_pending_requests{{type=\"{kind}\"}}");
-        assert_eq!(during.value(&pending), open, "{kind}");
-        assert_eq!(after.value(&pending), 0.0, "{kind}");
-    }
+    expect_requests(&during, &after);
     for (state, count) in [("loading", 0.0), ("loaded", 1.0), ("refreshing", 0.0)] {
         let sample = format!("tidegate_cached_resources{{state=\"{state}\"}}");
         assert_eq!(after.value(&sample), count, "{state}");

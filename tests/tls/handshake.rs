@@ -281,39 +281,42 @@ fn plain_http_is_told_what_it_is() {
     expect_served(&site.stack.gateway, &site.config());
 }
 
+/// Expects the gateway to end at once with this message, which may go on if it ends with a
+/// colon and a blank.
+fn expect_refusal(broker: &Broker, certificate: &str, key: &str, message: &str) {
+    let (code, log) = Gateway::run_to_end(
+        &broker.url(),
+        &["--tls", "--tlscert", certificate, "--tlskey", key],
+    );
+    assert_eq!(code, Some(1), "{log}");
+    assert_eq!(log.lines().count(), 1, "{log}");
+    let exact = !message.ends_with(": ");
+    let expected = format!("tidegate: {message}");
+    assert!(log.starts_with(&expected), "{log}\n{expected}");
+    assert!(!exact || log == expected, "{log}\n{expected}");
+}
+
 #[test]
-fn files_of_no_use_are_told_at_the_start() {
-    let authority = Authority::new("root");
+fn files_that_hold_no_certificate_or_key_are_told_at_the_start() {
     let directory = Directory::new();
-    let issued = authority.issue(&["localhost"]);
+    let issued = Authority::new("root").issue(&["localhost"]);
     let certificate = directory.write("cert.pem", &issued.chain);
     let key = directory.write("key.pem", &issued.key);
-    let other = directory.write("other.pem", &authority.issue(&["localhost"]).key);
     let text = directory.write("text.txt", "nothing of use\n");
-    let encrypted = directory.write("encrypted.pem", &data("ec.encrypted.pem"));
-    let broken = directory.write(
-        "broken.pem",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
-    let not_base64 = directory.write(
-        "base64.pem",
-        "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----\n",
-    );
     let missing = directory.path("missing.pem");
     let broker = Broker::start();
+    let absent = "No such file or directory (os error 2)";
     let form = "give a file in PEM form, with lines like -----BEGIN ...-----";
     let table = [
         (
             &missing,
             &key,
-            format!(
-                "cannot read the TLS certificate {missing}: No such file or directory (os error 2)"
-            ),
+            format!("cannot read the TLS certificate {missing}: {absent}"),
         ),
         (
             &certificate,
             &missing,
-            format!("cannot read the TLS key {missing}: No such file or directory (os error 2)"),
+            format!("cannot read the TLS key {missing}: {absent}"),
         ),
         (
             &text,
@@ -335,6 +338,31 @@ fn files_of_no_use_are_told_at_the_start() {
             &certificate,
             format!("there is no TLS key in {certificate}; {form}"),
         ),
+    ];
+    for (certificate, key, message) in table {
+        expect_refusal(&broker, certificate, key, &message);
+    }
+}
+
+#[test]
+fn certificates_and_keys_of_no_use_are_told_at_the_start() {
+    let authority = Authority::new("root");
+    let directory = Directory::new();
+    let issued = authority.issue(&["localhost"]);
+    let certificate = directory.write("cert.pem", &issued.chain);
+    let key = directory.write("key.pem", &issued.key);
+    let other = directory.write("other.pem", &authority.issue(&["localhost"]).key);
+    let encrypted = directory.write("encrypted.pem", &data("ec.encrypted.pem"));
+    let broken = directory.write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let not_base64 = directory.write(
+        "base64.pem",
+        "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----\n",
+    );
+    let broker = Broker::start();
+    let table = [
         (
             &certificate,
             &other,
@@ -359,15 +387,6 @@ fn files_of_no_use_are_told_at_the_start() {
         ),
     ];
     for (certificate, key, message) in table {
-        let (code, log) = Gateway::run_to_end(
-            &broker.url(),
-            &["--tls", "--tlscert", certificate, "--tlskey", key],
-        );
-        assert_eq!(code, Some(1), "{log}");
-        assert_eq!(log.lines().count(), 1, "{log}");
-        let exact = !message.ends_with(": ");
-        let expected = format!("tidegate: {message}");
-        assert!(log.starts_with(&expected), "{log}\n{expected}");
-        assert!(!exact || log == expected, "{log}\n{expected}");
+        expect_refusal(&broker, certificate, key, &message);
     }
 }

@@ -50,8 +50,8 @@ need_rust
 mkdir -p "$TOOLS" artifacts/autobahn
 [ -x "$ENV/bin/wstest" ] && "$ENV/bin/wstest" -a >/dev/null 2>&1 || install_suite
 
-cargo build --release --example ws-echo
-coproc ECHO { exec target/release/examples/ws-echo 0; }
+cargo build --release -p ws-echo
+coproc ECHO { exec "${CARGO_TARGET_DIR:-target}/release/ws-echo" 0; }
 echo_pid=$ECHO_PID
 trap 'kill "$echo_pid" 2>/dev/null' EXIT
 read -r address <&"${ECHO[0]}" || fail "the echo server does not start"

@@ -22,8 +22,8 @@ use std::fmt;
 use std::rc::Rc;
 
 /// Updates that may wait at one subscription, and the memory that they may cost.
-const MAX_QUEUE: usize = 1 << 16;
-const MAX_QUEUE_SIZE: usize = 64 << 20;
+pub(crate) const MAX_QUEUE: usize = 1 << 16;
+pub(crate) const MAX_QUEUE_SIZE: usize = 64 << 20;
 
 /// Subscribers from which on events in a row are sent as a streak; for one it saves nothing.
 const STREAK_MIN: usize = 2;
@@ -197,7 +197,7 @@ impl Gateway {
     }
 
     /// The resource is gone: its subscribers are told, and the cache forgets it.
-    pub(in crate::gateway) fn delete(&mut self, key: ResourceKey, payload: Raw<'_>) {
+    pub(super) fn delete(&mut self, key: ResourceKey, payload: Raw<'_>) {
         let payload = json::compact(payload).into();
         let update = Update::of(StepKind::Delete { payload }, 0);
         let before = self.cache.resources()[key].content.clone();

@@ -3,3 +3,6 @@
 mod events;
 mod query;
 mod reset;
+
+#[cfg(test)]
+pub(crate) use events::{MAX_QUEUE, MAX_QUEUE_SIZE};

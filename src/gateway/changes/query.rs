@@ -81,7 +81,7 @@ impl Gateway {
     }
 
     /// A query event came for a name.
-    pub(in crate::gateway) fn query_event(&mut self, key: NameKey, payload: &[u8]) {
+    pub(super) fn query_event(&mut self, key: NameKey, payload: &[u8]) {
         let name = &self.cache.names()[key];
         let subject = match service::query_event(payload) {
             Ok(subject) if is_subject(&subject) => subject,

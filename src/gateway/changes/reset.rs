@@ -77,7 +77,7 @@ impl Gateway {
 
     /// Access to a name is about to be used. Reset events that came before put it in
     /// question first, also where their walk has not come to the name yet.
-    pub(in crate::gateway) fn catch_up_name(&mut self, name: NameKey) {
+    pub(super) fn catch_up_name(&mut self, name: NameKey) {
         if self.resets.is_empty() {
             return;
         }

@@ -1,7 +1,10 @@
 //! What connections ask, and what they are answered.
 
-mod encode;
+mod respond;
 mod session;
 mod tokens;
 mod web;
 mod web_json;
+
+#[cfg(test)]
+pub(crate) use web_json::MAX_BODY;

@@ -2,7 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, SubKey};
-use crate::gateway::model::outbox::{Delivery, Message, Outbox, SharedAnswer};
+use crate::gateway::model::outbox::Outbox;
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo};
@@ -12,10 +12,9 @@ use crate::gateway::parts::worklist::Origin;
 use crate::res::client::Action;
 use crate::res::rid::Rid;
 use crate::res::version::{PROTOCOL, Version};
-use crate::res::{Error, client, json, rid};
+use crate::res::{Error, client, rid};
 use core::net::SocketAddr;
 use std::borrow::Cow;
-use std::rc::Rc;
 
 impl Gateway {
     /// A WebSocket client connected. `head` is its upgrade request, of which services are
@@ -64,7 +63,7 @@ impl Gateway {
         });
     }
 
-    pub(in crate::gateway) fn open_client(
+    pub(super) fn open_client(
         &mut self,
         key: ClientKey,
         head: Box<[u8]>,
@@ -185,7 +184,7 @@ impl Gateway {
         }
     }
 
-    pub(in crate::gateway) fn call_request(
+    pub(super) fn call_request(
         &mut self,
         key: ClientKey,
         reply: ReplyTo,
@@ -252,80 +251,6 @@ impl Gateway {
         match self.find_sub(key, rid) {
             Some(sub) if self.unsubscribe(sub, count) => self.respond(key, id, |_| {}),
             _ => self.respond_error(key, id, &Error::NO_SUBSCRIPTION),
-        }
-    }
-
-    /// Answers a client's request. `members` writes what stands before the ID.
-    pub(in crate::gateway) fn respond(
-        &mut self,
-        key: ClientKey,
-        id: u64,
-        members: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let mut text = self.begin_response();
-        members(&mut text);
-        self.finish_response(key, id, text);
-    }
-
-    pub(in crate::gateway) fn respond_error(&mut self, key: ClientKey, id: u64, error: &Error) {
-        self.respond(key, id, |out| {
-            out.extend_from_slice(b"\"error\":");
-            error.write(out);
-        });
-    }
-
-    /// The beginning of an answer. It is written into the scratch buffer, which
-    /// [`Gateway::finish_response`] gives back.
-    pub(in crate::gateway) fn begin_response(&mut self) -> Vec<u8> {
-        let mut text = self.texts.take_scratch();
-        text.push(b'{');
-        text
-    }
-
-    /// Ends an answer and sends it.
-    pub(in crate::gateway) fn finish_response(
-        &mut self,
-        key: ClientKey,
-        id: u64,
-        mut text: Vec<u8>,
-    ) {
-        if text.len() > 1 {
-            text.push(b',');
-        }
-        text.extend_from_slice(b"\"id\":");
-        json::write_number(id, &mut text);
-        text.push(b'}');
-        self.out.send(key, Message::new(&text));
-        self.texts.keep_scratch(text);
-        self.responded(key);
-    }
-
-    /// Answers a client's request with a text that is the same for others, but for the
-    /// request's ID.
-    pub(in crate::gateway) fn respond_shared(
-        &mut self,
-        key: ClientKey,
-        id: u64,
-        body: Rc<Message>,
-    ) {
-        let answer = SharedAnswer::new(body, id);
-        self.out.deliver(key, Delivery::Answer(answer));
-        self.responded(key);
-    }
-
-    fn responded(&mut self, key: ClientKey) {
-        self.relieve(key, Client::end_request);
-    }
-
-    /// Lessens what a client waits for, and lets it be read again if that was too much.
-    pub(in crate::gateway) fn relieve(&mut self, key: ClientKey, lessen: impl FnOnce(&mut Client)) {
-        let Some(client) = self.sessions.get_mut(key) else {
-            return;
-        };
-        let was_blocked = !client.takes_requests();
-        lessen(client);
-        if was_blocked && client.takes_requests() {
-            self.out.deliver(key, Delivery::Resume);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::res::{Error, Value, json};
 use hashbrown::HashSet;
 
 /// Largest body of an answer, in bytes: a graph of references can double at each level.
-const MAX_BODY: usize = 64 << 20;
+pub(crate) const MAX_BODY: usize = 64 << 20;
 
 /// Room for a body at first, in bytes.
 const USUAL_BODY: usize = 256;

@@ -28,7 +28,7 @@ impl Gateway {
     }
 
     /// Whether a subscription may reference anything.
-    pub(in crate::gateway) fn has_children(&self, key: SubKey) -> bool {
+    pub(super) fn has_children(&self, key: SubKey) -> bool {
         let lag = self.holdings[key].standing.lag();
         self.content(key)
             .is_some_and(|content| content.has_references())
@@ -43,7 +43,7 @@ impl Gateway {
     }
 
     /// The same, appended to a list.
-    pub(in crate::gateway) fn push_children(&self, key: SubKey, children: &mut Vec<SubKey>) {
+    pub(super) fn push_children(&self, key: SubKey, children: &mut Vec<SubKey>) {
         let client = self.holdings[key].client();
         let ids = self.child_ids(key);
         children.extend(ids.iter().filter_map(|id| self.find_child(client, id)));
@@ -68,7 +68,7 @@ impl Gateway {
 
     /// What a reference was found to mean, if that is still true: an alias always means the
     /// same, but may be gone.
-    pub(in crate::gateway) fn known_alias(&self, child: &Child) -> Option<AliasKey> {
+    pub(super) fn known_alias(&self, child: &Child) -> Option<AliasKey> {
         let alias = child.alias.get()?;
         self.cache.aliases().contains(alias).then_some(alias)
     }

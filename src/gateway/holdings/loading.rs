@@ -8,7 +8,7 @@ use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{Deferred, Released};
 use crate::gateway::parts::holdings::Hold;
-use crate::gateway::parts::replies::MAX_SUBJECT;
+use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
@@ -183,7 +183,7 @@ impl Gateway {
     /// Forgets a query resource without subscriptions; others linger with their name.
     ///
     /// Returns whether it is forgotten.
-    pub(in crate::gateway) fn forget_if_unused(&mut self, key: ResourceKey) -> bool {
+    pub(super) fn forget_if_unused(&mut self, key: ResourceKey) -> bool {
         let resource = &self.cache.resources()[key];
         let forgotten = !resource.query.is_empty() && !self.cache.is_used(resource);
         if forgotten {
@@ -210,7 +210,7 @@ impl Gateway {
     }
 
     /// Forgets a name that nothing uses, with its resources.
-    pub(in crate::gateway) fn forget_name(&mut self, key: NameKey) {
+    fn forget_name(&mut self, key: NameKey) {
         let Some(name) = self.cache.names().get(key) else {
             return;
         };

@@ -84,11 +84,7 @@ impl Gateway {
     }
 
     /// A subscription for which these wait has been loaded, or has failed to.
-    pub(in crate::gateway) fn notify_waiters(
-        &mut self,
-        waiters: &Few<WaiterKey>,
-        children: &[SubKey],
-    ) {
+    pub(super) fn notify_waiters(&mut self, waiters: &Few<WaiterKey>, children: &[SubKey]) {
         for waiter in waiters.as_slice().iter().copied() {
             let Some(waiting) = self.waiters.get_mut(waiter) else {
                 continue;

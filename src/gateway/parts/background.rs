@@ -7,7 +7,7 @@ use crate::gateway::parts::throttle::Throttle;
 use std::collections::VecDeque;
 
 /// Requests of the background that are open at once.
-pub const OPEN_MAX: usize = 1024;
+pub(crate) const MAX_BACKGROUND: usize = 1024;
 
 /// Jobs for which the queue keeps room.
 const JOBS_KEPT: usize = 1 << 12;
@@ -93,13 +93,13 @@ impl Background {
 
     /// Whether a request could be sent.
     pub fn can_start(&self) -> bool {
-        self.open < OPEN_MAX && !self.jobs.is_empty()
+        self.open < MAX_BACKGROUND && !self.jobs.is_empty()
     }
 
     /// The next request, if few enough are open. It is followed by
     /// [`Background::opened`], or by [`Background::done`] if it was not needed.
     pub fn next(&mut self) -> Option<(Job, Option<ResetKey>)> {
-        match self.open < OPEN_MAX {
+        match self.open < MAX_BACKGROUND {
             true => self.jobs.pop_front(),
             false => None,
         }

@@ -1,13 +1,11 @@
 //! The parts of the gateway: each keeps one kind of thing, with the rules that hold for it.
 //! None knows another, and none knows the gateway.
 
-pub mod answers;
 pub mod background;
 pub mod cache;
 pub mod counters;
 pub mod deprecated;
 pub mod holdings;
-pub mod replies;
 pub mod requests;
 pub mod sessions;
 pub mod texts;

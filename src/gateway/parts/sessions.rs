@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
 /// parameters that may wait with them. Beyond them the client is not read.
-pub const IN_FLIGHT_MAX: u16 = 256;
-const WAITING_MAX: usize = 4 << 20;
+pub(crate) const MAX_IN_FLIGHT: u16 = 256;
+pub(crate) const MAX_WAITING: usize = 4 << 20;
 
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
@@ -136,7 +136,7 @@ impl Client {
 
     /// Whether it may send a further request.
     pub fn takes_requests(&self) -> bool {
-        self.in_flight < IN_FLIGHT_MAX && self.waiting < WAITING_MAX
+        self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 
     /// A request of it was taken.

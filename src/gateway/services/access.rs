@@ -35,7 +35,7 @@ impl Gateway {
     }
 
     /// Asks a service for a client's access to a resource.
-    pub(in crate::gateway) fn ask_access(
+    pub(super) fn ask_access(
         &mut self,
         client: ClientKey,
         name: NameKey,
@@ -88,7 +88,7 @@ impl Gateway {
         }
     }
 
-    pub(in crate::gateway) fn access_answered(
+    pub(super) fn access_answered(
         &mut self,
         key: PendingKey,
         request: AccessRequest,

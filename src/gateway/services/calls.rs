@@ -28,7 +28,7 @@ impl Gateway {
     }
 
     /// Sends a call that is allowed.
-    pub(in crate::gateway) fn send_call(&mut self, mut call: CallRequest) {
+    pub(super) fn send_call(&mut self, mut call: CallRequest) {
         if self.sessions.present(call.client).is_none() {
             return;
         }
@@ -65,7 +65,7 @@ impl Gateway {
     }
 
     /// Answers a call that was not sent.
-    pub(in crate::gateway) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
+    pub(super) fn refuse_call(&mut self, call: &CallRequest, error: &Error) {
         if self.sessions.present(call.client).is_some() {
             let waited = call.waiting();
             self.relieve(call.client.key, |client| client.waited(waited));
@@ -73,7 +73,7 @@ impl Gateway {
         }
     }
 
-    pub(in crate::gateway) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
+    pub(super) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
         let Some(client) = self.sessions.present(call.client) else {
             return;
         };

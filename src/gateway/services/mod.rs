@@ -3,4 +3,4 @@
 mod access;
 mod calls;
 mod requests;
-mod throttle;
+mod trees;

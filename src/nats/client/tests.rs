@@ -251,7 +251,7 @@ fn errors_while_connecting() {
 }
 
 #[test]
-fn an_info_that_cannot_be_read_is_an_error() {
+fn an_info_that_cannot_be_read_ends_the_connection() {
     for bytes in [&b"INFO\r\n"[..], b"INFO {\r\n", b"INFO {\"headers\":3}\r\n"] {
         let error = Driver::new(options()).feed(bytes, 1000).unwrap_err();
         assert!(matches!(error, ClientError::BadInfo(_)), "{error:?}");

@@ -131,19 +131,27 @@ fn unfinished_operations_wait() {
     }
 }
 
+/// Expects each of the streams to be refused so, with 5 bytes as the largest payload.
+fn expect_refusals(table: &[(&[u8], ProtocolError)]) {
+    for (stream, error) in table {
+        let (ops, result) = parse_every_way(stream, 5);
+        assert_eq!(
+            (ops, result),
+            (vec![], Err(error.clone())),
+            "{}",
+            stream.escape_ascii()
+        );
+        // What came before the error is not lost.
+        let stream = [b"PING\r\n", *stream].concat();
+        let (ops, result) = parse_every_way(&stream, 5);
+        assert_eq!((ops, result), (vec!["PING".to_owned()], Err(error.clone())));
+    }
+}
+
 #[test]
-fn malformed_streams() {
+fn unknown_operations() {
     let unknown = |line: &str| ProtocolError::UnknownOperation(line.to_owned());
-    let arguments = |op, problem, line: &str| ProtocolError::Arguments {
-        op,
-        problem,
-        line: line.to_owned(),
-    };
-    let few = "has too few arguments";
-    let many = "has too many arguments";
-    let sid = "has a bad subscription number";
-    let size = "has a bad size";
-    let table: &[(&[u8], ProtocolError)] = &[
+    expect_refusals(&[
         (b"\r\n", unknown("")),
         (b"\n", unknown("")),
         (b" PING\r\n", unknown(" PING")),
@@ -161,6 +169,21 @@ fn malformed_streams() {
         ),
         (b"PUB a 1\r\n1\r\n", unknown("PUB a 1")),
         (b"-ERRx\r\n", unknown("-ERRx")),
+    ]);
+}
+
+#[test]
+fn malformed_arguments() {
+    let arguments = |op, problem, line: &str| ProtocolError::Arguments {
+        op,
+        problem,
+        line: line.to_owned(),
+    };
+    let few = "has too few arguments";
+    let many = "has too many arguments";
+    let sid = "has a bad subscription number";
+    let size = "has a bad size";
+    expect_refusals(&[
         (b"PING x\r\n", arguments("PING", "has arguments", "x")),
         (b"PONG 1\r\n", arguments("PONG", "has arguments", "1")),
         (b"+OK 1\r\n", arguments("+OK", "has arguments", "1")),
@@ -203,6 +226,12 @@ fn malformed_streams() {
             b"HMSG a 1 3 2\r\n",
             arguments("HMSG", "has headers larger than the message", "a 1 3 2"),
         ),
+    ]);
+}
+
+#[test]
+fn malformed_payloads() {
+    expect_refusals(&[
         (
             b"MSG a 1 6\r\n",
             ProtocolError::PayloadTooLarge { size: 6, limit: 5 },
@@ -221,20 +250,7 @@ fn malformed_streams() {
         (b"MSG a 1 2\r\nabc\r\n", ProtocolError::PayloadEnd),
         (b"MSG a 1 2\r\na\r\n\r\n", ProtocolError::PayloadEnd),
         (b"MSG a 1 2\r\nab\n\n", ProtocolError::PayloadEnd),
-    ];
-    for (stream, error) in table {
-        let (ops, result) = parse_every_way(stream, 5);
-        assert_eq!(
-            (ops, result),
-            (vec![], Err(error.clone())),
-            "{}",
-            stream.escape_ascii()
-        );
-        // What came before the error is not lost.
-        let stream = [b"PING\r\n", *stream].concat();
-        let (ops, result) = parse_every_way(&stream, 5);
-        assert_eq!((ops, result), (vec!["PING".to_owned()], Err(error.clone())));
-    }
+    ]);
 }
 
 #[test]

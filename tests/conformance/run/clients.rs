@@ -99,58 +99,9 @@ impl Run<'_> {
                 }
                 self.expect_message(name, rest, verb == "<~")
             }
-            ">>" => {
-                let (first, rest) = split(rest);
-                let text = self.fill(rest)?;
-                let (bare, byte, text) = match first {
-                    "bytes" => {
-                        let bytes = unescape(&text)?;
-                        self.client(name)?.socket.write(&bytes);
-                        return Ok(());
-                    }
-                    "deflated" => {
-                        let bytes = deflate(&unescape(&text)?)?;
-                        self.client(name)?.socket.write_frame(0xc1, &bytes);
-                        return Ok(());
-                    }
-                    "bare" => {
-                        let (byte, text) = split(&text);
-                        (true, byte.to_owned(), text.to_owned())
-                    }
-                    byte => (false, byte.to_owned(), text),
-                };
-                let byte = u8::from_str_radix(&byte, 16).map_err(|e| e.to_string())?;
-                let payload = unescape(&text)?;
-                let socket = &mut self.client(name)?.socket;
-                if bare {
-                    socket.write_bare_frame(byte, &payload);
-                } else {
-                    socket.write_frame(byte, &payload);
-                }
-                Ok(())
-            }
-            "<<" => {
-                if rest == "closed" {
-                    return self.expect_client_closed(name);
-                }
-                let (first, text) = split(rest);
-                let first = u8::from_str_radix(first, 16).map_err(|e| e.to_string())?;
-                let payload = unescape(&self.fill(text)?)?;
-                let wanted = Frame { first, payload };
-                match self.client(name)?.socket.frame(PATIENCE) {
-                    // A reason text beside a close code is free.
-                    Ok(got) if first == 0x88 && got.first == 0x88 => {
-                        let code = got.payload.get(..2).unwrap_or_default();
-                        if code == wanted.payload {
-                            Ok(())
-                        } else {
-                            Err(format!("got {got:?}"))
-                        }
-                    }
-                    Ok(got) if got == wanted => Ok(()),
-                    other => Err(format!("got {other:?}")),
-                }
-            }
+            ">>" => self.write_raw(name, rest),
+            "<<" if rest == "closed" => self.expect_client_closed(name),
+            "<<" => self.expect_frame(name, rest),
             "finish" => {
                 self.client(name)?.socket.finish();
                 Ok(())
@@ -160,6 +111,59 @@ impl Run<'_> {
                 Ok(())
             }
             _ => Err("unknown step".to_owned()),
+        }
+    }
+
+    /// Writes what no honest client would: bytes as they are, or a frame with this first
+    /// byte.
+    fn write_raw(&mut self, name: &str, rest: &str) -> Result<(), String> {
+        let (first, rest) = split(rest);
+        let text = self.fill(rest)?;
+        let (bare, byte, text) = match first {
+            "bytes" => {
+                let bytes = unescape(&text)?;
+                self.client(name)?.socket.write(&bytes);
+                return Ok(());
+            }
+            "deflated" => {
+                let bytes = deflate(&unescape(&text)?)?;
+                self.client(name)?.socket.write_frame(0xc1, &bytes);
+                return Ok(());
+            }
+            "bare" => {
+                let (byte, text) = split(&text);
+                (true, byte.to_owned(), text.to_owned())
+            }
+            byte => (false, byte.to_owned(), text),
+        };
+        let byte = u8::from_str_radix(&byte, 16).map_err(|e| e.to_string())?;
+        let payload = unescape(&text)?;
+        let socket = &mut self.client(name)?.socket;
+        if bare {
+            socket.write_bare_frame(byte, &payload);
+        } else {
+            socket.write_frame(byte, &payload);
+        }
+        Ok(())
+    }
+
+    fn expect_frame(&mut self, name: &str, rest: &str) -> Result<(), String> {
+        let (first, text) = split(rest);
+        let first = u8::from_str_radix(first, 16).map_err(|e| e.to_string())?;
+        let payload = unescape(&self.fill(text)?)?;
+        let wanted = Frame { first, payload };
+        match self.client(name)?.socket.frame(PATIENCE) {
+            // A reason text beside a close code is free.
+            Ok(got) if first == 0x88 && got.first == 0x88 => {
+                let code = got.payload.get(..2).unwrap_or_default();
+                if code == wanted.payload {
+                    Ok(())
+                } else {
+                    Err(format!("got {got:?}"))
+                }
+            }
+            Ok(got) if got == wanted => Ok(()),
+            other => Err(format!("got {other:?}")),
         }
     }
 

@@ -6,6 +6,21 @@ use crate::scenario::{Detail, localise};
 use crate::socket::{Lack, Response, Socket, upgrade};
 use crate::text::{split, unescape};
 
+/// Writes a request: method, target, and a body if there is more.
+fn write_request(socket: &mut Socket, text: &str, headers: &str) {
+    let (method, rest) = split(text);
+    let (target, body) = split(rest);
+    socket.head_only = method == "HEAD";
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nHost: gateway.test\r\n{headers}{length}\r\n{body}");
+    socket.write(request.as_bytes());
+}
+
 impl Run<'_> {
     pub fn header_lines(&self, details: &[Detail]) -> Result<String, String> {
         let mut lines = String::new();
@@ -43,18 +58,7 @@ impl Run<'_> {
         };
         match verb {
             ">" => {
-                let (method, rest) = split(&text);
-                let (target, body) = split(rest);
-                socket.head_only = method == "HEAD";
-                let length = if body.is_empty() {
-                    String::new()
-                } else {
-                    format!("Content-Length: {}\r\n", body.len())
-                };
-                let request = format!(
-                    "{method} {target} HTTP/1.1\r\nHost: gateway.test\r\n{headers}{length}\r\n{body}"
-                );
-                socket.write(request.as_bytes());
+                write_request(socket, &text, &headers);
                 Ok(())
             }
             "upgrade" => {

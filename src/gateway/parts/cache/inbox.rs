@@ -8,8 +8,8 @@ use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, SubKe
 use std::collections::{BTreeSet, VecDeque};
 
 /// Inputs of a name that may wait, and the memory that they may cost, in bytes.
-const INPUTS_MAX: usize = 1 << 16;
-const SIZE_MAX: usize = 64 << 20;
+pub(crate) const MAX_INBOX: usize = 1 << 16;
+pub(crate) const MAX_INBOX_SIZE: usize = 64 << 20;
 
 /// An input of a name that waits for the answers to a query event.
 pub enum Deferred {
@@ -93,7 +93,7 @@ impl Cache {
         let inbox = self.names[key].inbox.get_or_insert_default();
         inbox.size += input.size();
         inbox.inputs.push_back(input);
-        match inbox.inputs.len() > INPUTS_MAX || inbox.size > SIZE_MAX {
+        match inbox.inputs.len() > MAX_INBOX || inbox.size > MAX_INBOX_SIZE {
             true => Room::None,
             false => Room::Left,
         }

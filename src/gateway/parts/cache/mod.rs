@@ -7,6 +7,8 @@ mod refresh;
 mod resets;
 
 pub use inbox::{Deferred, Inbox, Room};
+#[cfg(test)]
+pub(crate) use inbox::{MAX_INBOX, MAX_INBOX_SIZE};
 pub use refresh::Refresh;
 pub use resets::{ResetStep, ResetWalk, Resets};
 

@@ -1,11 +1,13 @@
 //! Texts on their way to clients: answers that others get too, what was made of the latest
 //! updates, and the buffer in which a text is written.
 
+mod answers;
+
 use crate::gateway::model::outbox::Message;
 use crate::gateway::model::set::{AnswerForm, Member, SetKey};
 use crate::gateway::model::time::Time;
 use crate::gateway::model::update::{Recent, Update};
-use crate::gateway::parts::answers::{SHARED_MIN, SharedAnswers};
+use answers::{SHARED_MIN, SharedAnswers};
 use std::rc::Rc;
 
 /// Bytes of the scratch buffer that are kept.

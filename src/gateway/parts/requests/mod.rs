@@ -1,5 +1,9 @@
 //! Requests to services without answer, and what goes on with each.
 
+mod replies;
+
+pub use replies::MAX_SUBJECT;
+
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::of;
@@ -8,15 +12,15 @@ use crate::gateway::model::keys::{
 };
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
-use crate::gateway::parts::replies::{Replies, Reply, ReplyForm};
 use crate::res::Error;
 use crate::res::service::Access;
+use replies::{Replies, Reply, ReplyForm};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Longest time-out that a pre-response can set, in milliseconds: a day. No request is to
 /// be kept for good.
-const TIMEOUT_MAX: u64 = 24 * 60 * 60 * 1000;
+pub(crate) const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
 
 /// A request without answer, and what goes on with it.
 pub struct Pending {
@@ -267,7 +271,7 @@ impl Requests {
     /// A service sets another time-out, in milliseconds from now.
     pub fn extend(&mut self, key: PendingKey, now: Time, timeout: u64) {
         self.stop_timer(key);
-        let due = Time(now.0.saturating_add(timeout.min(TIMEOUT_MAX)));
+        let due = Time(now.0.saturating_add(timeout.min(MAX_TIMEOUT)));
         self.set.insert((due, key));
         self.pending[key].timer = Timer::Set(due);
     }

@@ -5,18 +5,18 @@ use crate::gateway::model::set::{AnswerForm, Member, SetKey};
 use crate::gateway::model::time::{LINGER, Time};
 use std::rc::Rc;
 
-/// SharedAnswers from this size on, in bytes, are shared and kept. A shorter one is encoded
+/// Answers from this size on, in bytes, are shared and kept. A shorter one is encoded
 /// again as quickly as it is found.
 pub const SHARED_MIN: usize = 512;
 
-/// SharedAnswers that are kept at most, and their size in bytes; one alone may be larger.
+/// Answers that are kept at most, and their size in bytes; one alone may be larger.
 const MOST: usize = 16;
 const SIZE_MAX: usize = 8 << 20;
 
 /// Milliseconds for which an answer is kept after its last use.
 const KEPT: u64 = LINGER;
 
-/// SharedAnswers that were encoded lately.
+/// Answers that were encoded lately.
 #[derive(Default)]
 pub struct SharedAnswers {
     /// The one that was used last stands last.

@@ -1,0 +1,133 @@
+//! Answers to requests of WebSocket clients (RES-Client protocol), and what they leave the
+//! client to wait for.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::keys::{ClientKey, SubKey};
+use crate::gateway::model::outbox::{Delivery, Message, SharedAnswer};
+use crate::gateway::model::set::{AnswerForm, Member};
+use crate::gateway::parts::sessions::Client;
+use crate::res::{Error, json};
+use std::rc::Rc;
+
+impl Gateway {
+    /// Answers a request with the resources that the client lacks; for a resource
+    /// response also with the ID of the resource.
+    pub(in crate::gateway) fn respond_set(
+        &mut self,
+        client: ClientKey,
+        id: u64,
+        named: Option<SubKey>,
+        set: &[Member],
+    ) {
+        let Some(there) = self.sessions.get(client) else {
+            return;
+        };
+        let form = AnswerForm {
+            values: there.dialect.value_form(),
+            named: named.map(|key| self.holdings[key].alias()),
+        };
+        self.work.spend(set.len());
+        if let Some(body) = self.texts.known_answer(self.now, form, set) {
+            return self.respond_shared(client, id, body);
+        }
+        let mut text = self.begin_response();
+        text.extend_from_slice(b"\"result\":{");
+        if let Some(alias) = form.named {
+            text.extend_from_slice(b"\"rid\":");
+            json::write_string(self.cache.rid(alias), &mut text);
+            if !set.is_empty() {
+                text.push(b',');
+            }
+        }
+        self.write_set(set, form.values, &mut text);
+        text.push(b'}');
+        self.work.spend(text.len() / 64);
+        match self.texts.share_answer(self.now, form, set, &mut text) {
+            Some(body) => self.respond_shared(client, id, body),
+            None => self.finish_response(client, id, text),
+        }
+    }
+
+    /// Answers a call with a resource that the client cannot be given.
+    pub(in crate::gateway) fn respond_resource_error(
+        &mut self,
+        client: ClientKey,
+        id: u64,
+        rid: &str,
+        error: &Error,
+    ) {
+        self.respond(client, id, |out| {
+            out.extend_from_slice(b"\"result\":{\"rid\":");
+            json::write_string(rid, out);
+            out.extend_from_slice(b",\"errors\":{");
+            json::write_string(rid, out);
+            out.push(b':');
+            error.write(out);
+            out.extend_from_slice(b"}}");
+        });
+    }
+
+    /// Answers a client's request. `members` writes what stands before the ID.
+    pub(in crate::gateway) fn respond(
+        &mut self,
+        key: ClientKey,
+        id: u64,
+        members: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let mut text = self.begin_response();
+        members(&mut text);
+        self.finish_response(key, id, text);
+    }
+
+    pub(in crate::gateway) fn respond_error(&mut self, key: ClientKey, id: u64, error: &Error) {
+        self.respond(key, id, |out| {
+            out.extend_from_slice(b"\"error\":");
+            error.write(out);
+        });
+    }
+
+    /// The beginning of an answer. It is written into the scratch buffer, which
+    /// [`Gateway::finish_response`] gives back.
+    fn begin_response(&mut self) -> Vec<u8> {
+        let mut text = self.texts.take_scratch();
+        text.push(b'{');
+        text
+    }
+
+    /// Ends an answer and sends it.
+    fn finish_response(&mut self, key: ClientKey, id: u64, mut text: Vec<u8>) {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(b"\"id\":");
+        json::write_number(id, &mut text);
+        text.push(b'}');
+        self.out.send(key, Message::new(&text));
+        self.texts.keep_scratch(text);
+        self.responded(key);
+    }
+
+    /// Answers a client's request with a text that is the same for others, but for the
+    /// request's ID.
+    fn respond_shared(&mut self, key: ClientKey, id: u64, body: Rc<Message>) {
+        let answer = SharedAnswer::new(body, id);
+        self.out.deliver(key, Delivery::Answer(answer));
+        self.responded(key);
+    }
+
+    fn responded(&mut self, key: ClientKey) {
+        self.relieve(key, Client::end_request);
+    }
+
+    /// Lessens what a client waits for, and lets it be read again if that was too much.
+    pub(in crate::gateway) fn relieve(&mut self, key: ClientKey, lessen: impl FnOnce(&mut Client)) {
+        let Some(client) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let was_blocked = !client.takes_requests();
+        lessen(client);
+        if was_blocked && client.takes_requests() {
+            self.out.deliver(key, Delivery::Resume);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The documents' tables of limits are made of the constants that the code keeps to.
+
+use crate::documents::{expect_table, markdown};
+use crate::gateway::limits as gateway;
+use crate::http::Limits;
+use crate::reactor::limits as reactor;
+use crate::res::{json, meta};
+use crate::ws::deflate;
+
+/// A number of bytes, in the largest unit that leaves no rest.
+fn bytes(number: usize) -> String {
+    const MEBI: usize = 1 << 20;
+    const KIBI: usize = 1 << 10;
+    match number {
+        0..KIBI => format!("{number} bytes"),
+        _ if number.is_multiple_of(MEBI) => format!("{} MiB", count(number / MEBI)),
+        _ if number.is_multiple_of(KIBI) => format!("{} KiB", count(number / KIBI)),
+        _ => format!("{} bytes", count(number)),
+    }
+}
+
+/// A number, its thousands divided by commas.
+fn count(number: impl TryInto<u64>) -> String {
+    let Ok(number) = number.try_into() else {
+        panic!("no limit is as large");
+    };
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time in milliseconds.
+fn time(ms: u64) -> String {
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+    match ms {
+        DAY => "a day".to_owned(),
+        _ if ms.is_multiple_of(1_000) => format!("{} s", ms / 1_000),
+        _ => format!("{ms} ms"),
+    }
+}
+
+fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
+    rows.map(|(what, limit, then)| [what.to_owned(), limit, then.to_owned()])
+}
+
+/// What clients may ask and send.
+fn clients() -> [[String; 3]; 7] {
+    let Limits { head, fields, body } = Limits::default();
+    rows([
+        (
+            "output waiting for a client",
+            format!(
+                "{}; or {} without progress for {}",
+                bytes(reactor::HARD_LIMIT),
+                bytes(reactor::SOFT_LIMIT),
+                time(reactor::STALL_TIME)
+            ),
+            "the client is closed",
+        ),
+        (
+            "requests of a client in flight",
+            count(gateway::MAX_IN_FLIGHT),
+            "it is not read until some are answered",
+        ),
+        (
+            "resource IDs, queries and parameters of a client's open requests",
+            bytes(gateway::MAX_WAITING),
+            "it is not read until some are answered",
+        ),
+        (
+            "message from a client",
+            bytes(reactor::MESSAGE_MAX),
+            "close code 1009",
+        ),
+        (
+            "TLS handshake",
+            format!(
+                "{} from the client, within {}",
+                bytes(reactor::RECORD_MAX),
+                time(reactor::HEAD_TIME)
+            ),
+            "connection closed",
+        ),
+        (
+            "head of an HTTP request",
+            format!(
+                "{}, {} fields, within {}",
+                bytes(head),
+                count(fields),
+                time(reactor::HEAD_TIME)
+            ),
+            "431, 414 or 408, connection closed",
+        ),
+        (
+            "body of an HTTP request",
+            format!("{}, within {}", bytes(body), time(reactor::BODY_TIME)),
+            "413 or 408, connection closed",
+        ),
+    ])
+}
+
+/// What services may answer and cause.
+fn services() -> [[String; 3]; 7] {
+    rows([
+        (
+            "answer to an HTTP request",
+            bytes(gateway::MAX_BODY),
+            "an error in its place",
+        ),
+        (
+            "header fields that services set in an answer",
+            format!("{}, {}", count(meta::MAX_FIELDS), bytes(meta::MAX_SIZE)),
+            "the rest is left out",
+        ),
+        (
+            "nesting of JSON",
+            format!("{} levels", count(json::MAX_DEPTH)),
+            "the message is refused",
+        ),
+        (
+            "requests caused by resets and access checks, open at once",
+            count(gateway::MAX_BACKGROUND),
+            "the others wait",
+        ),
+        (
+            "events that wait at one subscription, for references or access",
+            format!(
+                "{} or {}",
+                count(gateway::MAX_QUEUE),
+                bytes(gateway::MAX_QUEUE_SIZE)
+            ),
+            "the client is closed",
+        ),
+        (
+            "inputs of one name that wait for the answers to a query event",
+            format!(
+                "{} or {}",
+                count(gateway::MAX_INBOX),
+                bytes(gateway::MAX_INBOX_SIZE)
+            ),
+            "the query resources are fetched whole",
+        ),
+        (
+            "time-out that a pre-response sets",
+            time(gateway::MAX_TIMEOUT),
+            "that",
+        ),
+    ])
+}
+
+#[test]
+fn the_readme_has_the_limits() {
+    let table = [clients(), services()].concat();
+    let head = ["What", "Limit", "Consequence"];
+    expect_table("README.md", "limits", &markdown(head, &table));
+}
+
+/// What is bounded in a turn of the loop.
+fn turn() -> [[String; 3]; 6] {
+    rows([
+        (
+            "NATS input of a turn",
+            format!(
+                "{}, or `bufferSize` messages",
+                bytes(reactor::BROKER_BUDGET)
+            ),
+            "clients have their turn",
+        ),
+        (
+            "client input of a turn",
+            format!(
+                "{} clients, {} each, {} in all",
+                count(reactor::CLIENTS_MAX),
+                bytes(reactor::READ_MAX),
+                bytes(reactor::CLIENTS_BUDGET)
+            ),
+            "the next turn goes on",
+        ),
+        (
+            "flush of a turn",
+            format!(
+                "{} writes or {}, {} for a client",
+                count(reactor::FLUSH_WRITES),
+                time(reactor::FLUSH_TIME),
+                bytes(reactor::WRITE_MAX)
+            ),
+            "the next turn goes on, in order",
+        ),
+        (
+            "messages compressed in a turn",
+            format!(
+                "{}, and what one input more leads to",
+                bytes(reactor::TURN_BUDGET)
+            ),
+            "the next turn goes on",
+        ),
+        (
+            "work that follows from the inputs of a turn, and what earlier ones left of it",
+            format!("{} units each", count(reactor::WORK_UNITS)),
+            "the rest is left over, by client and name in turn",
+        ),
+        (
+            "unwritten output for writable sockets",
+            bytes(reactor::OUTPUT_BUDGET),
+            "no input is taken until it is written",
+        ),
+    ])
+}
+
+/// How much output may wait.
+fn output() -> [[String; 3]; 5] {
+    let soft = bytes(reactor::SOFT_LIMIT);
+    let stalled = format!(
+        "the same, without a byte leaving for {}",
+        time(reactor::STALL_TIME)
+    );
+    rows([
+        (
+            "output of one client",
+            format!(
+                "{}, checked before a piece is added",
+                bytes(reactor::HARD_LIMIT)
+            ),
+            "reset, counted, logged",
+        ),
+        (
+            &stalled,
+            format!("{soft} beside the piece being written"),
+            "reset, counted, logged",
+        ),
+        (
+            "output of a client above which it is not read",
+            format!("{soft} (HTTP: {})", bytes(reactor::PIPELINE_MAX)),
+            "read again when enough has left",
+        ),
+        (
+            "output to NATS above which clients are not read",
+            bytes(reactor::OUTPUT_HIGH),
+            "read again when it has left",
+        ),
+        (
+            "output to NATS",
+            bytes(reactor::OUTPUT_MAX),
+            "the connection counts as lost",
+        ),
+    ])
+}
+
+/// How much a peer may send.
+fn input() -> [[String; 3]; 6] {
+    let Limits { head, fields, body } = Limits::default();
+    rows([
+        (
+            "client message",
+            format!("{}, compressed or not", bytes(reactor::MESSAGE_MAX)),
+            "close 1009",
+        ),
+        (
+            "blocks of a compressed message that call themselves the last",
+            format!(
+                "{}, and one for each {}",
+                count(deflate::ENDS),
+                bytes(deflate::END_SIZE)
+            ),
+            "close 1007",
+        ),
+        (
+            "message that is compressed for a client",
+            format!("{}, about 20 ms", bytes(*reactor::LENGTHS.end())),
+            "it is sent as it is",
+        ),
+        (
+            "connections of the metrics port",
+            format!(
+                "{}; {} for a request, {} between two",
+                count(reactor::CONNECTIONS_MAX),
+                time(reactor::REQUEST_TIME),
+                time(reactor::IDLE_TIME)
+            ),
+            "closed",
+        ),
+        (
+            "HTTP head, fields, body",
+            format!("{}, {}, {}", bytes(head), count(fields), bytes(body)),
+            "431 or 414, 431, 413, closed lingeringly",
+        ),
+        (
+            "TLS handshake",
+            format!(
+                "{} and {}; {} of a turn for all",
+                bytes(reactor::RECORD_MAX),
+                time(reactor::HEAD_TIME),
+                time(reactor::HANDSHAKE_TIME)
+            ),
+            "closed with an alert where TLS has one",
+        ),
+    ])
+}
+
+/// How long a peer may take.
+fn times() -> [[String; 3]; 6] {
+    let nats = crate::nats::Options::default();
+    rows([
+        (
+            "time for a head, a body",
+            format!("{}, {}", time(reactor::HEAD_TIME), time(reactor::BODY_TIME)),
+            "408; without a word if nothing was sent",
+        ),
+        (
+            "kept connection without a request, or answer that stands still",
+            time(reactor::KEPT_TIME),
+            "closed",
+        ),
+        (
+            "close handshake, lingering",
+            format!(
+                "{}, {}; over as soon as both close frames were sent",
+                time(reactor::CLOSE_TIME),
+                time(reactor::LINGER_TIME)
+            ),
+            "closed",
+        ),
+        (
+            "time to connect to one NATS address, greeting included",
+            time(reactor::CONNECT_TIMEOUT),
+            "the next one, then an error",
+        ),
+        (
+            "NATS without a byte",
+            format!(
+                "{} `PING`s, {} apart, and until the next is due",
+                nats.max_pings_out,
+                time(nats.ping_interval_ms)
+            ),
+            "the connection counts as lost",
+        ),
+        (
+            "names being looked up",
+            "1".to_owned(),
+            "the next one waits",
+        ),
+    ])
+}
+
+#[test]
+fn the_map_has_the_budgets() {
+    let table = [&turn()[..], &output(), &input(), &times()].concat();
+    let head = ["what", "limit", "then"];
+    expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
+}
+
+#[test]
+fn numbers_are_written_as_people_do() {
+    for (number, text) in [
+        (0, "0 bytes"),
+        (48, "48 bytes"),
+        (1_025, "1,025 bytes"),
+        (20 << 10, "20 KiB"),
+        (1 << 20, "1 MiB"),
+        (3 << 19, "1,536 KiB"),
+    ] {
+        assert_eq!(bytes(number), text);
+    }
+    assert_eq!(count(1_234_567_u64), "1,234,567");
+    assert_eq!(time(1_500), "1500 ms");
+    assert_eq!(time(150_000), "150 s");
+}

@@ -1,0 +1,25 @@
+//! The loop's limits, for the test that compares the documents with them.
+
+use super::deadlines::Kind;
+
+pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX};
+pub(crate) use super::clients::{FLUSH_TIME, FLUSH_WRITES};
+pub(crate) use super::compression::{LENGTHS, TURN_BUDGET};
+pub(crate) use super::input::{
+    CLIENTS_BUDGET, CLIENTS_MAX, HANDSHAKE_TIME, MESSAGE_MAX, OUTPUT_BUDGET, PIPELINE_MAX, READ_MAX,
+};
+pub(crate) use super::monitor::{CONNECTIONS_MAX, IDLE_TIME, REQUEST_TIME};
+pub(crate) use super::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME, WRITE_MAX};
+pub(crate) use super::tls::RECORD_MAX;
+pub(crate) use super::{BROKER_BUDGET, WORK_UNITS};
+
+/// Milliseconds for the head of a request, and for a TLS handshake.
+pub(crate) const HEAD_TIME: u64 = Kind::Head.duration();
+/// Milliseconds for the body of a request.
+pub(crate) const BODY_TIME: u64 = Kind::Body.duration();
+/// Milliseconds that a kept connection may have no request.
+pub(crate) const KEPT_TIME: u64 = Kind::Idle.duration();
+/// Milliseconds for the close handshake of a WebSocket.
+pub(crate) const CLOSE_TIME: u64 = Kind::Close.duration();
+/// Milliseconds for the peer to end its side.
+pub(crate) const LINGER_TIME: u64 = Kind::Linger.duration();
