@@ -1,12 +1,19 @@
-//! What happens in a run, drawn from its seed beforehand: a list of actions with the
-//! time between them. Any part of the list is a valid script too.
+//! What happens in a run: a list of actions with the time between them, drawn from a seed
+//! beforehand, or from the fuzzer's bytes as it goes. Any part of the list is a valid script
+//! too.
 
 use super::changes::Focus;
-use super::rng::Rng;
+use super::choices::{Bytes, Choices, Rng};
 use super::service::{RIDS, TOKENS};
 
 /// Connections that scripts use at the same time.
 pub const SLOTS: usize = 5;
+
+/// The connection of one who comes at rest and compares.
+pub const NEWCOMER: usize = SLOTS;
+
+/// All of these.
+pub const CLIENTS: usize = SLOTS + 1;
 
 /// Web requests that may be open at the same time.
 pub const WEB_SLOTS: usize = 3;
@@ -34,6 +41,10 @@ pub enum Ask {
     Junk(usize),
     /// More requests at once than the gateway takes.
     Burst(usize),
+    /// Bytes that may be a request.
+    Anything(u64),
+    /// A resource whose subjects are too long, in one of some ways.
+    Long(usize),
 }
 
 /// How a change of access is made known.
@@ -83,11 +94,19 @@ pub enum Action {
         pattern: Pattern,
         resources: bool,
         access: bool,
+        /// It overtakes what was sent before.
+        early: bool,
     },
     Token(usize, usize),
     TokenReset(usize),
     /// A service message that means nothing.
     Noise(usize, usize),
+    /// An event of a resource that says anything.
+    LyingEvent(usize, u64),
+    /// The same of the system.
+    LyingSystem(u64),
+    /// The same of a connection's token.
+    LyingToken(usize, u64),
     /// Lets everything come to rest, and compares.
     Settle,
 }
@@ -95,6 +114,8 @@ pub enum Action {
 /// What a run may meet.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
+    /// Of what services have at first, and of everything else that labels are rolled for.
+    pub seed: u64,
     /// Errors, time-outs, garbage and late answers.
     pub faults: bool,
     /// Resources come and go.
@@ -114,12 +135,22 @@ pub struct Profile {
     /// The throttles of the gateway, 0 for none.
     pub reset_throttle: usize,
     pub reference_throttle: usize,
+    /// Most units of work of a turn, 0 for no limit.
+    pub units: u32,
+    /// Runs are taken as the reactor takes them.
+    pub follows_runs: bool,
+    /// Services say and clients send anything. What services have is known then only of
+    /// that of which they said nothing wrong.
+    pub lies: bool,
+    /// The broker takes very small payloads only.
+    pub small_payloads: bool,
+    /// Most milliseconds between most steps.
+    pub pace: u64,
 }
 
 /// A run: what it meets, and the steps with the milliseconds before each.
 #[derive(Clone, Debug)]
 pub struct Script {
-    pub seed: u64,
     pub profile: Profile,
     pub steps: Vec<(u64, Action)>,
 }
@@ -128,55 +159,23 @@ impl Script {
     /// The script of a seed.
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::labelled(seed, "script", 0);
-        let mut throttles = Rng::labelled(seed, "throttles", 0);
-        let profile = Profile {
-            faults: rng.chance(50),
-            deletes: rng.chance(50),
-            silent: rng.chance(50),
-            access_apart: rng.chance(30),
-            legacy: rng.chance(30),
-            open: rng.chance(30),
-            // Runs that use few resources meet more often on the same ones.
-            focus: Focus {
-                first: rng.below(RIDS.len()),
-                count: [RIDS.len(), 3, 6, 9][rng.weighted(&[3, 1, 2, 2])],
-            },
-            latency: *rng.pick(&[0, 3, 60]),
-            reset_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
-            reference_throttle: *throttles.pick(&[0, 0, 1, 2, 3]),
-        };
-        let length = rng.between(40, 180);
-        let pace = *rng.pick(&[5, 30, 120]);
+        let mut apart = Rng::labelled(seed, "profile", 0);
+        let profile = Profile::draw(seed, &mut rng, &mut apart);
         let mut steps = Vec::new();
         for slot in 0..2 {
             steps.push((0, Action::Connect(slot, rng.below(4))));
         }
-        for _ in 0..length {
-            let gap = match rng.weighted(&[45, 50, 4, 1]) {
-                0 => 0,
-                1 => rng.between(0, pace),
-                2 => rng.between(500, 4000),
-                _ => rng.between(4900, 5200),
-            };
-            let action = profile.action(&mut rng);
-            let sequel = action.sequel(&mut rng);
-            steps.push((gap, action));
-            if let Some(sequel) = sequel {
-                steps.push((rng.between(0, pace), sequel));
-            }
+        for _ in 0..rng.between(40, 180) {
+            profile.add_steps(&mut steps, &mut rng);
         }
-        Self {
-            seed,
-            profile,
-            steps,
-        }
+        Self { profile, steps }
     }
 }
 
 impl Action {
     /// What follows some actions in many cases: a change without event is made good by
     /// a reset, what was deleted is asked for, and access that changed changes again.
-    fn sequel(&self, rng: &mut Rng) -> Option<Self> {
+    fn sequel(&self, rng: &mut impl Choices) -> Option<Self> {
         match *self {
             Self::Mutate {
                 name, silent: true, ..
@@ -188,6 +187,7 @@ impl Action {
                     pattern: Pattern::Name(name),
                     resources: true,
                     access: false,
+                    early: rng.chance(30),
                 })
             }
             Self::Delete { name, .. } | Self::Create(name, _)
@@ -210,7 +210,7 @@ impl Action {
                 name,
                 token,
                 tell,
-                roll: rng.next(),
+                roll: rng.seed(),
             }),
             Self::Token(slot, _) if rng.chance(40) => Some(Self::Token(slot, rng.below(TOKENS))),
             _ => None,
@@ -219,8 +219,58 @@ impl Action {
 }
 
 impl Profile {
-    fn action(&self, rng: &mut Rng) -> Action {
-        let rid = |rng: &mut Rng| self.focus.number(rng);
+    /// What a run meets by the bytes of a fuzzer.
+    pub fn from_bytes(bytes: &mut Bytes) -> Self {
+        let seed = bytes.draw(256);
+        Self::draw(seed, &mut bytes.clone(), bytes)
+    }
+
+    /// What a run meets, by the script's choices, and by choices apart from these.
+    fn draw(seed: u64, rng: &mut impl Choices, apart: &mut impl Choices) -> Self {
+        let faults = rng.chance(50);
+        let lies = faults && apart.chance(30);
+        Self {
+            seed,
+            faults,
+            deletes: rng.chance(50),
+            silent: rng.chance(50),
+            access_apart: rng.chance(30),
+            legacy: rng.chance(30),
+            open: rng.chance(30),
+            // Runs that use few resources meet more often on the same ones.
+            focus: Focus {
+                first: rng.below(RIDS.len()),
+                count: [RIDS.len(), 3, 6, 9][rng.weighted(&[3, 1, 2, 2])],
+            },
+            latency: *rng.pick(&[0, 3, 60]),
+            reset_throttle: *apart.pick(&[0, 0, 1, 2, 3]),
+            reference_throttle: *apart.pick(&[0, 0, 1, 2, 3]),
+            units: *apart.pick(&[0, 1, 3, 10, 50]),
+            follows_runs: apart.chance(50),
+            lies,
+            small_payloads: lies && apart.chance(12),
+            pace: *rng.pick(&[5, 30, 120]),
+        }
+    }
+
+    /// One more step, and what follows from it in many cases.
+    pub fn add_steps(&self, steps: &mut Vec<(u64, Action)>, rng: &mut impl Choices) {
+        let gap = match rng.weighted(&[45, 50, 4, 1]) {
+            0 => 0,
+            1 => rng.between(0, self.pace),
+            2 => rng.between(500, 4000),
+            _ => rng.between(4900, 5200),
+        };
+        let action = self.action(rng);
+        let sequel = action.sequel(rng);
+        steps.push((gap, action));
+        if let Some(sequel) = sequel {
+            steps.push((rng.between(0, self.pace), sequel));
+        }
+    }
+
+    fn action(&self, rng: &mut impl Choices) -> Action {
+        let rid = |rng: &mut _| self.focus.number(rng);
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         let slot = rng.below(SLOTS);
         // Numbers beyond the resource IDs stand for any name.
@@ -245,15 +295,18 @@ impl Profile {
             1,
             2,
             1,
+            on(self.lies, 14),
+            on(self.lies, 3),
+            on(self.lies, 2),
         ];
         match rng.weighted(&weights) {
-            0 => Action::Ask(slot, ask(rng, self.focus)),
+            0 => Action::Ask(slot, self.ask(rng)),
             1 => {
                 let silent = self.silent && rng.chance(12);
                 Action::Mutate {
                     name,
                     silent,
-                    roll: rng.next(),
+                    roll: rng.seed(),
                 }
             }
             2 => Action::Connect(slot, rng.below(4)),
@@ -269,7 +322,7 @@ impl Profile {
                 name,
                 silent: self.silent && rng.chance(30),
             },
-            8 => Action::Create(name, rng.next()),
+            8 => Action::Create(name, rng.seed()),
             9 => {
                 let tell = [Tell::Reaccess, Tell::Reset, Tell::Nothing][rng.weighted(&[4, 3, 1])];
                 // Most clients have no token.
@@ -278,7 +331,7 @@ impl Profile {
                     name,
                     token,
                     tell,
-                    roll: rng.next(),
+                    roll: rng.seed(),
                 }
             }
             10 => {
@@ -287,32 +340,40 @@ impl Profile {
                     pattern,
                     resources: what != 0,
                     access: what != 1,
+                    early: rng.chance(30),
                 }
             }
             11 => Action::Token(slot, rng.below(TOKENS)),
             12 => Action::TokenReset(rng.below(TOKENS)),
             13 => Action::Noise(name, rng.below(64)),
-            _ => Action::Settle,
+            14 => Action::Settle,
+            15 => Action::LyingEvent(name, rng.seed()),
+            16 => Action::LyingSystem(rng.seed()),
+            _ => Action::LyingToken(slot, rng.seed()),
         }
     }
-}
 
-fn ask(rng: &mut Rng, focus: Focus) -> Ask {
-    let rid = |rng: &mut Rng| focus.number(rng);
-    let method = *rng.pick(&METHODS);
-    match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1]) {
-        0 => Ask::Subscribe(rid(rng)),
-        1 => Ask::Unsubscribe {
-            choice: rng.below(64),
-            count: rng.between(1, 2) as u32,
-        },
-        2 => Ask::UnsubscribeAny(rid(rng)),
-        3 => Ask::Get(rid(rng)),
-        4 => Ask::Call(rid(rng), method),
-        5 => Ask::New(rid(rng)),
-        6 => Ask::Login(rng.below(TOKENS)),
-        7 => Ask::Junk(rng.below(64)),
-        _ => Ask::Burst(rid(rng)),
+    fn ask(&self, rng: &mut impl Choices) -> Ask {
+        let rid = |rng: &mut _| self.focus.number(rng);
+        let method = *rng.pick(&METHODS);
+        let anything = if self.lies { 60 } else { 0 };
+        let long = if self.lies { 10 } else { 0 };
+        match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1, anything, long]) {
+            0 => Ask::Subscribe(rid(rng)),
+            1 => Ask::Unsubscribe {
+                choice: rng.below(64),
+                count: *rng.pick(&[1, 1, 2, 2, 3, 4]),
+            },
+            2 => Ask::UnsubscribeAny(rid(rng)),
+            3 => Ask::Get(rid(rng)),
+            4 => Ask::Call(rid(rng), method),
+            5 => Ask::New(rid(rng)),
+            6 => Ask::Login(rng.below(TOKENS)),
+            7 => Ask::Junk(rng.below(64)),
+            8 => Ask::Burst(rid(rng)),
+            9 => Ask::Anything(rng.seed()),
+            _ => Ask::Long(rng.below(8)),
+        }
     }
 }
 

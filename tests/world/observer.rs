@@ -1,11 +1,17 @@
-//! What one client knows, by what it was sent and nothing else.
+//! What one client knows, by what it was sent and nothing else: a second opinion beside
+//! [`super::replica`], of other make.
 //!
 //! A client holds what it subscribed directly, and all that this references, step by
 //! step. It forgets the rest at once, so whatever it needs again must be sent again; and
-//! it must not be sent what it holds.
+//! it must not be sent what it holds. That holds whatever services say, so nothing is
+//! asked here of what they have.
 
+use super::content::{Generation, canonical};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A message that no correct gateway sends.
+type Violation = String;
 
 /// What a client has asked, by request ID.
 #[derive(Clone, Debug)]
@@ -19,6 +25,7 @@ pub enum Asked {
     Other,
 }
 
+#[derive(Debug)]
 struct Entry {
     data: Data,
     is_deleted: bool,
@@ -31,10 +38,9 @@ enum Data {
     Error,
 }
 
-#[derive(Default)]
-pub struct Replica {
-    /// The protocol version that the client speaks.
-    pub version: &'static str,
+#[derive(Debug)]
+pub struct Observer {
+    generation: Generation,
     asked: BTreeMap<u64, Asked>,
     entries: BTreeMap<String, Entry>,
     direct: BTreeMap<String, u64>,
@@ -44,25 +50,27 @@ pub struct Replica {
     is_lost: bool,
 }
 
-impl Replica {
+impl Observer {
     /// A client that holds nothing.
-    pub fn new(version: &'static str) -> Self {
+    pub fn new(generation: Generation) -> Self {
         Self {
-            version,
-            ..Self::default()
+            generation,
+            asked: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            direct: BTreeMap::new(),
+            takes_twice: false,
+            is_lost: false,
         }
     }
 
+    /// The client sends a request.
     pub fn ask(&mut self, id: u64, asked: Asked) {
         assert!(self.asked.insert(id, asked).is_none(), "IDs are used once");
     }
 
-    pub fn has_asked(&self, id: u64) -> bool {
-        self.asked.contains_key(&id)
-    }
-
-    pub fn open(&self) -> impl Iterator<Item = (&u64, &Asked)> {
-        self.asked.iter()
+    /// A request that is not answered yet.
+    pub fn open(&self) -> Option<&Asked> {
+        self.asked.values().next()
     }
 
     /// What it is subscribed to, and was not deleted.
@@ -79,9 +87,9 @@ impl Replica {
     }
 
     /// What it knows is what another client has been told now.
-    pub fn compare(&self, fresh: &Self) {
+    pub fn compare(&self, fresh: &Self) -> Result<(), Violation> {
         if self.is_lost || fresh.is_lost {
-            return;
+            return Ok(());
         }
         for (rid, entry) in &self.entries {
             // The same tag means another resource for each client.
@@ -89,58 +97,65 @@ impl Replica {
                 continue;
             }
             if let Some(now) = fresh.entries.get(rid).filter(|now| now.data != Data::Error) {
-                assert_eq!(entry.data, now.data, "{rid} is out of step");
+                ensure(entry.data.is_like(&now.data), || {
+                    format!("{rid} is {entry:?}, a newcomer has {now:?}")
+                })?;
             }
         }
+        Ok(())
     }
 
     /// Takes a message from the gateway.
-    pub fn take(&mut self, message: &Value) {
+    pub fn take(&mut self, message: &Value) -> Result<(), Violation> {
         match message.get("id") {
             Some(id) => {
-                let id = id.as_u64().expect("IDs are numbers");
-                let asked = self.asked.remove(&id).expect("an open request is answered");
-                self.answered(asked, message);
+                let id = id.as_u64().ok_or("an ID is no number")?;
+                let asked = self.asked.remove(&id).ok_or("never asked")?;
+                self.answered(asked, message)?;
             }
             None => {
-                let event = message["event"].as_str().expect("the rest are events");
-                let (rid, event) = event.rsplit_once('.').expect("<rid>.<event>");
-                self.event(rid, event, &message["data"]);
+                let event = message["event"].as_str().ok_or("no event")?;
+                let (rid, event) = event.rsplit_once('.').ok_or("no event of a resource")?;
+                self.event(rid, event, &message["data"])?;
             }
         }
         self.forget();
-        self.check();
+        self.check()
     }
 
-    fn answered(&mut self, asked: Asked, message: &Value) {
+    fn answered(&mut self, asked: Asked, message: &Value) -> Result<(), Violation> {
         let result = message.get("result");
         match (asked, result) {
             (Asked::Subscribe(rid), Some(set)) => {
-                self.add_set(set);
+                self.add_set(set)?;
                 *self.direct.entry(rid).or_default() += 1;
             }
             (Asked::Unsubscribe(rid, count), _) if message.get("error").is_none() => {
-                self.unsubscribed(&rid, count);
+                self.unsubscribed(&rid, count)?;
             }
             (asked @ (Asked::Call | Asked::New), Some(result)) => {
                 let is_new = matches!(asked, Asked::New);
-                if !is_new && (self.version == "1.1.1" || result.get("payload").is_some()) {
-                    return;
+                let is_bare = self.generation == Generation::V1_1;
+                if !is_new && (is_bare || result.get("payload").is_some()) {
+                    return Ok(());
                 }
-                let rid = result["rid"].as_str().expect("a payload or a resource");
+                let rid = result["rid"]
+                    .as_str()
+                    .ok_or("neither payload nor resource")?;
                 // Whether the client was subscribed to what failed, it is not told.
                 self.is_lost |= result
                     .pointer("/errors")
                     .is_some_and(|e| e.get(rid).is_some());
-                self.add_set(result);
+                self.add_set(result)?;
                 *self.direct.entry(rid.to_owned()).or_default() += 1;
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Those that it knows of end first, then those that it has asked for.
-    fn unsubscribed(&mut self, rid: &str, count: u64) {
+    fn unsubscribed(&mut self, rid: &str, count: u64) -> Result<(), Violation> {
         let direct = self.direct.entry(rid.to_owned()).or_default();
         let told = count.min(*direct);
         *direct -= told;
@@ -151,60 +166,71 @@ impl Replica {
             let mut same = open.filter(|asked| matches!(asked, Asked::Subscribe(r) if r == rid));
             match same.next() {
                 Some(asked) => *asked = Asked::Other,
-                None => assert!(self.is_lost, "{rid}: more ended than there were"),
+                None => ensure(self.is_lost, || {
+                    format!("{rid}: more ended than there were")
+                })?,
             }
         }
+        Ok(())
     }
 
-    fn event(&mut self, rid: &str, event: &str, data: &Value) {
+    fn event(&mut self, rid: &str, event: &str, data: &Value) -> Result<(), Violation> {
         if self.is_lost {
-            return;
+            return Ok(());
         }
-        let entry = self.entries.get_mut(rid);
-        let entry = entry.unwrap_or_else(|| panic!("{event} of {rid}, which it does not hold"));
-        assert!(
-            event == "unsubscribe" || !entry.is_deleted,
-            "{event} of deleted {rid}"
-        );
+        let not_held = || format!("{event} of {rid}, which it does not hold");
+        let entry = self.entries.get_mut(rid).ok_or_else(not_held)?;
+        let is_alive = event == "unsubscribe" || !entry.is_deleted;
+        ensure(is_alive, || format!("{event} of deleted {rid}"))?;
+        let no_place = || format!("{rid}: no such place");
         match (event, &mut entry.data) {
             ("unsubscribe", _) => {
                 let direct = self.direct.insert(rid.to_owned(), 0);
-                assert!(direct > Some(0), "{rid} was not subscribed directly");
+                ensure(direct > Some(0), || {
+                    format!("{rid} was not subscribed directly")
+                })?;
             }
             ("delete", _) => {
                 entry.is_deleted = true;
                 self.takes_twice = true;
             }
             ("change", Data::Model(model)) => {
-                let values = data["values"].as_object().expect("a change has values");
-                assert!(!values.is_empty(), "an empty change");
+                let values = data["values"]
+                    .as_object()
+                    .ok_or("a change without values")?;
+                ensure(!values.is_empty(), || "an empty change".into())?;
                 for (name, value) in values {
                     let before = if value.get("action").is_some() {
                         model.remove(name).unwrap_or(Value::Null) == *value
                     } else {
                         model.insert(name.clone(), value.clone()).as_ref() == Some(value)
                     };
-                    assert!(!before, "{rid}.{name} was {value} before");
+                    // To older clients different values may look alike.
+                    let is_new = !before || self.generation != Generation::V1_2_1;
+                    ensure(is_new, || format!("{rid}.{name} was {value} before"))?;
                 }
-                self.add_set(data);
+                self.add_set(data)?;
             }
             ("add", Data::Collection(values)) => {
-                let idx = data["idx"].as_u64().expect("a place") as usize;
-                assert!(idx <= values.len(), "{rid}: no place {idx}");
+                let idx = data["idx"].as_u64().ok_or_else(no_place)? as usize;
+                ensure(idx <= values.len(), no_place)?;
                 values.insert(idx, data["value"].clone());
-                self.add_set(data);
+                self.add_set(data)?;
             }
             ("remove", Data::Collection(values)) => {
                 let idx = data["idx"].as_u64().unwrap_or(0) as usize;
-                assert!(idx < values.len(), "{rid}: no place {idx}");
+                ensure(idx < values.len(), no_place)?;
                 values.remove(idx);
             }
-            ("change" | "add" | "remove", _) => panic!("{event} of {rid}, which is no such thing"),
+            ("change" | "add" | "remove", _) => {
+                return Err(format!("{event} of {rid}, which is no such thing"));
+            }
             _ => {}
         }
+        Ok(())
     }
 
-    fn add_set(&mut self, set: &Value) {
+    fn add_set(&mut self, set: &Value) -> Result<(), Violation> {
         for kind in ["models", "collections", "errors"] {
             let Some(resources) = set.get(kind).and_then(Value::as_object) else {
                 continue;
@@ -214,7 +240,7 @@ impl Replica {
                     _ if kind == "errors" => Data::Error,
                     Value::Object(model) if kind == "models" => Data::Model(model.clone()),
                     Value::Array(values) => Data::Collection(values.clone()),
-                    _ => panic!("{rid} is not in its place"),
+                    _ => return Err(format!("{rid} is not in its place")),
                 };
                 let old = self.entries.insert(
                     rid.clone(),
@@ -226,11 +252,13 @@ impl Replica {
                 // A child that failed is told of in every set that it belongs to.
                 let is_repeated =
                     old.is_some_and(|old| kind != "errors" || !matches!(old.data, Data::Error));
-                if !self.takes_twice && !self.is_lost {
-                    assert!(!is_repeated, "{rid} is sent twice");
-                }
+                let may_repeat = self.takes_twice || self.is_lost;
+                ensure(may_repeat || !is_repeated, || {
+                    format!("{rid} is sent twice")
+                })?;
             }
         }
+        Ok(())
     }
 
     /// Forgets what it does not hold any more.
@@ -253,23 +281,40 @@ impl Replica {
     }
 
     /// Nothing is missing.
-    fn check(&self) {
+    fn check(&self) -> Result<(), Violation> {
         if self.is_lost {
-            return;
+            return Ok(());
         }
         for (rid, count) in &self.direct {
-            assert!(
-                *count == 0 || self.entries.contains_key(rid),
-                "{rid} is missing"
-            );
+            let is_there = *count == 0 || self.entries.contains_key(rid);
+            ensure(is_there, || format!("{rid} is missing"))?;
         }
         for (rid, entry) in &self.entries {
             for child in entry.references() {
-                assert!(
-                    self.entries.contains_key(child),
-                    "{child} below {rid} is missing"
-                );
+                let is_there = self.entries.contains_key(child);
+                ensure(is_there, || format!("{child} below {rid} is missing"))?;
             }
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(problem()) }
+}
+
+impl Data {
+    /// Whether it says the same, in whatever form.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Model(a), Self::Model(b)) => {
+                let values = a.values().map(canonical);
+                a.keys().eq(b.keys()) && values.eq(b.values().map(canonical))
+            }
+            (Self::Collection(a), Self::Collection(b)) => {
+                a.iter().map(canonical).eq(b.iter().map(canonical))
+            }
+            (a, b) => a == b,
         }
     }
 }

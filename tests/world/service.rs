@@ -2,10 +2,10 @@
 //! the broker when something changes.
 
 use super::changes::{Focus, KEYS, change_list, change_model, change_rows, value};
+use super::choices::{Choices, Rng};
 use super::content::{Content, canonical};
 use super::query;
 use super::request::{Kind, Request};
-use super::rng::Rng;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -77,6 +77,9 @@ pub struct Entry {
     pub disturbed: bool,
     /// A get request ever failed.
     pub failed: bool,
+    /// Something was said that has nothing to do with what there is, and that no reset may
+    /// mend: a model where there is a collection, say.
+    pub lied: bool,
     /// Every state that there was, of a plain resource.
     history: Vec<Content>,
     /// Every list of rows that there was, of a query resource.
@@ -120,6 +123,14 @@ pub struct Service {
     entries: BTreeMap<String, Entry>,
     changes: BTreeMap<String, Change>,
     focus: Focus,
+}
+
+impl Change {
+    /// Rows that there were never.
+    fn detour(&self) -> Vec<Value> {
+        let (before, after) = (self.before.iter(), self.after.iter().rev());
+        before.take(1).chain(after).cloned().collect()
+    }
 }
 
 impl Service {
@@ -184,6 +195,59 @@ impl Service {
         }
     }
 
+    /// Notes that a request is answered with anything.
+    pub fn lied(&mut self, request: &Request) {
+        let name = match request.kind {
+            Kind::Access => {
+                self.disown(&request.name.clone(), false);
+                return;
+            }
+            Kind::Get => request.name.clone(),
+            Kind::Query => self
+                .name_of_changes(&request.name)
+                .unwrap_or_default()
+                .to_owned(),
+            _ => return,
+        };
+        self.disown(&name, true);
+    }
+
+    /// Notes that anything was said of a resource, or else of the access to it.
+    pub fn disown(&mut self, name: &str, data: bool) {
+        if name.is_empty() {
+            return;
+        }
+        if self.entry(name).is_none() {
+            let mut entry = Entry::new(Shape::Model, self.focus, &mut Rng::new(0));
+            entry.content = None;
+            self.entries.insert(name.to_owned(), entry);
+        }
+        if let Some(entry) = self.entry(name) {
+            entry.lied |= data;
+            entry.failed |= data;
+            entry.disturbed |= data;
+            entry.doubt |= data;
+            entry.access_doubt |= !data;
+        }
+    }
+
+    /// Notes that a reset is due, which may come between a change and its event.
+    pub fn disturb(&mut self, pattern: &str) {
+        for (name, entry) in &mut self.entries {
+            entry.disturbed |= super::broker::matches(pattern, name);
+        }
+    }
+
+    /// Whether a get request is for something of which anything was said.
+    pub fn has_lied(&mut self, request: &Request) -> bool {
+        request.kind == Kind::Get && self.entry(&request.name).is_some_and(|entry| entry.lied)
+    }
+
+    /// Whether anything was said of any resource.
+    pub fn has_lies(&self) -> bool {
+        self.entries.values().any(|entry| entry.lied)
+    }
+
     /// The names that exist or existed.
     pub fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
@@ -225,7 +289,7 @@ impl Service {
     }
 
     /// Changes a resource. Without events if `silent`, and then a reset is due.
-    pub fn mutate(&mut self, name: &str, rng: &mut Rng, silent: bool) -> Vec<Sent> {
+    pub fn mutate(&mut self, name: &str, rng: &mut impl Choices, silent: bool) -> Vec<Sent> {
         let focus = self.focus;
         let Some(entry) = self.entry(name) else {
             return Vec::new();
@@ -252,7 +316,7 @@ impl Service {
         }
         if query {
             let (name, after) = (name.to_owned(), entry.rows.clone());
-            let subject = format!("changes.{name}.{}", rng.next());
+            let subject = format!("changes.{name}.{}", self.changes.len());
             sent.push(Sent::event(&name, "query", &json!({"subject": subject})));
             self.changes.insert(
                 subject,
@@ -271,7 +335,10 @@ impl Service {
         let Some(entry) = self.entry(name) else {
             return Vec::new();
         };
-        if entry.is_query() || entry.content.is_none() {
+        if entry.is_query() {
+            return vec![Sent::event(name, "hello", &json!(1))];
+        }
+        if entry.content.is_none() {
             return Vec::new();
         }
         entry.number += 1;
@@ -298,7 +365,7 @@ impl Service {
     }
 
     /// Creates a deleted resource anew, perhaps as another type.
-    pub fn create(&mut self, name: &str, rng: &mut Rng) -> Vec<Sent> {
+    pub fn create(&mut self, name: &str, rng: &mut impl Choices) -> Vec<Sent> {
         let focus = self.focus;
         let Some(entry) = self.entry(name) else {
             return Vec::new();
@@ -319,7 +386,7 @@ impl Service {
     }
 
     /// Changes what holders of a kind of token may do. Telling is up to the caller.
-    pub fn regulate(&mut self, name: &str, token: usize, rng: &mut Rng) {
+    pub fn regulate(&mut self, name: &str, token: usize, rng: &mut impl Choices) {
         if let Some(entry) = self.entry(name) {
             entry.grants[token] = Grant {
                 get: rng.chance(65),
@@ -331,7 +398,7 @@ impl Service {
 
     /// The answer to a query request: events, or the whole content, or an error if
     /// the subject was never given out.
-    pub fn changes(&self, subject: &str, query: &str, rng: &mut Rng) -> Value {
+    pub fn changes(&self, subject: &str, query: &str, rng: &mut impl Choices) -> Value {
         let Some(change) = self.changes.get(subject) else {
             return json!({"error": {"code": "test.noQueryEvent", "message": "No query event"}});
         };
@@ -341,7 +408,13 @@ impl Service {
         if rng.chance(40) {
             return json!({"result": after.to_result()});
         }
-        let events = query::events_between(&before, &after);
+        let mut events = query::events_between(&before, &after);
+        if rng.chance(25) {
+            // The same by a detour.
+            let between = query::window(shape, &change.detour(), Some(query));
+            events = query::events_between(&before, &between);
+            events.extend(query::events_between(&between, &after));
+        }
         if events.is_empty() && rng.chance(50) {
             return json!({"result": {}});
         }
@@ -355,7 +428,7 @@ impl Service {
 }
 
 impl Entry {
-    fn new(shape: Shape, focus: Focus, rng: &mut Rng) -> Self {
+    fn new(shape: Shape, focus: Focus, rng: &mut impl Choices) -> Self {
         let mut entry = Self {
             shape,
             content: None,
@@ -369,6 +442,7 @@ impl Entry {
             access_doubt: false,
             disturbed: false,
             failed: false,
+            lied: false,
             history: Vec::new(),
             past_rows: Vec::new(),
         };
@@ -434,6 +508,29 @@ pub fn same(a: &Content, b: &Content) -> bool {
     }
 }
 
+#[cfg(test)]
+fn apply(state: &mut Content, data: &Value) {
+    match state {
+        Content::Model(model) => {
+            for (key, value) in data.get("values").unwrap_or(data).as_object().unwrap() {
+                match super::content::is_delete(value) {
+                    true => drop(model.remove(key)),
+                    false => drop(model.insert(key.clone(), value.clone())),
+                }
+            }
+        }
+        Content::Collection(list) => {
+            let idx = data
+                .get("idx")
+                .map_or(0, |idx| idx.as_u64().unwrap() as usize);
+            match data.get("value") {
+                Some(value) => list.insert(idx, value.clone()),
+                None => drop(list.remove(idx)),
+            }
+        }
+    }
+}
+
 #[test]
 fn events_describe_the_change() {
     let mut service = Service::new(3, super::changes::EVERYWHERE);
@@ -446,25 +543,7 @@ fn events_describe_the_change() {
                 panic!("{sent:?}")
             };
             let data: Value = serde_json::from_slice(&event.payload).unwrap();
-            match &mut state {
-                Content::Model(model) => {
-                    for (key, value) in data.get("values").unwrap_or(&data).as_object().unwrap() {
-                        match super::content::is_delete(value) {
-                            true => drop(model.remove(key)),
-                            false => drop(model.insert(key.clone(), value.clone())),
-                        }
-                    }
-                }
-                Content::Collection(list) => {
-                    let idx = data
-                        .get("idx")
-                        .map_or(0, |idx| idx.as_u64().unwrap() as usize);
-                    match data.get("value") {
-                        Some(value) => list.insert(idx, value.clone()),
-                        None => drop(list.remove(idx)),
-                    }
-                }
-            }
+            apply(&mut state, &data);
             assert_eq!(Some(state), service.truth(name, None));
         }
     }
@@ -485,7 +564,11 @@ fn a_query_answer_tells_the_change_at_the_event() {
     for seed in 0..20 {
         let answer = service.changes(subject, "l=9&s=0", &mut Rng::new(seed));
         if let Some(events) = answer["result"].get("events") {
-            assert_eq!(*events, json!(query::events_between(&before, &after)));
+            let mut state = before.clone();
+            for event in events.as_array().unwrap() {
+                apply(&mut state, &event["data"]);
+            }
+            assert_eq!(state, after);
         } else {
             assert_eq!(answer["result"], json!(after.to_result()));
         }
@@ -494,7 +577,7 @@ fn a_query_answer_tells_the_change_at_the_event() {
     assert_eq!(forms.len(), 2, "both forms come up");
     assert!(
         service
-            .changes("changes.q.0.0", "l=9&s=0", &mut rng)
+            .changes("changes.q.0.never", "l=9&s=0", &mut rng)
             .get("error")
             .is_some()
     );

@@ -2,9 +2,10 @@
 
 use super::client::target;
 use super::content::{Content, canonical};
-use super::script::SLOTS;
+use super::driver::Input;
+use super::script::CLIENTS;
 use super::service::Service;
-use super::world::{API, World};
+use super::simulator::{API, World};
 use serde_json::{Value, json};
 use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
 
@@ -45,21 +46,16 @@ impl World {
     fn web_request(&mut self, web: usize, action: WebAction, path: &str, query: Option<&str>) {
         self.web[web].pending = true;
         self.web[web].answer = None;
-        self.input(|gateway, now, out| {
-            let request = WebRequest {
-                action,
-                path,
-                query,
-                body: if action == WebAction::Post {
-                    br#"{"n":1}"#
-                } else {
-                    b""
-                },
-                head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-                remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
-            };
-            gateway.web_request(now, ClientKey((SLOTS + web) as u32), request, out);
-        });
+        let is_post = action == WebAction::Post;
+        let request = WebRequest {
+            action,
+            path,
+            query,
+            body: if is_post { br#"{"n":1}"# } else { b"" },
+            head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
+        };
+        self.input(Input::Web(ClientKey((CLIENTS + web) as u32), request));
     }
 
     /// A web request is answered.

@@ -1,11 +1,13 @@
 //! Clients: what they asked and wait for, and what they make of what they are sent.
 
 use super::content::{Content, Generation};
+use super::observer::{Asked, Observer};
 use super::replica::{Held, Item, Replica};
 use super::service::same;
-use super::world::World;
+use super::simulator::World;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use tidegate::res::client::{self as request, Action};
 
 /// A request that waits for its answer.
 #[derive(Clone, Debug)]
@@ -25,13 +27,32 @@ pub enum Pending {
     Refused(&'static str),
 }
 
+impl Pending {
+    /// What it is to an observer.
+    pub fn asked(&self) -> Asked {
+        match self {
+            Self::Subscribe(rid) => Asked::Subscribe(rid.clone()),
+            Self::Unsubscribe(rid, count) => Asked::Unsubscribe(rid.clone(), (*count).into()),
+            Self::Probe(rid, told) => Asked::Unsubscribe(rid.clone(), u64::from(*told) + 1),
+            Self::Call(..) | Self::Ping(_) | Self::Auth => Asked::Call,
+            Self::New => Asked::New,
+            Self::Version | Self::Get(_) | Self::Refused(_) => Asked::Other,
+        }
+    }
+}
+
 /// A request not yet given to the gateway, with what it waits for, if for anything.
-type Stored = (String, Option<(u64, Pending)>);
+type Stored = (Vec<u8>, Option<(u64, Pending)>);
+
+/// What our own requests are numbered from: others, made of anything, stay below.
+const FIRST_ID: u64 = 1_000_000;
 
 /// A WebSocket client.
 #[derive(Debug)]
 pub struct Client {
     pub replica: Replica,
+    /// The other replica, which is told the same.
+    pub observer: Observer,
     pub cid: String,
     /// The token that the gateway was last told for it.
     pub token: Value,
@@ -55,13 +76,14 @@ impl Client {
     pub fn new(generation: Generation) -> Self {
         Self {
             replica: Replica::new(generation),
+            observer: Observer::new(generation),
             cid: String::new(),
             token: Value::Null,
             tid: None,
             token_events: 0,
             pending: BTreeMap::new(),
             backlog: VecDeque::new(),
-            next_id: 0,
+            next_id: FIRST_ID,
             probes: Vec::new(),
             ended: BTreeSet::new(),
             answers: Vec::new(),
@@ -75,12 +97,49 @@ impl Client {
             request["params"] = params.clone();
         }
         self.backlog
-            .push_back((request.to_string(), Some((self.next_id, pending))));
+            .push_back((request.to_string().into(), Some((self.next_id, pending))));
     }
 
     /// Queues text that gets no answer.
-    pub fn enqueue_raw(&mut self, text: &str) {
+    pub fn enqueue_raw(&mut self, text: &[u8]) {
         self.backlog.push_back((text.to_owned(), None));
+    }
+
+    /// Queues bytes that may be a request.
+    pub fn enqueue_anything(&mut self, text: &[u8]) {
+        let Some(request) = request::parse(text) else {
+            return self.enqueue_raw(text);
+        };
+        let queued = self.backlog.iter().filter_map(|(_, asked)| asked.as_ref());
+        let mut taken = queued
+            .map(|(id, _)| *id)
+            .chain(self.pending.keys().copied());
+        let id = request.id;
+        if id >= FIRST_ID || taken.any(|other| other == id) {
+            return;
+        }
+        let count = request::parse_count(request.params);
+        let count = count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let expects_resource = self.expects_resource();
+        let pending = match (request.action, count) {
+            (Some(Action::Version), _) => return,
+            (Some(Action::Unsubscribe(_)), Err(_)) => Pending::Refused("system.invalidParams"),
+            (Some(Action::Unsubscribe(rid)), Ok(count)) => {
+                let is_clear = !expects_resource || count <= self.replica.direct(&rid);
+                if self.replica.is_uncertain(&rid) || !is_clear {
+                    return;
+                }
+                Pending::Unsubscribe(rid.into(), count)
+            }
+            (Some(Action::Subscribe(rid)), _) => Pending::Subscribe(rid.into()),
+            (Some(Action::Get(rid)), _) => Pending::Get(rid.into()),
+            (Some(Action::Call(_, method)), _) => Pending::Call(method.into(), Value::Null),
+            (Some(Action::Auth(..)), _) => Pending::Auth,
+            (Some(Action::New(_)), _) => Pending::New,
+            (None, _) => Pending::Refused("system.invalidRequest"),
+        };
+        self.backlog
+            .push_back((text.to_owned(), Some((id, pending))));
     }
 
     /// Takes the success of an unsubscribe. What goes beyond the subscriptions that the
@@ -106,7 +165,8 @@ impl Client {
     /// resource: what an unsubscribe would end is then not known.
     pub fn expects_resource(&self) -> bool {
         let mut pending = self.pending.values();
-        pending.any(|(pending, _)| matches!(pending, Pending::Call(..) | Pending::New))
+        pending
+            .any(|(pending, _)| matches!(pending, Pending::Call(..) | Pending::New | Pending::Auth))
     }
 
     /// Tries to end what failed resource responses may have left, when no open request
@@ -152,6 +212,12 @@ impl World {
     pub fn client_receives(&mut self, slot: usize, message: &Value) {
         let Some(client) = &mut self.clients[slot] else {
             return self.fail(format!("client {slot} is gone and gets {message}"));
+        };
+        if let Err(what) = client.observer.take(message) {
+            return self.fail(format!("client {slot}, as observed: {what}: {message}"));
+        }
+        let Some(client) = &mut self.clients[slot] else {
+            return;
         };
         let outcome = if let Some(event) = message["event"].as_str() {
             client
@@ -248,7 +314,9 @@ impl World {
                 self.check_error(slot, None, code)?;
             }
             (Pending::Version, None) if result["protocol"] == "1.2.3" => {}
-            (Pending::Auth, None) => {}
+            (Pending::Auth, None) => {
+                return self.call_answered(slot, "login", &Value::Null, result, since);
+            }
             _ => return Err(format!("not the answer to {pending:?}")),
         }
         Ok(Vec::new())
@@ -347,7 +415,8 @@ impl World {
             let kept = outcome.get || outcome.lost.is_some_and(|at| at >= since);
             // Answers may have waited, where query requests hold up a name.
             let waited = rid.starts_with("q.");
-            kept || outcome.granted.is_some_and(|at| waited || at >= since)
+            let since_then = outcome.granted.is_some_and(|at| waited || at >= since);
+            kept || since_then || outcome.misunderstood
         });
         if granted {
             return Ok(());
@@ -382,7 +451,7 @@ impl World {
         let reason = data["reason"]["code"].as_str().unwrap_or_default();
         let expected = match reason {
             "system.deleted" => true,
-            "system.accessDenied" => !self.profile.open,
+            "system.accessDenied" => !self.profile.open || self.profile.lies,
             _ => self.profile.faults,
         };
         if event.ends_with(".unsubscribe") && !expected {

@@ -3,10 +3,11 @@
 
 use super::broker::matches;
 use super::request::{Kind, REQUEST_TIMEOUT, Request};
-use super::world::World;
+use super::simulator::World;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use tidegate::res::rid::is_subject;
 
 /// A published request whose answer was not yet delivered.
 #[derive(Debug)]
@@ -26,6 +27,11 @@ pub struct Outcome {
     calls: Vec<String>,
     /// What an answer let be called that was out of date when it came, and when that was.
     late: Option<(u64, String)>,
+    /// What it let be called before it became doubtful, while the gateway has work left
+    /// over from then.
+    fading: Vec<String>,
+    /// Something was answered of which it is not said here what it means.
+    pub misunderstood: bool,
     /// When an answer last granted reading.
     pub granted: Option<u64>,
     /// When such an answer last became doubtful: the token or the rules changed.
@@ -40,7 +46,7 @@ impl World {
     pub fn request_published(&mut self, request: &Rc<Request>) {
         let cid = request.cid().map(str::to_owned);
         self.published.push((request.subject.clone(), cid.clone()));
-        let deadline = self.now + REQUEST_TIMEOUT;
+        let deadline = self.driver.now + REQUEST_TIMEOUT;
         let query = request.query().map(str::to_owned);
         let key = (cid.clone().unwrap_or_default(), request.name.clone(), query);
         let mut spoils = 0;
@@ -53,7 +59,7 @@ impl World {
             spoils,
         };
         let earlier = self.open.insert(request.reply.clone(), open);
-        if earlier.is_some_and(|earlier| earlier.deadline > self.now) {
+        if earlier.is_some_and(|earlier| earlier.deadline > self.driver.now) {
             self.fail(format!(
                 "{} is the reply of two open requests",
                 request.reply
@@ -75,9 +81,11 @@ impl World {
         }
         if let Kind::Call(method) = &request.kind {
             let allowed = self.outcomes.get(&key).is_some_and(|outcome| {
-                let late = outcome.late.iter().filter(|(at, _)| *at == self.now);
-                let mut calls = outcome.calls.iter().chain(late.map(|(_, call)| call));
-                calls.any(|call| call == "*" || call.split(',').any(|one| one == method))
+                let late = outcome.late.iter().filter(|(at, _)| *at == self.driver.now);
+                let calls = outcome.calls.iter().chain(&outcome.fading);
+                let mut calls = calls.chain(late.map(|(_, call)| call));
+                outcome.misunderstood
+                    || calls.any(|call| call == "*" || call.split(',').any(|one| one == method))
             });
             if !allowed {
                 self.fail(format!("{} goes out without permission", request.subject));
@@ -89,20 +97,21 @@ impl World {
     pub fn note(&mut self, subject: &str, payload: &[u8], status: Option<u16>) {
         if let Some(open) = self.open.get_mut(subject) {
             if status.is_none() && payload.first().is_some_and(u8::is_ascii_alphabetic) {
-                if open.deadline > self.now {
+                if open.deadline > self.driver.now {
                     let text = String::from_utf8_lossy(payload);
                     let timeout = text
                         .split('"')
                         .nth(1)
                         .and_then(|text| text.parse::<u64>().ok());
-                    open.deadline = timeout.map_or(open.deadline, |timeout| self.now + timeout);
+                    open.deadline =
+                        timeout.map_or(open.deadline, |timeout| self.driver.now + timeout);
                 }
                 return;
             }
             let Some(open) = self.open.remove(subject) else {
                 return;
             };
-            if open.request.kind == Kind::Access && open.deadline > self.now {
+            if open.request.kind == Kind::Access && open.deadline > self.driver.now {
                 let body: Value = serde_json::from_slice(payload).unwrap_or_default();
                 let query = open.request.query().map(str::to_owned);
                 let cid = open.request.cid().unwrap_or_default().to_owned();
@@ -116,6 +125,9 @@ impl World {
             .strip_prefix("conn.")
             .and_then(|s| s.strip_suffix(".token"))
         {
+            if body.get("tid").is_some_and(|tid| !tid.is_string()) {
+                return;
+            }
             if let Some(client) = self.clients.iter_mut().flatten().find(|c| c.cid == cid) {
                 client.token = body["token"].clone();
                 client.token_events += 1;
@@ -151,7 +163,7 @@ impl World {
             .filter(|_| !error)
             .unwrap_or_default();
         let waits = key.1.starts_with("q.");
-        let (now, outcome) = (self.now, self.outcomes.entry(key).or_default());
+        let (now, outcome) = (self.driver.now, self.outcomes.entry(key).or_default());
         if get {
             outcome.granted = Some(now);
         }
@@ -163,19 +175,39 @@ impl World {
         }
     }
 
+    /// Nothing is left over: who may call is what is known.
+    pub fn settle_calls(&mut self) {
+        if std::mem::take(&mut self.calls_fade) {
+            for outcome in self.outcomes.values_mut() {
+                outcome.fading.clear();
+            }
+        }
+    }
+
+    /// An access request is answered in a way that may mean something or nothing.
+    pub fn misunderstood(&mut self, request: &Request) {
+        let query = request.query().map(str::to_owned);
+        let cid = request.cid().unwrap_or_default().to_owned();
+        let key = (cid, request.name.clone(), query);
+        self.outcomes.entry(key).or_default().misunderstood = true;
+    }
+
     fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
+        let has_work = self.has_work();
+        self.calls_fade |= has_work;
         for (key, outcome) in &mut self.outcomes {
             if !affected(key) {
                 continue;
             }
             outcome.spoils += 1;
             if std::mem::take(&mut outcome.get) {
-                outcome.lost = Some(self.now);
+                outcome.lost = Some(self.driver.now);
             }
             // While query requests of a name are open, answers that have come wait, and
             // calls may still go out by them.
             if !key.1.starts_with("q.") {
-                outcome.calls.clear();
+                let calls = outcome.calls.drain(..);
+                outcome.fading.extend(calls.filter(|_| has_work));
             }
         }
     }
@@ -190,6 +222,9 @@ impl World {
             return None;
         }
         let body: Value = serde_json::from_slice(payload).ok()?;
+        if !is_subject(body["subject"].as_str()?) {
+            return Some((String::new(), BTreeSet::new()));
+        }
         let tids: Vec<_> = body["tids"]
             .as_array()?
             .iter()

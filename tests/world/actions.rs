@@ -1,13 +1,16 @@
 //! The steps of a script, carried out.
 
+use super::choices::{Bytes, Choices};
 use super::client::{Client, Pending};
 use super::content::Generation;
+use super::driver::Input;
+use super::lies;
 use super::request::token_event;
-use super::rng::Rng;
-use super::script::{Action, Ask, Pattern, SLOTS, Script, Tell};
+use super::script::{Action, Ask, CLIENTS, Pattern, Profile, Script, Tell};
 use super::service::{RIDS, Sent};
-use super::world::World;
+use super::simulator::{Source, World};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tidegate::gateway::ClientKey;
 
 /// Requests of a burst, more than the gateway keeps open for one client.
@@ -44,23 +47,61 @@ const NOISE: [(&str, &str); 9] = [
     ("query", r#"{"subject":""}"#),
 ];
 
+/// Steps of a run by a fuzzer's bytes.
+const MOST_STEPS: usize = 200;
+
 /// Runs a script to its end, or to the first failure.
 pub fn run(script: &Script, trace: bool) -> World {
-    let mut world = World::new(script.seed, script.profile, trace);
+    let source = Source::Seed(script.profile.seed, BTreeMap::new());
+    let mut world = World::new(script.profile, source, trace);
     for (gap, action) in &script.steps {
-        world.advance(world.now + gap);
-        if world.failure.is_some() {
-            return world;
-        }
-        world.log(|| format!("-- {action:?}"));
-        world.perform(action);
+        world.carry_on(*gap, action);
     }
-    world.settle();
-    world.finish();
-    world
+    world.end()
+}
+
+/// Runs what bytes say to its end, or to the first failure.
+pub fn run_bytes(mut bytes: Bytes, trace: bool) -> World {
+    let profile = Profile::from_bytes(&mut bytes);
+    let mut world = World::new(profile, Source::Bytes(bytes.clone()), trace);
+    world.log(|| format!("{profile:?}"));
+    let mut steps = Vec::new();
+    for _ in 0..MOST_STEPS {
+        if bytes.is_empty() || world.failure.is_some() {
+            break;
+        }
+        profile.add_steps(&mut steps, &mut bytes);
+        for (gap, action) in steps.drain(..) {
+            world.carry_on(gap, &action);
+        }
+    }
+    world.end()
 }
 
 impl World {
+    /// Lets time pass, and takes a step.
+    fn carry_on(&mut self, gap: u64, action: &Action) {
+        if self.failure.is_some() {
+            return;
+        }
+        // What is left over may be overtaken.
+        if gap > 0 || !self.has_work() || self.roll("leave over").chance(50) {
+            self.advance(self.driver.now + gap);
+        }
+        if self.failure.is_none() {
+            self.log(|| format!("-- {action:?}"));
+            self.perform(action);
+        }
+    }
+
+    fn end(mut self) -> Self {
+        if self.failure.is_none() {
+            self.settle();
+            self.finish();
+        }
+        self
+    }
+
     fn perform(&mut self, action: &Action) {
         let names = self.service.names();
         let name = |choice: usize| {
@@ -92,9 +133,8 @@ impl World {
                 silent,
                 roll,
             } => {
-                let sent = self
-                    .service
-                    .mutate(name(choice), &mut Rng::new(roll), silent);
+                let mut luck = self.luck(roll);
+                let sent = self.service.mutate(name(choice), &mut luck, silent);
                 self.emit(sent);
             }
             Action::Custom(choice) => {
@@ -109,7 +149,8 @@ impl World {
                 self.emit(sent);
             }
             Action::Create(choice, roll) => {
-                let sent = self.service.create(name(choice), &mut Rng::new(roll));
+                let mut luck = self.luck(roll);
+                let sent = self.service.create(name(choice), &mut luck);
                 self.emit(sent);
             }
             Action::Regulate {
@@ -118,18 +159,20 @@ impl World {
                 tell,
                 roll,
             } => {
-                self.regulate(name(choice), token, tell, &mut Rng::new(roll));
+                let mut luck = self.luck(roll);
+                self.regulate(name(choice), token, tell, &mut luck);
             }
             Action::Reset {
                 pattern,
                 resources,
                 access,
+                early,
             } => {
                 let pattern = match pattern {
                     Pattern::Name(choice) => name(choice),
                     Pattern::Wild(choice) => PATTERNS[choice % PATTERNS.len()],
                 };
-                self.reset(pattern, resources, access);
+                self.reset(pattern, resources, access, early);
             }
             Action::Token(slot, kind) => {
                 let known = self.clients[slot].as_ref();
@@ -148,6 +191,35 @@ impl World {
                 sent.payload = payload.into();
                 self.emit(vec![sent]);
             }
+            Action::LyingEvent(choice, roll) => {
+                let (event, payload) = lies::any_event(&mut self.luck(roll));
+                let name = name(choice);
+                if event != "reaccess" && event != "custom" {
+                    self.service.disown(name, true);
+                }
+                let mut sent = Sent::event(name, event, &Value::Null);
+                sent.payload = payload;
+                self.emit(vec![sent]);
+            }
+            Action::LyingSystem(roll) => {
+                let (event, payload) = lies::system(&mut self.luck(roll));
+                let patterns = payload["resources"].as_array().cloned().unwrap_or_default();
+                for pattern in patterns.iter().filter_map(Value::as_str) {
+                    self.service.disturb(pattern);
+                }
+                self.log(|| format!("service sends system.{event} {payload}"));
+                let lanes = ["auth".to_owned()];
+                self.send_joint(&lanes, &format!("system.{event}"), &payload);
+            }
+            Action::LyingToken(slot, roll) => {
+                let payload = lies::token(&mut self.luck(roll));
+                let known = self.clients[slot].as_ref();
+                if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
+                    let mut event = token_event(&client.cid, 0);
+                    event.payload = payload.to_string().into();
+                    self.emit(vec![event]);
+                }
+            }
             Action::Settle => self.settle(),
         }
     }
@@ -161,26 +233,36 @@ impl World {
         self.send(sent);
     }
 
-    /// Connects a client where none is. The generation is its choice of version.
-    pub fn connect(&mut self, slot: usize, generation: usize) {
+    /// Connects a client where none is. The version that it speaks is chosen by number.
+    pub fn connect(&mut self, slot: usize, choice: usize) {
+        match choice {
+            0 if self.profile.legacy => self.connect_as(slot, Generation::V1_1),
+            1 if self.profile.legacy => self.connect_as(slot, Generation::V1_2_0),
+            2 => self.connect_as(slot, Generation::V1_2_1),
+            _ => self.open(slot, Some("1.2.1"), Generation::V1_2_1),
+        }
+    }
+
+    /// Connects a client of a generation where none is.
+    pub fn connect_as(&mut self, slot: usize, generation: Generation) {
+        let version = match generation {
+            Generation::V1_1 => None,
+            Generation::V1_2_0 => Some("1.2.0"),
+            Generation::V1_2_1 => Some("1.2.3"),
+        };
+        self.open(slot, version, generation);
+    }
+
+    fn open(&mut self, slot: usize, version: Option<&str>, generation: Generation) {
         if self.clients[slot].is_some() {
             return;
         }
-        let (version, generation) = match generation {
-            0 if self.profile.legacy => (None, Generation::V1_1),
-            1 if self.profile.legacy => (Some("1.2.0"), Generation::V1_2_0),
-            2 => (Some("1.2.3"), Generation::V1_2_1),
-            _ => (Some("1.2.1"), Generation::V1_2_1),
-        };
+        self.log(|| format!("client {slot} connects"));
         self.clients[slot] = Some(Client::new(generation));
         self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
-        self.input(|gateway, now, out| {
-            let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-                .to_vec()
-                .into_boxed_slice();
-            gateway.client_connected(now, ClientKey(slot as u32), head, remote, out);
-        });
+        let head = Box::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
+        self.input(Input::Connect(ClientKey(slot as u32), head, remote));
         if let Some(version) = version {
             self.ask(
                 slot,
@@ -193,9 +275,8 @@ impl World {
 
     pub fn disconnect(&mut self, slot: usize) {
         if self.clients[slot].take().is_some() {
-            self.input(|gateway, now, out| {
-                gateway.client_closed(now, ClientKey(slot as u32), out);
-            });
+            self.log(|| format!("client {slot} leaves"));
+            self.input(Input::Close(ClientKey(slot as u32)));
         }
     }
 
@@ -203,13 +284,18 @@ impl World {
     fn web_close(&mut self, web: usize) {
         if std::mem::take(&mut self.web[web]).pending {
             self.log(|| format!("web {web} goes away"));
-            self.input(|gateway, now, out| {
-                gateway.client_closed(now, ClientKey((SLOTS + web) as u32), out);
-            });
+            self.input(Input::Close(ClientKey((CLIENTS + web) as u32)));
         }
     }
 
     fn carry_out(&mut self, slot: usize, ask: &Ask) {
+        if let Ask::Anything(roll) = *ask {
+            let text = lies::raw(&mut self.luck(roll));
+            if let Some(client) = &mut self.clients[slot] {
+                client.enqueue_anything(&text);
+            }
+            return self.flush_clients();
+        }
         let Some(client) = &mut self.clients[slot] else {
             return;
         };
@@ -246,7 +332,7 @@ impl World {
                 self.ask(slot, &format!("get.{rid}"), &Value::Null, Pending::Get(rid));
             }
             Ask::Call(rid, method) => {
-                let params = json!({"n": self.now});
+                let params = json!({"n": self.driver.now});
                 let pending = Pending::Call(method.to_owned(), params.clone());
                 self.ask(
                     slot,
@@ -267,6 +353,21 @@ impl World {
                 let params = json!({"user": kind});
                 self.ask(slot, "auth.m.0.login", &params, Pending::Auth);
             }
+            Ask::Long(choice) => {
+                let name = lies::long_name(choice);
+                match choice / 2 {
+                    0 => self.subscribe(slot, &name),
+                    1 => {
+                        let method = format!("get.{name}");
+                        self.ask(slot, &method, &Value::Null, Pending::Get(name));
+                    }
+                    _ => {
+                        let pending = Pending::Call("ok".to_owned(), Value::Null);
+                        self.ask(slot, &format!("call.{name}.ok"), &Value::Null, pending);
+                    }
+                }
+            }
+            Ask::Anything(_) => {}
             Ask::Burst(rid) => {
                 for _ in 0..BURST {
                     let rid = RIDS[rid].to_owned();
@@ -279,7 +380,7 @@ impl World {
                     self.ask(slot, method, &Value::Null, Pending::Refused(code))
                 }
                 (text, None) => {
-                    client.enqueue_raw(text);
+                    client.enqueue_raw(text.as_bytes());
                     self.flush_clients();
                 }
             },
@@ -291,7 +392,7 @@ impl World {
         self.ask(slot, &format!("subscribe.{rid}"), &Value::Null, pending);
     }
 
-    fn regulate(&mut self, name: &str, token: usize, tell: Tell, rng: &mut Rng) {
+    fn regulate(&mut self, name: &str, token: usize, tell: Tell, rng: &mut impl Choices) {
         self.service.regulate(name, token, rng);
         match tell {
             Tell::Reaccess => {
@@ -300,13 +401,14 @@ impl World {
                 }
                 self.emit(vec![Sent::event(name, "reaccess", &Value::Null)]);
             }
-            Tell::Reset => self.reset(name, false, true),
+            Tell::Reset => self.reset(name, false, true, false),
             Tell::Nothing => {}
         }
     }
 
-    /// Sends a system reset, after everything that the affected services sent.
-    pub fn reset(&mut self, pattern: &str, resources: bool, access: bool) {
+    /// Sends a system reset, after everything that the affected services sent, unless it is
+    /// an early one.
+    pub fn reset(&mut self, pattern: &str, resources: bool, access: bool, early: bool) {
         let mut names = self.service.names();
         names.retain(|name| super::broker::matches(pattern, name));
         for name in &names {
@@ -324,6 +426,7 @@ impl World {
             payload["access"] = json!([pattern]);
         }
         self.log(|| format!("service sends system.reset {payload}"));
-        self.send_joint(&names, "system.reset", &payload);
+        let lanes = if early { &[] } else { &names[..] };
+        self.send_joint(lanes, "system.reset", &payload);
     }
 }

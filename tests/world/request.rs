@@ -1,6 +1,8 @@
 //! Requests of the gateway to the services, and how the services behave on them.
 
-use super::rng::Rng;
+use super::choices::Choices;
+#[cfg(test)]
+use super::choices::Rng;
 use super::service::Sent;
 use super::service::{RIDS, Service};
 use serde_json::{Value, json};
@@ -47,7 +49,7 @@ impl Request {
             ("access", _) => named(Kind::Access, rest),
             ("call", Some((name, method))) => named(Kind::Call(method.to_owned()), name),
             ("auth", Some((name, _))) => named(Kind::Auth, name),
-            ("changes", _) => named(Kind::Query, subject),
+            ("changes" | "ask", _) => named(Kind::Query, subject),
             ("renew", _) => named(Kind::Renew, subject),
             _ => return Err(format!("no service listens to {subject}")),
         };
@@ -104,10 +106,16 @@ pub enum Style {
     Twice,
     /// A longer time-out is asked for first; the answer comes within it.
     PreResponse,
+    /// The answer, and later one more that contradicts it.
+    Late,
+    /// That answer.
+    Echo,
+    /// Anything, whatever the service has.
+    Lie,
 }
 
 /// How a service treats a request, and after how many milliseconds it acts.
-pub fn plan(rng: &mut Rng, faults: bool) -> (Style, u64) {
+pub fn plan(rng: &mut impl Choices, faults: bool) -> (Style, u64) {
     let delay = match rng.weighted(&[30, 40, 20, 6]) {
         0 => 0,
         1 => rng.between(0, 30),
@@ -129,6 +137,16 @@ pub fn plan(rng: &mut Rng, faults: bool) -> (Style, u64) {
             Style::Answer,
             rng.between(REQUEST_TIMEOUT + 200, 2 * REQUEST_TIMEOUT),
         ),
+    }
+}
+
+/// How a service that keeps to no protocol treats a request, and after how long it acts.
+pub fn plan_lie(rng: &mut impl Choices) -> (Style, u64) {
+    let delay = rng.between(0, 300);
+    match rng.below(10) {
+        0..8 => (Style::Lie, delay),
+        8 => (Style::Late, delay),
+        _ => (Style::Never, 0),
     }
 }
 
@@ -158,7 +176,7 @@ pub fn garbage(choice: usize) -> Vec<u8> {
 
 /// What a service sends on a request at the moment: events that come first, and the
 /// answer last, with the reply as its subject.
-pub fn answer(service: &mut Service, request: &Request, rng: &mut Rng) -> Vec<Sent> {
+pub fn answer(service: &mut Service, request: &Request, rng: &mut impl Choices) -> Vec<Sent> {
     let mut sent = Vec::new();
     let mut lane = request.name.clone();
     let answer = match &request.kind {
@@ -231,7 +249,7 @@ fn get(service: &mut Service, request: &Request) -> Value {
     }
 }
 
-fn access(service: &mut Service, request: &Request, rng: &mut Rng) -> Value {
+fn access(service: &mut Service, request: &Request, rng: &mut impl Choices) -> Value {
     let grant = service.grant(&request.name, request.token());
     if !grant.get && grant.call.is_empty() && rng.chance(50) {
         return json!({"error": {"code": "system.accessDenied", "message": "Access denied"}});

@@ -1,6 +1,6 @@
 //! Values and changes as services make them up.
 
-use super::rng::Rng;
+use super::choices::Choices;
 use super::service::{RIDS, Sent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,12 +20,12 @@ pub const EVERYWHERE: Focus = Focus {
 
 impl Focus {
     /// The number of one of them.
-    pub fn number(self, rng: &mut Rng) -> usize {
+    pub fn number(self, rng: &mut impl Choices) -> usize {
         (self.first + rng.below(self.count)) % RIDS.len()
     }
 
     /// One of them.
-    pub fn pick(self, rng: &mut Rng) -> &'static str {
+    pub fn pick(self, rng: &mut impl Choices) -> &'static str {
         RIDS[self.number(rng)]
     }
 }
@@ -34,7 +34,7 @@ impl Focus {
 pub const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// A value of any kind; references go to anything that has a name.
-pub fn value(focus: Focus, rng: &mut Rng) -> Value {
+pub fn value(focus: Focus, rng: &mut impl Choices) -> Value {
     let rid = if rng.chance(70) {
         focus.pick(rng)
     } else {
@@ -59,7 +59,7 @@ pub fn change_model(
     name: &str,
     model: &mut BTreeMap<String, Value>,
     focus: Focus,
-    rng: &mut Rng,
+    rng: &mut impl Choices,
 ) -> Sent {
     let mut values = serde_json::Map::new();
     for _ in 0..=rng.below(2) {
@@ -89,7 +89,12 @@ pub fn change_model(
 }
 
 /// Changes a collection. Returns the event.
-pub fn change_list(name: &str, list: &mut Vec<Value>, focus: Focus, rng: &mut Rng) -> Sent {
+pub fn change_list(
+    name: &str,
+    list: &mut Vec<Value>,
+    focus: Focus,
+    rng: &mut impl Choices,
+) -> Sent {
     let grow = list.is_empty() || (list.len() < 6 && rng.chance(55));
     if grow {
         let (idx, value) = (rng.below(list.len() + 1), value(focus, rng));
@@ -106,7 +111,7 @@ pub fn change_list(name: &str, list: &mut Vec<Value>, focus: Focus, rng: &mut Rn
 }
 
 /// Changes the rows of query resources.
-pub fn change_rows(rows: &mut Vec<Value>, focus: Focus, rng: &mut Rng) {
+pub fn change_rows(rows: &mut Vec<Value>, focus: Focus, rng: &mut impl Choices) {
     for _ in 0..=rng.below(2) {
         let grow = rows.is_empty() || (rows.len() < 7 && rng.chance(50));
         if grow {
