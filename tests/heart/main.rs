@@ -4,6 +4,11 @@
 #[path = "../common/json_corpus.rs"]
 mod json_corpus;
 
+// What is not used here serves the simulation.
+#[allow(dead_code)]
+#[path = "../world/driver.rs"]
+mod driver;
+
 mod access;
 mod bad_json;
 mod bad_requests;
