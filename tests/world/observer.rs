@@ -337,3 +337,74 @@ impl Entry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A client that has subscribed to a list of `a`, which refers to `b`.
+    fn with_list() -> Observer {
+        let mut observer = Observer::new(Generation::V1_2_1);
+        observer.ask(1, Asked::Subscribe("list".into()));
+        let set = json!({
+            "collections": {"list": [{"rid": "a"}]},
+            "models": {"a": {"next": {"rid": "b"}}, "b": {}},
+        });
+        observer.take(&json!({"id": 1, "result": set})).unwrap();
+        observer
+    }
+
+    #[test]
+    fn objects_to_what_no_correct_gateway_sends() {
+        let removed = json!({"event": "list.remove", "data": {"idx": 0}});
+        let messages = [
+            (json!({"id": 2, "result": {}}), "never asked"),
+            (json!({"event": "c.change", "data": {}}), "does not hold"),
+            (
+                json!({"event": "a.change", "data": {"values": {}}}),
+                "empty",
+            ),
+            (
+                json!({"event": "a.change", "data": {"values": {"next": {"rid": "b"}}}}),
+                "before",
+            ),
+            (
+                json!({"event": "a.change", "data": {"values": {"x": {"rid": "c"}}}}),
+                "is missing",
+            ),
+            (
+                json!({"event": "a.change", "data": {"values": {"x": 1}, "models": {"b": {}}}}),
+                "sent twice",
+            ),
+            (
+                json!({"event": "a.add", "data": {"idx": 0, "value": 1}}),
+                "no such thing",
+            ),
+            (
+                json!({"event": "list.remove", "data": {"idx": 1}}),
+                "no such place",
+            ),
+            (
+                json!({"event": "a.unsubscribe", "data": {}}),
+                "not subscribed",
+            ),
+        ];
+        for (message, problem) in messages {
+            let violation = with_list().take(&message).unwrap_err();
+            assert!(violation.contains(problem), "{message}: {violation}");
+        }
+        let mut observer = with_list();
+        observer.take(&removed).unwrap();
+        assert_eq!(observer.entries.keys().collect::<Vec<_>>(), ["list"]);
+    }
+
+    #[test]
+    fn a_newcomer_is_told_the_same() {
+        let (one, mut other) = (with_list(), with_list());
+        let change = json!({"event": "b.change", "data": {"values": {"n": 1}}});
+        assert_eq!(one.compare(&other), Ok(()));
+        other.take(&change).unwrap();
+        assert!(one.compare(&other).is_err());
+    }
+}

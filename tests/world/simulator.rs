@@ -79,7 +79,7 @@ pub struct World {
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
     pub open: BTreeMap<String, Open>,
-    source: Source,
+    pub source: Source,
     pub profile: Profile,
     /// The client whose request is the present input.
     pub acting: Option<usize>,
