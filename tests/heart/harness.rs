@@ -306,11 +306,6 @@ impl Heart {
         cid.unwrap_or_else(|| panic!("no service knows client {number}"))
     }
 
-    /// Whether services can know a connection's ID.
-    pub fn knows_cid(&self, number: u32) -> bool {
-        self.clients[&number].cid.is_some()
-    }
-
     /// Takes the oldest request on a subject out of those that services have not seen.
     pub fn expect_request(&mut self, subject: &str) -> Request {
         let place = self.requests.iter().position(|r| r.subject == subject);
@@ -318,11 +313,6 @@ impl Heart {
             panic!("no request on {subject}; there are {:?}", self.subjects());
         });
         self.requests.remove(place).expect("it was found there")
-    }
-
-    /// Takes the request at a place of [`Heart::subjects`].
-    pub fn take_request(&mut self, place: usize) -> Request {
-        self.requests.remove(place).expect("there are so many")
     }
 
     /// The subjects of all requests that services have not seen, oldest first.

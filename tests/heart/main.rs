@@ -25,8 +25,6 @@ mod loading;
 mod meta;
 mod queries;
 mod races;
-mod random;
-mod replica;
 mod resets;
 mod revival;
 mod runs;

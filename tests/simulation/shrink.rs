@@ -114,24 +114,28 @@ fn kind(failure: &str) -> String {
 #[test]
 fn only_what_is_needed_stays() {
     let script = Script::from_seed(1);
-    let needed: Vec<String> = [3, 20, 31]
+    let texts: Vec<_> = script
+        .steps
         .iter()
-        .map(|&i| format!("{:?}", script.steps[i].1))
+        .map(|step| format!("{:?}", step.1))
         .collect();
+    let is_one = |text: &&String| texts.iter().filter(|other| other == text).count() == 1;
+    let once: Vec<_> = texts.iter().filter(is_one).collect();
+    let needed = [once[0], once[once.len() / 2], once[once.len() - 1]];
     let small = minimise(&script, |candidate| {
         let steps: Vec<_> = candidate
             .steps
             .iter()
             .map(|step| format!("{:?}", step.1))
             .collect();
-        needed.iter().all(|step| steps.contains(step))
+        needed.iter().all(|step| steps.contains(*step))
     });
     let steps: Vec<_> = small
         .steps
         .iter()
         .map(|step| format!("{:?}", step.1))
         .collect();
-    assert_eq!(steps, needed);
+    assert_eq!(steps.iter().collect::<Vec<_>>(), needed);
 }
 
 #[test]

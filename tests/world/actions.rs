@@ -5,6 +5,7 @@ use super::client::{Client, Pending};
 use super::content::Generation;
 use super::driver::Input;
 use super::lies;
+use super::replica::{Held, Item};
 use super::request::token_event;
 use super::script::{Action, Ask, CLIENTS, Pattern, Profile, Script, Tell};
 use super::service::{RIDS, Sent};
@@ -301,6 +302,15 @@ impl World {
         };
         match *ask {
             Ask::Subscribe(rid) => self.subscribe(slot, RIDS[rid]),
+            Ask::Again(choice) => {
+                let items = client.replica.items();
+                let is_gone = |item: &Item| item.deleted || matches!(item.held, Held::Error(_));
+                let gone: Vec<_> = items.filter(|(_, item)| is_gone(item)).collect();
+                if !gone.is_empty() {
+                    let rid = gone[choice % gone.len()].0.to_owned();
+                    self.subscribe(slot, &rid);
+                }
+            }
             Ask::Unsubscribe { choice, count } => {
                 let directs: Vec<_> = client.replica.directs().map(str::to_owned).collect();
                 if directs.is_empty() {

@@ -10,12 +10,15 @@ use std::collections::BTreeMap;
 pub struct Focus {
     pub first: usize,
     pub count: usize,
+    /// Most values are references.
+    pub dense: bool,
 }
 
 /// No focus at all.
 pub const EVERYWHERE: Focus = Focus {
     first: 0,
     count: RIDS.len(),
+    dense: false,
 };
 
 impl Focus {
@@ -40,7 +43,8 @@ pub fn value(focus: Focus, rng: &mut impl Choices) -> Value {
     } else {
         *rng.pick(&RIDS)
     };
-    match rng.weighted(&[24, 8, 4, 4, 34, 3, 8, 6, 5, 4]) {
+    let references = if focus.dense { 134 } else { 34 };
+    match rng.weighted(&[24, 8, 4, 4, references, 3, 8, 6, 5, 4]) {
         0 => json!(rng.below(5)),
         1 => json!(rng.pick(&["x", "<b>&amp;</b>", "\u{2028}", "ä\"\\\n", ""])),
         2 => json!(null),

@@ -25,6 +25,8 @@ const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
 #[derive(Clone, Debug)]
 pub enum Ask {
     Subscribe(usize),
+    /// Subscribes again one, chosen by number, of those that failed or were deleted.
+    Again(usize),
     /// Ends so many direct subscriptions of one of the client's, chosen by number.
     Unsubscribe {
         choice: usize,
@@ -128,6 +130,8 @@ pub struct Profile {
     pub legacy: bool,
     /// Everybody may do everything, always.
     pub open: bool,
+    /// Connections that take part.
+    pub slots: usize,
     /// Resources that take part most.
     pub focus: Focus,
     /// Most milliseconds between the gateway and the broker.
@@ -190,8 +194,10 @@ impl Action {
                     early: rng.chance(30),
                 })
             }
+            // Who held it holds its last state, and may be sent what it is now.
+            Self::Delete { name, .. } if rng.chance(50) => Some(Self::Create(name, rng.seed())),
             Self::Delete { name, .. } | Self::Create(name, _)
-                if name < RIDS.len() && rng.chance(60) =>
+                if name < RIDS.len() && rng.chance(80) =>
             {
                 let ask = if rng.chance(60) {
                     Ask::Subscribe(name)
@@ -199,7 +205,7 @@ impl Action {
                     Ask::Get(name)
                 };
                 // The first clients are connected most of the time.
-                Some(Self::Ask(rng.below(3), ask))
+                Some(Self::Ask(rng.below(2), ask))
             }
             Self::Regulate { name, .. } if name < RIDS.len() && rng.chance(25) => {
                 Some(Self::Ask(rng.below(3), Ask::UnsubscribeAny(name)))
@@ -237,10 +243,12 @@ impl Profile {
             access_apart: rng.chance(30),
             legacy: rng.chance(30),
             open: rng.chance(30),
+            slots: *apart.pick(&[SLOTS, 3, 2]),
             // Runs that use few resources meet more often on the same ones.
             focus: Focus {
                 first: rng.below(RIDS.len()),
                 count: [RIDS.len(), 3, 6, 9][rng.weighted(&[3, 1, 2, 2])],
+                dense: apart.chance(40),
             },
             latency: *rng.pick(&[0, 3, 60]),
             reset_throttle: *apart.pick(&[0, 0, 1, 2, 3]),
@@ -261,18 +269,20 @@ impl Profile {
             2 => rng.between(500, 4000),
             _ => rng.between(4900, 5200),
         };
-        let action = self.action(rng);
-        let sequel = action.sequel(rng);
-        steps.push((gap, action));
-        if let Some(sequel) = sequel {
-            steps.push((rng.between(0, self.pace), sequel));
+        let mut step = (gap, self.action(rng));
+        while let Some(sequel) = step.1.sequel(rng) {
+            steps.push(std::mem::replace(
+                &mut step,
+                (rng.between(0, self.pace), sequel),
+            ));
         }
+        steps.push(step);
     }
 
     fn action(&self, rng: &mut impl Choices) -> Action {
         let rid = |rng: &mut _| self.focus.number(rng);
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
-        let slot = rng.below(SLOTS);
+        let slot = rng.below(self.slots);
         // Numbers beyond the resource IDs stand for any name.
         let name = if rng.chance(70) {
             rid(rng)
@@ -287,7 +297,7 @@ impl Profile {
             5,
             1,
             8,
-            on(self.deletes, 4),
+            on(self.deletes, 8),
             on(self.deletes, 8),
             on(!self.open, 8),
             on(self.silent, 5),
@@ -358,7 +368,7 @@ impl Profile {
         let method = *rng.pick(&METHODS);
         let anything = if self.lies { 60 } else { 0 };
         let long = if self.lies { 10 } else { 0 };
-        match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1, anything, long]) {
+        match rng.weighted(&[360, 260, 30, 80, 140, 30, 50, 20, 1, 80, anything, long]) {
             0 => Ask::Subscribe(rid(rng)),
             1 => Ask::Unsubscribe {
                 choice: rng.below(64),
@@ -371,7 +381,8 @@ impl Profile {
             6 => Ask::Login(rng.below(TOKENS)),
             7 => Ask::Junk(rng.below(64)),
             8 => Ask::Burst(rid(rng)),
-            9 => Ask::Anything(rng.seed()),
+            9 => Ask::Again(rng.below(64)),
+            10 => Ask::Anything(rng.seed()),
             _ => Ask::Long(rng.below(8)),
         }
     }
