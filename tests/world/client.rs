@@ -6,6 +6,7 @@ use super::replica::{Held, Item, Replica};
 use super::service::same;
 use super::simulator::World;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidegate::res::client::{self as request, Action};
 
@@ -220,9 +221,16 @@ impl World {
             return;
         };
         let outcome = if let Some(event) = message["event"].as_str() {
+            let mut data = Cow::Borrowed(&message["data"]);
+            // What a service says of a removal is passed on, also where no place means the
+            // first one.
+            let is_removal = event.ends_with(".remove") && data.is_object();
+            if self.profile.lies && is_removal && data["idx"].is_null() {
+                data.to_mut()["idx"] = json!(0);
+            }
             client
                 .replica
-                .event(event, &message["data"])
+                .event(event, &data)
                 .map(|fresh| (fresh, Some(event)))
         } else {
             let pending = message["id"]
