@@ -104,12 +104,6 @@ impl World {
     }
 
     fn perform(&mut self, action: &Action) {
-        let names = self.service.names();
-        let name = |choice: usize| {
-            let of_rid = RIDS.get(choice).and_then(|rid| rid.split('?').next());
-            let known = of_rid.filter(|name| names.iter().any(|other| other == name));
-            known.unwrap_or(&names[choice % names.len()])
-        };
         match *action {
             Action::Connect(slot, generation) => self.connect(slot, generation),
             Action::Disconnect(slot) => self.disconnect(slot),
@@ -129,39 +123,63 @@ impl World {
                 }
             }
             Action::WebClose(web) => self.web_close(web),
-            Action::Mutate {
-                name: choice,
-                silent,
-                roll,
-            } => {
-                let mut luck = self.luck(roll);
-                let sent = self.service.mutate(name(choice), &mut luck, silent);
-                self.emit(sent);
+            Action::Token(slot, kind) => self.tell_token(slot, |cid| token_event(cid, kind)),
+            Action::TokenReset(kind) => {
+                let payload = json!({"tids": [format!("t{kind}")], "subject": "renew.tokens"});
+                self.send_joint(&["auth".to_owned()], "system.tokenReset", &payload);
             }
-            Action::Custom(choice) => {
-                let sent = self.service.custom(name(choice));
-                self.emit(sent);
+            Action::LyingEvent(choice, roll) => {
+                let name = self.name_of(choice);
+                self.tell_anything(&name, roll);
             }
-            Action::Delete {
-                name: choice,
-                silent,
-            } => {
-                let sent = self.service.delete(name(choice), silent);
-                self.emit(sent);
+            Action::LyingSystem(roll) => self.announce_anything(roll),
+            Action::LyingToken(slot, roll) => {
+                let payload = lies::token(&mut self.luck(roll));
+                self.tell_token(slot, |cid| Sent {
+                    payload: payload.to_string().into(),
+                    ..token_event(cid, 0)
+                });
             }
-            Action::Create(choice, roll) => {
-                let mut luck = self.luck(roll);
-                let sent = self.service.create(name(choice), &mut luck);
-                self.emit(sent);
+            Action::Settle => self.settle(),
+            _ => self.serve(action),
+        }
+    }
+
+    /// The name that a step is about.
+    fn name_of(&self, choice: usize) -> String {
+        let names = self.service.names();
+        let of_rid = RIDS.get(choice).and_then(|rid| rid.split('?').next());
+        let known = of_rid.filter(|name| names.iter().any(|other| other == name));
+        known.map_or_else(|| names[choice % names.len()].clone(), str::to_owned)
+    }
+
+    /// A step of the services that is about one name.
+    fn serve(&mut self, action: &Action) {
+        let sent = match *action {
+            Action::Mutate { name, silent, roll } => {
+                let (name, mut luck) = (self.name_of(name), self.luck(roll));
+                self.service.mutate(&name, &mut luck, silent)
+            }
+            Action::Custom(name) => {
+                let name = self.name_of(name);
+                self.service.custom(&name)
+            }
+            Action::Delete { name, silent } => {
+                let name = self.name_of(name);
+                self.service.delete(&name, silent)
+            }
+            Action::Create(name, roll) => {
+                let (name, mut luck) = (self.name_of(name), self.luck(roll));
+                self.service.create(&name, &mut luck)
             }
             Action::Regulate {
-                name: choice,
+                name,
                 token,
                 tell,
                 roll,
             } => {
-                let mut luck = self.luck(roll);
-                self.regulate(name(choice), token, tell, &mut luck);
+                let (name, mut luck) = (self.name_of(name), self.luck(roll));
+                return self.regulate(&name, token, tell, &mut luck);
             }
             Action::Reset {
                 pattern,
@@ -170,59 +188,53 @@ impl World {
                 early,
             } => {
                 let pattern = match pattern {
-                    Pattern::Name(choice) => name(choice),
-                    Pattern::Wild(choice) => PATTERNS[choice % PATTERNS.len()],
+                    Pattern::Name(choice) => self.name_of(choice),
+                    Pattern::Wild(choice) => PATTERNS[choice % PATTERNS.len()].to_owned(),
                 };
-                self.reset(pattern, resources, access, early);
+                return self.reset(&pattern, resources, access, early);
             }
-            Action::Token(slot, kind) => {
-                let known = self.clients[slot].as_ref();
-                if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
-                    let event = token_event(&client.cid, kind);
-                    self.emit(vec![event]);
-                }
-            }
-            Action::TokenReset(kind) => {
-                let payload = json!({"tids": [format!("t{kind}")], "subject": "renew.tokens"});
-                self.send_joint(&["auth".to_owned()], "system.tokenReset", &payload);
-            }
-            Action::Noise(choice, kind) => {
+            Action::Noise(name, kind) => {
                 let (event, payload) = NOISE[kind % NOISE.len()];
-                let mut sent = Sent::event(name(choice), event, &Value::Null);
-                sent.payload = payload.into();
-                self.emit(vec![sent]);
+                vec![Sent {
+                    payload: payload.into(),
+                    ..Sent::event(&self.name_of(name), event, &Value::Null)
+                }]
             }
-            Action::LyingEvent(choice, roll) => {
-                let (event, payload) = lies::any_event(&mut self.luck(roll));
-                let name = name(choice);
-                if event != "reaccess" && event != "custom" {
-                    self.service.disown(name, true);
-                }
-                let mut sent = Sent::event(name, event, &Value::Null);
-                sent.payload = payload;
-                self.emit(vec![sent]);
-            }
-            Action::LyingSystem(roll) => {
-                let (event, payload) = lies::system(&mut self.luck(roll));
-                let patterns = payload["resources"].as_array().cloned().unwrap_or_default();
-                for pattern in patterns.iter().filter_map(Value::as_str) {
-                    self.service.disturb(pattern);
-                }
-                self.log(|| format!("service sends system.{event} {payload}"));
-                let lanes = ["auth".to_owned()];
-                self.send_joint(&lanes, &format!("system.{event}"), &payload);
-            }
-            Action::LyingToken(slot, roll) => {
-                let payload = lies::token(&mut self.luck(roll));
-                let known = self.clients[slot].as_ref();
-                if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
-                    let mut event = token_event(&client.cid, 0);
-                    event.payload = payload.to_string().into();
-                    self.emit(vec![event]);
-                }
-            }
-            Action::Settle => self.settle(),
+            _ => return,
+        };
+        self.emit(sent);
+    }
+
+    /// Sends a token event to a client, if services can know it.
+    fn tell_token(&mut self, slot: usize, event: impl FnOnce(&str) -> Sent) {
+        let known = self.clients[slot].as_ref();
+        if let Some(client) = known.filter(|client| !client.cid.is_empty()) {
+            let event = event(&client.cid);
+            self.emit(vec![event]);
         }
+    }
+
+    /// Sends an event of a resource that says anything.
+    fn tell_anything(&mut self, name: &str, roll: u64) {
+        let (event, payload) = lies::any_event(&mut self.luck(roll));
+        if event != "reaccess" && event != "custom" {
+            self.service.disown(name, true);
+        }
+        self.emit(vec![Sent {
+            payload,
+            ..Sent::event(name, event, &Value::Null)
+        }]);
+    }
+
+    /// Sends an event of the system that says anything.
+    fn announce_anything(&mut self, roll: u64) {
+        let (event, payload) = lies::system(&mut self.luck(roll));
+        let patterns = payload["resources"].as_array().into_iter().flatten();
+        for pattern in patterns.filter_map(Value::as_str) {
+            self.service.disturb(pattern);
+        }
+        self.log(|| format!("service sends system.{event} {payload}"));
+        self.send_joint(&["auth".to_owned()], &format!("system.{event}"), &payload);
     }
 
     /// Sends what services want sent, and says so.
@@ -302,34 +314,8 @@ impl World {
         };
         match *ask {
             Ask::Subscribe(rid) => self.subscribe(slot, RIDS[rid]),
-            Ask::Again(choice) => {
-                let items = client.replica.items();
-                let is_gone = |item: &Item| item.deleted || matches!(item.held, Held::Error(_));
-                let gone: Vec<_> = items.filter(|(_, item)| is_gone(item)).collect();
-                if !gone.is_empty() {
-                    let rid = gone[choice % gone.len()].0.to_owned();
-                    self.subscribe(slot, &rid);
-                }
-            }
-            Ask::Unsubscribe { choice, count } => {
-                let directs: Vec<_> = client.replica.directs().map(str::to_owned).collect();
-                if directs.is_empty() {
-                    return;
-                }
-                let rid = directs[choice % directs.len()].clone();
-                if client.replica.is_uncertain(&rid)
-                    || (client.expects_resource() && count > client.replica.direct(&rid))
-                {
-                    return;
-                }
-                let params = if count == 1 {
-                    Value::Null
-                } else {
-                    json!({"count": count})
-                };
-                let method = format!("unsubscribe.{rid}");
-                self.ask(slot, &method, &params, Pending::Unsubscribe(rid, count));
-            }
+            Ask::Again(choice) => self.subscribe_again(slot, choice),
+            Ask::Unsubscribe { choice, count } => self.unsubscribe(slot, choice, count),
             Ask::UnsubscribeAny(rid)
                 if client.replica.is_uncertain(RIDS[rid]) || client.expects_resource() => {}
             Ask::UnsubscribeAny(rid) => {
@@ -363,20 +349,7 @@ impl World {
                 let params = json!({"user": kind});
                 self.ask(slot, "auth.m.0.login", &params, Pending::Auth);
             }
-            Ask::Long(choice) => {
-                let name = lies::long_name(choice);
-                match choice / 2 {
-                    0 => self.subscribe(slot, &name),
-                    1 => {
-                        let method = format!("get.{name}");
-                        self.ask(slot, &method, &Value::Null, Pending::Get(name));
-                    }
-                    _ => {
-                        let pending = Pending::Call("ok".to_owned(), Value::Null);
-                        self.ask(slot, &format!("call.{name}.ok"), &Value::Null, pending);
-                    }
-                }
-            }
+            Ask::Long(choice) => self.ask_long(slot, choice),
             Ask::Anything(_) => {}
             Ask::Burst(rid) => {
                 for _ in 0..BURST {
@@ -394,6 +367,59 @@ impl World {
                     self.flush_clients();
                 }
             },
+        }
+    }
+
+    /// Subscribes one of those that a client holds as failed or deleted.
+    fn subscribe_again(&mut self, slot: usize, choice: usize) {
+        let Some(client) = &self.clients[slot] else {
+            return;
+        };
+        let is_gone = |item: &Item| item.deleted || matches!(item.held, Held::Error(_));
+        let items = client.replica.items();
+        let gone: Vec<_> = items.filter(|(_, item)| is_gone(item)).collect();
+        if !gone.is_empty() {
+            let rid = gone[choice % gone.len()].0.to_owned();
+            self.subscribe(slot, &rid);
+        }
+    }
+
+    /// Ends so many direct subscriptions of one of a client's resources.
+    fn unsubscribe(&mut self, slot: usize, choice: usize, count: u32) {
+        let Some(client) = &self.clients[slot] else {
+            return;
+        };
+        let directs: Vec<_> = client.replica.directs().map(str::to_owned).collect();
+        if directs.is_empty() {
+            return;
+        }
+        let rid = directs[choice % directs.len()].clone();
+        let is_clear = !client.expects_resource() || count <= client.replica.direct(&rid);
+        if client.replica.is_uncertain(&rid) || !is_clear {
+            return;
+        }
+        let params = if count == 1 {
+            Value::Null
+        } else {
+            json!({"count": count})
+        };
+        let method = format!("unsubscribe.{rid}");
+        self.ask(slot, &method, &params, Pending::Unsubscribe(rid, count));
+    }
+
+    /// Asks for something whose subjects are too long.
+    fn ask_long(&mut self, slot: usize, choice: usize) {
+        let name = lies::long_name(choice);
+        match choice / 2 {
+            0 => self.subscribe(slot, &name),
+            1 => {
+                let method = format!("get.{name}");
+                self.ask(slot, &method, &Value::Null, Pending::Get(name));
+            }
+            _ => {
+                let pending = Pending::Call("ok".to_owned(), Value::Null);
+                self.ask(slot, &format!("call.{name}.ok"), &Value::Null, pending);
+            }
         }
     }
 

@@ -279,17 +279,10 @@ impl Profile {
         steps.push(step);
     }
 
-    fn action(&self, rng: &mut impl Choices) -> Action {
-        let rid = |rng: &mut _| self.focus.number(rng);
+    /// How often each kind of step is taken.
+    fn weights(&self) -> [u64; 18] {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
-        let slot = rng.below(self.slots);
-        // Numbers beyond the resource IDs stand for any name.
-        let name = if rng.chance(70) {
-            rid(rng)
-        } else {
-            RIDS.len() + rng.below(64)
-        };
-        let weights = [
+        [
             60,
             34,
             6,
@@ -308,8 +301,19 @@ impl Profile {
             on(self.lies, 14),
             on(self.lies, 3),
             on(self.lies, 2),
-        ];
-        match rng.weighted(&weights) {
+        ]
+    }
+
+    fn action(&self, rng: &mut impl Choices) -> Action {
+        let rid = |rng: &mut _| self.focus.number(rng);
+        let slot = rng.below(self.slots);
+        // Numbers beyond the resource IDs stand for any name.
+        let name = if rng.chance(70) {
+            rid(rng)
+        } else {
+            RIDS.len() + rng.below(64)
+        };
+        match rng.weighted(&self.weights()) {
             0 => Action::Ask(slot, self.ask(rng)),
             1 => {
                 let silent = self.silent && rng.chance(12);
