@@ -10,6 +10,10 @@
 
 mod calls;
 mod content;
+// What is not used here serves the tests.
+#[allow(dead_code)]
+#[path = "../../tests/world/driver.rs"]
+mod driver;
 mod fanout;
 mod http;
 mod memory;

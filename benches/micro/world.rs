@@ -1,10 +1,9 @@
 //! The heart between virtual clients and a virtual service. There are no sockets, and time
 //! stands still, so nothing that is unused is forgotten.
 
+use crate::driver::{Operation, operations};
 use std::collections::HashMap;
-use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Gateway, Options, Outbox, Time,
-};
+use tidegate::gateway::{BrokerLimits, BrokerMessage, ClientKey, Gateway, Options, Outbox, Time};
 
 /// The subscription of the inbox, found when the broker is connected.
 const NO_SID: u64 = 0;
@@ -61,28 +60,26 @@ impl World {
 
     /// Looks at what the heart wants done, and forgets it.
     pub fn collect(&mut self) {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
-        for op in self.out.broker() {
-            match *op {
-                BrokerOp::Publish { subject, reply, .. } => self.requests.push(Request {
-                    subject: text(self.out.bytes(subject)),
-                    reply: text(self.out.bytes(reply)),
+        for operation in operations(&self.out) {
+            match operation {
+                Operation::Publish { subject, reply, .. } => self.requests.push(Request {
+                    subject: subject.to_owned(),
+                    reply: reply.to_owned(),
                 }),
-                BrokerOp::Subscribe { sid, subject } => {
-                    let subject = self.out.bytes(subject);
-                    if subject.starts_with(b"_INBOX.") {
+                Operation::Subscribe { sid, subject } => {
+                    if subject.starts_with("_INBOX.") {
                         self.inbox = sid;
-                    } else if let Some(rest) = subject.strip_prefix(b"event.")
+                    } else if let Some(rest) = subject.strip_prefix("event.")
                         && self.keep_topics
                     {
-                        let name = text(&rest[..rest.len() - 2]);
+                        let name = &rest[..rest.len() - 2];
                         // It is the world's, not the heart's.
                         allocation_counter::opt_out(|| {
-                            self.sids.insert(name.clone(), sid);
+                            self.sids.insert(name.to_owned(), sid);
                         });
                     }
                 }
-                BrokerOp::Unsubscribe { .. } => {}
+                Operation::Unsubscribe { .. } => {}
             }
         }
         for (_, delivery) in self.out.drain_clients() {

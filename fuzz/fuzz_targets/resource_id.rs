@@ -5,11 +5,15 @@
 
 #![no_main]
 
+#[allow(dead_code)]
+#[path = "../../tests/world/driver.rs"]
+mod driver;
+
+use driver::{Driver, INBOX, Input, Operation, UNLIMITED};
 use libfuzzer_sys::fuzz_target;
 use std::net::{Ipv4Addr, SocketAddr};
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Time,
-    WebAction, WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Options, WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::Pattern;
 use tidegate::res::rid::{self, Rid};
@@ -148,26 +152,17 @@ fn check_paths(text: &str) {
     );
 }
 
-type Asked = Vec<(String, Vec<u8>, String)>;
+type Asked = Vec<(String, String, String)>;
 
 /// A gateway with one HTTP connection.
-struct Web {
-    gateway: Gateway,
-    out: Outbox,
-}
+struct Web(Driver);
 
 impl Web {
     fn new() -> Self {
-        let mut web = Self {
-            gateway: Gateway::new(Options::default()),
-            out: Outbox::default(),
-        };
-        let limits = BrokerLimits {
-            max_payload: 1 << 20,
-        };
-        web.gateway.broker_connected(Time(0), limits, &mut web.out);
-        web.out.clear();
-        web
+        let mut driver = Driver::new(Options::default(), 0);
+        let max_payload = 1 << 20;
+        driver.input(UNLIMITED, Input::Broker { max_payload });
+        Self(driver)
     }
 
     fn ask(&mut self, action: WebAction, target: &str) -> Asked {
@@ -183,50 +178,40 @@ impl Web {
             head: b"",
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
         };
-        let key = ClientKey(0);
-        self.gateway
-            .web_request(Time(0), key, request, &mut self.out);
-        self.take().0
+        self.input(Input::Web(ClientKey(0), request)).0
     }
 
-    fn answer(&mut self, reply: &[u8], payload: &str) -> (Asked, Option<WebResponse>) {
-        let message = BrokerMessage {
-            sid: 2,
-            subject: reply,
+    fn answer(&mut self, reply: &str, payload: &str) -> (Asked, Option<WebResponse>) {
+        self.input(Input::Message(BrokerMessage {
+            sid: INBOX,
+            subject: reply.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
-        };
-        self.gateway.broker_message(Time(0), message, &mut self.out);
-        self.take()
+        }))
     }
 
-    fn take(&mut self) -> (Asked, Option<WebResponse>) {
+    fn input(&mut self, input: Input<'_>) -> (Asked, Option<WebResponse>) {
+        let output = self.0.input(UNLIMITED, input);
+        assert_eq!(output.fault, None);
         let mut asked = Vec::new();
-        for op in self.out.broker() {
-            let (subject, reply, payload) = match *op {
-                BrokerOp::Publish {
+        for op in output.broker {
+            match op {
+                Operation::Publish {
                     subject,
                     reply,
                     payload,
-                } => (subject, reply, payload),
-                BrokerOp::Subscribe { subject, .. } => {
-                    let subject = self.out.bytes(subject);
-                    let name = subject.strip_suffix(b".*").unwrap_or(subject);
-                    assert!(std::str::from_utf8(name).is_ok_and(is_name));
-                    continue;
+                } => {
+                    assert!(is_name(&subject), "{subject:?}");
+                    asked.push((subject, reply, payload));
                 }
-                BrokerOp::Unsubscribe { .. } => continue,
-            };
-            let text = |span| std::str::from_utf8(self.out.bytes(span)).expect("UTF-8");
-            assert!(is_name(text(subject)), "{:?}", text(subject));
-            asked.push((
-                text(subject).to_owned(),
-                self.out.bytes(reply).to_vec(),
-                text(payload).to_owned(),
-            ));
+                Operation::Subscribe { subject, .. } => {
+                    assert!(is_name(subject.strip_suffix(".*").unwrap_or(&subject)));
+                }
+                Operation::Unsubscribe { .. } => {}
+            }
         }
         let mut answer = None;
-        for (_, delivery) in self.out.drain_clients() {
+        for (_, delivery) in output.clients {
             match delivery {
                 Delivery::Web(response) => {
                     assert!(answer.is_none(), "one request, one answer");
@@ -235,7 +220,6 @@ impl Web {
                 other => panic!("not for HTTP: {other:?}"),
             }
         }
-        self.out.clear();
         (asked, answer)
     }
 }

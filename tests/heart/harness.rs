@@ -11,11 +11,11 @@ mod texts;
 pub use client::Client;
 pub use texts::*;
 
+use crate::driver::{Driver, Input, Operation, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Message, Options, Outbox,
-    Stats, Time, WebAction, WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Message, Options, Stats, WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
 
@@ -37,9 +37,9 @@ pub struct Request {
 
 /// The heart with everything around it.
 pub struct Heart {
-    gateway: Gateway,
-    out: Outbox,
-    now: u64,
+    driver: Driver,
+    /// Units of work of a turn.
+    units: u32,
     requests: VecDeque<Request>,
     subscriptions: BTreeMap<u64, String>,
     /// The other way round.
@@ -47,7 +47,6 @@ pub struct Heart {
     clients: BTreeMap<u32, Peer>,
     /// The bodies of answers that several clients can be sent.
     bodies: Vec<Rc<Message>>,
-    leads: usize,
 }
 
 /// What a client or the sender of a web request has got.
@@ -77,7 +76,7 @@ impl Heart {
     }
 
     fn with_limits(options: Options, max_payload: usize) -> Self {
-        let gateway = Gateway::new(Options {
+        let options = Options {
             request_timeout: REQUEST_TIMEOUT,
             write_head: |head, remote, out| {
                 if !head.is_empty() {
@@ -87,60 +86,29 @@ impl Heart {
                 out.extend_from_slice(format!("\"remoteAddr\":\"{remote}\"").as_bytes());
             },
             ..options
-        });
+        };
         let mut heart = Self {
-            gateway,
-            out: Outbox::default(),
-            now: 1_000,
+            driver: Driver::new(options, 1_000),
+            units: units(),
             requests: VecDeque::new(),
             subscriptions: BTreeMap::new(),
             sids: BTreeMap::new(),
             clients: BTreeMap::new(),
             bodies: Vec::new(),
-            leads: 0,
         };
-        heart.input(|gateway, now, out| {
-            gateway.broker_connected(now, BrokerLimits { max_payload }, out);
-        });
+        heart.input(Input::Broker { max_payload });
         heart
     }
 
     /// Gives the heart an input, and keeps what comes of it.
-    fn input(&mut self, input: impl FnOnce(&mut Gateway, Time, &mut Outbox)) {
-        input(&mut self.gateway, Time(self.now), &mut self.out);
-        let out = &self.out;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8 for the broker");
-        for op in out.broker() {
-            match *op {
-                BrokerOp::Publish {
-                    subject,
-                    reply,
-                    payload,
-                } => {
-                    let payload = text(out.bytes(payload));
-                    assert!(is_json(&payload), "a payload is no JSON: {payload}");
-                    self.requests.push_back(Request {
-                        subject: text(out.bytes(subject)),
-                        reply: text(out.bytes(reply)),
-                        payload: without_cid(&payload),
-                    });
-                }
-                BrokerOp::Subscribe { sid, subject } => {
-                    let subject = text(out.bytes(subject));
-                    let old = self.sids.insert(subject.clone(), sid);
-                    assert_eq!(old, None, "a second subscription to {subject}");
-                    let old = self.subscriptions.insert(sid, subject);
-                    assert_eq!(old, None, "a subscription ID is used twice");
-                }
-                BrokerOp::Unsubscribe { sid } => {
-                    let subject = self.subscriptions.remove(&sid);
-                    let subject = subject.expect("what ends was subscribed");
-                    self.sids.remove(&subject);
-                }
-            }
+    fn input(&mut self, input: Input<'_>) {
+        let mut output = self.driver.input(self.units, input);
+        self.driver.finish(self.units, &mut output);
+        assert_eq!(output.fault, None, "inside the heart");
+        for operation in output.broker {
+            self.operation(operation);
         }
-        self.leads += usize::from(self.out.lead().is_some());
-        for (key, delivery) in self.out.drain_clients() {
+        for (key, delivery) in output.clients {
             let peer = self
                 .clients
                 .get_mut(&key.0)
@@ -153,7 +121,8 @@ impl Heart {
             }
             match delivery {
                 Delivery::Message(_) | Delivery::Answer(_) => {
-                    let message = text(&delivery.text().expect("it is a message"));
+                    let message = delivery.text().expect("it is a message").into_owned();
+                    let message = String::from_utf8(message).expect("clients are sent UTF-8");
                     assert!(is_json(&message), "a message is no JSON: {message}");
                     if let Some(id) = answered_id(&message) {
                         let asked = peer.open.iter().position(|open| *open == id);
@@ -174,7 +143,35 @@ impl Heart {
                 Delivery::Close(_) => peer.closed = true,
             }
         }
-        self.out.clear();
+    }
+
+    /// The heart wants something of the broker.
+    fn operation(&mut self, operation: Operation<String>) {
+        match operation {
+            Operation::Publish {
+                subject,
+                reply,
+                payload,
+            } => {
+                assert!(is_json(&payload), "a payload is no JSON: {payload}");
+                self.requests.push_back(Request {
+                    subject,
+                    reply,
+                    payload: without_cid(&payload),
+                });
+            }
+            Operation::Subscribe { sid, subject } => {
+                let old = self.sids.insert(subject.clone(), sid);
+                assert_eq!(old, None, "a second subscription to {subject}");
+                let old = self.subscriptions.insert(sid, subject);
+                assert_eq!(old, None, "a subscription ID is used twice");
+            }
+            Operation::Unsubscribe { sid } => {
+                let subject = self.subscriptions.remove(&sid);
+                let subject = subject.expect("what ends was subscribed");
+                self.sids.remove(&subject);
+            }
+        }
     }
 
     /// A client by its number; it is connected, with the current protocol, when it is
@@ -194,15 +191,8 @@ impl Heart {
         let head = format!(r#""header":{{}},"host":"h{number}","uri":"/""#);
         let remote = ([10, 0, 0, 1], 4000 + number as u16).into();
         self.clients.insert(number, Peer::default());
-        self.input(|gateway, now, out| {
-            gateway.client_connected(
-                now,
-                ClientKey(number),
-                head.into_bytes().into_boxed_slice(),
-                remote,
-                out,
-            );
-        });
+        let head = head.into_bytes().into_boxed_slice();
+        self.input(Input::Connect(ClientKey(number), head, remote));
         if let Some(version) = version {
             let request =
                 format!(r#"{{"id":0,"method":"version","params":{{"protocol":"{version}"}}}}"#);
@@ -214,7 +204,7 @@ impl Heart {
 
     /// Closes a connection. What it has not read is lost with it.
     pub fn close(&mut self, number: u32) {
-        self.input(|gateway, now, out| gateway.client_closed(now, ClientKey(number), out));
+        self.input(Input::Close(ClientKey(number)));
         self.clients.remove(&number);
     }
 
@@ -246,7 +236,7 @@ impl Heart {
             head: br#""header":{},"host":"h","uri":"/""#,
             remote: ([10, 0, 0, 1], 80).into(),
         };
-        self.input(|gateway, now, out| gateway.web_request(now, ClientKey(number), request, out));
+        self.input(Input::Web(ClientKey(number), request));
         self.learn_cid(number);
     }
 
@@ -276,9 +266,7 @@ impl Heart {
         self.clients.insert(number, Peer::default());
         let head = br#""header":{"Cookie":["a=1"]},"host":"h","uri":"/""#;
         let remote = ([10, 0, 0, 1], 4000 + number as u16).into();
-        self.input(|gateway, now, out| {
-            gateway.client_connecting(now, ClientKey(number), Box::new(*head), remote, out);
-        });
+        self.input(Input::Upgrade(ClientKey(number), Box::new(*head), remote));
         self.learn_cid(number);
     }
 
@@ -318,11 +306,6 @@ impl Heart {
         cid.unwrap_or_else(|| panic!("no service knows client {number}"))
     }
 
-    /// Whether services can know a connection's ID.
-    pub fn knows_cid(&self, number: u32) -> bool {
-        self.clients[&number].cid.is_some()
-    }
-
     /// Takes the oldest request on a subject out of those that services have not seen.
     pub fn expect_request(&mut self, subject: &str) -> Request {
         let place = self.requests.iter().position(|r| r.subject == subject);
@@ -330,11 +313,6 @@ impl Heart {
             panic!("no request on {subject}; there are {:?}", self.subjects());
         });
         self.requests.remove(place).expect("it was found there")
-    }
-
-    /// Takes the request at a place of [`Heart::subjects`].
-    pub fn take_request(&mut self, place: usize) -> Request {
-        self.requests.remove(place).expect("there are so many")
     }
 
     /// The subjects of all requests that services have not seen, oldest first.
@@ -386,7 +364,7 @@ impl Heart {
             payload,
             status,
         };
-        self.input(|gateway, now, out| gateway.broker_message(now, message, out));
+        self.input(Input::Message(message));
     }
 
     /// The subscription that a subject is delivered for: wildcards are last parts only.
@@ -479,16 +457,25 @@ impl Heart {
 
     /// Lets time pass, with all that comes due on the way.
     pub fn advance(&mut self, milliseconds: u64) {
-        let end = self.now + milliseconds;
+        let end = self.driver.now + milliseconds;
         let mut idle = 0;
-        while let Some(due) = self.gateway.next_timeout().filter(|due| due.0 <= end) {
-            idle = if due.0 <= self.now { idle + 1 } else { 0 };
+        while let Some(due) = self
+            .driver
+            .gateway
+            .next_timeout()
+            .filter(|due| due.0 <= end)
+        {
+            idle = if due.0 <= self.driver.now {
+                idle + 1
+            } else {
+                0
+            };
             assert!(idle < 3, "a timer comes due again and again");
-            self.now = self.now.max(due.0);
-            self.input(Gateway::timeout);
+            self.driver.now = self.driver.now.max(due.0);
+            self.input(Input::Time);
         }
-        self.now = end;
-        self.input(Gateway::timeout);
+        self.driver.now = end;
+        self.input(Input::Time);
     }
 
     /// How many answers were encoded for several clients.
@@ -499,11 +486,11 @@ impl Heart {
     /// How many runs have begun: events that were handed out to each of their receivers,
     /// and that the next event of the resource may follow in one step.
     pub fn leads(&self) -> usize {
-        self.leads
+        self.driver.leads
     }
 
     pub fn stats(&self) -> Stats {
-        self.gateway.stats()
+        self.driver.gateway.stats()
     }
 
     /// Everything that the gateway is subscribed to at the broker, sorted.
@@ -549,7 +536,7 @@ impl Heart {
         assert_eq!((self.stats().subscriptions, self.stats().waiting), (0, 0));
         self.advance(200_000);
         assert_eq!(self.stats(), Stats::default(), "something is left behind");
-        assert_eq!(self.gateway.next_timeout(), None, "a timer is left");
+        assert_eq!(self.driver.gateway.next_timeout(), None, "a timer is left");
         let subjects = self.subscriptions();
         assert!(
             matches!(*subjects, [inbox, "system.*"] if inbox.starts_with("_INBOX.")),
@@ -564,6 +551,13 @@ impl Drop for Heart {
             self.finish();
         }
     }
+}
+
+/// Units of work of a turn: without limit, if `HEART_UNITS` does not say otherwise.
+fn units() -> u32 {
+    let units = std::env::var("HEART_UNITS").ok();
+    let units = units.map(|text| text.parse().expect("HEART_UNITS is a number"));
+    units.unwrap_or(UNLIMITED)
 }
 
 fn field_lines(fields: &Fields) -> String {

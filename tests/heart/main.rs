@@ -4,6 +4,11 @@
 #[path = "../common/json_corpus.rs"]
 mod json_corpus;
 
+// What is not used here serves the simulation.
+#[allow(dead_code)]
+#[path = "../world/driver.rs"]
+mod driver;
+
 mod access;
 mod bad_json;
 mod bad_requests;
@@ -20,8 +25,6 @@ mod loading;
 mod meta;
 mod queries;
 mod races;
-mod random;
-mod replica;
 mod resets;
 mod revival;
 mod runs;

@@ -4,36 +4,29 @@
 //! `SIM_RUNS=n` sets the number of runs and `SIM_START=n` their first seed. `SIM_SEED=n`
 //! does one run and prints all that happens in it. A run that fails is shrunk before it
 //! is printed, and ends the test; `SIM_ALL=1` lists all failures of many runs instead.
+//!
+//! `SIM_RECORD=directory` writes runs as inputs for the fuzz target `heart`.
 
-mod actions;
-mod broker;
-mod changes;
-mod client;
-mod content;
-mod ledger;
-mod oracle;
-mod query;
-mod replica;
-mod request;
-mod rng;
-mod script;
-mod service;
 mod shrink;
-mod web;
+#[path = "../world/mod.rs"]
 mod world;
 
-use script::Script;
+use world::actions;
+use world::choices::Bytes;
+use world::script::Script;
 
 /// Runs when nothing else is asked for.
 const RUNS: u64 = 150;
 
+/// Bytes of a recorded run, which are enough for some hundred steps.
+const RECORDED: usize = 600;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 #[test]
 fn clients_agree_with_the_services() {
-    let number = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-    };
     if let Some(seed) = number("SIM_SEED") {
         let (failure, trace) = shrink::attempt(&Script::from_seed(seed), true);
         println!("{}", trace.join("\n"));
@@ -58,6 +51,28 @@ fn clients_agree_with_the_services() {
                 failure.unwrap_or_default(),
                 script.profile,
             );
+        }
+    }
+}
+
+/// What the fuzzer does, by bytes that chance has chosen.
+#[test]
+fn bytes_say_all_that_happens() {
+    let directory = std::env::var_os("SIM_RECORD");
+    let start = number("SIM_START").unwrap_or(0);
+    for seed in start..start + number("SIM_RUNS").unwrap_or(RUNS) / 5 {
+        let recorder = Bytes::recorded(seed, RECORDED);
+        let (failure, first) = shrink::attempt_to(|| actions::run_bytes(recorder.clone(), true));
+        if let Some(failure) = failure {
+            println!("{}", first.join("\n"));
+            panic!("bytes of seed {seed}: {failure}");
+        }
+        let record = recorder.record();
+        let (_, again) = shrink::attempt_to(|| actions::run_bytes(Bytes::new(&record), true));
+        assert_eq!(first, again, "seed {seed}");
+        if let Some(directory) = &directory {
+            let file = std::path::Path::new(directory).join(format!("run_{seed}"));
+            std::fs::write(&file, record).expect("the directory can be written to");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a client does and gets.
 
 use super::{Heart, asked_id};
+use crate::driver::Input;
 use tidegate::gateway::ClientKey;
 
 /// A connected client.
@@ -21,9 +22,7 @@ impl Client<'_> {
         let key = ClientKey(self.number);
         let peer = self.heart.clients.get_mut(&self.number);
         peer.expect("it is connected").open.extend(asked);
-        self.heart.input(|gateway, now, out| {
-            gateway.client_message(now, key, message, out);
-        });
+        self.heart.input(Input::Say(key, message));
         self.heart.learn_cid(self.number);
         self
     }
@@ -85,7 +84,10 @@ impl Client<'_> {
 
     /// Whether further requests are taken now.
     pub fn takes_requests(&self) -> bool {
-        self.heart.gateway.takes_requests(ClientKey(self.number))
+        self.heart
+            .driver
+            .gateway
+            .takes_requests(ClientKey(self.number))
     }
 
     /// How often the client was told to go on.

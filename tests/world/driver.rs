@@ -1,0 +1,204 @@
+//! The heart with nothing around it: an input goes in as plain data, what the heart wants
+//! done comes out as owned data. Whoever tests the heart does it through this.
+
+use std::net::SocketAddr;
+use tidegate::gateway::{
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Time,
+    WebRequest,
+};
+
+/// The units of a turn that does all that there is to do.
+pub const UNLIMITED: u32 = u32::MAX;
+
+/// Turns in a row that may leave work over: more than any test's work is worth.
+const TURNS: usize = 1_000_000;
+
+/// The subscription of answers to requests, as the heart numbers it.
+pub const INBOX: u64 = 2;
+
+/// The subscription of system events.
+pub const SYSTEM: u64 = 1;
+
+/// Something for the broker; the texts are borrowed or owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation<T> {
+    Publish { subject: T, reply: T, payload: T },
+    Subscribe { sid: u64, subject: T },
+    Unsubscribe { sid: u64 },
+}
+
+impl Operation<&str> {
+    /// The same with texts of its own.
+    pub fn to_owned(&self) -> Operation<String> {
+        match *self {
+            Operation::Publish {
+                subject,
+                reply,
+                payload,
+            } => Operation::Publish {
+                subject: subject.to_owned(),
+                reply: reply.to_owned(),
+                payload: payload.to_owned(),
+            },
+            Operation::Subscribe { sid, subject } => Operation::Subscribe {
+                sid,
+                subject: subject.to_owned(),
+            },
+            Operation::Unsubscribe { sid } => Operation::Unsubscribe { sid },
+        }
+    }
+}
+
+/// What an outbox has for the broker, oldest first.
+///
+/// # Panics
+/// When something is no UTF-8, which nothing may be.
+pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
+    let text = |span| std::str::from_utf8(out.bytes(span)).expect("the broker is sent UTF-8");
+    out.broker().iter().map(move |op| match *op {
+        BrokerOp::Publish {
+            subject,
+            reply,
+            payload,
+        } => Operation::Publish {
+            subject: text(subject),
+            reply: text(reply),
+            payload: text(payload),
+        },
+        BrokerOp::Subscribe { sid, subject } => Operation::Subscribe {
+            sid,
+            subject: text(subject),
+        },
+        BrokerOp::Unsubscribe { sid } => Operation::Unsubscribe { sid },
+    })
+}
+
+/// Something that happens to the heart.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The broker is there, and takes payloads of so many bytes.
+    Broker { max_payload: usize },
+    /// A message comes from the broker.
+    Message(BrokerMessage<'a>),
+    /// A client is connected.
+    Connect(ClientKey, Box<[u8]>, SocketAddr),
+    /// A client asks to be connected, where a service decides about it.
+    Upgrade(ClientKey, Box<[u8]>, SocketAddr),
+    /// A client sends a message.
+    Say(ClientKey, &'a [u8]),
+    /// A web request comes.
+    Web(ClientKey, WebRequest<'a>),
+    /// A connection is gone.
+    Close(ClientKey),
+    /// Time has passed.
+    Time,
+    /// Nothing happens; work that was left over is gone on with.
+    GoOn,
+}
+
+/// What the heart wants done.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// For the broker, oldest first.
+    pub broker: Vec<Operation<String>>,
+    /// For connections, oldest first.
+    pub clients: Vec<(ClientKey, Delivery)>,
+    /// What is not as it should be inside.
+    pub fault: Option<String>,
+}
+
+/// The heart, its outbox and its clock.
+pub struct Driver {
+    pub gateway: Gateway,
+    outbox: Outbox,
+    /// Milliseconds.
+    pub now: u64,
+    /// Whether runs are taken as the reactor takes them: the followers of a message go to
+    /// those who got it. Otherwise the outbox says of each follower who gets it.
+    pub follows_runs: bool,
+    receivers: Vec<ClientKey>,
+    /// Runs that have begun.
+    pub leads: usize,
+}
+
+impl Driver {
+    pub fn new(options: Options, now: u64) -> Self {
+        Self {
+            gateway: Gateway::new(options),
+            outbox: Outbox::default(),
+            now,
+            follows_runs: false,
+            receivers: Vec::new(),
+            leads: 0,
+        }
+    }
+
+    /// Ends the run that the next input might continue.
+    pub fn seal(&mut self) {
+        self.outbox.seal();
+    }
+
+    /// Begins a turn of so many units of work with an input.
+    pub fn input(&mut self, units: u32, input: Input<'_>) -> Output {
+        let (gateway, out) = (&mut self.gateway, &mut self.outbox);
+        let now = Time(self.now);
+        gateway.begin_turn(units);
+        match input {
+            Input::Broker { max_payload } => {
+                gateway.broker_connected(now, BrokerLimits { max_payload }, out);
+            }
+            Input::Message(message) => gateway.broker_message(now, message, out),
+            Input::Connect(key, head, remote) => {
+                gateway.client_connected(now, key, head, remote, out);
+            }
+            Input::Upgrade(key, head, remote) => {
+                gateway.client_connecting(now, key, head, remote, out);
+            }
+            Input::Say(key, text) => gateway.client_message(now, key, text, out),
+            Input::Web(key, request) => gateway.web_request(now, key, request, out),
+            Input::Close(key) => gateway.client_closed(now, key, out),
+            Input::Time => gateway.timeout(now, out),
+            Input::GoOn => gateway.go_on(now, out),
+        }
+        self.take()
+    }
+
+    /// Goes on, in turns of so many units, until no work is left over.
+    pub fn finish(&mut self, units: u32, output: &mut Output) {
+        for _ in 0..TURNS {
+            if !self.gateway.has_work() {
+                return;
+            }
+            let more = self.input(units, Input::GoOn);
+            output.broker.extend(more.broker);
+            output.clients.extend(more.clients);
+            output.fault = output.fault.take().or(more.fault);
+        }
+        panic!("{TURNS} turns of {units} units leave work over");
+    }
+
+    fn take(&mut self) -> Output {
+        let mut output = Output {
+            broker: operations(&self.outbox).map(|op| op.to_owned()).collect(),
+            clients: Vec::new(),
+            fault: self.gateway.audit().err(),
+        };
+        if self.follows_runs
+            && let Some(message) = self.outbox.take_follower()
+        {
+            let all = self.receivers.iter();
+            let all = all.map(|key| (*key, Delivery::Message(message.clone())));
+            output.clients.extend(all);
+        }
+        let leads = self.outbox.lead().is_some();
+        output.clients.extend(self.outbox.drain_clients());
+        if leads {
+            self.leads += 1;
+            self.receivers.clear();
+            self.receivers
+                .extend(output.clients.iter().map(|(key, _)| *key));
+        }
+        self.outbox.clear();
+        output
+    }
+}

@@ -1,0 +1,682 @@
+//! The simulator: the gateway, the virtual broker, the services and the clients on one
+//! virtual clock, and what must hold at every step.
+
+use super::broker::{Broker, Lanes};
+use super::choices::{Bytes, Choices, Luck, Rng};
+use super::client::{Client, Pending};
+use super::driver::{Driver, Input, Operation, Output, UNLIMITED};
+use super::ledger::{AccessKey, Open, Outcome};
+use super::lies;
+use super::request::{self, Kind, Request, Style};
+use super::script::{CLIENTS, Profile, WEB_SLOTS};
+use super::service::{Sent, Service};
+use super::web::WebClient;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use tidegate::gateway::{BrokerMessage, ClientKey, Delivery, Options};
+use tidegate::res::rid::is_subject;
+
+/// Prefix of the web API.
+pub const API: &str = "/api/";
+
+/// Longer than any request, retry or lingering resource needs.
+const REST_LIMIT: u64 = 600_000;
+
+/// The first thing found to be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+/// Something that will happen at its time.
+#[derive(Debug)]
+enum Due {
+    /// An operation of the gateway reaches the broker.
+    Operation(Ascending),
+    /// A service acts on a request.
+    Act(Rc<Request>, Style),
+    /// A message reaches the broker.
+    Published {
+        subject: String,
+        payload: Vec<u8>,
+        status: Option<u16>,
+    },
+    /// A message reaches the gateway.
+    Message {
+        sid: u64,
+        subject: String,
+        payload: Vec<u8>,
+        status: Option<u16>,
+    },
+}
+
+/// An operation on its way to the broker.
+#[derive(Debug)]
+enum Ascending {
+    Publish(Rc<Request>),
+    Subscribe(u64, String),
+    Unsubscribe(u64),
+}
+
+/// Where the luck of a run comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A seed, with how often each label was used.
+    Seed(u64, BTreeMap<String, u64>),
+    Bytes(Bytes),
+}
+
+/// Everything of a run.
+pub struct World {
+    pub driver: Driver,
+    due: BTreeMap<(u64, u64), Due>,
+    sequence: u64,
+    pub broker: Broker,
+    lanes: Lanes,
+    pub service: Service,
+    pub clients: Vec<Option<Client>>,
+    pub web: Vec<WebClient>,
+    pub outcomes: BTreeMap<AccessKey, Outcome>,
+    /// Whether some of them have calls that fade.
+    pub calls_fade: bool,
+    pub open: BTreeMap<String, Open>,
+    pub source: Source,
+    pub profile: Profile,
+    /// The client whose request is the present input.
+    pub acting: Option<usize>,
+    /// Faults happen at present.
+    pub faults: bool,
+    /// Subjects of the requests that the current input caused.
+    pub published: Vec<(String, Option<String>)>,
+    trace: Option<Vec<String>>,
+    pub failure: Option<Failure>,
+}
+
+impl World {
+    pub fn new(profile: Profile, source: Source, trace: bool) -> Self {
+        let options = Options {
+            api_path: API.to_owned(),
+            request_timeout: request::REQUEST_TIMEOUT,
+            seed: [profile.seed, 1, 2, 3],
+            write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
+            reset_throttle: profile.reset_throttle,
+            reference_throttle: profile.reference_throttle,
+            ..Options::default()
+        };
+        let mut service = Service::new(profile.seed, profile.focus);
+        if profile.open {
+            service.open_up();
+        }
+        let mut world = Self {
+            driver: Driver::new(options, 1000),
+            due: BTreeMap::new(),
+            sequence: 0,
+            broker: Broker::default(),
+            lanes: Lanes::default(),
+            service,
+            clients: (0..CLIENTS).map(|_| None).collect(),
+            web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
+            outcomes: BTreeMap::new(),
+            calls_fade: false,
+            open: BTreeMap::new(),
+            source,
+            profile,
+            acting: None,
+            faults: profile.faults,
+            published: Vec::new(),
+            trace: trace.then(Vec::new),
+            failure: None,
+        };
+        world.driver.follows_runs = profile.follows_runs;
+        let max_payload = if profile.small_payloads { 100 } else { 1 << 20 };
+        world.input(Input::Broker { max_payload });
+        world
+    }
+
+    /// How long a message takes between the gateway and the broker, in milliseconds.
+    fn latency(&mut self, way: &str) -> u64 {
+        let most = self.profile.latency;
+        self.roll(way).between(0, most)
+    }
+
+    /// Luck for a label; each use of a label gets another one.
+    pub fn roll(&mut self, label: &str) -> Luck {
+        match &mut self.source {
+            Source::Seed(seed, counts) => {
+                let count = match counts.get_mut(label) {
+                    Some(count) => count,
+                    None => counts.entry(label.to_owned()).or_default(),
+                };
+                *count += 1;
+                Luck::Seed(Rng::labelled(*seed, label, *count))
+            }
+            Source::Bytes(bytes) => Luck::Bytes(bytes.clone()),
+        }
+    }
+
+    /// The luck of a step of the script.
+    pub fn luck(&self, seed: u64) -> Luck {
+        match &self.source {
+            Source::Seed(..) => Luck::Seed(Rng::new(seed)),
+            Source::Bytes(bytes) => Luck::Bytes(bytes.clone()),
+        }
+    }
+
+    pub fn log(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>7} {}", self.driver.now, line()));
+        }
+    }
+
+    /// The lines of the trace.
+    pub fn into_trace(self) -> Vec<String> {
+        self.trace.unwrap_or_default()
+    }
+
+    pub fn fail(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        self.log(|| format!("FAILED {what}"));
+        self.failure.get_or_insert(Failure(what));
+    }
+
+    pub fn check(&mut self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.fail(what);
+        }
+    }
+
+    /// Gives the gateway one input and does what it wants done.
+    pub fn input(&mut self, input: Input<'_>) {
+        let units = self.units(&input);
+        if self.profile.units > 0 && self.roll("seal").chance(5) {
+            self.driver.seal();
+        }
+        let output = self.driver.input(units, input);
+        self.take(output);
+    }
+
+    /// The units of work of the turn that begins with an input.
+    fn units(&mut self, input: &Input<'_>) -> u32 {
+        let acting = self.acting.and_then(|slot| self.clients[slot].as_ref());
+        // Whose connection it is that services learn of, the world knows at once or never.
+        let is_unknown = acting.is_some_and(|client| client.cid.is_empty());
+        if self.profile.units == 0 || is_unknown {
+            return UNLIMITED;
+        }
+        let label = match input {
+            Input::Message(message) => {
+                format!("units {}", String::from_utf8_lossy(message.subject))
+            }
+            Input::Say(key, _) | Input::Close(key) => format!("units {}", key.0),
+            _ => "units".to_owned(),
+        };
+        let (most, mut luck) = (self.profile.units, self.roll(&label));
+        if luck.chance(25) {
+            return UNLIMITED;
+        }
+        luck.between(1, most.into()) as u32
+    }
+
+    /// Whether the gateway has left work over.
+    pub fn has_work(&self) -> bool {
+        self.driver.gateway.has_work()
+    }
+
+    fn take(&mut self, output: Output) {
+        if let Some(fault) = output.fault {
+            self.fail(format!("inside, {fault}"));
+        }
+        for operation in output.broker {
+            self.operation(operation);
+        }
+        self.acting = None;
+        for (key, delivery) in output.clients {
+            self.delivery(key, delivery);
+        }
+        if !self.has_work() {
+            self.settle_calls();
+        }
+        self.flush_clients();
+    }
+
+    fn operation(&mut self, operation: Operation<String>) {
+        let operation = match operation {
+            Operation::Publish {
+                subject,
+                reply,
+                payload,
+            } => {
+                self.log(|| format!("gateway asks {subject} {payload}"));
+                let fits = is_subject(&subject) && is_subject(&reply);
+                if !fits || subject.len() + reply.len() > 4096 {
+                    return self.fail(format!("{subject} and {reply} cannot be published"));
+                }
+                match Request::parse(&subject, &reply, payload.as_bytes()) {
+                    Ok(request) => {
+                        let request = Rc::new(request);
+                        self.request_published(&request);
+                        Ascending::Publish(request)
+                    }
+                    Err(what) => return self.fail(what),
+                }
+            }
+            Operation::Subscribe { sid, subject } => {
+                self.log(|| format!("gateway subscribes {subject}"));
+                if let Some(cid) = subject
+                    .strip_prefix("conn.")
+                    .and_then(|s| s.strip_suffix(".*"))
+                    && let Some(client) = self.acting.and_then(|slot| self.clients[slot].as_mut())
+                {
+                    cid.clone_into(&mut client.cid);
+                    if cid.len() != 20 {
+                        self.fail(format!("{cid:?} is no connection ID"));
+                    }
+                }
+                Ascending::Subscribe(sid, subject)
+            }
+            Operation::Unsubscribe { sid } => {
+                self.log(|| format!("gateway unsubscribes {sid}"));
+                Ascending::Unsubscribe(sid)
+            }
+        };
+        let latency = self.latency("up");
+        let at = self.lanes.arrival(" up", self.driver.now + latency);
+        self.schedule(at, Due::Operation(operation));
+    }
+
+    fn delivery(&mut self, key: ClientKey, delivery: Delivery) {
+        let slot = key.0 as usize;
+        if slot >= CLIENTS {
+            return match delivery {
+                Delivery::Web(response) => self.web_answer(slot - CLIENTS, *response),
+                other => self.fail(format!("a web request gets {other:?}")),
+            };
+        }
+        match delivery {
+            Delivery::Message(_) | Delivery::Answer(_) => {
+                let message = delivery.text().unwrap_or_default();
+                let text = String::from_utf8_lossy(&message).into_owned();
+                self.log(|| format!("client {slot} gets {text}"));
+                if text.contains(['<', '>', '&']) {
+                    self.fail(format!("client {slot} gets what HTML would read: {text}"));
+                }
+                match serde_json::from_slice::<Value>(&message) {
+                    Ok(message) => self.client_receives(slot, &message),
+                    Err(error) => self.fail(format!("client {slot} gets no JSON: {error}: {text}")),
+                }
+            }
+            Delivery::Resume => {
+                self.log(|| format!("client {slot} may ask again"));
+                if !self.driver.gateway.takes_requests(key) {
+                    self.fail(format!("client {slot} may ask again, and may not"));
+                }
+            }
+            other => self.fail(format!("client {slot} gets {other:?}")),
+        }
+    }
+
+    /// Sends what services want sent, each message after its own delay.
+    pub fn send(&mut self, messages: Vec<Sent>) {
+        for Sent {
+            lane,
+            subject,
+            payload,
+        } in messages
+        {
+            let mut rng = self.roll(&lane);
+            let wanted = self.driver.now
+                + if rng.chance(60) {
+                    0
+                } else {
+                    rng.between(0, 40)
+                };
+            let at = self.lanes.arrival(&lane, wanted);
+            self.schedule(
+                at,
+                Due::Published {
+                    subject,
+                    payload,
+                    status: None,
+                },
+            );
+        }
+    }
+
+    /// Sends a message that comes after everything these lanes sent before.
+    pub fn send_joint(&mut self, lanes: &[String], subject: &str, payload: &Value) {
+        let wanted = self.driver.now + self.roll(subject).between(0, 40);
+        let at = self.lanes.joint_arrival(lanes, wanted);
+        let (subject, payload) = (subject.to_owned(), payload.to_string().into());
+        self.schedule(
+            at,
+            Due::Published {
+                subject,
+                payload,
+                status: None,
+            },
+        );
+    }
+
+    fn schedule(&mut self, at: u64, due: Due) {
+        self.sequence += 1;
+        self.due.insert((at, self.sequence), due);
+    }
+
+    /// Lets time pass, with everything that happens meanwhile.
+    pub fn advance(&mut self, until: u64) {
+        while self.step(until) {}
+        self.driver.now = self.driver.now.max(until);
+    }
+
+    /// Lets time pass until nothing is left to happen.
+    pub fn rest(&mut self) {
+        let limit = self.driver.now + REST_LIMIT;
+        while self.step(limit) {}
+        if self.failure.is_none()
+            && (!self.due.is_empty() || self.driver.gateway.next_timeout().is_some())
+        {
+            self.fail(format!("no rest after {REST_LIMIT} ms"));
+        }
+    }
+
+    /// Does the next thing that is due before a time, if there is one. While work is left
+    /// over, no time passes.
+    fn step(&mut self, until: u64) -> bool {
+        if self.failure.is_some() {
+            return false;
+        }
+        let due = self.due.first_key_value().map(|(&(at, _), _)| at);
+        if self.has_work() {
+            let is_due = due.is_some_and(|at| at <= self.driver.now);
+            if !is_due || self.roll("go on").chance(60) {
+                self.go_on();
+            } else if let Some((_, due)) = self.due.pop_first() {
+                self.happen(due);
+            }
+            return true;
+        }
+        let timeout = self.driver.gateway.next_timeout().map(|time| time.0);
+        let next = timeout.into_iter().chain(due).min();
+        let Some(next) = next.filter(|&next| next <= until) else {
+            return false;
+        };
+        self.driver.now = self.driver.now.max(next);
+        if timeout == Some(next) {
+            self.log(|| "gateway wakes up".to_owned());
+            self.input(Input::Time);
+            let next = self.driver.gateway.next_timeout();
+            if !self.has_work() && next.is_some_and(|time| time.0 <= self.driver.now) {
+                self.fail("a time-out is due again right after it was handled");
+            }
+        } else if let Some((_, due)) = self.due.pop_first() {
+            self.happen(due);
+        }
+        true
+    }
+
+    fn go_on(&mut self) {
+        self.log(|| "gateway goes on".to_owned());
+        self.input(Input::GoOn);
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Operation(Ascending::Subscribe(sid, subject)) => {
+                let result = self.broker.subscribe(sid, &subject);
+                self.check(result);
+            }
+            Due::Operation(Ascending::Unsubscribe(sid)) => {
+                let result = self.broker.unsubscribe(sid);
+                self.check(result);
+            }
+            Due::Operation(Ascending::Publish(request)) => {
+                // What happens to a resource from the moment of its answer on must be heard.
+                let events = format!("event.{}.*", request.name);
+                let is_heard = self.broker.subjects().any(|subject| subject == events);
+                if request.kind == Kind::Get && !is_heard {
+                    return self.fail(format!("{} is asked for unheard", request.name));
+                }
+                self.plan(request);
+            }
+            Due::Act(request, style) => self.act(&request, &style),
+            Due::Published {
+                subject,
+                payload,
+                status,
+            } => {
+                let latency = self.latency("down");
+                for sid in self.broker.route(&subject) {
+                    let at = self.lanes.arrival(" down", self.driver.now + latency);
+                    let (subject, payload) = (subject.clone(), payload.clone());
+                    self.schedule(
+                        at,
+                        Due::Message {
+                            sid,
+                            subject,
+                            payload,
+                            status,
+                        },
+                    );
+                }
+            }
+            Due::Message {
+                sid,
+                subject,
+                payload,
+                status,
+            } => {
+                self.message(sid, &subject, &payload, status);
+            }
+        }
+    }
+
+    /// A request reaches its service, which decides how to treat it.
+    fn plan(&mut self, request: Rc<Request>) {
+        let mut rng = self.roll(&request.subject);
+        let lies = self.faults && self.profile.lies && rng.chance(50);
+        let (style, delay) = match lies {
+            true => request::plan_lie(&mut rng),
+            false => request::plan(&mut rng, self.faults),
+        };
+        let good = [Style::Answer, Style::Twice, Style::PreResponse, Style::Late];
+        if !good.contains(&style) || delay >= request::REQUEST_TIMEOUT {
+            self.service.will_fail(&request);
+        }
+        match style {
+            Style::Never => self.log(|| format!("{} stays unanswered", request.subject)),
+            Style::NoResponders => {
+                let (subject, payload) = (request.reply.clone(), Vec::new());
+                self.schedule(
+                    self.driver.now,
+                    Due::Published {
+                        subject,
+                        payload,
+                        status: Some(503),
+                    },
+                );
+            }
+            style => self.schedule(self.driver.now + delay, Due::Act(request, style)),
+        }
+    }
+
+    fn act(&mut self, request: &Rc<Request>, style: &Style) {
+        let mut rng = self.roll(&request.reply);
+        let mut sent = match style {
+            // Missing is what a query request says of a resource that is gone.
+            Style::Error if request.kind == Kind::Query && rng.chance(30) => {
+                let payload = br#"{"error":{"code":"system.notFound","message":"Gone"}}"#;
+                vec![self.reply(request, payload.to_vec())]
+            }
+            Style::Error => {
+                let payload = br#"{"error":{"code":"test.fault","message":"Fault"}}"#;
+                vec![self.reply(request, payload.to_vec())]
+            }
+            // Some of the garbage would be a denial, and be kept.
+            Style::Garbage(choice) if request.kind == Kind::Access => {
+                vec![self.reply(request, request::garbage(*choice % request::NO_RESULT))]
+            }
+            Style::Garbage(choice) => vec![self.reply(request, request::garbage(*choice))],
+            Style::Lie | Style::Echo => self.lie(request, *style == Style::Lie, &mut rng),
+            _ if !self.faults && self.service.has_lied(request) => {
+                // Nobody knows what it is by now; no stream of bytes may keep it so for ever.
+                let mut rng = Rng::labelled(self.profile.seed, &request.reply, self.driver.now);
+                let answer = match rng.below(3) {
+                    0 => json!({"error": {"code": "system.notFound", "message": "Gone"}}),
+                    _ => json!({"result": lies::content(request, &mut rng)}),
+                };
+                vec![self.reply(request, answer.to_string().into())]
+            }
+            Style::PreResponse => {
+                // One time in four less time is asked for than the answer takes.
+                let short = rng.chance(25);
+                let (timeout, least, most) = if short {
+                    (40, 200, 2000)
+                } else {
+                    (9000, 0, 7000)
+                };
+                if short {
+                    self.service.will_fail(request);
+                }
+                let later = self.driver.now + rng.between(least, most);
+                self.schedule(later, Due::Act(Rc::clone(request), Style::Answer));
+                vec![self.reply(request, format!("timeout:\"{timeout}\"").into_bytes())]
+            }
+            _ => request::answer(&mut self.service, request, &mut rng),
+        };
+        if request.kind == Kind::Access && self.profile.access_apart {
+            for message in &mut sent {
+                message.lane.insert_str(0, "access ");
+            }
+        }
+        if *style == Style::Twice {
+            sent.extend(sent.last().cloned());
+        }
+        if *style == Style::Late {
+            let later = self.driver.now + rng.between(0, 2000);
+            self.schedule(later, Due::Act(Rc::clone(request), Style::Echo));
+        }
+        for message in &sent {
+            let text = String::from_utf8_lossy(&message.payload).into_owned();
+            self.log(|| {
+                format!(
+                    "service sends {} ({}) {text}",
+                    message.subject, request.subject
+                )
+            });
+        }
+        self.send(sent);
+    }
+
+    /// What is answered by a service that keeps to no protocol. An answer may `count`, or
+    /// come second, when it must not matter.
+    fn lie(&mut self, request: &Rc<Request>, counts: bool, rng: &mut Luck) -> Vec<Sent> {
+        let (payload, is_meant) = lies::answer(request, rng);
+        if counts {
+            self.service.lied(request);
+            if !is_meant && request.kind == Kind::Access {
+                self.misunderstood(request);
+            }
+        }
+        let Some(payload) = payload else {
+            let (subject, payload) = (request.reply.clone(), Vec::new());
+            let due = Due::Published {
+                subject,
+                payload,
+                status: Some(503),
+            };
+            self.schedule(self.driver.now, due);
+            return Vec::new();
+        };
+        if counts && payload.first().is_some_and(u8::is_ascii_alphabetic) {
+            // At most a pre-response.
+            let style = if rng.chance(50) {
+                Style::Lie
+            } else {
+                Style::Answer
+            };
+            let later = self.driver.now + rng.between(0, 7000);
+            self.schedule(later, Due::Act(Rc::clone(request), style));
+        }
+        vec![self.reply(request, payload)]
+    }
+
+    fn reply(&self, request: &Request, payload: Vec<u8>) -> Sent {
+        let name = match request.kind {
+            Kind::Query => self
+                .service
+                .name_of_changes(&request.name)
+                .unwrap_or_default(),
+            Kind::Auth | Kind::Renew => "auth",
+            _ => &request.name,
+        };
+        Sent {
+            lane: name.to_owned(),
+            subject: request.reply.clone(),
+            payload,
+        }
+    }
+
+    /// A message reaches the gateway.
+    fn message(&mut self, sid: u64, subject: &str, payload: &[u8], status: Option<u16>) {
+        self.log(|| {
+            let (text, mark) = (String::from_utf8_lossy(payload), status.unwrap_or(0));
+            format!(
+                "gateway hears {subject} {text}{}",
+                if mark == 0 { "" } else { " (503)" }
+            )
+        });
+        self.note(subject, payload, status);
+        let tids = self.expect_renewals(subject, payload);
+        self.published.clear();
+        self.input(Input::Message(BrokerMessage {
+            sid,
+            subject: subject.as_bytes(),
+            payload,
+            status,
+        }));
+        if let Some((subject, expected)) = tids {
+            while self.failure.is_none() && self.has_work() {
+                self.go_on();
+            }
+            let asked = self
+                .published
+                .iter()
+                .filter(|(published, _)| *published == subject);
+            let asked: Vec<_> = asked.filter_map(|(_, cid)| cid.clone()).collect();
+            let unique: BTreeSet<_> = asked.iter().cloned().collect();
+            if unique != expected || asked.len() != expected.len() {
+                self.fail(format!("token reset asks {asked:?}, due were {expected:?}"));
+            }
+        }
+    }
+
+    /// Sends what the clients have in store, as far as the gateway takes it.
+    pub fn flush_clients(&mut self) {
+        for slot in 0..CLIENTS {
+            let key = ClientKey(slot as u32);
+            while self.failure.is_none() && self.driver.gateway.takes_requests(key) {
+                let Some(client) = &mut self.clients[slot] else {
+                    break;
+                };
+                let Some((text, pending)) = client.backlog.pop_front() else {
+                    break;
+                };
+                if let Some((id, pending)) = pending {
+                    client.observer.ask(id, pending.asked());
+                    client.pending.insert(id, (pending, self.driver.now));
+                }
+                self.log(|| format!("client {slot} sends {}", text.escape_ascii()));
+                self.acting = Some(slot);
+                self.input(Input::Say(key, &text));
+            }
+        }
+    }
+
+    /// Queues a request of a client.
+    pub fn ask(&mut self, slot: usize, method: &str, params: &Value, pending: Pending) {
+        let Some(client) = &mut self.clients[slot] else {
+            return;
+        };
+        client.enqueue(method, params, pending);
+        self.flush_clients();
+    }
+}
