@@ -214,8 +214,14 @@ impl Gateway {
         Origin::System
     }
 
-    /// When [`Gateway::timeout`] is to be called next, if nothing else happens before.
+    /// When [`Gateway::timeout`] is to be called next, if nothing else happens before. What
+    /// is due already and was left over is [`Gateway::go_on`]'s.
     pub fn next_timeout(&self) -> Option<Time> {
+        self.next_due()
+            .filter(|due| *due > self.now || !self.work.has_due())
+    }
+
+    fn next_due(&self) -> Option<Time> {
         [
             self.requests.next_timeout(),
             self.cache.next_linger(),
@@ -227,15 +233,12 @@ impl Gateway {
         .min()
     }
 
-    /// Time has passed. Calling it early does no harm. What the turn's budget leaves is
-    /// still due.
+    /// Time has passed. Calling it early does no harm.
     pub fn timeout(&mut self, now: Time, out: &mut Outbox) {
         self.input(now, out, |gateway| {
-            gateway.time_out_requests();
-            gateway.end_pauses();
-            gateway.settle(Origin::System);
-            gateway.forget_lingering();
-            gateway.texts.forget_unused(gateway.now);
+            if !gateway.work.has_due() {
+                gateway.do_what_is_due();
+            }
             Origin::System
         });
     }

@@ -39,6 +39,19 @@ impl Gateway {
         self.start_jobs();
     }
 
+    /// Does what is due by now, as far as the turn's budget reaches.
+    pub(super) fn do_what_is_due(&mut self) {
+        self.work.set_due(false);
+        self.time_out_requests();
+        self.end_pauses();
+        self.forget_lingering();
+        self.texts.forget_unused(self.now);
+        if self.next_due().is_some_and(|due| due <= self.now) {
+            self.work.set_due(true);
+            self.work.push(Work::Due);
+        }
+    }
+
     fn work_on(&mut self, work: Work) {
         // It may change who gets what, also where nothing is sent.
         self.streak = None;
@@ -56,6 +69,7 @@ impl Gateway {
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
+            Work::Due => self.do_what_is_due(),
         }
     }
 }

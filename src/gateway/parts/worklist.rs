@@ -24,6 +24,8 @@ pub enum Work {
     Inbox(NameKey),
     /// The first of the reset events that are acted on goes on.
     Reset,
+    /// More is due than the budget reached.
+    Due,
 }
 
 /// Whose input work follows from. What is left of one is done in its order; those of
@@ -48,6 +50,8 @@ pub struct Worklist {
     /// What was left over, by origin, and whose turn is next.
     left: HashMap<Origin, VecDeque<Work>, foldhash::fast::RandomState>,
     turns: VecDeque<Origin>,
+    /// Whether [`Work::Due`] is among it.
+    due: bool,
 }
 
 impl Default for Worklist {
@@ -57,6 +61,7 @@ impl Default for Worklist {
             units: UNBOUNDED,
             left: HashMap::default(),
             turns: VecDeque::new(),
+            due: false,
         }
     }
 }
@@ -121,6 +126,16 @@ impl Worklist {
     /// Whether earlier work of an origin is left: what follows from it now comes behind.
     pub fn is_behind(&self, origin: Origin) -> bool {
         !self.left.is_empty() && self.left.contains_key(&origin)
+    }
+
+    /// Whether what is due was left over.
+    pub fn has_due(&self) -> bool {
+        self.due
+    }
+
+    /// Says whether what is due is left over.
+    pub fn set_due(&mut self, due: bool) {
+        self.due = due;
     }
 
     /// Whether any work was left over.

@@ -88,7 +88,6 @@ impl Gateway {
     pub(in crate::gateway) fn time_out_requests(&mut self) {
         while let Some(key) = self.requests.expired(self.now) {
             self.answer(key, Err(Error::TIMEOUT));
-            self.settle(Origin::System);
             self.work.spend(1);
             if self.work.is_spent() {
                 return;
