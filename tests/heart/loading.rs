@@ -377,6 +377,10 @@ fn invalid_get_answers_are_errors_that_say_why() {
         h.client(1)
             .receives(&error(1, "system.internalError", &message));
     }
+}
+
+#[test]
+fn get_answers_that_cannot_be_read_are_internal_errors() {
     for answer in [
         "nonsense",
         "{",

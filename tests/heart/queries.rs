@@ -284,6 +284,13 @@ fn all_else_of_the_name_waits_for_the_answers_in_its_order() {
     h.respond(&unknown, r#"{"result":{"collection":[3],"query":"q=3"}}"#);
     h.client(5)
         .receives(r#"{"result":{"collections":{"test.list?q=3":[3]}},"id":1}"#);
+    serve_reset_lists(&mut h);
+    h.advance(REQUEST_TIMEOUT);
+    h.client(4).message();
+}
+
+/// Answers the get requests of a reset with what everyone has.
+fn serve_reset_lists(h: &mut Heart) {
     while h.subjects().contains(&"get.test.list") {
         let get = h.expect_request("get.test.list");
         let (collection, query) = match &*get.payload {
@@ -298,8 +305,6 @@ fn all_else_of_the_name_waits_for_the_answers_in_its_order() {
             &format!(r#"{{"result":{{"collection":{collection}{query}}}}}"#),
         );
     }
-    h.advance(REQUEST_TIMEOUT);
-    h.client(4).message();
 }
 
 #[test]

@@ -220,6 +220,9 @@ impl World {
         if event != "reaccess" && event != "custom" {
             self.service.disown(name, true);
         }
+        if event == "query" {
+            self.held_up.insert(name.to_owned());
+        }
         self.emit(vec![Sent {
             payload,
             ..Sent::event(name, event, &Value::Null)

@@ -418,11 +418,13 @@ impl World {
             return Ok(());
         };
         let (name, query) = client.target(rid);
+        let is_held_up = self.held_up.contains(&name);
         let outcome = self.outcomes.get(&(client.cid.clone(), name, query));
         let granted = outcome.is_some_and(|outcome| {
-            let kept = outcome.get || outcome.lost.is_some_and(|at| at >= since);
-            // Answers may have waited, where query requests hold up a name.
-            let waited = rid.starts_with("q.");
+            // Answers and events may have waited, where query requests hold up a name.
+            let waited = rid.starts_with("q.") || is_held_up;
+            let lost = outcome.lost.is_some_and(|at| is_held_up || at >= since);
+            let kept = outcome.get || lost;
             let since_then = outcome.granted.is_some_and(|at| waited || at >= since);
             kept || since_then || outcome.misunderstood
         });

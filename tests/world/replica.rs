@@ -179,7 +179,17 @@ impl Replica {
         };
         item.apply(name, data, self.generation)
             .map_err(|problem| format!("{event}: {problem}"))?;
-        self.settle(&fresh)?;
+        // The set may bring anew what was deleted and was all that held this resource: then
+        // what the event needed goes along with it.
+        let below = self.reach([rid.to_owned()].iter());
+        self.collect();
+        let is_lost = !self.items.contains_key(rid);
+        let needed: Vec<String> = fresh
+            .iter()
+            .filter(|fresh| !(is_lost && below.contains(*fresh)))
+            .cloned()
+            .collect();
+        self.settle(&needed)?;
         Ok(fresh)
     }
 

@@ -78,6 +78,8 @@ pub struct World {
     pub outcomes: BTreeMap<AccessKey, Outcome>,
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
+    /// Names that a false query event may hold up: their answers and events may wait.
+    pub held_up: BTreeSet<String>,
     pub open: BTreeMap<String, Open>,
     pub source: Source,
     pub profile: Profile,
@@ -117,6 +119,7 @@ impl World {
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
             outcomes: BTreeMap::new(),
             calls_fade: false,
+            held_up: BTreeSet::new(),
             open: BTreeMap::new(),
             source,
             profile,

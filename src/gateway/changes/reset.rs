@@ -33,7 +33,7 @@ impl Gateway {
 
     /// Goes on with the reset event that came first.
     pub(in crate::gateway) fn go_on_with_reset(&mut self) {
-        while !self.work.is_spent() {
+        loop {
             let mut steps = 0;
             let found = self.resets.next(self.cache.names(), &mut steps);
             self.work.spend(steps);
@@ -51,8 +51,10 @@ impl Gateway {
                 }
             }
             self.background.resume_reset(None);
+            if self.work.is_spent() {
+                return self.work.push(Work::Reset);
+            }
         }
-        self.work.push(Work::Reset);
     }
 
     /// A resource reset that concerns a name, in its turn.
@@ -194,11 +196,12 @@ impl Gateway {
 
     /// Sends the get requests again whose pause is over.
     pub(in crate::gateway) fn end_pauses(&mut self) {
-        while !self.work.is_spent()
-            && let Some(key) = self.cache.end_pause(self.now)
-        {
+        while let Some(key) = self.cache.end_pause(self.now) {
             self.background.queue(Job::Refresh(key));
             self.work.spend(1);
+            if self.work.is_spent() {
+                return;
+            }
         }
     }
 }

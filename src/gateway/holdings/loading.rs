@@ -201,11 +201,12 @@ impl Gateway {
 
     /// Forgets names whose time without use is over, as many as the turn's budget lets.
     pub(in crate::gateway) fn forget_lingering(&mut self) {
-        while !self.work.is_spent()
-            && let Some(key) = self.cache.end_linger(self.now)
-        {
+        while let Some(key) = self.cache.end_linger(self.now) {
             self.forget_name(key);
             self.work.spend(1);
+            if self.work.is_spent() {
+                return;
+            }
         }
     }
 

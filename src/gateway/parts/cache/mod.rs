@@ -424,10 +424,11 @@ impl Cache {
         })
     }
 
-    /// The get request of an alias is not due for now, whatever else is known of it.
+    /// The get request of an alias was due and is not any more. One that is sent for it from
+    /// now on comes behind the resets so far.
     pub fn put_off_load(&mut self, key: AliasKey) {
         if let Some(alias) = self.aliases.get_mut(key) {
-            alias.loading = false;
+            (alias.loading, alias.stale) = (false, false);
         }
     }
 
