@@ -50,8 +50,12 @@ pub fn negotiate<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Agreement>
     let mut agreement = None;
     for line in lines {
         let mut parser = Parser { rest: line };
-        while let Some(offer) = parser.offer()? {
-            agreement = agreement.or(offer);
+        loop {
+            match parser.member()? {
+                Member::End => break,
+                Member::PassedOver => {}
+                Member::Acceptable(offer) => agreement = agreement.or(Some(offer)),
+            }
         }
     }
     agreement
@@ -105,22 +109,31 @@ fn window_bits(value: &[u8]) -> Option<u8> {
     }
 }
 
+/// A member of a list of extensions.
+enum Member {
+    /// There is none any more.
+    End,
+    /// Another extension, or an offer that cannot be kept.
+    PassedOver,
+    /// An offer that can be kept.
+    Acceptable(Agreement),
+}
+
 /// Reads a list of extensions. Each step gives `None` for what is none.
 struct Parser<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Parser<'a> {
-    /// The next extension that is offered: `Some(None)` at the end of the list, else
-    /// whether it can be accepted.
-    fn offer(&mut self) -> Option<Option<Option<Agreement>>> {
+    /// The next member of the list.
+    fn member(&mut self) -> Option<Member> {
         // Empty members of a list mean nothing (RFC 9110, 5.6.1).
         self.skip_space();
         while self.skip(b',') {
             self.skip_space();
         }
         if self.rest.is_empty() {
-            return Some(None);
+            return Some(Member::End);
         }
         let is_ours = self.token()? == NAME.as_bytes();
         let mut offer = Offer::default();
@@ -149,10 +162,8 @@ impl<'a> Parser<'a> {
         if !self.rest.is_empty() && !self.skip(b',') {
             return None;
         }
-        Some(Some(match is_ours {
-            true => offer.agreement(),
-            false => None,
-        }))
+        let agreement = offer.agreement().filter(|_| is_ours);
+        Some(agreement.map_or(Member::PassedOver, Member::Acceptable))
     }
 
     fn token(&mut self) -> Option<&'a [u8]> {

@@ -30,4 +30,5 @@ mod revival;
 mod runs;
 mod sharing;
 mod throttles;
+mod turns;
 mod web;

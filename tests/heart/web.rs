@@ -391,3 +391,19 @@ fn a_token_of_a_web_request_is_used_at_once() {
     h.respond(&call, r#"{"result":null}"#);
     assert_eq!(h.web_answer(1).0, 204);
 }
+
+/// Its answer is what was there when it was loaded: events that come meanwhile, more than
+/// may wait for a client, are no use to it and must not end it.
+#[test]
+fn events_do_not_wait_for_a_web_request() {
+    let mut h = Heart::new();
+    h.subscribed(2, "test.list", r#"{"collection":[]}"#);
+    h.web(1, "GET", "test/list", "");
+    for _ in 0..70_000 {
+        h.event("event.test.list.custom", "1");
+    }
+    assert!(!h.client(1).is_closed());
+    h.grant("test.list");
+    assert_eq!(h.web_answer(1), (200, "[]".to_owned()));
+    assert_eq!(h.client(2).messages().len(), 70_000);
+}

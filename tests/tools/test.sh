@@ -20,6 +20,8 @@ say "$("$NATS_SERVER_BIN" --version) as the current broker," \
 say "Rust tests"
 cargo build --bins --examples
 cargo test
+say "transcripts of the heart, its work cut as small as can be"
+HEART_UNITS=1 cargo test --test heart
 
 tests/tools/bench-short.sh
 

@@ -147,7 +147,8 @@ impl Gateway {
             for child in children {
                 self.holdings.release(child, Hold::Sent);
             }
-            return self.reload(key, false);
+            self.holdings[key].standing.reload();
+            return self.load_again(key);
         }
         let content = self.content(key).cloned();
         self.holdings[key].standing.mark_unsent(content);
@@ -207,13 +208,11 @@ impl Gateway {
     /// Loads again what was deleted or failed, since the client asks for it. The client
     /// keeps what it holds of it until it is sent the new content.
     pub(super) fn revive(&mut self, key: SubKey) {
-        self.reload(key, true);
+        self.holdings[key].standing.revive();
+        self.load_again(key);
     }
 
-    /// Loads again what was deleted or failed. What the client holds of it stays with it if
-    /// `keeps` says so.
-    fn reload(&mut self, key: SubKey, keeps: bool) {
-        self.holdings[key].standing.reload(keeps);
+    fn load_again(&mut self, key: SubKey) {
         self.join_tree(key, None);
         self.work.push(Work::Load(key));
     }

@@ -68,9 +68,16 @@ pub struct Lag {
 }
 
 impl Lag {
-    pub fn new(version: Rc<Content>, sent: bool) -> Self {
+    fn sent(version: Rc<Content>) -> Self {
         Self {
-            sent,
+            sent: true,
+            ..Self::unsent(version)
+        }
+    }
+
+    fn unsent(version: Rc<Content>) -> Self {
+        Self {
+            sent: false,
             version,
             old: None,
             queue: Queue::default(),
@@ -204,7 +211,7 @@ impl Standing {
         if let Self::Pinned(version) = self
             && recheck != Recheck::Settled
         {
-            *self = Self::Lagging(Box::new(Lag::new(version.clone(), false)));
+            *self = Self::Lagging(Box::new(Lag::unsent(version.clone())));
         }
         match self {
             Self::Loading(_) if recheck == self.recheck() => {}
@@ -244,7 +251,7 @@ impl Standing {
     /// It is in step: keeps the version that the client holds. No change unless it is live.
     pub fn freeze(&mut self, version: Rc<Content>) {
         if matches!(self, Self::Live) {
-            *self = Self::Lagging(Box::new(Lag::new(version, true)));
+            *self = Self::Lagging(Box::new(Lag::sent(version)));
         }
     }
 
@@ -252,7 +259,7 @@ impl Standing {
     /// been frozen.
     pub fn widen(&mut self) -> Option<&mut Lag> {
         if let Self::Pinned(version) = self {
-            *self = Self::Lagging(Box::new(Lag::new(version.clone(), false)));
+            *self = Self::Lagging(Box::new(Lag::unsent(version.clone())));
         }
         self.lag_mut()
     }
@@ -265,7 +272,7 @@ impl Standing {
             (old, recheck) => Self::Lagging(Box::new(Lag {
                 old,
                 recheck,
-                ..Lag::new(version, false)
+                ..Lag::unsent(version)
             })),
         };
         loaded
@@ -352,25 +359,25 @@ impl Standing {
         }
     }
 
-    /// It is loaded again. What the client holds of it is kept as the old version if
-    /// `keeps` says so, and access that is in question stays so.
-    pub fn reload(&mut self, keeps: bool) {
-        let (old, recheck) = match self {
-            Self::Deleted(version) => (Some(version.clone()), Recheck::Settled),
-            Self::Failed(failure) => (failure.old.take(), failure.recheck),
-            Self::Loading(_) | Self::Pinned(_) | Self::Live | Self::Lagging(_) => {
-                (None, self.recheck())
-            }
+    /// It is loaded again, though the client holds it as deleted or failed: what the client
+    /// holds is kept as the old version.
+    pub fn revive(&mut self) {
+        let old = match self {
+            Self::Deleted(version) => Some(version.clone()),
+            Self::Failed(failure) => failure.old.take(),
+            _ => None,
         };
-        let load = Load {
-            old: old.filter(|_| keeps),
-            recheck,
-            ..Load::default()
-        };
-        *self = Self::Loading(match (&load.old, load.recheck) {
-            (None, Recheck::Settled) => Loading::Alone,
-            _ => Loading::Wide(Box::new(load)),
-        });
+        self.reload();
+        if let (Some(_), Self::Loading(loading)) = (&old, self) {
+            loading.widen().old = old;
+        }
+    }
+
+    /// It is loaded again. Access that is in question stays so.
+    pub fn reload(&mut self) {
+        let recheck = self.recheck();
+        *self = Self::Loading(Loading::Alone);
+        self.set_recheck(recheck);
     }
 
     /// It is not loaded again after all: deleted, and held as such. Returns the throttle

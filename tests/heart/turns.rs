@@ -1,0 +1,161 @@
+//! Turns with a budget: what an input leaves over, and that it comes to the same end.
+
+use crate::driver::operations;
+use tidegate::gateway::{
+    BrokerLimits, BrokerMessage, ClientKey, Gateway, Options, Outbox, Stats, Time,
+};
+
+/// Work units of one turn.
+const UNITS: u32 = 2_000;
+
+const NOW: Time = Time(0);
+const CLIENT: ClientKey = ClientKey(0);
+
+/// A gateway, and what it has asked of services so far.
+struct Turns {
+    gateway: Gateway,
+    out: Outbox,
+    /// Subjects and reply subjects.
+    asked: Vec<(String, String)>,
+}
+
+impl Turns {
+    /// One client holds as many models.
+    fn with_models(count: usize) -> Self {
+        let mut turns = Self {
+            gateway: Gateway::new(Options::default()),
+            out: Outbox::default(),
+            asked: Vec::new(),
+        };
+        let limits = BrokerLimits {
+            max_payload: 1 << 20,
+        };
+        let (gateway, out) = (&mut turns.gateway, &mut turns.out);
+        gateway.broker_connected(NOW, limits, out);
+        let remote = ([127, 0, 0, 1], 4000).into();
+        gateway.client_connected(NOW, CLIENT, Box::default(), remote, out);
+        for n in 0..count {
+            let method = format!("subscribe.service{}.item.{n}", n % 7);
+            turns.say(&format!(r#"{{"id":{n},"method":"{method}"}}"#));
+            turns.answer_all();
+        }
+        turns
+    }
+
+    fn say(&mut self, message: &str) {
+        let message = message.as_bytes();
+        self.gateway
+            .client_message(NOW, CLIENT, message, &mut self.out);
+        self.take();
+    }
+
+    fn tell(&mut self, sid: u64, subject: &str, payload: &str) {
+        let message = BrokerMessage {
+            sid,
+            subject: subject.as_bytes(),
+            payload: payload.as_bytes(),
+            status: None,
+        };
+        self.gateway.broker_message(NOW, message, &mut self.out);
+        self.take();
+    }
+
+    fn go_on(&mut self) {
+        self.gateway.begin_turn(UNITS);
+        self.gateway.go_on(NOW, &mut self.out);
+        self.take();
+    }
+
+    /// Keeps what was asked.
+    fn take(&mut self) {
+        for operation in operations(&self.out) {
+            if let crate::driver::Operation::Publish { subject, reply, .. } = operation {
+                self.asked.push((subject.to_owned(), reply.to_owned()));
+            }
+        }
+        self.out.clear();
+    }
+
+    fn answer_all(&mut self) {
+        for (subject, reply) in std::mem::take(&mut self.asked) {
+            let payload = match subject.split_once('.') {
+                Some(("get", _)) => r#"{"result":{"model":{"a":1}}}"#,
+                _ => r#"{"result":{"get":true,"call":"*"}}"#,
+            };
+            self.tell(crate::driver::INBOX, &reply, payload);
+        }
+    }
+
+    fn asked_of(&self, kind: &str) -> usize {
+        let of_kind = |(subject, _): &&(String, String)| subject.starts_with(kind);
+        self.asked.iter().filter(of_kind).count()
+    }
+}
+
+/// A thousand wildcard patterns, each of which ends in one that matches nothing.
+fn patterns(last: &str) -> String {
+    let patterns = (0..1_000).map(|n| format!(r#""service{}.*.none{n}""#, n % 7));
+    let patterns: Vec<_> = patterns.chain([format!("\"{last}\"")]).collect();
+    patterns.join(",")
+}
+
+#[test]
+fn a_reset_of_many_patterns_over_many_names_is_work_of_several_turns() {
+    let mut turns = Turns::with_models(800);
+    turns.gateway.begin_turn(UNITS);
+    let reset = format!(r#"{{"resources":[{}]}}"#, patterns("service3.>"));
+    turns.tell(crate::driver::SYSTEM, "system.reset", &reset);
+    assert!(turns.gateway.has_work(), "all in one turn");
+    let mut count = 0;
+    while turns.gateway.has_work() {
+        turns.go_on();
+        count += 1;
+        // Patterns times names would be four hundred turns.
+        assert!(count < 20, "the work does not get less");
+    }
+    assert_eq!(
+        turns.asked_of("get.service3."),
+        (0..800).filter(|n| n % 7 == 3).count()
+    );
+    assert_eq!(turns.asked_of("get."), turns.asked_of("get.service3."));
+}
+
+#[test]
+fn access_that_a_reset_will_come_to_is_in_question_before_it_is_used() {
+    let mut turns = Turns::with_models(800);
+    turns.gateway.begin_turn(100);
+    let reset = format!(r#"{{"access":[{}]}}"#, patterns("service3.>"));
+    turns.tell(crate::driver::SYSTEM, "system.reset", &reset);
+    assert!(turns.gateway.has_work());
+    let last = "service3.item.794";
+    assert_eq!(turns.asked_of(&format!("access.{last}")), 0);
+    // A call of it asks first, though the walk has not come to its name.
+    turns.say(&format!(r#"{{"id":9999,"method":"call.{last}.set"}}"#));
+    assert_eq!(turns.asked_of(&format!("call.{last}")), 0);
+    assert_eq!(turns.asked_of(&format!("access.{last}")), 1);
+    while turns.gateway.has_work() {
+        turns.go_on();
+    }
+    assert_eq!(turns.asked_of(&format!("access.{last}")), 1);
+    assert_eq!(
+        turns.asked_of("access."),
+        (0..800).filter(|n| n % 7 == 3).count()
+    );
+}
+
+#[test]
+fn names_that_nobody_uses_any_more_are_left_in_several_turns() {
+    let mut turns = Turns::with_models(5_000);
+    turns.gateway.client_closed(NOW, CLIENT, &mut turns.out);
+    turns.out.clear();
+    turns.gateway.begin_turn(UNITS);
+    turns.gateway.timeout(Time(5_000), &mut turns.out);
+    let left = operations(&turns.out).count();
+    assert!(left < 2 * UNITS as usize, "{left} at once");
+    assert!(turns.gateway.has_work());
+    turns.out.clear();
+    while turns.gateway.has_work() {
+        turns.go_on();
+    }
+    assert_eq!(turns.gateway.stats(), Stats::default());
+}
