@@ -48,7 +48,7 @@ impl Gateway {
         });
     }
 
-    /// Whether a client may send a further message; if not, [`Delivery::Resume`] tells
+    /// Whether a client may send a further message; if not, [`Delivery::Resume`](crate::gateway::Delivery::Resume) tells
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
         self.sessions.get(key).is_none_or(Client::takes_requests)

@@ -50,8 +50,9 @@ impl Default for Options {
 
 /// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
 /// request (RES-Service protocol, "Auth request"), at least one of them, from the request
-/// head that the client connected with (the bytes given to [`Gateway::client_connected`]
-/// or in [`WebRequest::head`]) and its address.
+/// head that the client connected with (the bytes given to
+/// [`Gateway::client_connected`](crate::gateway::Gateway::client_connected) or in
+/// [`WebRequest::head`]) and its address.
 pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
 
 /// A method of a resource, as the configuration names it.
@@ -73,7 +74,7 @@ pub struct BrokerLimits {
 /// A message from the broker, as the NATS client parsed it.
 #[derive(Clone, Copy, Debug)]
 pub struct BrokerMessage<'a> {
-    /// The subscription it was delivered for, as given in [`BrokerOp::Subscribe`].
+    /// The subscription it was delivered for, as given in [`BrokerOp::Subscribe`](crate::gateway::BrokerOp::Subscribe).
     pub sid: u64,
     /// The subject it was published on.
     pub subject: &'a [u8],
