@@ -138,6 +138,14 @@ impl Content {
         }
     }
 
+    /// Roughly what an audit of it costs: its values, and 64 bytes of text for one more.
+    #[cfg(debug_assertions)]
+    pub fn weight(&self) -> usize {
+        let mut text = Vec::new();
+        self.encode(ValueForm::Full, &mut text);
+        self.size() + text.len() / 64
+    }
+
     /// Checks what is derived from the data against it.
     ///
     /// # Errors

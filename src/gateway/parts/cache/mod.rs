@@ -458,11 +458,13 @@ impl Cache {
         subs.get(slot as usize).copied()
     }
 
-    /// Values of all resources and inputs that wait at all names: what an audit costs.
+    /// The weight of all resources, and inputs that wait at all names: what an audit costs.
     #[cfg(debug_assertions)]
     pub fn weight(&self) -> usize {
         let resources = self.resources.iter();
-        let values: usize = resources.map(|(_, resource)| resource.content.size()).sum();
+        let values: usize = resources
+            .map(|(_, resource)| resource.content.weight())
+            .sum();
         let inboxes = self
             .names
             .iter()
