@@ -6,7 +6,7 @@ use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKe
 use crate::gateway::parts::holdings::{AccessState, Hold};
 use crate::gateway::parts::requests::{Cause, Pending, Then, Use};
 use crate::gateway::parts::waiters::Awaiting;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What has happened since the last audit of a debug build.
 #[cfg(debug_assertions)]
@@ -32,6 +32,7 @@ impl Gateway {
         self.texts.audit()?;
         self.audit_subs()?;
         self.audit_holders()?;
+        self.audit_trees()?;
         self.audit_waiters()?;
         self.audit_clients()?;
         self.audit_uses()?;
@@ -162,6 +163,55 @@ impl Gateway {
             Some(stale) => Err(format!("{stale:?} is held and is not there")),
             None => Ok(()),
         }
+    }
+
+    /// The parents that the client holds of each subscription, and the way up from it.
+    fn audit_trees(&self) -> Result<(), String> {
+        let mut parents: BTreeMap<SubKey, Vec<SubKey>> = BTreeMap::new();
+        for (key, sub) in self.holdings.iter() {
+            let sent = sub.standing.is_sent().then(|| self.children(key));
+            let old = self.old_children(key);
+            for child in sent.into_iter().flatten().chain(old) {
+                parents.entry(child).or_default().push(key);
+            }
+        }
+        let mut anchored: BTreeSet<SubKey> = BTreeSet::new();
+        for (key, sub) in self.holdings.iter() {
+            let mut expected = parents.remove(&key).unwrap_or_default();
+            let mut there: Vec<SubKey> = self.holdings.parents(key).collect();
+            expected.sort();
+            there.sort();
+            if there != expected {
+                return Err(format!(
+                    "{key:?} has the parents {expected:?}, not {there:?}"
+                ));
+            }
+            let tree = self.holdings.tree(key);
+            if sub.hangs() && !tree.is_some_and(|tree| expected.contains(&tree)) {
+                return Err(format!(
+                    "{key:?} hangs on {tree:?}, which is no parent of its"
+                ));
+            }
+            if sub.holders.direct() == 0 && sub.is_held() && tree.is_none() {
+                return Err(format!(
+                    "{key:?} is held by the client and hangs on nothing"
+                ));
+            }
+            let (mut way, mut at) = (vec![], key);
+            // Also from what is held directly.
+            while !anchored.contains(&at) {
+                if way.len() > self.holdings.len() {
+                    return Err(format!("{key:?} hangs on itself"));
+                }
+                way.push(at);
+                let Some(parent) = self.holdings.tree(at) else {
+                    break;
+                };
+                at = parent;
+            }
+            anchored.extend(way);
+        }
+        Ok(())
     }
 
     /// Each waiter misses as many as say that they are awaited by it.

@@ -407,7 +407,6 @@ impl Gateway {
         for child in &update.steps[at].added {
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.holdings[child].holders.hold(Hold::Unsent);
-                self.hint_parent(child, key);
                 tree = tree.or(self.holdings[child].standing.tree());
                 children.push(child);
             }
@@ -493,13 +492,13 @@ impl Gateway {
             self.texts.note_update(update);
         }
         self.work.spend(1 + set.members.len());
-        self.mark_sent(set);
         for child in children {
-            self.holdings[*child].holders.promote();
+            self.holdings.promote(*child, key);
         }
+        self.mark_sent(set);
         for child in &step.removed {
             if let Some(child) = self.find_child(client, child) {
-                self.holdings.release(child, Hold::Sent);
+                self.holdings.release(child, key, Hold::Sent);
             }
         }
         if let Some(lag) = self.holdings[key].standing.lag_mut() {

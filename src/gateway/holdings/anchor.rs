@@ -1,109 +1,132 @@
-//! Hints at who holds a subscription, so that most that lose a holder need not be searched
-//! for the others.
+//! What a subscription hangs on: the way up, from parent to parent, to something that is held
+//! directly.
 //!
-//! Each subscription remembers the place of the parent that brought it. Hints are checked
-//! when they are used and may be out of date: a chain of true ones that ends at a direct
-//! subscription proves that all in it are held, a broken one proves nothing.
+//! Each that the client holds, and not directly, hangs on one of its parents. While that one
+//! keeps it nothing has to be looked for, whatever other parents come and go. If it lets go,
+//! the parents are gone through upwards, nearest first, until one is found that hangs on
+//! something else. If there is none, all that was come to holds only itself.
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::SubKey;
-use crate::gateway::parts::holdings::Standing;
+use crate::gateway::parts::holdings::Hold;
+use hashbrown::{HashMap, HashSet};
 
-/// Hints that are followed before a search is the better choice.
-const LONGEST_CHAIN: usize = 64;
-
-/// Parents found by a search that goes from those that are held to what they hold,
-/// nearest first. Places are those in the order of the search.
-pub struct ParentHints {
-    /// How far each is from the first ones, and the parent to hint at.
-    found: Vec<Option<(u32, u32)>>,
+/// What a look upwards has found.
+pub(super) enum Found {
+    /// It hangs on another parent now.
+    Anchor,
+    /// Nothing outside of these, which it is the first of, holds any of them as the client's.
+    Nothing(Vec<SubKey>),
 }
 
-impl ParentHints {
-    pub fn new(length: usize) -> Self {
-        Self {
-            found: vec![None; length],
-        }
-    }
-
-    fn distance(&self, place: usize) -> u32 {
-        self.found[place].map_or(0, |(distance, _)| distance)
-    }
-
-    /// A child is reached for the first time.
-    pub fn reached(&mut self, child: usize, parent: usize) {
-        self.found[child] = Some((self.distance(parent) + 1, parent as u32));
-    }
-
-    /// A child is reached from a further parent. Of those that are equally near, chance
-    /// decides: whichever end of a list is removed first, the hints must not go first.
-    pub fn reached_again(&mut self, child: usize, parent: usize) {
-        let distance = self.distance(parent) + 1;
-        if let Some((found, hint)) = &mut self.found[child]
-            && *found == distance
-            && scatter(parent as u32) < scatter(*hint)
-        {
-            *hint = parent as u32;
-        }
-    }
-
-    /// Children and their parents.
-    pub fn into_iter(self) -> impl Iterator<Item = (usize, usize)> {
-        let found = self.found.into_iter().enumerate();
-        found.filter_map(|(child, hint)| hint.map(|(_, parent)| (child, parent as usize)))
-    }
+/// What is known of a subscription during one look upwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It hangs on something that is held directly.
+    Anchored,
+    /// It hangs on something that has lost its own parent.
+    Adrift,
+    /// The same, and its parents are being gone through.
+    Visited,
 }
 
-/// An order of places that has nothing to do with their own.
-fn scatter(place: u32) -> u32 {
-    let mixed = place.wrapping_mul(0x9E37_79B9);
-    (mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA6B)
-}
+type Verdicts = HashMap<SubKey, Verdict, foldhash::fast::RandomState>;
 
 impl Gateway {
-    /// Remembers the parent that has just begun to hold a subscription, unless others do
-    /// already: the first one is nearest to what is held directly.
-    pub(in crate::gateway) fn hint_parent(&mut self, child: SubKey, parent: SubKey) {
-        if self.holdings[child].holders.all_parents() == 1 {
-            self.holdings.hint_parent(child, parent);
+    /// Looks for a parent that a subscription may hang on, which has lost the one that it
+    /// hung on. Those on the way there hang on each other then.
+    pub(super) fn find_anchor(&mut self, key: SubKey) -> Found {
+        let mut verdicts = Verdicts::default();
+        // Each with the place of the one that it was come to from.
+        let mut order = vec![(key, 0)];
+        verdicts.insert(key, Verdict::Visited);
+        let mut at = 0;
+        while at < order.len() {
+            let below = order[at].0;
+            let mut anchor = None;
+            for parent in self.holdings.parents(below) {
+                match self.look_up_from(parent, &mut verdicts) {
+                    Verdict::Anchored => {
+                        anchor = Some(parent);
+                        break;
+                    }
+                    Verdict::Adrift => {
+                        verdicts.insert(parent, Verdict::Visited);
+                        order.push((parent, at));
+                    }
+                    Verdict::Visited => {}
+                }
+            }
+            if let Some(anchor) = anchor {
+                self.work.spend(verdicts.len());
+                self.hang(&order, at, anchor);
+                return Found::Anchor;
+            }
+            at += 1;
+        }
+        self.work.spend(verdicts.len());
+        Found::Nothing(order.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Hangs the subscription at a place on an anchor, and those that led to it on each other.
+    fn hang(&mut self, order: &[(SubKey, usize)], mut at: usize, anchor: SubKey) {
+        let mut led = HashSet::<SubKey, foldhash::fast::RandomState>::default();
+        let mut parent = anchor;
+        loop {
+            let (key, from) = order[at];
+            led.insert(key);
+            self.holdings.hang(key, parent);
+            if at == 0 {
+                break;
+            }
+            (parent, at) = (key, from);
+        }
+        // What is held directly may hang on something too, which must not be one of these: it
+        // would hang on itself when it is not held directly any more.
+        let (mut direct, mut next) = (None, Some(anchor));
+        while let Some(key) = next {
+            if led.contains(&key) {
+                if let Some(direct) = direct {
+                    self.holdings.unhang(direct);
+                }
+                return;
+            }
+            if self.holdings[key].holders.direct() > 0 {
+                direct = Some(key);
+            }
+            next = self.holdings.tree(key);
         }
     }
 
-    /// Whether a subscription is known to be held by what the client holds, without a
-    /// search. `false` proves nothing.
-    pub(super) fn is_known_to_be_held(&self, key: SubKey) -> bool {
-        let mut at = key;
-        for _ in 0..LONGEST_CHAIN {
-            let sub = &self.holdings[at];
-            if !sub.standing.is_sent() {
-                return false;
-            }
-            if sub.holders.direct() > 0 {
-                return true;
-            }
-            let Some(parent) = self.holdings.hinted_parent(at) else {
-                return false;
-            };
-            if self.holdings[parent].client() != sub.client() || !self.is_parent(parent, at) {
-                return false;
-            }
-            at = parent;
+    /// Goes up from a subscription to where it hangs.
+    fn look_up_from(&self, key: SubKey, verdicts: &mut Verdicts) -> Verdict {
+        if let Some(verdict) = verdicts.get(&key) {
+            return *verdict;
         }
-        false
-    }
-
-    /// Whether the content that the client holds of one subscription references another.
-    fn is_parent(&self, parent: SubKey, child: SubKey) -> bool {
-        let holds = match &self.holdings[parent].standing {
-            Standing::Live => true,
-            // While an update is half done, what is referenced is not simply the content's.
-            Standing::Lagging(lag) => lag.sent && !lag.is_between(),
-            _ => false,
+        let mut way = Vec::new();
+        let mut next = key;
+        let verdict = loop {
+            match verdicts.get(&next) {
+                Some(Verdict::Anchored) => break Verdict::Anchored,
+                Some(_) => break Verdict::Adrift,
+                None if self.holdings[next].holders.direct() > 0 => break Verdict::Anchored,
+                None => {}
+            }
+            way.push(next);
+            match self.holdings.tree(next) {
+                Some(parent) => next = parent,
+                None => break Verdict::Adrift,
+            }
         };
-        let id = self.cache.rid(self.holdings[child].alias());
-        holds
-            && self
-                .content(parent)
-                .is_some_and(|content| content.has_reference(id))
+        verdicts.extend(way.into_iter().map(|key| (key, verdict)));
+        verdict
+    }
+
+    /// Whether nothing but each other holds any of some subscriptions that have no anchor.
+    pub(super) fn hold_only_each_other(&self, adrift: &[SubKey]) -> bool {
+        adrift.iter().all(|key| {
+            let holders = &self.holdings[*key].holders;
+            holders.open() == 0 && holders.parents(Hold::Unsent) == 0
+        })
     }
 }

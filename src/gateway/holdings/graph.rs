@@ -5,6 +5,7 @@
 //! Parents that the client holds count apart from those that it was not sent yet: a
 //! resource that only the latter hold is one that the client does not have any more.
 
+use super::anchor::Found;
 use super::search::Counting;
 use crate::gateway::Gateway;
 use crate::gateway::model::content::{Child, Content};
@@ -60,15 +61,17 @@ impl Gateway {
         alias: AliasKey,
         tree: Option<TreeKey>,
     ) -> Option<SubKey> {
-        if let Some(sub) = self.holdings.find(client, alias) {
-            return Some(sub);
-        }
+        let vacant = match self.holdings.look_up(client, alias) {
+            Ok(sub) => return Some(sub),
+            Err(vacant) => vacant,
+        };
         self.sessions.get(client)?;
         let sub = Sub::new(client, alias, self.leaf(alias));
         let is_loading = sub.is_loading();
-        let key = self.holdings.insert(sub, self.cache.next_slot(alias));
+        let key = self
+            .holdings
+            .insert(vacant, sub, self.cache.next_slot(alias));
         self.cache.add_sub(alias, key);
-        self.cache.hold_name(self.cache.aliases()[alias].name);
         if is_loading {
             self.join_tree(key, tree);
             self.work.push(Work::Load(key));
@@ -98,8 +101,11 @@ impl Gateway {
 
     /// The client does not hold the deleted version of a revived subscription any more.
     fn release_old(&mut self, key: SubKey) {
+        if !self.holdings[key].is_revived() {
+            return;
+        }
         for child in self.old_children(key) {
-            self.holdings.release(child, Hold::Sent);
+            self.holdings.release(child, key, Hold::Sent);
         }
         self.holdings[key].standing.forget_old();
     }
@@ -125,14 +131,13 @@ impl Gateway {
         if self.holdings[key].standing.is_sent() {
             return;
         }
-        for child in children {
-            self.holdings[*child].holders.promote();
-        }
-        if self.holdings[key].is_revived() {
-            self.release_old(key);
-        }
+        self.release_old(key);
+        // Before its children are: it may be one of them.
         if self.holdings[key].standing.mark_sent() {
             self.work.push(Work::Pump(key));
+        }
+        for child in children {
+            self.holdings.promote(*child, key);
         }
     }
 
@@ -145,7 +150,7 @@ impl Gateway {
         let children = self.children(key);
         if matches!(self.holdings[key].standing, Standing::Deleted(_)) {
             for child in children {
-                self.holdings.release(child, Hold::Sent);
+                self.holdings.release(child, key, Hold::Sent);
             }
             self.holdings[key].standing.reload();
             return self.load_again(key);
@@ -153,7 +158,7 @@ impl Gateway {
         let content = self.content(key).cloned();
         self.holdings[key].standing.mark_unsent(content);
         for child in children {
-            self.holdings[child].holders.demote();
+            self.holdings.demote(child, key);
         }
         self.materialise(key);
     }
@@ -200,7 +205,7 @@ impl Gateway {
         if let Some(waiter) = lag.waiting.take() {
             self.waiters.remove(waiter);
             for child in awaited {
-                self.holdings.release(child, Hold::Unsent);
+                self.holdings.release(child, key, Hold::Unsent);
             }
         }
     }
@@ -231,7 +236,7 @@ impl Gateway {
     fn give_up_revival(&mut self, key: SubKey) {
         self.stop_waiting(key);
         for child in self.children(key) {
-            self.holdings.release(child, Hold::Unsent);
+            self.holdings.release(child, key, Hold::Unsent);
         }
         let tree = self.holdings[key].standing.give_up_revival();
         self.leave_tree(tree);
@@ -240,41 +245,66 @@ impl Gateway {
     /// Drops what nothing holds any more among the suspects and below them, and marks
     /// what the client does not hold any more.
     pub(in crate::gateway) fn collect(&mut self) {
-        let mut cyclic: Vec<SubKey> = Vec::new();
         loop {
+            let mut doubtful: Vec<SubKey> = Vec::new();
             while let Some(key) = self.holdings.take_suspect() {
-                let Some(sub) = self.holdings.get(key) else {
-                    continue;
-                };
-                if !sub.holders.any() {
-                    self.drop_sub(key);
-                } else if sub.holders.direct() > 0 || self.is_known_to_be_held(key) {
-                    continue;
-                } else if self.has_more_to_it(key) {
-                    cyclic.push(key);
-                } else if sub.standing.is_sent() && sub.holders.parents(Hold::Sent) == 0 {
-                    self.mark_unsent(key);
-                }
+                self.look_at_suspect(key, &mut doubtful);
             }
-            cyclic.retain(|key| self.holdings.contains(*key));
-            if cyclic.is_empty() {
+            doubtful.retain(|key| self.holdings.contains(*key));
+            if doubtful.is_empty() {
                 return;
             }
-            let roots = std::mem::take(&mut cyclic);
-            for key in self.unanchored(&roots, Counting::Sent) {
-                self.mark_unsent(key);
-            }
-            for key in &roots {
+            for key in &doubtful {
                 if self.is_revived_in_vain(*key) {
                     self.give_up_revival(*key);
                 }
             }
-            for key in self.unanchored(&roots, Counting::All) {
+            for key in self.unanchored(&doubtful, Counting::All) {
                 if self.holdings.contains(key) {
                     self.drop_sub(key);
                 }
             }
         }
+    }
+
+    /// Drops a suspect, or marks it as one that the client does not hold any more, if so. What
+    /// may be held only by what is below it, and was not sent, is doubtful.
+    fn look_at_suspect(&mut self, key: SubKey, doubtful: &mut Vec<SubKey>) {
+        let Some(sub) = self.holdings.get(key) else {
+            return;
+        };
+        if !sub.holders.any() {
+            return self.drop_sub(key);
+        }
+        if sub.holders.direct() > 0 {
+            return;
+        }
+        if sub.is_revived() {
+            doubtful.push(key);
+        }
+        if self.holdings.tree(key).is_some() {
+            return;
+        }
+        if !self.holdings[key].is_held() {
+            if self.has_more_to_it(key) {
+                doubtful.push(key);
+            }
+            return;
+        }
+        let adrift = match self.find_anchor(key) {
+            Found::Anchor => return,
+            Found::Nothing(adrift) => adrift,
+        };
+        if self.hold_only_each_other(&adrift) {
+            for key in adrift {
+                self.drop_sub(key);
+            }
+            return;
+        }
+        for key in &adrift {
+            self.mark_unsent(*key);
+        }
+        doubtful.extend(adrift.into_iter().filter(|key| self.has_more_to_it(*key)));
     }
 
     /// Whether a subscription may be held by what is below it, or stands in a way that a
@@ -290,11 +320,17 @@ impl Gateway {
 
     /// Drops a subscription; what it held becomes suspect.
     fn drop_sub(&mut self, key: SubKey) {
-        self.stop_waiting(key);
-        self.release_old(key);
-        let hold = self.holdings[key].hold();
-        for child in self.children(key) {
-            self.holdings.release(child, hold);
+        self.work.spend(1);
+        let sub = &self.holdings[key];
+        if !matches!(sub.standing, Standing::Live | Standing::Pinned(_)) {
+            self.stop_waiting(key);
+            self.release_old(key);
+        }
+        if self.has_children(key) {
+            let hold = self.holdings[key].hold();
+            for child in self.children(key) {
+                self.holdings.release(child, key, hold);
+            }
         }
         self.remove_sub(key);
     }
@@ -307,15 +343,17 @@ impl Gateway {
         if let Some(waiter) = sub.standing.lag().and_then(|lag| lag.waiting) {
             self.waiters.remove(waiter);
         }
-        self.leave_tree(sub.standing.tree());
+        if let Some(tree) = sub.standing.tree() {
+            self.leave_tree(Some(tree));
+        }
         let (alias, slot) = (sub.alias(), sub.slot());
-        let name = self.cache.aliases()[alias].name;
-        match self.cache.remove_sub(alias, slot) {
+        let left = self.cache.remove_sub(alias, slot);
+        match left.moved {
             Some(moved) => self.holdings.moved(moved, slot),
-            None if self.cache.aliases()[alias].subs.is_empty() => self.alias_unused(alias),
+            None if left.is_empty => self.alias_unused(alias),
             None => {}
         }
-        self.release_name(name);
+        self.release_name(left.name);
     }
 
     /// The last subscription of an alias is gone.

@@ -159,7 +159,6 @@ impl Gateway {
         for child in references {
             if let Some(child) = self.subscribe_child(client, child, loaded.tree) {
                 self.holdings[child].holders.hold(Hold::Unsent);
-                self.hint_parent(child, key);
                 if !self.holdings[child].is_pinned_leaf() {
                     children.push(child);
                 }

@@ -1,8 +1,8 @@
-//! The search for what nothing outside holds: a look at everything below some
-//! subscriptions, which may hold each other in circles.
+//! The search for what nothing outside holds among what was not sent: a look at everything
+//! below some subscriptions, which may hold each other in circles. What the client holds has
+//! its parents at hand, see `anchor`.
 
 use crate::gateway::Gateway;
-use crate::gateway::holdings::anchor::ParentHints;
 use crate::gateway::model::keys::SubKey;
 use crate::gateway::parts::holdings::{Hold, Sub};
 use hashbrown::HashMap;
@@ -10,9 +10,7 @@ use hashbrown::HashMap;
 /// Which holders of a subscription a search counts, beside direct ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counting {
-    /// Parents that the client holds.
-    Sent,
-    /// Open requests and parents that it does not hold.
+    /// Open requests and parents that the client does not hold.
     Unsent,
     /// All of them.
     All,
@@ -21,19 +19,17 @@ pub(super) enum Counting {
 impl Counting {
     /// Whether a subscription could be without a holder of this kind.
     fn is_candidate(self, sub: &Sub) -> bool {
-        let is_sent = sub.standing.is_sent();
-        sub.holders.direct() == 0
+        sub.holders.asked() == 0
             && match self {
-                Self::Sent => is_sent || sub.is_revived(),
-                Self::Unsent => !is_sent && sub.holders.open() == 0,
-                Self::All => sub.holders.open() == 0,
+                Self::Unsent => !sub.standing.is_sent(),
+                // What hangs on something is held.
+                Self::All => !sub.hangs(),
             }
     }
 
     /// Its parents that count.
     fn parents(self, sub: &Sub) -> u32 {
         match self {
-            Self::Sent => sub.holders.parents(Hold::Sent),
             Self::Unsent => sub.holders.parents(Hold::Unsent),
             Self::All => sub.holders.all_parents(),
         }
@@ -61,26 +57,18 @@ impl Reach {
         within
     }
 
-    /// Whether each one is anchored: held from outside, or by one that is. Along the way
-    /// shortest ways up are found: hints along them make no circles.
-    fn anchor(&self, mut anchored: Vec<bool>) -> (Vec<bool>, ParentHints) {
+    /// Whether each one is anchored: held from outside, or by one that is.
+    fn anchor(&self, mut anchored: Vec<bool>) -> Vec<bool> {
         let mut reached: Vec<usize> = (0..anchored.len()).filter(|i| anchored[*i]).collect();
-        let mut hints = ParentHints::new(anchored.len());
-        let mut at = 0;
-        while at < reached.len() {
-            let parent = reached[at];
+        while let Some(parent) = reached.pop() {
             for child in &self.edges[parent] {
                 let child = self.places[child].0;
                 if !std::mem::replace(&mut anchored[child], true) {
                     reached.push(child);
-                    hints.reached(child, parent);
-                } else {
-                    hints.reached_again(child, parent);
                 }
             }
-            at += 1;
         }
-        (anchored, hints)
+        anchored
     }
 }
 
@@ -94,13 +82,7 @@ impl Gateway {
         let is_held_outside =
             |key: &SubKey| counting.parents(&self.holdings[*key]) > reach.places[key].1;
         let anchored = reach.order.iter().map(is_held_outside).collect();
-        let (anchored, hints) = reach.anchor(anchored);
-        if counting == Counting::Sent {
-            for (child, parent) in hints.into_iter() {
-                self.holdings
-                    .hint_parent(reach.order[child], reach.order[parent]);
-            }
-        }
+        let anchored = reach.anchor(anchored);
         let found = reach.order.into_iter().zip(anchored);
         found
             .filter(|(_, anchored)| !anchored)
@@ -118,14 +100,9 @@ impl Gateway {
         let mut at = 0;
         while at < reach.order.len() {
             let key = reach.order[at];
-            let mut children = match counting {
-                Counting::Sent if !self.holdings[key].standing.is_sent() => Vec::new(),
-                _ => self.children(key),
-            };
-            if counting != Counting::Unsent {
-                children.extend(self.old_children(key));
-            }
+            let mut children = self.children(key);
             if counting == Counting::All {
+                children.extend(self.old_children(key));
                 children.extend(self.awaited(key));
             }
             children.retain(|child| counting.is_candidate(&self.holdings[*child]));

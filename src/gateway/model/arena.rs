@@ -53,14 +53,19 @@ impl<T, V> Arena<T, V> {
     }
 
     pub fn remove(&mut self, key: Key<T>) -> Option<V> {
-        self.contains(key)
-            .then(|| self.slots.remove(key.index as usize).value)
+        let slot = self.slots.get(key.index as usize)?;
+        (slot.generation == key.generation).then(|| self.slots.remove(key.index as usize).value)
     }
 
     /// The entry at an index that is known to be in use.
     pub fn at(&self, index: u32) -> (Key<T>, &V) {
         let slot = &self.slots[index as usize];
         (Key::from_parts(index, slot.generation), &slot.value)
+    }
+
+    /// The same, to be changed.
+    pub fn at_mut(&mut self, index: u32) -> &mut V {
+        &mut self.slots[index as usize].value
     }
 
     /// The key of whatever is at an index now.

@@ -94,6 +94,16 @@ pub struct EndedLoad {
     pub tree: Option<TreeKey>,
 }
 
+/// What a subscription leaves behind at its alias.
+pub struct SubRemoved {
+    /// The one that has its place now.
+    pub moved: Option<SubKey>,
+    /// Whether the alias has none any more.
+    pub is_empty: bool,
+    /// The alias's name.
+    pub name: NameKey,
+}
+
 /// What became of a name that was let go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
@@ -441,9 +451,12 @@ impl Cache {
     }
 
     /// Adds a subscription to an alias's, of which it gets the place that was asked for
-    /// with [`Cache::next_slot`].
+    /// with [`Cache::next_slot`]. It uses the name.
     pub fn add_sub(&mut self, key: AliasKey, sub: SubKey) {
-        push_one(&mut self.aliases[key].subs, sub);
+        let alias = &mut self.aliases[key];
+        push_one(&mut alias.subs, sub);
+        let name = alias.name;
+        self.hold_name(name);
     }
 
     /// The place that the next subscription of an alias gets.
@@ -451,11 +464,15 @@ impl Cache {
         self.aliases[key].subs.len() as u32
     }
 
-    /// Takes a subscription out of an alias's. Returns the one that has its place now.
-    pub fn remove_sub(&mut self, key: AliasKey, slot: u32) -> Option<SubKey> {
-        let subs = &mut self.aliases[key].subs;
-        subs.swap_remove(slot as usize);
-        subs.get(slot as usize).copied()
+    /// Takes a subscription out of an alias's. Its use of the name is still to be ended.
+    pub fn remove_sub(&mut self, key: AliasKey, slot: u32) -> SubRemoved {
+        let alias = &mut self.aliases[key];
+        alias.subs.swap_remove(slot as usize);
+        SubRemoved {
+            moved: alias.subs.get(slot as usize).copied(),
+            is_empty: alias.subs.is_empty(),
+            name: alias.name,
+        }
     }
 
     /// The weight of all resources, and inputs that wait at all names: what an audit costs.

@@ -2,6 +2,7 @@
 //! are found, and which of them may have lost their last holder.
 
 mod holders;
+mod parents;
 mod standing;
 
 pub use holders::{Hold, Holders};
@@ -14,12 +15,10 @@ use crate::res::Error;
 use crate::res::service::Access;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use parents::{Lists, NOWHERE, Parents};
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
-
-/// The place of no subscription.
-const NOWHERE: u32 = u32::MAX;
 
 /// Suspects for which the list keeps room.
 const SUSPECTS_KEPT: usize = 1 << 12;
@@ -33,8 +32,11 @@ pub struct Sub {
     /// The places of its neighbours among the client's subscriptions, or `NOWHERE`.
     next: u32,
     previous: u32,
-    /// The place of a parent that may hold it, or any other: a hint, see `anchor`.
-    parent: u32,
+    /// The place of the parent by which it hangs on what is held directly, or `NOWHERE`: see
+    /// [`Holdings::tree`].
+    tree: u32,
+    /// The parents that the client holds.
+    parents: Parents,
     pub holders: Holders,
     pub access: AccessState,
     pub standing: Standing,
@@ -61,7 +63,8 @@ impl Sub {
             slot: 0,
             next: NOWHERE,
             previous: NOWHERE,
-            parent: NOWHERE,
+            tree: NOWHERE,
+            parents: Parents::default(),
             holders: Holders::default(),
             access: AccessState::Unknown,
             standing: match content {
@@ -99,6 +102,17 @@ impl Sub {
         self.standing.old().is_some()
     }
 
+    /// Whether the client holds it: its data or its error, or what it was before it was
+    /// deleted.
+    pub fn is_held(&self) -> bool {
+        self.standing.is_sent() || self.is_revived()
+    }
+
+    /// Whether it hangs on a parent that the client holds.
+    pub fn hangs(&self) -> bool {
+        self.tree != NOWHERE
+    }
+
     /// Whether it stands at a version of its own that the client was not sent, and nothing
     /// is below that.
     pub fn is_pinned_leaf(&self) -> bool {
@@ -114,6 +128,16 @@ impl Sub {
     }
 }
 
+impl Sub {
+    /// A parent is not one of those that the client holds any more.
+    fn unlink(&mut self, parent: SubKey, lists: &mut Lists) {
+        lists.remove(&mut self.parents, parent.index());
+        if self.tree == parent.index() {
+            self.tree = NOWHERE;
+        }
+    }
+}
+
 /// All subscriptions, to be found by client and alias, and by client.
 pub struct Holdings {
     arena: Arena<of::Sub, Sub>,
@@ -123,8 +147,15 @@ pub struct Holdings {
     hasher: FixedState,
     /// The place of each client's first subscription, or `NOWHERE`.
     first: Vec<u32>,
+    /// Those with several parents that the client holds have them here.
+    lists: Lists,
     /// Subscriptions that may have lost their last holder.
     suspects: Vec<SubKey>,
+}
+
+/// Where a subscription that is not there would be found.
+pub struct Vacant {
+    hash: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -140,6 +171,7 @@ impl Holdings {
             table: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             first: Vec::new(),
+            lists: Lists::default(),
             suspects: Vec::new(),
         }
     }
@@ -166,14 +198,25 @@ impl Holdings {
     }
 
     pub fn find(&self, client: ClientKey, alias: AliasKey) -> Option<SubKey> {
+        self.look_up(client, alias).ok()
+    }
+
+    /// A client's subscription of an alias, or where it would be.
+    ///
+    /// # Errors
+    /// There is none; [`Holdings::insert`] makes one.
+    pub fn look_up(&self, client: ClientKey, alias: AliasKey) -> Result<SubKey, Vacant> {
         let hash = hash(&self.hasher, client, alias);
         let entry = self.table.find(spread(hash), |entry| {
             entry.hash == hash && {
                 let sub = self.arena.at(entry.place).1;
                 sub.client == client && sub.alias == alias
             }
-        })?;
-        Some(self.arena.at(entry.place).0)
+        });
+        match entry {
+            Some(entry) => Ok(self.arena.at(entry.place).0),
+            None => Err(Vacant { hash }),
+        }
     }
 
     /// The first of a client's subscriptions; [`Holdings::next`] has the others.
@@ -186,44 +229,33 @@ impl Holdings {
         self.arena.key_at(self.arena[key].next)
     }
 
-    /// The subscription that may hold one, to be checked.
-    pub fn hinted_parent(&self, key: SubKey) -> Option<SubKey> {
-        self.arena.key_at(self.arena[key].parent)
-    }
-
-    /// Hints at who holds a subscription.
-    pub fn hint_parent(&mut self, key: SubKey, parent: SubKey) {
-        self.arena[key].parent = parent.index();
-    }
-
     /// Adds a subscription, to the client's as well. `slot` is its place among those of the
     /// alias.
-    pub fn insert(&mut self, mut sub: Sub, slot: u32) -> SubKey {
-        let hash = hash(&self.hasher, sub.client, sub.alias);
+    pub fn insert(&mut self, vacant: Vacant, mut sub: Sub, slot: u32) -> SubKey {
         let client = sub.client.0 as usize;
         if client >= self.first.len() {
             self.first.resize(client + 1, NOWHERE);
         }
         sub.slot = slot;
-        sub.next = self.first[client];
-        let next = sub.next;
+        let next = self.first[client];
+        sub.next = next;
         let key = self.arena.insert(sub);
         self.first[client] = key.index();
-        if let Some(next) = self.arena.key_at(next) {
-            self.arena[next].previous = key.index();
+        if next != NOWHERE {
+            self.arena.at_mut(next).previous = key.index();
         }
         let entry = Entry {
-            hash,
+            hash: vacant.hash,
             place: key.index(),
         };
         self.table
-            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+            .insert_unique(spread(entry.hash), entry, |entry| spread(entry.hash));
         key
     }
 
     /// Takes a subscription out, also from among the client's.
     pub fn remove(&mut self, key: SubKey) -> Option<Sub> {
-        let sub = self.arena.get(key)?;
+        let mut sub = self.arena.remove(key)?;
         let hash = hash(&self.hasher, sub.client, sub.alias);
         let entry = self
             .table
@@ -231,14 +263,14 @@ impl Holdings {
         if let Ok(entry) = entry {
             entry.remove();
         }
-        let sub = self.arena.remove(key)?;
-        if let Some(next) = self.arena.key_at(sub.next) {
-            self.arena[next].previous = sub.previous;
+        if sub.next != NOWHERE {
+            self.arena.at_mut(sub.next).previous = sub.previous;
         }
-        match self.arena.key_at(sub.previous) {
-            Some(previous) => self.arena[previous].next = sub.next,
-            None => self.first[sub.client.0 as usize] = sub.next,
+        match sub.previous {
+            NOWHERE => self.first[sub.client.0 as usize] = sub.next,
+            previous => self.arena.at_mut(previous).next = sub.next,
         }
+        self.lists.clear(&mut sub.parents);
         Some(sub)
     }
 
@@ -252,10 +284,61 @@ impl Holdings {
         self.suspects.push(key);
     }
 
-    /// A parent of a subscription lets it go.
-    pub fn release(&mut self, key: SubKey, hold: Hold) {
-        self.arena[key].holders.release(hold);
+    /// A parent lets a subscription go.
+    pub fn release(&mut self, key: SubKey, parent: SubKey, hold: Hold) {
+        let sub = &mut self.arena[key];
+        sub.holders.release(hold);
+        if hold == Hold::Sent {
+            sub.unlink(parent, &mut self.lists);
+        }
         self.suspects.push(key);
+    }
+
+    /// The client was sent a parent, or the event by which it references a subscription.
+    pub fn promote(&mut self, key: SubKey, parent: SubKey) {
+        let sub = &mut self.arena[key];
+        sub.holders.promote();
+        // What is held already may have the parent below it, and hangs on something else, or
+        // is looked at.
+        if sub.tree == NOWHERE {
+            match sub.is_held() {
+                false => sub.tree = parent.index(),
+                true if sub.holders.direct() == 0 => self.suspects.push(key),
+                true => {}
+            }
+        }
+        self.lists.add(&mut sub.parents, parent.index());
+    }
+
+    /// The client does not hold a parent any more, which goes on holding the subscription.
+    pub fn demote(&mut self, key: SubKey, parent: SubKey) {
+        let sub = &mut self.arena[key];
+        sub.holders.demote();
+        sub.unlink(parent, &mut self.lists);
+        self.suspects.push(key);
+    }
+
+    /// The parent by which a subscription hangs on what is held directly: whoever goes from
+    /// parent to parent comes to a direct subscription, unless one on the way is suspect.
+    pub fn tree(&self, key: SubKey) -> Option<SubKey> {
+        self.arena.key_at(self.arena[key].tree)
+    }
+
+    /// A subscription hangs on this parent of its from now on. The way up from there must not
+    /// lead to it.
+    pub fn hang(&mut self, key: SubKey, parent: SubKey) {
+        self.arena[key].tree = parent.index();
+    }
+
+    /// A direct subscription hangs on nothing any more.
+    pub fn unhang(&mut self, key: SubKey) {
+        self.arena[key].tree = NOWHERE;
+    }
+
+    /// The parents of a subscription that the client holds.
+    pub fn parents(&self, key: SubKey) -> impl Iterator<Item = SubKey> {
+        let places = self.lists.iter(self.arena[key].parents);
+        places.map(|place| self.arena.at(place).0)
     }
 
     /// The suspect that was named last.
@@ -282,6 +365,10 @@ impl Holdings {
         }
         if let Some(suspect) = self.suspects.last() {
             return Err(format!("{suspect:?} is still suspect"));
+        }
+        let lists = self.arena.iter().filter(|(_, sub)| sub.parents.is_list());
+        if lists.count() != self.lists.len() {
+            return Err("there are more lists of parents than subscriptions have".into());
         }
         let mut chained = 0;
         for client in 0..self.first.len() {
