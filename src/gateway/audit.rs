@@ -30,6 +30,9 @@ impl Gateway {
         self.holdings.audit()?;
         self.requests.audit()?;
         self.texts.audit()?;
+        if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
+            return Err("suspects were forgotten".into());
+        }
         self.audit_subs()?;
         self.audit_holders()?;
         self.audit_trees()?;
@@ -86,7 +89,7 @@ impl Gateway {
             if alias.subs.get(sub.slot() as usize) != Some(&key) {
                 return Err(format!("{key:?} is not in its place at its alias"));
             }
-            if !sub.holders.any() {
+            if !sub.holders.any() && self.is_settled(sub.client()) {
                 return Err(format!("nothing holds the subscription {key:?}"));
             }
             if sub.is_live() && alias.resource.is_none() {
@@ -129,7 +132,9 @@ impl Gateway {
             }
         };
         let mut open: BTreeMap<SubKey, u16> = BTreeMap::new();
-        for (key, sub) in self.holdings.iter() {
+        // What a client that has left held goes together, and is not kept in order.
+        let is_there = |key: SubKey| self.sessions.get(self.holdings[key].client()).is_some();
+        for (key, sub) in self.holdings.iter().filter(|(key, _)| is_there(*key)) {
             for child in self.children(key) {
                 count(child, sub.hold());
             }
@@ -138,6 +143,9 @@ impl Gateway {
             }
         }
         for (_, waiter) in self.waiters.iter() {
+            if self.sessions.get(waiter.client()).is_none() {
+                continue;
+            }
             for child in waiter.brought() {
                 count(*child, Hold::Unsent);
             }
@@ -145,7 +153,7 @@ impl Gateway {
                 *open.entry(root).or_default() += 1;
             }
         }
-        for (key, sub) in self.holdings.iter() {
+        for (key, sub) in self.holdings.iter().filter(|(key, _)| is_there(*key)) {
             let counted = (
                 sub.holders.parents(Hold::Sent),
                 sub.holders.parents(Hold::Unsent),
@@ -165,10 +173,16 @@ impl Gateway {
         }
     }
 
+    /// Whether all that a client holds has been looked at since it may have lost a holder.
+    fn is_settled(&self, client: ClientKey) -> bool {
+        self.sessions.get(client).is_some() && !self.unsettled.has(client)
+    }
+
     /// The parents that the client holds of each subscription, and the way up from it.
     fn audit_trees(&self) -> Result<(), String> {
         let mut parents: BTreeMap<SubKey, Vec<SubKey>> = BTreeMap::new();
-        for (key, sub) in self.holdings.iter() {
+        let is_there = |key: SubKey| self.sessions.get(self.holdings[key].client()).is_some();
+        for (key, sub) in self.holdings.iter().filter(|(key, _)| is_there(*key)) {
             let sent = sub.standing.is_sent().then(|| self.children(key));
             let old = self.old_children(key);
             for child in sent.into_iter().flatten().chain(old) {
@@ -176,7 +190,7 @@ impl Gateway {
             }
         }
         let mut anchored: BTreeSet<SubKey> = BTreeSet::new();
-        for (key, sub) in self.holdings.iter() {
+        for (key, sub) in self.holdings.iter().filter(|(key, _)| is_there(*key)) {
             let mut expected = parents.remove(&key).unwrap_or_default();
             let mut there: Vec<SubKey> = self.holdings.parents(key).collect();
             expected.sort();
@@ -192,7 +206,8 @@ impl Gateway {
                     "{key:?} hangs on {tree:?}, which is no parent of its"
                 ));
             }
-            if sub.holders.direct() == 0 && sub.is_held() && tree.is_none() {
+            let must_hang = sub.holders.direct() == 0 && sub.is_held();
+            if must_hang && tree.is_none() && self.is_settled(sub.client()) {
                 return Err(format!(
                     "{key:?} is held by the client and hangs on nothing"
                 ));
@@ -223,6 +238,9 @@ impl Gateway {
             }
         }
         for (key, waiter) in self.waiters.iter() {
+            if self.sessions.get(waiter.client()).is_none() {
+                continue; // It goes with what the client held.
+            }
             let expected = missing.get(&key).copied().unwrap_or_default();
             if waiter.missing() != expected {
                 return Err(format!(

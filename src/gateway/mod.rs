@@ -43,6 +43,7 @@ use parts::requests;
 use parts::sessions::Sessions;
 use parts::texts::Texts;
 use parts::trees::Trees;
+use parts::unsettled::Unsettled;
 use parts::waiters::Waiters;
 use parts::worklist::{Origin, Worklist};
 
@@ -133,6 +134,7 @@ pub struct Gateway {
     background: Background,
     resets: Resets,
     trees: Trees,
+    unsettled: Unsettled,
     texts: Texts,
     counters: Counters,
     deprecated: Deprecated,
@@ -159,6 +161,7 @@ impl Gateway {
             background: Background::new(options.reset_throttle),
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
+            unsettled: Unsettled::default(),
             texts: Texts::default(),
             counters: Counters::new(),
             deprecated: Deprecated::default(),
@@ -296,6 +299,7 @@ impl Gateway {
         self.out.seal();
         let origin = take(self);
         self.settle(origin);
+        self.resume_settled();
         self.streak = None;
         std::mem::swap(&mut self.out, out);
         #[cfg(debug_assertions)]

@@ -20,7 +20,7 @@ impl Gateway {
             if self.work.is_done() || self.work.is_spent() {
                 self.work.leave(origin);
                 self.work.trim();
-                self.holdings.trim();
+                self.holdings.suspects.trim();
                 self.background.trim();
                 return;
             }
@@ -52,11 +52,31 @@ impl Gateway {
         }
     }
 
+    /// Work that may be done: what concerns an unsettled client waits, and what concerned one
+    /// that has left is nothing any more.
+    fn unless_unsettled(&mut self, work: Work) -> Option<Work> {
+        if self.unsettled.is_empty() {
+            return Some(work);
+        }
+        let client = match work {
+            Work::Load(sub) | Work::Pump(sub) => Some(self.holdings.get(sub)?.client()),
+            Work::Ready(waiter) => Some(self.waiters.get(waiter)?.client()),
+            _ => None,
+        };
+        match client {
+            Some(client) => self.unsettled.put_off(client, work),
+            None => Some(work),
+        }
+    }
+
     fn work_on(&mut self, work: Work) {
         // It may change who gets what, also where nothing is sent.
         self.streak = None;
         self.out.seal();
         self.work.spend(1);
+        let Some(work) = self.unless_unsettled(work) else {
+            return;
+        };
         match work {
             Work::Load(sub) => self.load(sub),
             Work::Ready(waiter) => match self.waiters.get(waiter) {
@@ -70,6 +90,8 @@ impl Gateway {
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
             Work::Due => self.do_what_is_due(),
+            Work::Collect => self.go_on_collecting(),
+            Work::Leave(client) => self.go_on_leaving(client),
         }
     }
 }

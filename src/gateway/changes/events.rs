@@ -9,7 +9,7 @@ use crate::gateway::model::outbox::{CloseReason, Delivery, Streak};
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
 use crate::gateway::model::update::{Step, StepKind, TextKey, Update};
-use crate::gateway::parts::cache::Deferred;
+use crate::gateway::parts::cache::{Deferred, Resource};
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
 use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::worklist::Work;
@@ -27,6 +27,9 @@ pub(crate) const MAX_QUEUE_SIZE: usize = 64 << 20;
 
 /// Subscribers from which on events in a row are sent as a streak; for one it saves nothing.
 const STREAK_MIN: usize = 2;
+
+/// Subscriptions of a resource that each get an event of it in one turn.
+const AT_ONCE: usize = 256;
 
 /// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
@@ -184,7 +187,13 @@ impl Gateway {
         // Whoever must wait for a new reference keeps the version before the event, and so
         // do several subscriptions of one client while they are updated in turn.
         let shared = resource.content.has_references() && resource.aliases.len() > 1;
-        let before = (brings_references(&kind) || shared).then(|| resource.content.clone());
+        // And so does whoever may have to be put off.
+        let kept = brings_references(&kind)
+            || shared
+            || !self.unsettled.is_empty()
+            || self.work.is_spent()
+            || resource.content.has_references() && self.has_many(resource);
+        let before = kept.then(|| resource.content.clone());
         let version = self.cache.new_version();
         let content = Rc::make_mut(self.cache.content_mut(key));
         let (added, removed) = content.apply(&kind, version);
@@ -213,7 +222,7 @@ impl Gateway {
         before: Option<Rc<Content>>,
     ) {
         if update.is_simple() {
-            return self.publish_simple(key, &update);
+            return self.publish_simple(key, &update, before);
         }
         let resource = &self.cache.resources()[key];
         let aliases = resource.aliases.iter();
@@ -231,10 +240,19 @@ impl Gateway {
             let Some(there) = there.filter(|there| there.standing.is_loaded()) else {
                 continue;
             };
+            if !self.unsettled.is_empty() && self.unsettled.is_leaving(there.client()) {
+                continue;
+            }
+            let must_wait = !self.unsettled.is_empty() && self.unsettled.has(there.client())
+                || self.work.is_spent();
             match (there.is_live(), &before) {
-                (true, Some(before)) if !at_once => {
+                (true, Some(before)) if !at_once || must_wait => {
                     there.standing.freeze(before.clone());
                     self.enqueue(sub, &update);
+                    if at_once {
+                        self.work.push(Work::Pump(sub));
+                        continue;
+                    }
                 }
                 (true, _) => {
                     self.step(sub, &update, 0, before.as_ref());
@@ -254,10 +272,16 @@ impl Gateway {
     }
 
     /// The hot path: nobody's holdings change.
-    fn publish_simple(&mut self, key: ResourceKey, update: &Rc<Update>) {
+    fn publish_simple(
+        &mut self,
+        key: ResourceKey,
+        update: &Rc<Update>,
+        before: Option<Rc<Content>>,
+    ) {
         if self.follow(key, update) {
             return;
         }
+        let is_settled = self.unsettled.is_empty();
         let aliases = &self.cache.resources()[key].aliases;
         // What every receiver gets, if that is one message: a streak may follow it.
         let mut lead = match aliases[..] {
@@ -286,6 +310,12 @@ impl Gateway {
                     let Some(client) = self.sessions.get(sub.client()) else {
                         continue;
                     };
+                    if !is_settled && self.unsettled.has(sub.client()) {
+                        if step == 0 {
+                            lagging.push(*sub_key);
+                        }
+                        continue;
+                    }
                     let form = client.dialect.value_form();
                     let text = texts[form as usize].get_or_insert_with(|| {
                         let kind = &update.steps[step].kind;
@@ -301,6 +331,9 @@ impl Gateway {
             // Each event waits at these.
             lead &= lagging.is_empty();
             for sub in lagging {
+                if self.holdings[sub].is_live() {
+                    self.put_off(sub, before.as_ref());
+                }
                 self.enqueue(sub, update);
             }
         }
@@ -308,6 +341,24 @@ impl Gateway {
             let resource = key;
             self.out.begin_streak(Streak { resource, form });
         }
+    }
+
+    /// An update of a live subscription waits until its client is settled. `before` is the
+    /// content before it, if that is another.
+    fn put_off(&mut self, key: SubKey, before: Option<&Rc<Content>>) {
+        match before {
+            Some(before) => self.holdings[key].standing.freeze(before.clone()),
+            None => self.freeze(key),
+        }
+        self.work.push(Work::Pump(key));
+    }
+
+    /// Whether a resource has so many subscriptions that an event may not reach all in one
+    /// turn.
+    fn has_many(&self, resource: &Resource) -> bool {
+        let aliases = resource.aliases.iter();
+        let subs = aliases.map(|alias| self.cache.aliases()[*alias].subs.len());
+        subs.sum::<usize>() > AT_ONCE
     }
 
     /// Sends an update to everyone who got the event right before it, if that was one of
@@ -360,6 +411,9 @@ impl Gateway {
             let Some(sub) = self.holdings.get_mut(key) else {
                 return;
             };
+            if !self.unsettled.is_empty() && self.unsettled.has(sub.client()) {
+                return self.work.push(Work::Pump(key));
+            }
             let Some(lag) = sub.standing.lag_mut().filter(|lag| lag.sent) else {
                 return;
             };

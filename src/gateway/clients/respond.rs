@@ -127,7 +127,7 @@ impl Gateway {
         let was_blocked = !client.takes_requests();
         lessen(client);
         if was_blocked && client.takes_requests() {
-            self.out.deliver(key, Delivery::Resume);
+            self.unsettled.resume(key);
         }
     }
 }

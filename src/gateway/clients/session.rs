@@ -37,6 +37,10 @@ impl Gateway {
     /// way to answer it.
     pub fn client_message(&mut self, now: Time, key: ClientKey, payload: &[u8], out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            if gateway.unsettled.has(key) {
+                // The caller is asked not to send any; see `takes_requests`.
+                gateway.collect_all();
+            }
             let client = gateway.sessions.get_mut(key);
             if let Some(client) = client.filter(|client| !client.is_http())
                 && let Some(request) = client::parse(payload)
@@ -51,7 +55,13 @@ impl Gateway {
     /// Whether a client may send a further message; if not, [`Delivery::Resume`](crate::gateway::Delivery::Resume) tells
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
-        self.sessions.get(key).is_none_or(Client::takes_requests)
+        self.sessions.get(key).is_none_or(Client::takes_requests) && !self.unsettled.has(key)
+    }
+
+    /// Whether the key of a client that is gone may be used for another one. If not, what it
+    /// held is still being taken out; [`Gateway::has_work`] is true meanwhile.
+    pub fn is_free(&self, key: ClientKey) -> bool {
+        !self.unsettled.is_leaving(key)
     }
 
     /// A connection is gone: a WebSocket client, or one with an open web request. A
@@ -71,14 +81,14 @@ impl Gateway {
         transport: Transport,
     ) {
         self.close_client(key);
+        self.finish_leaving(key);
         let is_http = !matches!(transport, Transport::WebSocket);
         self.counters.clients += u64::from(!is_http);
         self.sessions
             .open(key, head, remote, transport, &mut self.random);
     }
 
-    /// Forgets a connection and all that it held. Its subscriptions go together, so
-    /// nothing has to be looked for that still holds them.
+    /// Forgets a connection and all that it held.
     pub(super) fn close_client(&mut self, key: ClientKey) {
         let Some(client) = self.sessions.close(key) else {
             return;
@@ -86,9 +96,7 @@ impl Gateway {
         for waiter in client.waiters() {
             self.waiters.remove(*waiter);
         }
-        while let Some(sub) = self.holdings.first(key) {
-            self.remove_sub(sub);
-        }
+        self.take_leave(key);
         if client.is_listening() {
             let serial = client.serial();
             let client = ClientRef { key, serial };

@@ -5,7 +5,6 @@
 //! Parents that the client holds count apart from those that it was not sent yet: a
 //! resource that only the latter hold is one that the client does not have any more.
 
-use super::anchor::Found;
 use super::search::Counting;
 use crate::gateway::Gateway;
 use crate::gateway::model::content::{Child, Content};
@@ -142,7 +141,7 @@ impl Gateway {
     }
 
     /// The client does not hold a subscription any more, but something unsent does.
-    fn mark_unsent(&mut self, key: SubKey) {
+    pub(super) fn mark_unsent(&mut self, key: SubKey) {
         if !self.holdings[key].standing.is_sent() {
             return self.release_old(key);
         }
@@ -223,7 +222,7 @@ impl Gateway {
     }
 
     /// Whether a revived subscription failed to load or is not wanted any more.
-    fn is_revived_in_vain(&mut self, key: SubKey) -> bool {
+    pub(super) fn is_revived_in_vain(&mut self, key: SubKey) -> bool {
         let sub = &self.holdings[key];
         if !sub.is_revived() {
             return false;
@@ -233,7 +232,7 @@ impl Gateway {
     }
 
     /// Makes a revived subscription again what it was: deleted, and held as such.
-    fn give_up_revival(&mut self, key: SubKey) {
+    pub(super) fn give_up_revival(&mut self, key: SubKey) {
         self.stop_waiting(key);
         for child in self.children(key) {
             self.holdings.release(child, key, Hold::Unsent);
@@ -242,74 +241,9 @@ impl Gateway {
         self.leave_tree(tree);
     }
 
-    /// Drops what nothing holds any more among the suspects and below them, and marks
-    /// what the client does not hold any more.
-    pub(in crate::gateway) fn collect(&mut self) {
-        loop {
-            let mut doubtful: Vec<SubKey> = Vec::new();
-            while let Some(key) = self.holdings.take_suspect() {
-                self.look_at_suspect(key, &mut doubtful);
-            }
-            doubtful.retain(|key| self.holdings.contains(*key));
-            if doubtful.is_empty() {
-                return;
-            }
-            for key in &doubtful {
-                if self.is_revived_in_vain(*key) {
-                    self.give_up_revival(*key);
-                }
-            }
-            for key in self.unanchored(&doubtful, Counting::All) {
-                if self.holdings.contains(key) {
-                    self.drop_sub(key);
-                }
-            }
-        }
-    }
-
-    /// Drops a suspect, or marks it as one that the client does not hold any more, if so. What
-    /// may be held only by what is below it, and was not sent, is doubtful.
-    fn look_at_suspect(&mut self, key: SubKey, doubtful: &mut Vec<SubKey>) {
-        let Some(sub) = self.holdings.get(key) else {
-            return;
-        };
-        if !sub.holders.any() {
-            return self.drop_sub(key);
-        }
-        if sub.holders.direct() > 0 {
-            return;
-        }
-        if sub.is_revived() {
-            doubtful.push(key);
-        }
-        if self.holdings.tree(key).is_some() {
-            return;
-        }
-        if !self.holdings[key].is_held() {
-            if self.has_more_to_it(key) {
-                doubtful.push(key);
-            }
-            return;
-        }
-        let adrift = match self.find_anchor(key) {
-            Found::Anchor => return,
-            Found::Nothing(adrift) => adrift,
-        };
-        if self.hold_only_each_other(&adrift) {
-            for key in adrift {
-                self.drop_sub(key);
-            }
-            return;
-        }
-        for key in &adrift {
-            self.mark_unsent(*key);
-        }
-        doubtful.extend(adrift.into_iter().filter(|key| self.has_more_to_it(*key)));
-    }
-
     /// Whether a subscription may be held by what is below it, or stands in a way that a
     /// look at its own counts does not settle.
-    fn has_more_to_it(&self, key: SubKey) -> bool {
+    pub(super) fn has_more_to_it(&self, key: SubKey) -> bool {
         let has_references = |content: &Rc<Content>| content.has_references();
         match &self.holdings[key].standing {
             Standing::Live | Standing::Pinned(_) => self.content(key).is_some_and(has_references),
@@ -319,7 +253,7 @@ impl Gateway {
     }
 
     /// Drops a subscription; what it held becomes suspect.
-    fn drop_sub(&mut self, key: SubKey) {
+    pub(super) fn drop_sub(&mut self, key: SubKey) {
         self.work.spend(1);
         let sub = &self.holdings[key];
         if !matches!(sub.standing, Standing::Live | Standing::Pinned(_)) {

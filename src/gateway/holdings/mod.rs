@@ -2,6 +2,7 @@
 
 mod anchor;
 mod children;
+mod collect;
 mod graph;
 mod loading;
 mod search;

@@ -11,5 +11,6 @@ pub mod sessions;
 pub mod texts;
 pub mod throttle;
 pub mod trees;
+pub mod unsettled;
 pub mod waiters;
 pub mod worklist;

@@ -26,6 +26,10 @@ pub enum Work {
     Reset,
     /// More is due than the budget reached.
     Due,
+    /// What has lost a holder is looked at further.
+    Collect,
+    /// More of what a client that has left held is taken out.
+    Leave(ClientKey),
 }
 
 /// Whose input work follows from. What is left of one is done in its order; those of

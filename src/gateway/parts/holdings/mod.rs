@@ -4,6 +4,7 @@
 mod holders;
 mod parents;
 mod standing;
+mod suspects;
 
 pub use holders::{Hold, Holders};
 pub use standing::{Loading, Recheck, Standing};
@@ -19,9 +20,7 @@ use parents::{Lists, NOWHERE, Parents};
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
-
-/// Suspects for which the list keeps room.
-const SUSPECTS_KEPT: usize = 1 << 12;
+use suspects::Suspects;
 
 /// A subscription. It lives while anything holds it.
 pub struct Sub {
@@ -150,7 +149,7 @@ pub struct Holdings {
     /// Those with several parents that the client holds have them here.
     lists: Lists,
     /// Subscriptions that may have lost their last holder.
-    suspects: Vec<SubKey>,
+    pub suspects: Suspects,
 }
 
 /// Where a subscription that is not there would be found.
@@ -172,7 +171,7 @@ impl Holdings {
             hasher: FixedState::with_seed(seed),
             first: Vec::new(),
             lists: Lists::default(),
-            suspects: Vec::new(),
+            suspects: Suspects::default(),
         }
     }
 
@@ -281,7 +280,7 @@ impl Holdings {
 
     /// A subscription may have lost its last holder.
     pub fn suspect(&mut self, key: SubKey) {
-        self.suspects.push(key);
+        self.suspects.suspect(key);
     }
 
     /// A parent lets a subscription go.
@@ -291,7 +290,7 @@ impl Holdings {
         if hold == Hold::Sent {
             sub.unlink(parent, &mut self.lists);
         }
-        self.suspects.push(key);
+        self.suspects.suspect(key);
     }
 
     /// The client was sent a parent, or the event by which it references a subscription.
@@ -303,7 +302,7 @@ impl Holdings {
         if sub.tree == NOWHERE {
             match sub.is_held() {
                 false => sub.tree = parent.index(),
-                true if sub.holders.direct() == 0 => self.suspects.push(key),
+                true if sub.holders.direct() == 0 => self.suspects.suspect(key),
                 true => {}
             }
         }
@@ -315,7 +314,7 @@ impl Holdings {
         let sub = &mut self.arena[key];
         sub.holders.demote();
         sub.unlink(parent, &mut self.lists);
-        self.suspects.push(key);
+        self.suspects.suspect(key);
     }
 
     /// The parent by which a subscription hangs on what is held directly: whoever goes from
@@ -341,14 +340,14 @@ impl Holdings {
         places.map(|place| self.arena.at(place).0)
     }
 
-    /// The suspect that was named last.
-    pub fn take_suspect(&mut self) -> Option<SubKey> {
-        self.suspects.pop()
-    }
-
-    /// Gives back memory that an unusual input has taken.
-    pub fn trim(&mut self) {
-        self.suspects.shrink_to(SUSPECTS_KEPT);
+    /// The clients of those that have come to be suspect since this was last asked.
+    pub fn attribute(&mut self) -> Vec<ClientKey> {
+        let keys = self.suspects.attribute();
+        let clients = keys.filter_map(|key| Some(self.arena.get(key)?.client));
+        let mut clients: Vec<ClientKey> = clients.collect();
+        clients.sort();
+        clients.dedup();
+        clients
     }
 
     /// Checks the tables and chains against the subscriptions.
@@ -362,9 +361,6 @@ impl Holdings {
                 self.table.len(),
                 self.arena.len()
             ));
-        }
-        if let Some(suspect) = self.suspects.last() {
-            return Err(format!("{suspect:?} is still suspect"));
         }
         let lists = self.arena.iter().filter(|(_, sub)| sub.parents.is_list());
         if lists.count() != self.lists.len() {

@@ -140,7 +140,7 @@ mod tests {
     fn parents_come_and_go_in_any_number() {
         let (mut lists, mut parents) = (Lists::default(), Parents::default());
         let mut expected = BTreeSet::new();
-        let mut check = |lists: &Lists, parents: Parents, expected: &BTreeSet<u32>| {
+        let check = |lists: &Lists, parents: Parents, expected: &BTreeSet<u32>| {
             let there = BTreeSet::from_iter(lists.iter(parents));
             assert_eq!(
                 (&there, lists.iter(parents).count()),
