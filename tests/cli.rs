@@ -241,6 +241,7 @@ fn a_missing_file_is_created() {
 \t\"natsCert\": \"\",
 \t\"natsKey\": \"\",
 \t\"natsRootCAs\": [],
+\t\"natsTLSFirst\": false,
 \t\"requestTimeout\": 3000,
 \t\"bufferSize\": 8192,
 \t\"debug\": true,

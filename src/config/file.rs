@@ -1,8 +1,8 @@
 //! The configuration file: a JSON object, with `//` comments as in the manual's example.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::error::{Error, Place};
 use super::options::{Kind, OPTIONS, Setting, Value};
+use super::read::read_whole;
 use super::settings::{Settings, in_file_order};
 
 /// Largest file that is read, in bytes. A full one is under 1 KiB.
@@ -28,15 +29,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         path: path.to_owned(),
         source,
     };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let bytes = match read_whole(path, LIMIT) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
     if bytes.len() as u64 > LIMIT {
         return Err(Error::TooLarge {
             path: path.to_owned(),

@@ -26,6 +26,11 @@ pub(super) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     Ok(limit.maximum)
 }
 
+/// The limit of open descriptors; `None` for no limit.
+pub(super) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Binds this thread, and those that it will make, to one CPU, counted from zero.
 ///
 /// # Errors
