@@ -283,7 +283,7 @@ fn input() -> [[String; 3]; 6] {
                 time(reactor::REQUEST_TIME),
                 time(reactor::IDLE_TIME)
             ),
-            "closed",
+            "closed; of too many the longest idle one",
         ),
         (
             "HTTP head, fields, body",

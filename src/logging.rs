@@ -17,15 +17,16 @@
 //!
 //! A line for which there is no room, or only in part, waits for the next line or flush.
 //! Until then further lines are dropped and counted; the count is logged as soon as there
-//! is room.
+//! is room. Only at the end of the process is room waited for, and that not for long:
+//! [`finish`].
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,6 +39,12 @@ const CHUNK: usize = 4096;
 /// any size, and an unwritten line is kept.
 const LINE: usize = 64 * 1024;
 
+/// How long the last lines of the process wait for room.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The process's logger, once logging has started.
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
 /// Starts logging to standard error. Errors, warnings and the few lines of start and stop
 /// are always logged, `Debug` with `debug` and `Trace` with `trace`; neither contains
 /// the other. Records of other crates are left out. A second call changes nothing.
@@ -47,17 +54,38 @@ pub fn init(debug: bool, trace: bool) {
         (false, true) => LevelFilter::Debug,
         (false, false) => LevelFilter::Info,
     };
+    if LOGGER.get().is_some() {
+        return;
+    }
     let Some(sink) = Stderr::open() else {
         // Standard error is closed: there is nowhere to log to.
         return;
     };
-    let logger = Logger {
+    let logger = LOGGER.get_or_init(|| Logger {
         debug,
         trace,
         lines: Mutex::new(Lines::new(sink)),
-    };
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    });
+    if log::set_logger(logger).is_ok() {
         log::set_max_level(most);
+    }
+}
+
+/// Writes the last lines of the process, at whose end nothing comes after them that could
+/// take them along: first those that wait, then why it ends, if that must be said. Where
+/// nobody makes room for them within a fifth of a second the rest is lost, so that a full
+/// pipe cannot keep the process from ending.
+pub fn finish(reason: Option<&dyn fmt::Display>) {
+    let Some(mut lines) = LOGGER.get().and_then(Logger::lines) else {
+        return;
+    };
+    let end = Instant::now() + PATIENCE;
+    let is_settled = lines.settle_until(end);
+    if let Some(reason) = reason
+        && is_settled
+    {
+        lines.log(now(), Level::Error, &format_args!("{reason}"));
+        lines.settle_until(end);
     }
 }
 
@@ -146,6 +174,9 @@ fn now() -> Duration {
 trait Sink {
     /// Writes some bytes without waiting; `WouldBlock` if there is no room.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits for room, but not for longer; whether there is some.
+    fn wait(&mut self, patience: Duration) -> bool;
 }
 
 /// The lines on their way into a sink.
@@ -190,6 +221,24 @@ impl<S: Sink> Lines<S> {
             );
         }
         self.drain()
+    }
+
+    /// Writes what waits and waits for room meanwhile; `true` if nothing is left.
+    fn settle_until(&mut self, end: Instant) -> bool {
+        let mut has_room = false;
+        loop {
+            let before = (self.written, self.dropped);
+            if self.settle(now()) {
+                return true;
+            }
+            // A sink that says that it has room and takes nothing is broken.
+            let is_stuck = has_room && before == (self.written, self.dropped);
+            let left = end.saturating_duration_since(Instant::now());
+            has_room = !is_stuck && self.sink.wait(left);
+            if !has_room {
+                return false;
+            }
+        }
     }
 
     /// Writes on; `true` if nothing is left.
@@ -330,14 +379,30 @@ fn reopen(file: &File) -> io::Result<File> {
 
 impl Sink for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.ask {
-            let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
-            poll(&mut fds, Some(&Timespec::default()))?;
-            if !fds[0].revents().contains(PollFlags::OUT) {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
+        if self.ask && !self.has_room(Duration::ZERO)? {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         self.file.write(bytes)
+    }
+
+    fn wait(&mut self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        loop {
+            match self.has_room(end.saturating_duration_since(Instant::now())) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.unwrap_or(false),
+            }
+        }
+    }
+}
+
+impl Stderr {
+    /// Asks the system whether a write would be taken, at once or in a while.
+    fn has_room(&self, patience: Duration) -> io::Result<bool> {
+        let patience = Timespec::try_from(patience).unwrap_or_default();
+        let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
+        poll(&mut fds, Some(&patience))?;
+        Ok(fds[0].revents().contains(PollFlags::OUT))
     }
 }
 

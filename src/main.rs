@@ -4,12 +4,15 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic;
 use std::process::ExitCode;
 
 use tidegate::config::{self, Command, Config};
-use tidegate::logging::{self, Escaped};
+use tidegate::logging;
 
 fn main() -> ExitCode {
+    // The standard library's own hook writes to standard error and waits for room there.
+    panic::set_hook(Box::new(|panic| say(panic)));
     let arguments = std::env::args_os().skip(1).collect();
     match config::load(arguments, std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
@@ -24,15 +27,17 @@ fn run(config: &Config, warnings: &[String]) -> ExitCode {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let result = tidegate::reactor::run(config);
-    log::logger().flush();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match tidegate::reactor::run(config) {
+        Ok(()) => {
+            logging::finish(None);
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&error, 1),
     }
 }
 
-/// Prints a text that was asked for. Whoever closed the pipe has read enough.
+/// Prints a text that was asked for, and waits for whoever reads it: nothing else runs.
+/// Whoever closed the pipe has read enough.
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -43,7 +48,13 @@ fn print(text: &str) -> ExitCode {
 
 /// Says in one line why the process ends.
 fn fail(error: &dyn Display, code: u8) -> ExitCode {
-    // With standard error closed there is only the exit code.
-    let _ = writeln!(io::stderr(), "tidegate: {}", Escaped(error));
+    say(error);
     ExitCode::from(code)
+}
+
+/// Logs the last line. With standard error closed, or full and never read, there is only
+/// the exit code.
+fn say(reason: &dyn Display) {
+    logging::init(false, false);
+    logging::finish(Some(reason));
 }

@@ -4,9 +4,11 @@
 //! that it ends by itself; what it says of that is not looked at here.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// Nothing listens on port 1 of a sane machine.
 const NO_BROKER: &str = "nats://127.0.0.1:1";
@@ -49,12 +51,24 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
+/// The level and the text of a line of the log, whose time has its form.
+fn split_line(line: &str) -> &str {
+    let (time, text) = line.split_at(line.find(" [").unwrap_or_default());
+    let shape: String = time
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    assert_eq!(shape, "0000/00/00 00:00:00.000000", "{line}");
+    &text[1..]
+}
+
 /// Runs, and expects one line on standard error and an exit code.
 fn expect_failure(arguments: &[&str], code: i32, line: &str) {
     let output = tidegate(arguments);
+    let said = stderr(&output);
     assert_eq!(
-        stderr(&output),
-        format!("tidegate: {line}\n"),
+        split_line(&said),
+        format!("[ERR] {line}\n"),
         "{arguments:?}"
     );
     assert_eq!(output.status.code(), Some(code), "{arguments:?}");
@@ -171,6 +185,17 @@ fn broken_file_is_told_by_line_and_column() {
     );
 }
 
+/// As some editors write it.
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let path = file("mark", "\u{feff}{\"port\": \"x\"}");
+    expect_failure(
+        &["-c", &path],
+        1,
+        &format!("\"port\" in {path}: must be a number, not a text"),
+    );
+}
+
 #[test]
 fn wrong_type_is_told_by_member() {
     let path = file("type", "{\"PORT\": \"8080\"}");
@@ -216,6 +241,7 @@ fn a_missing_file_is_created() {
 \t\"natsCert\": \"\",
 \t\"natsKey\": \"\",
 \t\"natsRootCAs\": [],
+\t\"natsTLSFirst\": false,
 \t\"requestTimeout\": 3000,
 \t\"bufferSize\": 8192,
 \t\"debug\": true,
@@ -338,12 +364,12 @@ fn flags_win_over_the_environment_which_wins_over_the_file() {
     let both = [named[0], ("TIDEGATE_APIENCODING", "csv")];
     let line = said(&both, &["-n", NO_BROKER]);
     assert!(
-        line.starts_with("tidegate: TIDEGATE_APIENCODING: \"csv\" is not"),
+        line.contains("[ERR] TIDEGATE_APIENCODING: \"csv\" is not"),
         "{line}"
     );
     let line = said(&both, &["--apiencoding=toml", "-n", NO_BROKER]);
     assert!(
-        line.starts_with("tidegate: --apiencoding: \"toml\" is not"),
+        line.contains("[ERR] --apiencoding: \"toml\" is not"),
         "{line}"
     );
     // An empty variable says nothing, and neither does the file's rival on the line.
@@ -382,16 +408,60 @@ fn a_created_file_holds_nothing_of_the_environment() {
 fn warnings_are_logged_in_resgates_format() {
     let log = stderr(&tidegate(&["-n", NO_BROKER, "-r", "5"]));
     let line = log.lines().next().unwrap_or_default();
-    let (time, text) = line.split_at(line.find(" [").unwrap_or_default());
     assert_eq!(
-        text,
-        " [WRN] --reqtimeout: 5 is taken as seconds; this is deprecated, write 5000 milliseconds"
+        split_line(line),
+        "[WRN] --reqtimeout: 5 is taken as seconds; this is deprecated, write 5000 milliseconds"
     );
-    let shape: String = time
-        .chars()
-        .map(|c| if c.is_ascii_digit() { '0' } else { c })
-        .collect();
-    assert_eq!(shape, "0000/00/00 00:00:00.000000");
+}
+
+/// The last words are lost then, but not the end.
+#[test]
+fn a_full_pipe_that_nobody_reads_does_not_keep_the_process_from_ending() {
+    let refused = ["-p", "http"];
+    for arguments in [&refused[..], &["-n", NO_BROKER, "-i", "127.0.0.1"]] {
+        let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+        let filler = fill(&mut writer);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(writer)
+            .spawn()
+            .expect("the binary starts");
+        assert_eq!(wait(&mut child).code(), Some(1), "{arguments:?}");
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).expect("what is in the pipe");
+        assert!(all.len() <= filler + 4_096, "{}", all.len());
+    }
+}
+
+/// Fills a pipe up to the last byte; how many it has taken.
+fn fill(pipe: &mut std::io::PipeWriter) -> usize {
+    let flags = rustix::fs::fcntl_getfl(&*pipe).expect("flags");
+    let nonblocking = flags | rustix::fs::OFlags::NONBLOCK;
+    rustix::fs::fcntl_setfl(&*pipe, nonblocking).expect("it is ours");
+    let mut taken = 0;
+    for size in [4_096, 1] {
+        while let Ok(len) = pipe.write(&vec![b'.'; size]) {
+            taken += len;
+        }
+    }
+    rustix::fs::fcntl_setfl(&*pipe, flags).expect("it is ours");
+    taken
+}
+
+/// Waits for the end of a process, not for ever.
+fn wait(child: &mut std::process::Child) -> std::process::ExitStatus {
+    let pid = rustix::process::Pid::from_child(child);
+    let (done, is_over) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if is_over.recv_timeout(Duration::from_secs(20)).is_err() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    });
+    let status = child.wait().expect("our child");
+    done.send(()).ok();
+    watch.join().expect("it does not panic");
+    status
 }
 
 #[test]

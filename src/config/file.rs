@@ -1,8 +1,8 @@
 //! The configuration file: a JSON object, with `//` comments as in the manual's example.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,10 +11,14 @@ use serde_json::Value as Json;
 
 use super::error::{Error, Place};
 use super::options::{Kind, OPTIONS, Setting, Value};
+use super::read::read_whole;
 use super::settings::{Settings, in_file_order};
 
 /// Largest file that is read, in bytes. A full one is under 1 KiB.
 const LIMIT: u64 = 1 << 20;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the file; `None` if there is none.
 ///
@@ -25,15 +29,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         path: path.to_owned(),
         source,
     };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let bytes = match read_whole(path, LIMIT) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
     if bytes.len() as u64 > LIMIT {
         return Err(Error::TooLarge {
             path: path.to_owned(),
@@ -49,6 +49,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// # Errors
 /// [`Error::Syntax`], and [`Error::Invalid`] for a value that is not of its kind.
 pub(super) fn apply(path: &Path, mut bytes: Vec<u8>, settings: &mut Settings) -> Result<(), Error> {
+    // Some editors begin a file with this mark, which a reader may pass over (RFC 8259, 8.1).
+    // In columns of error messages it would count as three.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     blank_comments(&mut bytes);
     let syntax = |source| Error::Syntax {
         path: path.to_owned(),
@@ -374,9 +379,23 @@ mod tests {
             }
         }
         assert!(broken > 1_000 && wrong > 0, "{broken} {wrong}");
-        for text in ["1", "\"a\"", "null", "[{}]", "\u{feff}{}", "{}{}", "\0"] {
+        for text in ["1", "\"a\"", "null", "[{}]", "{}{}", "\0"] {
             let is_empty = text == "null";
             assert_eq!(load(text).is_ok(), is_empty, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn one_byte_order_mark_before_the_text_is_passed_over() {
+        let settings = load("\u{feff}{\"port\":81}").expect("valid");
+        assert_eq!(settings.value(Setting::Port), &Value::Number(81));
+        // Nor does it move the place of a mistake.
+        assert_eq!(
+            load("\u{feff}{1}").expect_err("no name").to_string(),
+            load("{1}").expect_err("no name").to_string()
+        );
+        for text in ["\u{feff}\u{feff}{}", "{\u{feff}}", "{}\u{feff}", "\u{feff}"] {
+            load(text).expect_err(text);
         }
     }
 

@@ -14,6 +14,7 @@ mod help;
 mod options;
 #[cfg(test)]
 mod ranges;
+mod read;
 mod settings;
 mod validate;
 
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub use error::{Error, Place};
 pub use help::help;
+pub(crate) use read::read_whole;
 use settings::Settings;
 
 /// The text of `--version`.
@@ -49,6 +51,8 @@ pub struct Config {
     pub nats_key: Option<PathBuf>,
     /// Root certificates to check the NATS server by; the system's if there are none.
     pub nats_root_cas: Vec<PathBuf>,
+    /// Begin TLS with the NATS server before it says anything.
+    pub nats_tls_first: bool,
     /// Time for a service to answer a request; at least 11 ms.
     pub request_timeout: Duration,
     /// Log what happens inside.

@@ -15,6 +15,7 @@ pub(super) enum Setting {
     NatsCert,
     NatsKey,
     NatsRootCas,
+    NatsTlsFirst,
     RequestTimeout,
     BufferSize,
     Debug,
@@ -176,7 +177,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 29] = [
+pub(super) static OPTIONS: [Spec; 30] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -511,6 +512,20 @@ pub(super) static OPTIONS: [Spec; 29] = [
         default: text(""),
         help: "key of that certificate",
         manual: "Key of that certificate, PEM.",
+    },
+    Spec {
+        key: Setting::NatsTlsFirst,
+        flag: "--natstlsfirst",
+        short: "",
+        variable: "TIDEGATE_NATSTLSFIRST",
+        member: "natsTLSFirst",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "begin TLS with NATS before its INFO",
+        manual: "Begin TLS with NATS before its INFO, for servers with `handshake_first: true`.",
     },
     Spec {
         key: Setting::WsCompression,

@@ -43,6 +43,7 @@ impl Checker<'_> {
                 .iter()
                 .map(PathBuf::from)
                 .collect(),
+            nats_tls_first: settings.switch(Setting::NatsTlsFirst),
             request_timeout: self.request_timeout(),
             debug: settings.switch(Setting::Debug),
             trace: settings.switch(Setting::Trace),

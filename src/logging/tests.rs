@@ -12,6 +12,9 @@ const NOW: Duration = Duration::new(1_767_323_045, 6_007_000);
 struct Steps {
     room: VecDeque<usize>,
     taken: Vec<u8>,
+    /// Room that there is after each wait; without one nobody makes room in time.
+    promises: VecDeque<usize>,
+    waits: u32,
     largest: Rc<Cell<usize>>,
 }
 
@@ -22,6 +25,14 @@ impl Sink for Steps {
         let count = room.min(bytes.len());
         self.taken.extend_from_slice(&bytes[..count]);
         Ok(count)
+    }
+
+    fn wait(&mut self, _: Duration) -> bool {
+        self.waits += 1;
+        self.promises.pop_front().is_some_and(|room| {
+            self.room.push_back(room);
+            true
+        })
     }
 }
 
@@ -180,6 +191,30 @@ fn a_count_without_room_is_kept() {
             "{head} [INF] a\n{head} [WRN] 1 log lines dropped\n{head} [WRN] 1 log lines dropped\n"
         )
     );
+}
+
+#[test]
+fn the_end_waits_for_room_only_while_some_is_made() {
+    let end = Instant::now();
+    let mut slow = lines(&[1]);
+    slow.log(NOW, Level::Info, &format_args!("a"));
+    slow.log(NOW, Level::Info, &format_args!("b"));
+    slow.sink.promises.extend([1; 200]);
+    assert!(slow.settle_until(end));
+    assert!(taken(&slow).ends_with(" [WRN] 1 log lines dropped\n"));
+
+    let mut full = lines(&[]);
+    full.log(NOW, Level::Info, &format_args!("a"));
+    full.sink.promises.extend([1; 3]);
+    assert!(!full.settle_until(end));
+    assert_eq!((taken(&full).len(), full.sink.waits), (3, 4));
+
+    // It says that there is room, and takes nothing: it is not asked for ever.
+    let mut broken = lines(&[]);
+    broken.log(NOW, Level::Info, &format_args!("a"));
+    broken.sink.promises.extend([0; 1_000]);
+    assert!(!broken.settle_until(end));
+    assert_eq!(broken.sink.waits, 1);
 }
 
 #[test]

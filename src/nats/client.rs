@@ -21,6 +21,9 @@ pub struct Options {
     pub user: Option<UserCredentials>,
     /// Whether the connection must have TLS, even if the server does not ask for it.
     pub tls: bool,
+    /// Whether TLS begins before the server's `INFO`: the client starts in
+    /// [`Phase::AwaitingTls`], as after [`Event::StartTls`].
+    pub tls_first: bool,
     /// Time from the making of the client until the connection must be ready, in
     /// milliseconds.
     pub connect_timeout_ms: u64,
@@ -41,6 +44,7 @@ impl Default for Options {
             credentials: Credentials::None,
             user: None,
             tls: false,
+            tls_first: false,
             connect_timeout_ms: 2_000,
             ping_interval_ms: 120_000,
             max_pings_out: 2,
@@ -51,7 +55,7 @@ impl Default for Options {
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing was sent; the server speaks first.
+    /// Nothing was sent; the server speaks first, but for TLS that came before.
     AwaitingInfo,
     /// The caller makes the TLS handshake, see [`Event::StartTls`].
     AwaitingTls,
@@ -182,11 +186,18 @@ impl fmt::Display for ClientError {
             Self::Server { text, .. } => {
                 write!(f, "NATS server refused the connection (\"{text}\")")
             }
+            Self::ConnectTimeout {
+                ms,
+                phase: Phase::AwaitingInfo,
+            } => write!(
+                f,
+                "NATS server did not send INFO within {ms} ms; one that expects TLS first \
+                 (handshake_first) needs --natstlsfirst"
+            ),
             Self::ConnectTimeout { ms, phase } => write!(
                 f,
                 "NATS server did not {} within {ms} ms",
                 match phase {
-                    Phase::AwaitingInfo => "send INFO",
                     Phase::AwaitingTls => "finish the TLS handshake",
                     _ => "answer CONNECT",
                 }
@@ -243,8 +254,11 @@ impl Client {
     pub fn new(options: Options, now_ms: u64) -> Self {
         Self {
             deadline: Some(now_ms.saturating_add(options.connect_timeout_ms)),
+            phase: match options.tls_first {
+                true => Phase::AwaitingTls,
+                false => Phase::AwaitingInfo,
+            },
             options,
-            phase: Phase::AwaitingInfo,
             info: ServerInfo::default(),
             pings_out: 0,
             has_tls: false,
@@ -312,11 +326,15 @@ impl Client {
     }
 
     /// Takes the news that the TLS handshake is done. What is to be sent is appended to
-    /// `out`. Does nothing unless [`Event::StartTls`] has asked for TLS.
+    /// `out`. Does nothing unless TLS was awaited.
     pub fn secured(&mut self, out: &mut Vec<u8>) {
-        if self.phase == Phase::AwaitingTls {
-            self.has_tls = true;
-            self.connect(out);
+        if self.phase != Phase::AwaitingTls {
+            return;
+        }
+        self.has_tls = true;
+        match self.options.tls_first {
+            true => self.phase = Phase::AwaitingInfo,
+            false => self.connect(out),
         }
     }
 
@@ -393,7 +411,7 @@ impl Client {
             return Ok((changed && self.phase == Phase::Ready).then_some(Event::InfoChanged));
         }
         self.info = info;
-        if self.info.tls_required || self.options.tls {
+        if !self.has_tls && (self.info.tls_required || self.options.tls) {
             if !self.info.tls_required && !self.info.tls_available {
                 return Err(self.end(ClientError::TlsUnavailable));
             }

@@ -92,6 +92,7 @@ impl Broker {
             credentials: server.credentials.clone(),
             user: secrets.user.clone(),
             tls: server.tls || secrets.wants_tls,
+            tls_first: secrets.tls_first,
             connect_timeout_ms: CONNECT_TIMEOUT,
             ..Options::default()
         };
@@ -123,22 +124,29 @@ impl Broker {
     ///
     /// The server cannot be reached, or not in time.
     pub(super) fn is_open(&self, now: Time) -> Result<bool, BrokerError> {
-        if self.next_timeout().is_some_and(|due| due <= now) {
-            return Err(BrokerError::ConnectTimeout {
-                ms: CONNECT_TIMEOUT,
-            });
-        }
-        // The poll tells of success and of failure.
+        // The poll tells of success and of failure. They count even if they come late: the
+        // loop may have been away.
         if !self.writable && !self.hung_up {
-            return Ok(false);
+            return self.is_in_time(now).map(|()| false);
         }
         if let Some(error) = self.stream.take_error().map_err(BrokerError::Socket)? {
             return Err(BrokerError::Socket(error));
         }
         match self.stream.peer_addr() {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotConnected => {
+                self.is_in_time(now).map(|()| false)
+            }
             Err(error) => Err(BrokerError::Socket(error)),
+        }
+    }
+
+    fn is_in_time(&self, now: Time) -> Result<(), BrokerError> {
+        match self.next_timeout() {
+            Some(due) if due <= now => Err(BrokerError::ConnectTimeout {
+                ms: CONNECT_TIMEOUT,
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -152,8 +160,15 @@ impl Broker {
         secrets: &BrokerSecrets,
         now: Time,
     ) -> Result<bool, BrokerError> {
-        self.timeout(now)?;
-        self.read(INPUT)?;
+        if self.client.phase() == Phase::AwaitingTls && !self.stream.has_tls() {
+            self.start_tls(secrets)?;
+        }
+        self.read(INPUT)
+            .map_err(|error| hint_at_order(error, secrets))?;
+        // The first word of the server can have come right behind the handshake.
+        if !self.stream.is_handshaking() {
+            self.client.secured(&mut self.output);
+        }
         while self.next(now)?.is_some() {
             match self.client.phase() {
                 Phase::Ready => return Ok(true),
@@ -161,10 +176,9 @@ impl Broker {
                 _ => {}
             }
         }
-        if !self.stream.is_handshaking() {
-            self.client.secured(&mut self.output);
-        }
         self.write()?;
+        // What has come late counts: the loop may have been away.
+        self.timeout(now)?;
         Ok(false)
     }
 
@@ -419,6 +433,17 @@ fn drop_too_long(subject: &[u8]) {
         "dropped an operation on a subject of {} bytes, which NATS would not take",
         subject.len()
     );
+}
+
+/// A server that speaks before TLS fails it by that.
+fn hint_at_order(error: BrokerError, secrets: &BrokerSecrets) -> BrokerError {
+    match error {
+        BrokerError::Tls { words, hint: "" } if secrets.tls_first => BrokerError::Tls {
+            words,
+            hint: "; a server without handshake_first needs no --natstlsfirst",
+        },
+        error => error,
+    }
 }
 
 /// What a failure of TLS means to whoever has set up the gateway.

@@ -465,7 +465,8 @@ impl Clients {
         self.deadlines.due(now)
     }
 
-    /// Gives up the clients that leave much unread and have read nothing for long.
+    /// Gives up the clients that leave much unread and have read nothing for long, by writes
+    /// that were tried. Called behind [`flush`](Self::flush).
     pub(super) fn look_at_slow(&mut self, now: Time) {
         if self.slow.look.is_none_or(|look| look > now) {
             return;
@@ -482,11 +483,19 @@ impl Clients {
                 output.watched = false;
                 return false;
             }
-            if output.is_stalled(now) {
-                self.give_up(key);
-                return false;
+            // What the flush has yet to offer is not the reader's fault.
+            if connection.writable || !output.is_stalled(now) {
+                return true;
             }
-            true
+            // The poll tells of room only when there is much of it.
+            self.write(key, now);
+            let connection = self.get_mut(key);
+            let output = connection.and_then(|connection| connection.output.as_ref());
+            let is_stalled = output.is_some_and(|output| output.is_stalled(now));
+            if is_stalled {
+                self.give_up(key);
+            }
+            !is_stalled
         });
         self.slow.watched = watched;
         let unlogged = self.slow.closed - self.slow.logged;

@@ -1,14 +1,18 @@
-//! The listening socket: binding, and accepting in bounded bursts.
+//! The listening socket: binding, and accepting in bounded bursts, as long as enough
+//! descriptors are left for whatever else needs one.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+use super::process;
 use crate::gateway::Time;
 
 /// Connections that the kernel holds ready for us; it lowers this to its own limit.
@@ -36,6 +40,10 @@ pub(super) struct Listener {
     retry: Option<Time>,
     /// When the next failure is logged.
     next_log: Time,
+    /// The first descriptor that is none for its connections.
+    ceiling: u64,
+    /// One of them came near enough for each accept to be preceded by a look.
+    is_near: bool,
 }
 
 impl Listener {
@@ -62,7 +70,18 @@ impl Listener {
             ready: false,
             retry: None,
             next_log: Time(0),
+            ceiling: u64::MAX,
+            is_near: false,
         })
+    }
+
+    /// Leaves the last `reserve` of the process's descriptors to others, or half of them if
+    /// there are few.
+    pub(super) fn keep_back(&mut self, reserve: u64) {
+        self.ceiling = match process::descriptor_limit() {
+            Some(limit) => limit - reserve.min(limit / 2),
+            None => u64::MAX,
+        };
     }
 
     /// Registers with the poll loop.
@@ -108,8 +127,12 @@ impl Listener {
             return;
         }
         for _ in 0..BURST {
+            if self.is_near && !self.has_descriptor() {
+                return self.pause(now, &"the other file descriptors are kept for other needs");
+            }
             match self.socket.accept() {
                 Ok((socket, remote)) => {
+                    self.is_near |= number(&socket) >= self.ceiling;
                     // Linux hands the listener's option down, and a call is saved.
                     if !cfg!(target_os = "linux") {
                         let _ = socket.set_nodelay(true);
@@ -127,21 +150,34 @@ impl Listener {
                     | ErrorKind::Interrupted => {}
                     // Out of descriptors or memory. No event will tell when there are
                     // some again, so that the timer must.
-                    _ => {
-                        self.retry = Some(Time(now.0 + RETRY));
-                        if self.next_log <= now {
-                            self.next_log = Time(now.0 + LOG_STEP);
-                            log::warn!(
-                                "cannot accept clients for now: {error}; \
-                                 raise the limit of open files (ulimit -n) if this repeats"
-                            );
-                        }
-                        return;
-                    }
+                    _ => return self.pause(now, &error),
                 },
             }
         }
     }
+
+    /// Whether the next connection gets a descriptor that may be had. The system gives the
+    /// lowest one that is free, so that the number of any tells how many are in use.
+    fn has_descriptor(&self) -> bool {
+        fcntl_dupfd_cloexec(&self.socket, 0).is_ok_and(|next| number(&next) < self.ceiling)
+    }
+
+    /// Accepts nothing for a while.
+    fn pause(&mut self, now: Time, cause: &dyn Display) {
+        self.retry = Some(Time(now.0 + RETRY));
+        if self.next_log <= now {
+            self.next_log = Time(now.0 + LOG_STEP);
+            log::warn!(
+                "cannot accept clients for now: {cause}; \
+                 raise the limit of open files (ulimit -n) if this repeats"
+            );
+        }
+    }
+}
+
+/// The number of a descriptor.
+fn number(descriptor: &impl AsRawFd) -> u64 {
+    u64::try_from(descriptor.as_raw_fd()).unwrap_or(0)
 }
 
 /// An IPv4 client of a dual-stack socket by its own address.
@@ -219,5 +255,30 @@ mod tests {
                 assert!(!listener.is_ready());
             }
         }
+    }
+
+    #[test]
+    fn accepting_stops_while_only_descriptors_for_others_are_left() {
+        let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let mut listener = Listener::bind(local, 0, false).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Other tests open and close descriptors meanwhile: the ceiling is one that all
+        // are above, or all below.
+        listener.ceiling = 0;
+        let clients = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
+        let mut taken = Vec::new();
+        listener.set_ready();
+        listener.accept(Time(0), |socket, _| taken.push(socket));
+        assert_eq!(taken.len(), 1, "the first tells how near the end is");
+        for now in [0, RETRY - 1, RETRY] {
+            listener.accept(Time(now), |socket, _| taken.push(socket));
+            assert!(!listener.is_ready());
+        }
+        assert_eq!(listener.next_timeout(), Some(Time(2 * RETRY)));
+        assert_eq!(taken.len(), 1);
+        listener.ceiling = u64::MAX;
+        listener.accept(Time(2 * RETRY), |socket, _| taken.push(socket));
+        assert_eq!(taken.len(), 3);
+        drop(clients);
     }
 }

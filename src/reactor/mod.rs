@@ -3,9 +3,9 @@
 //! One `Reactor` owns the listener, the clients' sockets, the link to NATS, the timers
 //! and the signals. A turn of its loop is, in this order: poll, accept, step the link,
 //! read from NATS, serve clients, go on with TLS handshakes, timers, write to NATS, write
-//! to clients, free the connections that ended, serve operators. Each step has a budget;
-//! what is left over makes the next poll return at once. There is no other loop: while the
-//! link is made, turns are taken as ever.
+//! to clients, look for slow ones, free the connections that ended, serve operators. Each
+//! step has a budget; what is left over makes the next poll return at once. There is no
+//! other loop: while the link is made, turns are taken as ever.
 //!
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
@@ -19,6 +19,7 @@ mod deadlines;
 mod deliver;
 mod error;
 mod framing;
+mod gap;
 mod input;
 #[cfg(test)]
 pub(crate) mod limits;
@@ -40,6 +41,7 @@ mod verifier;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
@@ -57,6 +59,7 @@ use connection::{BROKER, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_m
 use deadlines::Kind;
 use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
+use gap::Gap;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Link, LinkEvent};
 use listener::Listener;
@@ -79,6 +82,10 @@ pub(crate) const BROKER_BUDGET: usize = 256 << 10;
 /// Work units that the gateway may do for the inputs of a turn, and again for what earlier
 /// ones have left over: some milliseconds.
 pub(crate) const WORK_UNITS: u32 = 100_000;
+
+/// Descriptors that clients do not get, beside those for operators: to load certificates
+/// again, to look up a name, to read what memory is in use.
+pub(crate) const DESCRIPTORS_KEPT: u64 = 16;
 
 /// Milliseconds from a signal to the end, for clients to take their last words.
 const STOP_TIME: u64 = 2_700;
@@ -109,13 +116,18 @@ pub fn run(config: &Config) -> Result<(), Error> {
              raise it with ulimit -n"
         ),
     }
-    Reactor::new(config, Signals::new)?.run(config)
+    let mut reactor = Reactor::new(config, Signals::new)?;
+    let result = reactor.run(config);
+    // The process ends. To free millions of entries one by one would only hold that up.
+    std::mem::forget(reactor);
+    result
 }
 
 /// Everything that the loop owns.
 struct Reactor {
     poll: Poll,
     clock: Clock,
+    gap: Gap,
     signals: Signals,
     listener: Option<Listener>,
     link: Link,
@@ -207,6 +219,7 @@ impl Reactor {
         Ok(Self {
             poll,
             clock,
+            gap: Gap::default(),
             signals,
             listener: None,
             // Whoever is not there at the start, or is lost, ends the process.
@@ -245,6 +258,11 @@ impl Reactor {
         };
         let mut listener =
             Listener::bind(config.addr, config.port, config.reuse_port).map_err(refused)?;
+        let for_operators = self
+            .monitor
+            .as_ref()
+            .map_or(0, |_| monitor::CONNECTIONS_MAX);
+        listener.keep_back(DESCRIPTORS_KEPT + for_operators as u64);
         listener
             .register(self.poll.registry(), LISTENER)
             .map_err(refused)?;
@@ -304,8 +322,7 @@ impl Reactor {
         }
         self.compression.begin_turn();
         self.gateway.begin_turn(WORK_UNITS);
-        self.poll(events, limit)?;
-        let now = self.clock.tick();
+        let now = self.poll(events, limit)?;
         let start = self.monitor.as_ref().map(|_| self.clock.micros());
         self.site.tick(now);
         let is_signalled = self.note(events);
@@ -315,22 +332,41 @@ impl Reactor {
         }
         self.accept(now);
         self.step_link(now)?;
+        // What the last turn has not written is no sign of a slow reader either.
+        let is_all_offered = !self.clients.has_output();
         self.read_broker().map_err(|cause| self.lose(cause))?;
         self.serve_clients();
         self.shake_hands();
-        self.run_timers(now).map_err(|cause| self.lose(cause))?;
+        let may_judge = self.may_judge(events, is_all_offered);
+        if may_judge {
+            self.run_timers(now).map_err(|cause| self.lose(cause))?;
+        }
         self.do_what_is_left(now);
         self.write_broker().map_err(|cause| self.lose(cause))?;
         self.clients.flush(&mut self.clock);
+        if may_judge {
+            self.clients.look_at_slow(now);
+        }
         // A failed write ends a client, of which the gateway must hear before the place
         // is free.
         self.carry_out();
         self.clients.reap();
         if let Some(start) = start {
             self.metrics.turns.observe(self.clock.micros() - start);
-            self.serve_monitor(now);
+            self.serve_monitor(now, may_judge);
         }
         Ok(())
+    }
+
+    /// Whether deadlines may judge peers by the clock: not while something waits that came
+    /// in a gap.
+    fn may_judge(&mut self, events: &Events, is_all_offered: bool) -> bool {
+        let is_all_known = events.iter().count() < EVENTS;
+        let is_all_taken = is_all_known
+            && is_all_offered
+            && self.clients.ready_len() + self.clients.shaking_len() == 0
+            && !self.link.has_input();
+        self.gap.may_judge(is_all_taken)
     }
 
     /// Notes what is ready. Returns whether a signal asked to end.
@@ -386,8 +422,10 @@ impl Reactor {
         }
     }
 
-    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
-        let is_busy = self.clients.has_output()
+    /// Sleeps until something happens or is due, or until `limit`; the time then.
+    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_busy = self.gap.is_open()
+            || self.clients.has_output()
             || self.clients.ready_len() + self.clients.shaking_len() > 0
                 && self.takes_clients_input()
             || self.gateway.has_work()
@@ -399,8 +437,8 @@ impl Reactor {
                 .monitor
                 .as_ref()
                 .is_some_and(|monitor| monitor.is_busy());
-        let sleep = if is_busy {
-            Some(std::time::Duration::ZERO)
+        let planned = if is_busy {
+            Some(self.clock.now())
         } else {
             [
                 limit,
@@ -415,20 +453,35 @@ impl Reactor {
             .into_iter()
             .flatten()
             .min()
-            .map(|due| self.clock.until(due))
         };
-        match self.poll.poll(events, sleep) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(source) => Err(End::Failed(Error::System {
-                what: "poll for events",
-                source,
-            })),
-        }
+        let sleep = match (is_busy, planned) {
+            (true, _) => Some(Duration::ZERO),
+            (false, due) => due.map(|due| self.clock.until(due)),
+        };
+        let is_interrupted = match self.poll.poll(events, sleep) {
+            Ok(()) => false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
+            Err(source) => {
+                return Err(End::Failed(Error::System {
+                    what: "poll for events",
+                    source,
+                }));
+            }
+        };
+        let looked = self.clock.now();
+        let now = self.clock.tick();
+        // What was due already could not be met.
+        let planned = planned.map(|planned| planned.max(looked));
+        self.gap.note_poll(now, planned, is_interrupted);
+        Ok(now)
     }
 
     /// Goes on with making the link, and tells the gateway when it is ready.
     fn step_link(&mut self, now: Time) -> Result<(), End> {
+        if self.gap.is_late() {
+            // It would find the time over before what the server has done is known.
+            return Ok(());
+        }
         match self.link.step(self.poll.registry(), now) {
             None => {}
             Some(LinkEvent::Connected {
@@ -502,8 +555,6 @@ impl Reactor {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
         }
-        self.clients.look_at_slow(now);
-        self.carry_out();
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),

@@ -22,7 +22,7 @@ use crate::http::response::{TEXT, write_error};
 use crate::http::{Limits, Persistence, Phase, RequestReader, ResponseWriter, Step};
 use crate::metrics::{self, CONTENT_TYPE, Snapshot};
 
-/// Most connections at a time; further ones are closed at once.
+/// Most connections at a time; for a further one the longest idle one is closed.
 pub(crate) const CONNECTIONS_MAX: usize = 32;
 
 /// Bytes that are read at once.
@@ -33,6 +33,9 @@ pub(crate) const REQUEST_TIME: u64 = 10_000;
 
 /// Milliseconds between two requests: above the usual intervals of scraping.
 pub(crate) const IDLE_TIME: u64 = 150_000;
+
+/// Milliseconds between two log lines about connections that had to go.
+const LOG_STEP: u64 = 60_000;
 
 const LIMITS: Limits = Limits {
     head: 8 << 10,
@@ -56,6 +59,8 @@ pub(super) struct Monitor {
     connections: Vec<Connection>,
     /// Connections so far.
     serial: usize,
+    /// When the next connection that had to go is logged.
+    next_log: Time,
     /// A connection has something to do.
     is_busy: bool,
 }
@@ -69,6 +74,8 @@ struct Connection {
     output: Vec<u8>,
     written: usize,
     due: Time,
+    /// When bytes last came or left.
+    active: Time,
     readable: bool,
     writable: bool,
     /// The input may hold a whole request.
@@ -105,6 +112,7 @@ impl Monitor {
             listener,
             connections: Vec::new(),
             serial: 0,
+            next_log: Time(0),
             is_busy: false,
         })))
     }
@@ -135,18 +143,37 @@ impl Monitor {
         dues.chain(self.listener.next_timeout()).min()
     }
 
-    /// Takes new connections, serves all, and closes those whose time is over.
-    fn serve(&mut self, registry: &Registry, now: Time, page: &dyn Fn(&Page) -> (u16, String)) {
+    /// Takes new connections, serves all, and closes those whose time is over, if that may
+    /// be judged. Whoever leaves connections open cannot keep others out: a probe that is
+    /// not answered may cost the process its life.
+    fn serve(
+        &mut self,
+        registry: &Registry,
+        now: Time,
+        may_judge: bool,
+        page: &dyn Fn(&Page) -> (u16, String),
+    ) {
         let Self {
             listener,
             connections,
             serial,
+            next_log,
             ..
         } = self;
         listener.accept(now, |mut socket, remote| {
             if connections.len() >= CONNECTIONS_MAX {
-                log::warn!("too many connections on the metrics port, {remote} is closed");
-                return;
+                let ages = connections.iter().enumerate();
+                let longest = ages.min_by_key(|(_, connection)| connection.active);
+                if let Some((index, _)) = longest {
+                    connections.remove(index);
+                }
+                if *next_log <= now {
+                    *next_log = Time(now.0 + LOG_STEP);
+                    log::warn!(
+                        "{CONNECTIONS_MAX} connections are open on the metrics port: the longest \
+                         idle one is closed for each that comes; who leaves them open?"
+                    );
+                }
             }
             *serial = serial.wrapping_add(1);
             let token = monitor_token(*serial);
@@ -159,7 +186,9 @@ impl Monitor {
         });
         self.is_busy = false;
         self.connections.retain_mut(|connection| {
-            let is_kept = connection.due > now && connection.serve(now, page).unwrap_or(false);
+            // What has come counts, even if the loop looks at it late.
+            let is_alive = connection.serve(now, page).unwrap_or(false);
+            let is_kept = is_alive && (connection.due > now || !may_judge);
             self.is_busy |= is_kept && connection.has_input();
             is_kept
         });
@@ -176,6 +205,7 @@ impl Connection {
             output: Vec::new(),
             written: 0,
             due: Time(now.0 + REQUEST_TIME),
+            active: now,
             readable: false,
             writable: true,
             unparsed: false,
@@ -189,7 +219,7 @@ impl Connection {
         self.write(now)?;
         // What was read is answered first, or pipelined requests would pile up.
         if self.output.is_empty() && !self.is_last && self.readable && !self.unparsed {
-            self.read()?;
+            self.read(now)?;
         }
         if self.output.is_empty() && !self.is_last {
             self.answer(now, page);
@@ -203,7 +233,7 @@ impl Connection {
         self.output.is_empty() && (self.readable || self.unparsed)
     }
 
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self, now: Time) -> io::Result<()> {
         let start = self.input.len();
         self.input.resize(start + READ, 0);
         let result = self.socket.read(&mut self.input[start..]);
@@ -211,7 +241,7 @@ impl Connection {
             .truncate(start + result.as_ref().map_or(0, |len| *len));
         match result {
             Ok(0) => self.ended = true,
-            Ok(_) => {}
+            Ok(_) => self.active = now,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) => return Err(error),
@@ -222,7 +252,10 @@ impl Connection {
     fn write(&mut self, now: Time) -> io::Result<()> {
         while self.writable && !self.output.is_empty() {
             match self.socket.write(&self.output[self.written..]) {
-                Ok(len) => self.written += len,
+                Ok(len) => {
+                    self.written += len;
+                    self.active = now;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => return Err(error),
@@ -311,12 +344,13 @@ fn respond(
 
 impl Reactor {
     /// Serves the operators' port.
-    pub(super) fn serve_monitor(&mut self, now: Time) {
+    pub(super) fn serve_monitor(&mut self, now: Time, may_judge: bool) {
         let Some(mut monitor) = self.monitor.take() else {
             return;
         };
         if monitor.is_busy() || monitor.next_timeout().is_some_and(|due| due <= now) {
-            monitor.serve(self.poll.registry(), now, &|page| self.page(page));
+            let registry = self.poll.registry();
+            monitor.serve(registry, now, may_judge, &|page| self.page(page));
         }
         self.monitor = Some(monitor);
     }

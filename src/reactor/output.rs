@@ -19,7 +19,8 @@ pub(crate) const HARD_LIMIT: usize = 64 << 20;
 /// Waiting bytes that may not stand still for [`STALL_TIME`].
 pub(crate) const SOFT_LIMIT: usize = 8 << 20;
 
-/// Milliseconds that more than [`SOFT_LIMIT`] may wait without one byte leaving.
+/// Milliseconds from a write that the socket did not take for which more than
+/// [`SOFT_LIMIT`] may wait without one byte leaving.
 pub(crate) const STALL_TIME: u64 = 10_000;
 
 /// What a piece costs beside its bytes: its place in the queue, and its allocation.
@@ -154,6 +155,9 @@ pub(super) struct Output {
     bytes: usize,
     /// When a byte last left, or the queue was last empty.
     progress: Time,
+    /// When the socket first took no more since then. Until a write has shown that, it is
+    /// not the reader who is slow.
+    blocked: Option<Time>,
     /// Of `bytes`, those that the reactor counts as work of this turn.
     pub(super) fresh: usize,
     /// Whether the reactor's list of possibly slow clients names the connection.
@@ -166,7 +170,7 @@ impl Output {
         self.count_streak();
         let len = piece.len();
         if self.pieces.is_empty() {
-            self.progress = now;
+            self.note_progress(now);
         }
         if len > 0 {
             self.pieces.push_back(piece);
@@ -202,9 +206,15 @@ impl Output {
         self.progress
     }
 
-    /// Notes that bytes leave which the queue has given away before.
+    /// Notes that bytes leave, be it such that the queue has given away before.
     pub(super) fn note_progress(&mut self, now: Time) {
         self.progress = now;
+        self.blocked = None;
+    }
+
+    /// Notes that the socket takes no more.
+    pub(super) fn note_blocked(&mut self, now: Time) {
+        self.blocked.get_or_insert(now);
     }
 
     /// Room for pieces that is kept while the queue is empty.
@@ -219,7 +229,8 @@ impl Output {
             .pieces
             .front()
             .map_or(0, |piece| piece.len() - self.offset + PIECE_COST);
-        self.cost() - current > SOFT_LIMIT && now.0.saturating_sub(self.progress.0) >= STALL_TIME
+        let is_still = |since: Time| now.0.saturating_sub(since.0) >= STALL_TIME;
+        self.cost() - current > SOFT_LIMIT && self.blocked.is_some_and(is_still)
     }
 
     /// Makes at most one successful write. `scratch` is any buffer, used for copying.
@@ -260,15 +271,19 @@ impl Output {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => break written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.note_blocked(now);
+                    return Ok(Written::Blocked);
+                }
                 Err(error) => return Err(error),
             }
         };
         self.advance(written.min(offered));
-        self.progress = now;
+        self.note_progress(now);
         Ok(if self.pieces.is_empty() {
             Written::All
         } else if written < offered {
+            self.note_blocked(now);
             Written::Blocked
         } else {
             Written::Some

@@ -1,8 +1,8 @@
 //! What the process asks of its host before the loop runs.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit of open descriptors to the hard one, since each client is a
@@ -24,6 +24,11 @@ pub(super) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
         },
     )?;
     Ok(limit.maximum)
+}
+
+/// The limit of open descriptors; `None` for no limit.
+pub(super) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// Binds this thread, and those that it will make, to one CPU, counted from zero.
@@ -60,14 +65,16 @@ pub(super) fn resident_memory() -> Option<u64> {
     kib.checked_mul(1_024)
 }
 
-/// Random words from the system, for IDs that nobody must guess.
+/// Random words from the system, for IDs that nobody must guess. By a system call where
+/// there is one: a jail has no `/dev`, and descriptors can be short.
 ///
 /// # Errors
 ///
-/// The system's source of randomness cannot be read.
+/// The system has no random numbers to give.
 pub(super) fn random_seed() -> io::Result<[u64; 4]> {
     let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    (SystemRandom::new().fill(&mut bytes))
+        .map_err(|_| io::Error::other("the system has none to give"))?;
     let mut seed = [0; 4];
     for (word, chunk) in seed.iter_mut().zip(bytes.chunks_exact(8)) {
         *word = chunk

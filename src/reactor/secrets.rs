@@ -4,8 +4,7 @@
 //! once; those for clients are read again when a signal asks for it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::verifier::Verifier;
-use crate::config::Config;
+use crate::config::{Config, read_whole};
 use crate::nats::{CredentialsError, UserCredentials};
 
 /// Most that is read of one file, in bytes: the root certificates of a system are less
@@ -128,9 +127,7 @@ impl Source<'_> {
     }
 
     fn read(self) -> Result<Vec<u8>, SecretError> {
-        let mut bytes = Vec::new();
-        File::open(self.path)
-            .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
+        let bytes = read_whole(self.path, FILE_MAX)
             .map_err(|error| self.error(SecretProblem::Unreadable(error)))?;
         match bytes.len() as u64 > FILE_MAX {
             true => Err(self.error(SecretProblem::TooLarge)),
@@ -254,6 +251,8 @@ pub(super) struct BrokerSecrets {
     pub(super) user: Option<UserCredentials>,
     /// Whether TLS is wanted even if neither the URL nor the server asks for it.
     pub(super) wants_tls: bool,
+    /// Whether TLS begins before the server has said anything.
+    pub(super) tls_first: bool,
     /// The root certificates of the configuration's files, and the same one by one.
     roots: Arc<RootCertStore>,
     named: Vec<CertificateDer<'static>>,
@@ -289,7 +288,8 @@ impl BrokerSecrets {
         }
         let secrets = Self {
             user,
-            wants_tls: !roots.is_empty() || config.nats_cert.is_some(),
+            wants_tls: !roots.is_empty() || config.nats_cert.is_some() || config.nats_tls_first,
+            tls_first: config.nats_tls_first,
             roots: Arc::new(roots),
             named,
             identity: config.nats_cert.clone().zip(config.nats_key.clone()),

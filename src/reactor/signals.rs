@@ -11,6 +11,9 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
 
+/// Where Linux says what a process does with signals.
+const STATUS: &str = "/proc/self/status";
+
 /// Handlers that set a flag and write a byte to our pipe; dropped, they are taken out again.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -22,7 +25,9 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Installs the handlers and registers the pipe. SIGINT, SIGTERM and SIGQUIT ask the
-    /// process to end; so does SIGHUP, unless there is something to load again.
+    /// process to end; so does SIGHUP, unless there is something to load again. Whoever
+    /// has started the process with SIGHUP, SIGINT or SIGQUIT ignored (`nohup`, a shell's `&`)
+    /// wants it to outlive them: then they stay ignored, where the system tells.
     ///
     /// # Errors
     ///
@@ -36,7 +41,12 @@ impl Signals {
             stop: Arc::default(),
             reload: Arc::default(),
         };
+        let ignored = std::fs::read_to_string(STATUS).unwrap_or_default();
         for signal in [SIGINT, SIGTERM, SIGQUIT, SIGHUP] {
+            let asks_for_end = signal != SIGTERM && !(signal == SIGHUP && can_reload);
+            if asks_for_end && is_ignored(&ignored, signal) {
+                continue;
+            }
             let flag = match signal == SIGHUP && can_reload {
                 true => &signals.reload,
                 false => &signals.stop,
@@ -82,10 +92,32 @@ impl Signals {
     }
 }
 
+/// Whether a signal is ignored, by what [`STATUS`] says.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = (status.lines()).find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         for id in self.handlers.drain(..) {
             unregister(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        let status = "Name:\ttidegate\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001005\n";
+        assert!(is_ignored(status, SIGHUP) && is_ignored(status, SIGQUIT));
+        assert!(!is_ignored(status, SIGINT) && !is_ignored(status, SIGTERM));
+        for other in ["", "SigIgn:", "SigIgn:\tx", "SigIgn:\t1ffffffffffffffff"] {
+            assert!(!is_ignored(other, SIGHUP), "{other}");
         }
     }
 }

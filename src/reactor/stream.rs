@@ -81,6 +81,11 @@ impl Stream {
         self.tls = None;
     }
 
+    /// Whether TLS has begun.
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether a TLS handshake is not finished: nothing may be written yet.
     pub(super) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
@@ -88,9 +93,11 @@ impl Stream {
 
     /// Whether ciphertext waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
-        self.tls
-            .as_ref()
-            .is_some_and(|tls| !tls.unsent().is_empty())
+        self.unsent_len() > 0
+    }
+
+    fn unsent_len(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.unsent().len())
     }
 
     /// Registers the socket for reading and writing.
@@ -190,16 +197,24 @@ impl Stream {
         if self.tls.is_none() {
             return queue.write_to(&mut self.socket, scratch, now);
         }
-        if self.has_unsent() {
-            queue.note_progress(now);
-            if !self.send()? {
+        let before = self.unsent_len();
+        if before > 0 {
+            let is_sent = self.send()?;
+            if self.unsent_len() < before {
+                queue.note_progress(now);
+            }
+            if !is_sent {
+                queue.note_blocked(now);
                 return Ok(Written::Blocked);
             }
         }
         let mut sealed = Sealed { stream: self, wire };
         let written = queue.write_to(&mut sealed, scratch, now)?;
         Ok(match written {
-            _ if self.has_unsent() => Written::Blocked,
+            _ if self.has_unsent() => {
+                queue.note_blocked(now);
+                Written::Blocked
+            }
             // Not the socket has enough, but the budget is used up.
             Written::Blocked => Written::Some,
             written => written,

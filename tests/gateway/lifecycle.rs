@@ -79,6 +79,58 @@ fn signals_end_the_gateway_with_0() {
     }
 }
 
+/// Started under `nohup`, or by a script that has given them up.
+#[test]
+fn signals_that_were_ignored_at_the_start_stay_ignored_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"trap "" HUP INT QUIT; exec "$0" "$@""#]);
+    let mut gateway = Gateway::start_by(command, &broker.url());
+    gateway.wait_for_log("Listening on", 1);
+    let mut c = Client::connect(&gateway);
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT] {
+        gateway.signal(signal);
+        // A signal that was not ignored would end it before it answers.
+        c.handshake("1.2.3");
+    }
+    gateway.signal(Signal::TERM);
+    assert_eq!(c.next_close(), Some(1001));
+    assert_eq!(gateway.wait(PATIENCE), Some(0), "{}", gateway.log());
+}
+
+#[test]
+fn a_full_log_pipe_does_not_keep_the_lost_broker_from_ending_the_process_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let directory = Directory::new();
+    let fifo = directory.path("log");
+    // The shell keeps the pipe open, and filled, and never reads it.
+    let script = r#"mkfifo "$0" && exec 3<>"$0" && : >&3 &&
+        dd if=/dev/zero of="$0" bs=4096 count=64 oflag=nonblock conv=notrunc 2>/dev/null;
+        exec "$@" 2>"$0""#;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, &fifo]);
+    let mut gateway = Gateway::start_by(command, &broker.url());
+    let mut h = loop {
+        if let Ok(stream) = std::net::TcpStream::connect(&gateway.addr) {
+            drop(stream);
+            break Http::connect(&gateway);
+        }
+        std::thread::yield_now();
+    };
+    h.get("/nowhere");
+    assert_eq!(h.response().status, 404);
+    broker.kill();
+    h.expect_closed();
+    assert_eq!(gateway.wait(PATIENCE), Some(1));
+    assert_eq!(gateway.log(), "");
+}
+
 #[test]
 fn sigterm_closes_clients_with_1001_within_3_s_unlike_resgate() {
     if is_peer() {

@@ -13,6 +13,7 @@ mod burst;
 mod call_auth;
 mod compression;
 mod events;
+mod frozen;
 mod header_auth;
 mod http_api;
 mod http_protocol;

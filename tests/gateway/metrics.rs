@@ -391,6 +391,80 @@ fn is_live_but_not_ready_while_it_stops_unlike_resgate() {
 }
 
 #[test]
+fn the_longest_idle_connection_makes_room_for_the_next_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (_stack, address) = stack();
+    let probe = |http: &mut Http| {
+        http.get("/healthz");
+        http.response().assert(200, "ok\n");
+    };
+    let mut held: Vec<Http> = Vec::new();
+    for count in 0..32 {
+        let mut http = Http::connect_to(&address);
+        // Some never ask for anything.
+        if count % 3 > 0 {
+            probe(&mut http);
+        }
+        held.push(http);
+    }
+    // The first two have been idle for longest, until the second asks again.
+    let mut first = held.remove(0);
+    let mut second = held.remove(0);
+    probe(&mut second);
+    let mut next = Http::connect_to(&address);
+    probe(&mut next);
+    first.expect_closed();
+    probe(&mut second);
+    for _ in 0..100 {
+        held.push(Http::connect_to(&address));
+        let mut http = Http::connect_to(&address);
+        probe(&mut http);
+        held.push(http);
+    }
+    second.expect_closed();
+}
+
+/// Clients have taken all descriptors that there are for them.
+#[test]
+fn probes_are_answered_when_clients_have_all_descriptors_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("the loopback interface has a free port")
+        .port();
+    let mut command = std::process::Command::new("sh");
+    let script = format!(r#"ulimit -n 128; exec "$0" "$@" --metricsport {port}"#);
+    command.args(["-c", &script]);
+    let gateway = Gateway::start_by(command, &broker.url());
+    gateway.wait_for_log("Listening on", 1);
+    let mut waiting: Vec<Http> = (0..128).map(|_| Http::connect(&gateway)).collect();
+    gateway.wait_for_log("cannot accept clients for now", 1);
+    // The kernel has taken all; the gateway takes them in their order.
+    let address = format!("127.0.0.1:{port}");
+    let mut probes: Vec<Http> = (0..32).map(|_| Http::connect_to(&address)).collect();
+    for probe in &mut probes {
+        probe.get("/healthz");
+        probe.response().assert(200, "ok\n");
+    }
+    let connections = scrape(&mut probes[0]).value("tidegate_connections");
+    let descriptors = 128.0 - 16.0 - 32.0;
+    assert!(
+        (descriptors / 2.0..descriptors).contains(&connections),
+        "{connections}"
+    );
+    // Where clients leave, those who wait get in.
+    let mut last = waiting.pop().expect("a client");
+    last.get("/nowhere");
+    drop(waiting);
+    assert_eq!(last.response().status, 404);
+}
+
+#[test]
 fn a_taken_metrics_port_is_an_error_unlike_resgate() {
     if is_peer() {
         return; // It says so and then hangs.

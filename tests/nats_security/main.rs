@@ -42,7 +42,7 @@ fn expect_refused(url: &str, args: &[&str], words: &str) {
     let (code, log) = Gateway::run_to_end(url, args);
     assert_eq!(code, Some(1), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
-    assert!(log.starts_with("tidegate: "), "{log}");
+    assert!(log.contains(" [ERR] "), "{log}");
     assert!(log.contains(words), "{log}\n{words}");
 }
 

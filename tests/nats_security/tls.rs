@@ -56,6 +56,29 @@ impl Secured {
     }
 }
 
+/// Servers since 2.10 may want TLS before they say anything.
+#[test]
+fn tls_before_info_where_the_server_wants_it() {
+    let secured = Secured::start(|_, _| "handshake_first: true".to_owned());
+    let url = secured.url("tls");
+    let roots = ["--natsrootca", &secured.root];
+    expect_refused(&url, &roots, "needs --natstlsfirst");
+    let first = ["--natsrootca", &secured.root, "--natstlsfirst"];
+    for scheme in ["nats", "tls"] {
+        let mut gateway = Gateway::start(&secured.url(scheme), &first);
+        gateway.signal(rustix::process::Signal::TERM);
+        assert_eq!(gateway.wait(PATIENCE), Some(0), "{}", gateway.log());
+    }
+    // Who begins so with others hears what may be wrong.
+    let usual = Secured::start(|_, _| String::new());
+    let args = ["--natsrootca", &usual.root, "--natstlsfirst"];
+    expect_refused(
+        &usual.url("tls"),
+        &args,
+        "a server without handshake_first needs no --natstlsfirst",
+    );
+}
+
 #[test]
 fn tls_by_the_servers_wish_or_by_ours() {
     let secured = Secured::start(|_, _| String::new());

@@ -70,6 +70,34 @@ impl Driver {
 }
 
 #[test]
+fn tls_may_come_before_info() {
+    let mut driver = Driver::new(Options {
+        tls: true,
+        tls_first: true,
+        ..options()
+    });
+    assert_eq!(driver.client.phase(), Phase::AwaitingTls);
+    driver.client.secured(&mut driver.out);
+    assert_eq!(driver.client.phase(), Phase::AwaitingInfo);
+    assert_eq!(driver.out(), "");
+    // It is not asked for again, whatever the server says of it.
+    driver.client.secured(&mut driver.out);
+    let info = b"INFO {\"headers\":true,\"tls_required\":true}\r\n";
+    driver.feed(info, 1000).unwrap();
+    assert_eq!(driver.client.phase(), Phase::AwaitingPong);
+    assert!(driver.out().contains("\"tls_required\":true"));
+    assert!(driver.out().ends_with("PING\r\n"));
+    driver.feed(b"PONG\r\n", 1000).unwrap();
+    assert_eq!(driver.events, ["Connected"]);
+    // Without TLS nothing counts.
+    let mut driver = Driver::new(Options {
+        tls_first: true,
+        ..options()
+    });
+    driver.feed(INFO, 1000).unwrap_err();
+}
+
+#[test]
 fn a_session_cut_at_every_byte() {
     let stream = [
         INFO,
@@ -520,7 +548,7 @@ fn messages_say_what_to_do() {
         ),
         (
             ClientError::ConnectTimeout { ms: 2000, phase },
-            "did not send INFO within 2000 ms",
+            "did not send INFO within 2000 ms; one that expects TLS first",
         ),
         (
             ClientError::Unexpected { op: "PONG", phase },

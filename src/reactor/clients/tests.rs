@@ -202,7 +202,7 @@ fn who_reads_nothing_is_closed_and_who_reads_is_not() {
     let (slow, mut slow_peer) = host.connect(start);
     host.clients.get_mut(slow).unwrap().phase = Phase::WebSocket(Decoder::default());
     let sent = fill(&mut host, slow, start);
-    for _ in 0..10 {
+    for _ in 0..30 {
         host.push(slow, 1 << 20, start);
     }
     assert_eq!(host.clients.fresh(), 0, "a full socket is no work to do");
@@ -216,8 +216,13 @@ fn who_reads_nothing_is_closed_and_who_reads_is_not() {
     slow_peer.read_exact(&mut taken).unwrap();
     host.poll_until(|clients| clients.has_output());
     let now = Time(last.0 + STALL_TIME);
-    host.clients.write(slow, now);
+    // Before it is offered some, nothing is held against it, whatever the time.
     host.clients.look_at_slow(now);
+    assert!(!host.is_gone(slow));
+    while host.clients.get_mut(slow).unwrap().writable {
+        host.clients.write(slow, now);
+    }
+    host.clients.look_at_slow(Time(now.0 + SLOW_STEP));
     assert!(!host.is_gone(slow));
     let waiting = host.clients.get_mut(slow).unwrap().output_bytes();
     assert!(waiting > SOFT_LIMIT, "the test needs more output");

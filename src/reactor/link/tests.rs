@@ -239,7 +239,9 @@ fn an_address_has_two_seconds_to_connect_and_to_agree() {
         refusals,
         [
             format!("nats://{address}: no connection within 2000 ms"),
-            "nats://shore:2: NATS server did not send INFO within 2000 ms".to_owned(),
+            "nats://shore:2: NATS server did not send INFO within 2000 ms; one that expects TLS \
+             first (handshake_first) needs --natstlsfirst"
+                .to_owned(),
         ]
     );
     // It begins again when the time has come, and looks names up anew.

@@ -303,17 +303,29 @@ fn stalls_by_many_messages_but_not_by_one() {
     let push = |output: &mut Output, len: usize| {
         output.push(Piece::Bytes(vec![0; len].into()), Time(5));
     };
+    let write = |output: &mut Output, sizes: &[usize], now| {
+        let written = output.write_to(&mut Script::new(sizes), &mut Vec::new(), Time(now));
+        assert_eq!(written.unwrap(), Written::Blocked);
+    };
     let mut one = Output::default();
     push(&mut one, 3 * SOFT_LIMIT);
-    assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+    write(&mut one, &[], 6);
+    assert!(!one.is_stalled(Time(6 + STALL_TIME)));
     push(&mut one, SOFT_LIMIT - PIECE_COST);
-    assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+    assert!(!one.is_stalled(Time(6 + STALL_TIME)));
     push(&mut one, 1);
-    assert!(!one.is_stalled(Time(4 + STALL_TIME)));
-    assert!(one.is_stalled(Time(5 + STALL_TIME)));
-    // One byte that leaves starts the time again.
-    one.write_to(&mut Script::new(&[1]), &mut Vec::new(), Time(9_000))
-        .unwrap();
     assert!(!one.is_stalled(Time(5 + STALL_TIME)));
+    assert!(one.is_stalled(Time(6 + STALL_TIME)));
+    // A second try in vain changes nothing.
+    write(&mut one, &[], 5_000);
+    assert!(one.is_stalled(Time(6 + STALL_TIME)));
+    // One byte that leaves starts the time again.
+    write(&mut one, &[1], 9_000);
+    assert!(!one.is_stalled(Time(6 + STALL_TIME)));
     assert!(one.is_stalled(Time(9_000 + STALL_TIME)));
+    // What was never offered nobody has refused, however long it waits.
+    let mut fresh = Output::default();
+    push(&mut fresh, SOFT_LIMIT);
+    push(&mut fresh, SOFT_LIMIT);
+    assert!(!fresh.is_stalled(Time(u64::MAX)));
 }
