@@ -59,6 +59,8 @@ pub struct Metrics {
     pub broker_messages: u64,
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// Turns of the loop that left something over for the next one.
+    pub cut_turns: u64,
     /// Time of a turn of the loop without its sleep, in microseconds.
     pub turns: Histogram,
 }
@@ -72,6 +74,7 @@ impl Metrics {
             deliveries: 0,
             broker_messages: 0,
             client_bytes_in: 0,
+            cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
         }
     }
@@ -323,6 +326,11 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_nats_connected",
         "Whether NATS is connected, 1 or 0.",
         u8::from(snapshot.broker_connected),
+    );
+    text.counter(
+        "tidegate_loop_cut_turns",
+        "Turns of the poll loop that left something over for the next one.",
+        metrics.cut_turns,
     );
     text.family(
         "tidegate_loop_turn_seconds",

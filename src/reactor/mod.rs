@@ -35,6 +35,7 @@ mod streak;
 mod stream;
 mod table;
 mod tls;
+mod turn;
 mod verifier;
 
 use std::io::{self, ErrorKind};
@@ -69,16 +70,13 @@ use site::Site;
 use streak::Streak;
 use stream::Stream;
 use tls::Tls;
+use turn::Turn;
 
 /// Readiness events taken in one turn.
 const EVENTS: usize = 1_024;
 
 /// Bytes that are read from NATS in one turn before clients have theirs.
 pub(crate) const BROKER_BUDGET: usize = 256 << 10;
-
-/// Work units that the gateway may do for the inputs of a turn, and again for what earlier
-/// ones have left over: some milliseconds.
-pub(crate) const WORK_UNITS: u32 = 100_000;
 
 /// Milliseconds from a signal to the end, for clients to take their last words.
 const STOP_TIME: u64 = 2_700;
@@ -133,6 +131,8 @@ struct Reactor {
     buffer: Vec<u8>,
     /// The same for ciphertext.
     wire: Vec<u8>,
+    /// What this turn may still do.
+    turn: Turn,
     /// Messages taken from NATS in one turn, at most.
     broker_messages: u32,
     /// How TLS is spoken with new clients; `None` without TLS.
@@ -231,6 +231,7 @@ impl Reactor {
             streak: Streak::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
+            turn: Turn::default(),
             broker_messages: config.buffer_size,
             tls,
         })
@@ -303,10 +304,10 @@ impl Reactor {
             tls.reload();
         }
         self.compression.begin_turn();
-        self.gateway.begin_turn(WORK_UNITS);
         self.poll(events, limit)?;
         let now = self.clock.tick();
-        let start = self.monitor.as_ref().map(|_| self.clock.micros());
+        let start = self.clock.micros();
+        self.turn.begin(start);
         self.site.tick(now);
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
@@ -321,12 +322,12 @@ impl Reactor {
         self.run_timers(now).map_err(|cause| self.lose(cause))?;
         self.do_what_is_left(now);
         self.write_broker().map_err(|cause| self.lose(cause))?;
-        self.clients.flush(&mut self.clock);
+        self.clients.flush(&self.clock);
         // A failed write ends a client, of which the gateway must hear before the place
         // is free.
         self.carry_out();
         self.clients.reap();
-        if let Some(start) = start {
+        if self.monitor.is_some() {
             self.metrics.turns.observe(self.clock.micros() - start);
             self.serve_monitor(now);
         }
@@ -377,19 +378,28 @@ impl Reactor {
         }
     }
 
-    /// Lets the gateway go on with what its inputs have left over, with a budget of its own.
+    /// Lets the gateway go on with what its inputs have left over, in steps: what they lead
+    /// to takes time too.
     fn do_what_is_left(&mut self, now: Time) {
-        if self.gateway.has_work() {
-            self.gateway.begin_turn(WORK_UNITS);
+        if !self.gateway.has_work() {
+            return;
+        }
+        self.begin_share(turn::LEFT);
+        for _ in 0..turn::LEFT_STEPS {
+            self.gateway.begin_turn(turn::LEFT.units);
             self.gateway.go_on(now, &mut self.outbox);
             self.carry_out();
+            self.turn.long_step(self.clock.micros());
+            let has_time = !self.turn.is_over() && self.compression.has_budget();
+            if !has_time || !self.gateway.has_work() {
+                return;
+            }
         }
     }
 
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
         let is_busy = self.clients.has_output()
-            || self.clients.ready_len() + self.clients.shaking_len() > 0
-                && self.takes_clients_input()
+            || self.has_clients_input()
             || self.gateway.has_work()
             || self.link.has_work()
             || self.link.has_output()
@@ -399,6 +409,7 @@ impl Reactor {
                 .monitor
                 .as_ref()
                 .is_some_and(|monitor| monitor.is_busy());
+        self.metrics.cut_turns += u64::from(is_busy);
         let sleep = if is_busy {
             Some(std::time::Duration::ZERO)
         } else {
@@ -464,16 +475,22 @@ impl Reactor {
     fn read_broker(&mut self) -> Result<(), BrokerError> {
         let now = self.clock.now();
         let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
-        while messages > 0 && self.takes_broker_input() {
+        self.begin_share(turn::NATS);
+        while messages > 0 && !self.is_share_over() && self.takes_broker_input() {
             let Some(broker) = self.link.ready() else {
                 break;
             };
             match broker.next(now)? {
                 Some(event) => {
                     messages -= 1;
+                    let bytes = match &event {
+                        Event::Message(message) => message.payload.len(),
+                        _ => 0,
+                    };
                     self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.carry_out();
+                    self.turn.step(bytes, || self.clock.micros());
                 }
                 None => match broker.read(budget)? {
                     0 => break,
@@ -490,13 +507,19 @@ impl Reactor {
     /// Whether there is room and time for what messages from NATS lead to. What waits for
     /// slow clients does not count: NATS cuts off whoever does not read.
     fn takes_broker_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET && self.compression.has_budget()
+        self.clients.fresh() < OUTPUT_BUDGET
+            && !self.clients.has_long_queue()
+            && self.compression.has_budget()
     }
 
     fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
-        while let Some((key, kind)) = self.clients.due(now) {
+        self.begin_share(turn::TIMERS);
+        while !self.is_share_over()
+            && let Some((key, kind)) = self.clients.due(now)
+        {
             self.expire(key, kind, now);
             self.carry_out();
+            self.turn.step(0, || self.clock.micros());
         }
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
@@ -524,6 +547,16 @@ impl Reactor {
         };
         let progress = connection.output.as_ref().map(|output| output.progress());
         match kind {
+            Kind::Unread => self.clients.look_at_unread(key, now),
+            // The rest of it has come, and waits for us.
+            Kind::Message if connection.unparsed || connection.readable => {
+                self.clients.arm(key, kind, now);
+            }
+            Kind::Message => {
+                let reason = "the rest of a message did not come";
+                log::debug!("client {} closed: {reason}", connection.remote);
+                self.clients.say_goodbye(key, Some(1008), reason, now);
+            }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);

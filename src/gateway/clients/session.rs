@@ -28,6 +28,7 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
+            gateway.take_in(0);
             gateway.open_client(key, head, remote, Transport::WebSocket);
             Origin::Client(key)
         });
@@ -37,6 +38,7 @@ impl Gateway {
     /// way to answer it.
     pub fn client_message(&mut self, now: Time, key: ClientKey, payload: &[u8], out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
             if let Some(client) = client.filter(|client| !client.is_http())
                 && let Some(request) = client::parse(payload)
@@ -58,6 +60,7 @@ impl Gateway {
     /// connection that is neither is no mistake.
     pub fn client_closed(&mut self, now: Time, key: ClientKey, out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            gateway.take_in(0);
             gateway.close_client(key);
             Origin::Client(key)
         });
