@@ -59,6 +59,8 @@ pub struct Metrics {
     pub broker_messages: u64,
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// Clients closed since the memory of all buffers was more than it may be.
+    pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
     pub cut_turns: u64,
     /// Time of a turn of the loop without its sleep, in microseconds.
@@ -74,6 +76,7 @@ impl Metrics {
             deliveries: 0,
             broker_messages: 0,
             client_bytes_in: 0,
+            cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
         }
@@ -95,6 +98,8 @@ pub struct Snapshot<'a> {
     pub client_bytes_out: u64,
     /// Clients closed since they read too slowly.
     pub slow_clients: u64,
+    /// Memory of waiting input and output of clients.
+    pub buffers: usize,
     /// Bytes to and from NATS.
     pub broker_traffic: Traffic,
     /// Messages published.
@@ -285,6 +290,18 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Clients closed since they read too slowly.",
         snapshot.slow_clients,
     );
+    text.counter(
+        "tidegate_buffer_clients_dropped",
+        "Clients closed since the buffers of all clients took too much memory.",
+        metrics.cut_clients,
+    );
+    text.family(
+        "tidegate_buffer_bytes",
+        "gauge",
+        "Memory of waiting input and output of clients.",
+    );
+    text.unit("tidegate_buffer_bytes", "bytes");
+    text.sample("tidegate_buffer_bytes", &[], snapshot.buffers);
     let traffic = snapshot.broker_traffic;
     for (name, help, bytes) in [
         (

@@ -26,7 +26,8 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Message, Outbox, SharedAnswer, Span, WebResponse,
+    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Message, Outbox, SharedAnswer, Span,
+    WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};

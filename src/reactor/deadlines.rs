@@ -149,6 +149,12 @@ impl Deadlines {
         self.nodes.get(timer.0 as usize).map(|node| node.kind)
     }
 
+    /// When an armed deadline was started.
+    pub(super) fn started(&self, timer: &Timer) -> Option<Time> {
+        let node = self.nodes.get(timer.0 as usize)?;
+        Some(Time(node.due.0.saturating_sub(node.kind.duration())))
+    }
+
     /// When the next deadline is due.
     pub(super) fn next(&self) -> Option<Time> {
         self.first().map(|node| node.due)

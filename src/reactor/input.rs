@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::Reactor;
-use super::turn::{self, READ_STEP, Share};
 use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
 use super::tls::Failure;
+use super::turn::{self, READ_STEP, Share};
 use crate::gateway::WebRequest;
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
@@ -16,10 +16,6 @@ use crate::ws::{self, frame, handshake};
 
 /// Bytes that are read from one client before the next one has its turn.
 pub(crate) const READ_MAX: usize = 64 << 10;
-
-/// Microseconds of one turn for TLS handshakes. One takes up to a millisecond or two, and
-/// a thousand clients may come back at once.
-pub(crate) const HANDSHAKE_TIME: u64 = 1_500;
 
 /// Bytes that a message has once it is inflated and that cost a work unit.
 const INFLATED_STEP: usize = 16;
@@ -62,19 +58,17 @@ impl Reactor {
 
     /// Goes on with TLS handshakes, for a while.
     pub(super) fn shake_hands(&mut self) {
-        if !self.takes_clients_input() {
+        if self.clients.shaking_len() == 0 || !self.takes_clients_input() {
             return;
         }
-        if self.clients.shaking_len() == 0 {
-            return;
-        }
-        let start = self.clock.micros();
+        self.begin_share(turn::HANDSHAKES);
         for _ in 0..self.clients.shaking_len() {
             let Some(key) = self.clients.next_shaking() else {
                 return;
             };
             self.serve(key);
-            if self.clock.micros() >= start + HANDSHAKE_TIME {
+            self.turn.long_step(self.clock.micros());
+            if self.is_share_over() {
                 return;
             }
         }
@@ -184,8 +178,6 @@ impl Reactor {
             }
             Err(ReadError::Tls(failure)) => return self.tls_failed(key, &failure),
         };
-        self.turn.count_visit(got.taken / READ_STEP);
-        self.turn.step(got.taken, || self.clock.micros());
         self.metrics.client_bytes_in += got.len as u64;
         // Less than asked for is all there was; more will be an event. A client that
         // has hung up sends no further event, so that the end must be read.
@@ -201,6 +193,8 @@ impl Reactor {
         }
         self.clients.flush_tls(key, now);
         self.take_input(key, got.len);
+        self.turn.count_visit(got.taken / READ_STEP);
+        self.turn.step(got.taken, || self.clock.micros());
         self.clients.end_completed(key);
         if got.is_ended {
             self.client_ended(key);

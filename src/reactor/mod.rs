@@ -131,6 +131,8 @@ struct Reactor {
     buffer: Vec<u8>,
     /// The same for ciphertext.
     wire: Vec<u8>,
+    /// Bytes of memory that waiting input and output of all clients may take.
+    max_buffers: usize,
     /// What this turn may still do.
     turn: Turn,
     /// Messages taken from NATS in one turn, at most.
@@ -231,6 +233,7 @@ impl Reactor {
             streak: Streak::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
+            max_buffers: (config.max_buffers as usize) << 20,
             turn: Turn::default(),
             broker_messages: config.buffer_size,
             tls,
@@ -526,10 +529,32 @@ impl Reactor {
             self.carry_out();
         }
         self.clients.look_at_slow(now);
+        self.cut_memory(now);
         self.carry_out();
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),
+        }
+    }
+
+    /// Ends connections while the memory of all buffers is more than it may be.
+    fn cut_memory(&mut self, now: Time) {
+        for key in self.clients.to_cut(self.max_buffers, now) {
+            self.metrics.cut_clients += 1;
+            if self.clients.holds_output(key) {
+                self.clients.give_up(key);
+                continue;
+            }
+            let Some(connection) = self.clients.get_mut(key) else {
+                continue;
+            };
+            let reason = "too much waits in the buffers of all clients";
+            log::debug!("client {} closed: {reason}", connection.remote);
+            match connection.phase {
+                Phase::Http(_) => self.site.fail(&mut self.clients, key, 503, now),
+                _ => self.clients.say_goodbye(key, Some(1013), reason, now),
+            }
+            self.clients.forget_input(key);
         }
     }
 
@@ -556,6 +581,7 @@ impl Reactor {
                 let reason = "the rest of a message did not come";
                 log::debug!("client {} closed: {reason}", connection.remote);
                 self.clients.say_goodbye(key, Some(1008), reason, now);
+                self.clients.forget_input(key);
             }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
