@@ -285,6 +285,29 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Open connections of clients, HTTP and WebSocket.",
         snapshot.connections,
     );
+    write_buffers(snapshot, text);
+    write_traffic(snapshot, text);
+    text.counter(
+        "tidegate_loop_cut_turns",
+        "Turns of the poll loop that left something over for the next one.",
+        metrics.cut_turns,
+    );
+    text.family(
+        "tidegate_loop_turn_seconds",
+        "histogram",
+        "Time of a turn of the poll loop without its sleep.",
+    );
+    text.unit("tidegate_loop_turn_seconds", "seconds");
+    text.histogram(
+        "tidegate_loop_turn_seconds",
+        &[],
+        std::iter::once(&metrics.turns),
+        1e6,
+    );
+}
+
+/// Those about clients that are closed for what waits for them.
+fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.counter(
         "tidegate_slow_clients_dropped",
         "Clients closed since they read too slowly.",
@@ -293,7 +316,7 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.counter(
         "tidegate_buffer_clients_dropped",
         "Clients closed since the buffers of all clients took too much memory.",
-        metrics.cut_clients,
+        snapshot.metrics.cut_clients,
     );
     text.family(
         "tidegate_buffer_bytes",
@@ -302,6 +325,11 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
     text.unit("tidegate_buffer_bytes", "bytes");
     text.sample("tidegate_buffer_bytes", &[], snapshot.buffers);
+}
+
+/// Those about bytes and messages that went through sockets.
+fn write_traffic(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    let metrics = snapshot.metrics;
     let traffic = snapshot.broker_traffic;
     for (name, help, bytes) in [
         (
@@ -343,23 +371,6 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_nats_connected",
         "Whether NATS is connected, 1 or 0.",
         u8::from(snapshot.broker_connected),
-    );
-    text.counter(
-        "tidegate_loop_cut_turns",
-        "Turns of the poll loop that left something over for the next one.",
-        metrics.cut_turns,
-    );
-    text.family(
-        "tidegate_loop_turn_seconds",
-        "histogram",
-        "Time of a turn of the poll loop without its sleep.",
-    );
-    text.unit("tidegate_loop_turn_seconds", "seconds");
-    text.histogram(
-        "tidegate_loop_turn_seconds",
-        &[],
-        std::iter::once(&metrics.turns),
-        1e6,
     );
 }
 

@@ -85,6 +85,7 @@ pub(super) struct Clients {
     /// Ciphertext on its way out.
     wire: Vec<u8>,
     /// Queues of connections that ended, while dropping them takes long.
+    #[expect(clippy::vec_box, reason = "a box moves from its connection as it is")]
     leaving: Vec<Box<Output>>,
     /// Bytes queued for sockets that may take them; each text counts once.
     fresh: usize,

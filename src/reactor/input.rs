@@ -44,6 +44,9 @@ impl Reactor {
             };
             self.serve(key);
         }
+        if !self.turn.serves_busy() || self.clients.busy_len() == 0 {
+            return;
+        }
         self.begin_share(turn::BUSY);
         for _ in 0..self.clients.busy_len() {
             if self.is_share_over() || !self.takes_busy_input() {
@@ -543,3 +546,6 @@ impl Reactor {
         self.carry_out();
     }
 }
+
+#[cfg(test)]
+mod tests;

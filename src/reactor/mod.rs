@@ -330,8 +330,10 @@ impl Reactor {
         // is free.
         self.carry_out();
         self.clients.reap();
+        let end = self.clock.micros();
+        self.turn.end(end);
         if self.monitor.is_some() {
-            self.metrics.turns.observe(self.clock.micros() - start);
+            self.metrics.turns.observe(end - start);
             self.serve_monitor(now);
         }
         Ok(())

@@ -58,11 +58,17 @@ pub(crate) const READ_STEP: usize = 1 << 10;
 /// Work units that one client may cause before others have their turn.
 pub(crate) const VISIT_UNITS: u32 = 4_000;
 
+/// Microseconds of a turn after which the next one serves no busy clients: what came meanwhile
+/// is answered at once.
+const LONG_TURN: u64 = 2_000;
+
 /// The turn at hand, and the share of it that is being used.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     /// When the turn is late, in microseconds.
     late: u64,
+    /// Whether the turn before took long.
+    was_long: bool,
     /// When the share is over.
     until: u64,
     /// Steps to the next look at the clock.
@@ -77,6 +83,16 @@ impl Turn {
     /// Begins a turn.
     pub(super) fn begin(&mut self, micros: u64) {
         self.late = micros + TURN_MAX;
+    }
+
+    /// Ends the turn.
+    pub(super) fn end(&mut self, micros: u64) {
+        self.was_long = micros + TURN_MAX > self.late + LONG_TURN;
+    }
+
+    /// Whether busy clients have a share of this turn.
+    pub(super) fn serves_busy(&self) -> bool {
+        !self.was_long
     }
 
     /// Begins a share. It has one step at least, however late it is.
@@ -170,6 +186,16 @@ mod tests {
         assert!(!turn.is_over());
         turn.long_step(TURN_MAX);
         assert!(turn.is_over());
+    }
+
+    #[test]
+    fn busy_clients_wait_for_a_turn_after_a_long_one() {
+        let mut turn = Turn::default();
+        for (length, serves_busy) in [(LONG_TURN, true), (LONG_TURN + 1, false), (9, true)] {
+            turn.begin(500);
+            turn.end(500 + length);
+            assert_eq!(turn.serves_busy(), serves_busy, "{length}");
+        }
     }
 
     #[test]
