@@ -35,6 +35,20 @@ fn count(number: impl TryInto<u64>) -> String {
     text
 }
 
+/// A time in microseconds.
+fn micros(number: u64) -> String {
+    format!("{} ms", number as f64 / 1_000.0)
+}
+
+/// What a kind of input may take of a turn.
+fn share(share: reactor::Share, times: u32) -> String {
+    format!(
+        "{} units or {}",
+        count(share.units * times),
+        micros(share.micros)
+    )
+}
+
 /// A time in milliseconds.
 fn time(ms: u64) -> String {
     const DAY: u64 = 24 * 60 * 60 * 1_000;
@@ -50,18 +64,24 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 7] {
+fn clients() -> [[String; 3]; 8] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
             "output waiting for a client",
             format!(
-                "{}; or {} without progress for {}",
+                "{}; or without progress {} for {}, any for {}",
                 bytes(reactor::HARD_LIMIT),
                 bytes(reactor::SOFT_LIMIT),
-                time(reactor::STALL_TIME)
+                time(reactor::STALL_TIME),
+                time(reactor::UNREAD_TIME)
             ),
             "the client is closed",
+        ),
+        (
+            "input that is not complete and output of all clients",
+            "`maxBuffers`: 256 MiB".to_owned(),
+            "those that take most for longest are closed",
         ),
         (
             "requests of a client in flight",
@@ -75,8 +95,12 @@ fn clients() -> [[String; 3]; 7] {
         ),
         (
             "message from a client",
-            bytes(reactor::MESSAGE_MAX),
-            "close code 1009",
+            format!(
+                "{}, within {}",
+                bytes(reactor::MESSAGE_MAX),
+                time(reactor::MESSAGE_TIME)
+            ),
+            "close code 1009 or 1008",
         ),
         (
             "TLS handshake",
@@ -156,38 +180,53 @@ fn services() -> [[String; 3]; 7] {
 
 #[test]
 fn the_readme_has_the_limits() {
-    let table = [clients(), services()].concat();
+    let table = [&clients()[..], &services()].concat();
     let head = ["What", "Limit", "Consequence"];
     expect_table("README.md", "limits", &markdown(head, &table));
 }
 
 /// What is bounded in a turn of the loop.
-fn turn() -> [[String; 3]; 6] {
+fn turn() -> [[String; 3]; 10] {
     rows([
         (
             "NATS input of a turn",
             format!(
-                "{}, or `bufferSize` messages",
+                "{}, {}, or `bufferSize` messages",
+                share(reactor::NATS, 1),
                 bytes(reactor::BROKER_BUDGET)
             ),
             "clients have their turn",
         ),
         (
             "client input of a turn",
+            share(reactor::CLIENTS, 1),
+            "the next turn goes on",
+        ),
+        (
+            "the same of clients that used up their share when they were last served",
+            share(reactor::BUSY, 1),
+            "the next turn goes on",
+        ),
+        (
+            "input of one client",
             format!(
-                "{} clients, {} each, {} in all",
-                count(reactor::CLIENTS_MAX),
+                "{} messages or requests, {}, or {} units",
+                count(reactor::VISIT_STEPS),
                 bytes(reactor::READ_MAX),
-                bytes(reactor::CLIENTS_BUDGET)
+                count(reactor::VISIT_UNITS)
             ),
+            "others have their turn, and first those that left some of theirs",
+        ),
+        (
+            "deadlines that are due",
+            share(reactor::TIMERS, 1),
             "the next turn goes on",
         ),
         (
             "flush of a turn",
             format!(
-                "{} writes or {}, {} for a client",
-                count(reactor::FLUSH_WRITES),
-                time(reactor::FLUSH_TIME),
+                "{}, {} for a client, long queues last",
+                micros(reactor::FLUSH_TIME),
                 bytes(reactor::WRITE_MAX)
             ),
             "the next turn goes on, in order",
@@ -201,20 +240,25 @@ fn turn() -> [[String; 3]; 6] {
             "the next turn goes on",
         ),
         (
-            "work that follows from the inputs of a turn, and what earlier ones left of it",
-            format!("{} units each", count(reactor::WORK_UNITS)),
-            "the rest is left over, by client and name in turn",
+            "work that earlier inputs have left over",
+            share(reactor::LEFT, reactor::LEFT_STEPS),
+            "the next turn goes on, by client and name in turn",
         ),
         (
-            "unwritten output for writable sockets",
+            "unwritten output for writable sockets, each text once",
             bytes(reactor::OUTPUT_BUDGET),
-            "no input is taken until it is written",
+            "neither NATS nor busy clients nor those with 64 KiB of it are read until it is written",
+        ),
+        (
+            "the same for one client, shared texts included",
+            bytes(reactor::LONG),
+            "NATS is not read until it is written",
         ),
     ])
 }
 
 /// How much output may wait.
-fn output() -> [[String; 3]; 5] {
+fn output() -> [[String; 3]; 7] {
     let soft = bytes(reactor::SOFT_LIMIT);
     let stalled = format!(
         "the same, without a byte leaving for {}",
@@ -235,6 +279,16 @@ fn output() -> [[String; 3]; 5] {
             "reset, counted, logged",
         ),
         (
+            "any output without a byte leaving",
+            time(reactor::UNREAD_TIME),
+            "reset, counted, logged",
+        ),
+        (
+            "input that is not complete and output of all clients",
+            "`maxBuffers`, each text once".to_owned(),
+            "the largest and oldest go first: close 1013, 503, or reset; counted",
+        ),
+        (
             "output of a client above which it is not read",
             format!("{soft} (HTTP: {})", bytes(reactor::PIPELINE_MAX)),
             "read again when enough has left",
@@ -253,7 +307,7 @@ fn output() -> [[String; 3]; 5] {
 }
 
 /// How much a peer may send.
-fn input() -> [[String; 3]; 6] {
+fn input() -> [[String; 3]; 7] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
@@ -272,8 +326,17 @@ fn input() -> [[String; 3]; 6] {
         ),
         (
             "message that is compressed for a client",
-            format!("{}, about 20 ms", bytes(*reactor::LENGTHS.end())),
+            format!("{}, about 3 ms", bytes(*reactor::LENGTHS.end())),
             "it is sent as it is",
+        ),
+        (
+            "what a client's messages grow by when they are inflated, beyond 20 times",
+            format!(
+                "{}, and {} each second",
+                bytes(reactor::EXCESS_MAX),
+                bytes(reactor::EXCESS_RATE)
+            ),
+            "close 1008",
         ),
         (
             "connections of the metrics port",
@@ -296,7 +359,7 @@ fn input() -> [[String; 3]; 6] {
                 "{} and {}; {} of a turn for all",
                 bytes(reactor::RECORD_MAX),
                 time(reactor::HEAD_TIME),
-                time(reactor::HANDSHAKE_TIME)
+                micros(reactor::HANDSHAKES.micros)
             ),
             "closed with an alert where TLS has one",
         ),
@@ -304,13 +367,18 @@ fn input() -> [[String; 3]; 6] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 6] {
+fn times() -> [[String; 3]; 7] {
     let nats = crate::nats::Options::default();
     rows([
         (
             "time for a head, a body",
             format!("{}, {}", time(reactor::HEAD_TIME), time(reactor::BODY_TIME)),
             "408; without a word if nothing was sent",
+        ),
+        (
+            "time for the rest of a WebSocket message",
+            time(reactor::MESSAGE_TIME),
+            "close 1008",
         ),
         (
             "kept connection without a request, or answer that stands still",

@@ -59,6 +59,10 @@ pub struct Metrics {
     pub broker_messages: u64,
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// Clients closed since the memory of all buffers was more than it may be.
+    pub cut_clients: u64,
+    /// Turns of the loop that left something over for the next one.
+    pub cut_turns: u64,
     /// Time of a turn of the loop without its sleep, in microseconds.
     pub turns: Histogram,
 }
@@ -72,6 +76,8 @@ impl Metrics {
             deliveries: 0,
             broker_messages: 0,
             client_bytes_in: 0,
+            cut_clients: 0,
+            cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
         }
     }
@@ -92,6 +98,8 @@ pub struct Snapshot<'a> {
     pub client_bytes_out: u64,
     /// Clients closed since they read too slowly.
     pub slow_clients: u64,
+    /// Memory of waiting input and output of clients.
+    pub buffers: usize,
     /// Bytes to and from NATS.
     pub broker_traffic: Traffic,
     /// Messages published.
@@ -277,11 +285,51 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Open connections of clients, HTTP and WebSocket.",
         snapshot.connections,
     );
+    write_buffers(snapshot, text);
+    write_traffic(snapshot, text);
+    text.counter(
+        "tidegate_loop_cut_turns",
+        "Turns of the poll loop that left something over for the next one.",
+        metrics.cut_turns,
+    );
+    text.family(
+        "tidegate_loop_turn_seconds",
+        "histogram",
+        "Time of a turn of the poll loop without its sleep.",
+    );
+    text.unit("tidegate_loop_turn_seconds", "seconds");
+    text.histogram(
+        "tidegate_loop_turn_seconds",
+        &[],
+        std::iter::once(&metrics.turns),
+        1e6,
+    );
+}
+
+/// Those about clients that are closed for what waits for them.
+fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.counter(
         "tidegate_slow_clients_dropped",
         "Clients closed since they read too slowly.",
         snapshot.slow_clients,
     );
+    text.counter(
+        "tidegate_buffer_clients_dropped",
+        "Clients closed since the buffers of all clients took too much memory.",
+        snapshot.metrics.cut_clients,
+    );
+    text.family(
+        "tidegate_buffer_bytes",
+        "gauge",
+        "Memory of waiting input and output of clients.",
+    );
+    text.unit("tidegate_buffer_bytes", "bytes");
+    text.sample("tidegate_buffer_bytes", &[], snapshot.buffers);
+}
+
+/// Those about bytes and messages that went through sockets.
+fn write_traffic(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    let metrics = snapshot.metrics;
     let traffic = snapshot.broker_traffic;
     for (name, help, bytes) in [
         (
@@ -323,18 +371,6 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_nats_connected",
         "Whether NATS is connected, 1 or 0.",
         u8::from(snapshot.broker_connected),
-    );
-    text.family(
-        "tidegate_loop_turn_seconds",
-        "histogram",
-        "Time of a turn of the poll loop without its sleep.",
-    );
-    text.unit("tidegate_loop_turn_seconds", "seconds");
-    text.histogram(
-        "tidegate_loop_turn_seconds",
-        &[],
-        std::iter::once(&metrics.turns),
-        1e6,
     );
 }
 

@@ -264,6 +264,7 @@ fn a_missing_file_is_created() {
 \t\"wsCompression\": false,
 \t\"resetThrottle\": 0,
 \t\"referenceThrottle\": 0,
+\t\"maxBuffers\": 256,
 \t\"reusePort\": false,
 \t\"cpu\": 0
 }

@@ -98,6 +98,8 @@ pub struct Config {
     pub reset_throttle: u32,
     /// Most requests open at once while following references; 0 is no limit.
     pub reference_throttle: u32,
+    /// Memory for waiting input and output of all clients, in MiB.
+    pub max_buffers: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

@@ -38,6 +38,7 @@ pub(super) enum Setting {
     WsCompression,
     ResetThrottle,
     ReferenceThrottle,
+    MaxBuffers,
     ReusePort,
     Cpu,
 }
@@ -177,7 +178,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 30] = [
+pub(super) static OPTIONS: [Spec; 31] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -412,6 +413,22 @@ pub(super) static OPTIONS: [Spec; 30] = [
         help: "get requests of a tree at once; 0 is all",
         manual: "Most get requests that are open at once for the tree of one subscribe, \
             get or web request, or of one event; 0 is no limit.",
+    },
+    Spec {
+        key: Setting::MaxBuffers,
+        flag: "--maxbuffers",
+        short: "",
+        variable: "TIDEGATE_MAXBUFFERS",
+        member: "maxBuffers",
+        alias: None,
+        value: "<MiB>",
+        kind: Kind::Number(16, 1 << 20),
+        blank: Blank::Kept,
+        default: Value::Number(256),
+        help: "memory for all clients' waiting data",
+        manual: "Memory in MiB that all clients together may take for messages and requests \
+            that have not come whole, and for output that they have not read. Above it those \
+            that take most for longest are closed.",
     },
     Spec {
         key: Setting::Tls,

@@ -73,6 +73,7 @@ fn numbers_reach_the_configuration() {
         Setting::BufferSize => Some(config.buffer_size.into()),
         Setting::ResetThrottle => Some(config.reset_throttle.into()),
         Setting::ReferenceThrottle => Some(config.reference_throttle.into()),
+        Setting::MaxBuffers => Some(config.max_buffers.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

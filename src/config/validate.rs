@@ -72,6 +72,7 @@ impl Checker<'_> {
             ws_compression: settings.switch(Setting::WsCompression),
             reset_throttle: self.count(Setting::ResetThrottle),
             reference_throttle: self.count(Setting::ReferenceThrottle),
+            max_buffers: self.count(Setting::MaxBuffers),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

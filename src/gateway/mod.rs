@@ -26,7 +26,8 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebResponse,
+    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Message, Outbox, SharedAnswer, Span,
+    WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -46,6 +47,12 @@ use parts::trees::Trees;
 use parts::unsettled::Unsettled;
 use parts::waiters::Waiters;
 use parts::worklist::{Origin, Worklist};
+
+/// Work units of an input, whatever follows from it.
+const INPUT_UNITS: usize = 16;
+
+/// Bytes of an input that cost a work unit: reading JSON takes longer than copying it.
+const PARSED: usize = 8;
 
 /// The heart.
 ///
@@ -187,6 +194,7 @@ impl Gateway {
     pub fn broker_message(&mut self, now: Time, message: BrokerMessage<'_>, out: &mut Outbox) {
         let streak = out.take_streak();
         self.input(now, out, |gateway| {
+            gateway.take_in(message.payload.len());
             if let Some(Sid::Name(_)) = Sid::of(message.sid) {
                 gateway.streak = streak;
             }
@@ -252,6 +260,21 @@ impl Gateway {
     /// it there is no bound.
     pub fn begin_turn(&mut self, units: u32) {
         self.work.begin_turn(units);
+    }
+
+    /// Charges the turn for work that the caller did for an input, in work units.
+    pub fn charge(&mut self, units: usize) {
+        self.work.spend(units);
+    }
+
+    /// Work units that are left of the turn's budget.
+    pub fn units_left(&self) -> u32 {
+        self.work.units_left()
+    }
+
+    /// Charges the turn for taking an input of so many bytes.
+    fn take_in(&mut self, bytes: usize) {
+        self.work.spend(INPUT_UNITS + bytes / PARSED);
     }
 
     /// Whether inputs have left work over. [`Gateway::go_on`] does it.

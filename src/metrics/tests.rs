@@ -25,6 +25,7 @@ fn text(metrics: &Metrics, change: impl FnOnce(&mut Snapshot<'_>)) -> String {
         connections: 0,
         client_bytes_out: 0,
         slow_clients: 0,
+        buffers: 0,
         broker_traffic: Traffic::default(),
         broker_published: 0,
         broker_connected: true,

@@ -19,14 +19,31 @@ use super::stream::Stream;
 use super::table::Table;
 use crate::gateway::{ClientKey, Time};
 
-/// Writes of one turn before the loop looks at its input again.
-pub(crate) const FLUSH_WRITES: usize = 1_000;
+/// Microseconds of one turn's writes before the loop looks at its input again.
+pub(crate) const FLUSH_TIME: u64 = 1_500;
 
-/// Milliseconds of one turn's writes before the loop looks at its input again.
-pub(crate) const FLUSH_TIME: u64 = 5;
+/// Of [`FLUSH_TIME`], how much queues of more than [`BULK`] bytes leave to the others.
+const FLUSH_SMALL: u64 = 1_000;
 
 /// Writes between two looks at the clock.
-const FLUSH_STEP: usize = 32;
+const FLUSH_STEP: usize = 16;
+
+/// Waiting bytes from which on a queue stands in the list of those whose writes take long,
+/// and others do not stand behind it.
+const BULK: usize = 64 << 10;
+
+/// Waiting bytes of a client whose socket may take more, above which NATS is not read: it is
+/// not the client that is slow.
+pub(crate) const LONG: usize = HARD_LIMIT / 2;
+
+/// Connections that are ended in one turn where memory is short.
+const CUT_MAX: usize = 64;
+
+/// Part of a queue's bytes, be they shared or not, that counts where memory is short.
+const SHARED: usize = 64;
+
+/// Pieces of ended connections' queues that are dropped in a turn.
+const DROPPED: usize = 4 << 10;
 
 /// Output queues that are kept for the next connection in need of one.
 const SPARE_QUEUES: usize = 1_024;
@@ -49,8 +66,13 @@ pub(super) struct Clients {
     /// The same for connections whose TLS handshake is not finished: its steps take so
     /// much time that nobody shall stand behind them.
     shaking: VecDeque<ConnectionKey>,
+    /// The same for those that used up their share when they were last served: the others
+    /// do not stand behind them.
+    busy: VecDeque<ConnectionKey>,
     /// To be written to.
     dirty: VecDeque<ConnectionKey>,
+    /// The same for long queues.
+    bulk: VecDeque<ConnectionKey>,
     /// Gone; their places are freed after the turn.
     dead: Vec<ConnectionKey>,
     /// The gateway must be told that they are gone.
@@ -62,10 +84,26 @@ pub(super) struct Clients {
     scratch: Vec<u8>,
     /// Ciphertext on its way out.
     wire: Vec<u8>,
-    /// Bytes queued for sockets that may take them.
+    /// Queues of connections that ended, while dropping them takes long.
+    #[expect(clippy::vec_box, reason = "a box moves from its connection as it is")]
+    leaving: Vec<Box<Output>>,
+    /// Bytes queued for sockets that may take them; each text counts once.
     fresh: usize,
+    /// Clients whose sockets may take more and that have [`LONG`] queues.
+    long: usize,
+    /// Memory that input and output of all connections take.
+    held: Held,
     /// Bytes written so far.
     written: u64,
+}
+
+/// Memory that waiting input and output takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Bytes of input that cannot be used yet.
+    input: usize,
+    /// Bytes of output, each text once.
+    output: usize,
 }
 
 /// Clients that may be too slow, and how many were.
@@ -85,7 +123,9 @@ impl Clients {
             table: Table::new(),
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
+            busy: VecDeque::new(),
             dirty: VecDeque::new(),
+            bulk: VecDeque::new(),
             dead: Vec::new(),
             doomed: Vec::new(),
             deadlines: Deadlines::new(),
@@ -93,7 +133,10 @@ impl Clients {
             spare: Vec::new(),
             scratch: Vec::new(),
             wire: Vec::new(),
+            leaving: Vec::new(),
             fresh: 0,
+            long: 0,
+            held: Held::default(),
             written: 0,
         }
     }
@@ -150,6 +193,75 @@ impl Clients {
         self.fresh
     }
 
+    /// Whether so much waits for a socket which may take it that more must not be added.
+    pub(super) fn has_long_queue(&self) -> bool {
+        self.long > 0
+    }
+
+    /// Bytes of memory that waiting input and output takes.
+    pub(super) fn held(&self) -> usize {
+        self.held.input + self.held.output
+    }
+
+    /// The connections that should go first, since input and output of all take more memory
+    /// than they may; none while memory of such ones is still being dropped.
+    pub(super) fn to_cut(&self, most: usize, now: Time) -> Vec<ConnectionKey> {
+        if self.held() <= most || !self.leaving.is_empty() {
+            return Vec::new();
+        }
+        let mut found: Vec<_> = (self.table.iter())
+            .filter(|(_, connection)| !connection.is_dead())
+            .map(|(key, connection)| (self.weight(connection, now), key))
+            .filter(|((weight, _), _)| *weight > 0)
+            .collect();
+        let kept = found.len().saturating_sub(CUT_MAX);
+        if kept > 0 {
+            found.select_nth_unstable_by_key(kept - 1, |((weight, _), _)| *weight);
+            found.drain(..kept);
+        }
+        found.sort_unstable_by_key(|((weight, _), _)| std::cmp::Reverse(*weight));
+        let mut excess = self.held() - most;
+        let needed = found.iter().position(|((_, bytes), _)| {
+            excess = excess.saturating_sub(*bytes);
+            excess == 0
+        });
+        found.truncate(needed.map_or(found.len(), |last| last + 1));
+        found.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// How much is to be said for ending a connection where memory is short, and how much of
+    /// that would be won: the larger and the older, the more.
+    fn weight(&self, connection: &Connection, now: Time) -> (usize, usize) {
+        let age = |since: Time| (1 + now.0.saturating_sub(since.0) / 1_000) as usize;
+        let input = connection.held as usize;
+        let started = self.deadlines.started(&connection.timer);
+        let mut weight = input.saturating_mul(age(started.unwrap_or(now)));
+        let mut bytes = input;
+        if let Some(output) = &connection.output {
+            // What it shares is won only when all have let go of it.
+            let share = output.own() + output.cost() / SHARED;
+            weight = weight.saturating_add(share.saturating_mul(age(output.progress())));
+            bytes += share;
+        }
+        (weight, bytes)
+    }
+
+    /// Whether a connection would be cut for its output rather than for its input.
+    pub(super) fn holds_output(&mut self, key: ConnectionKey) -> bool {
+        self.get_mut(key)
+            .is_some_and(|it| it.output_cost() > it.held as usize)
+    }
+
+    /// Counts the input that a connection keeps by now.
+    pub(super) fn count_input(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.table.get_mut(key) else {
+            return;
+        };
+        let held = u32::try_from(connection.input_bytes()).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut connection.held, held);
+        self.held.input = self.held.input - before as usize + held as usize;
+    }
+
     /// Bytes written to clients so far.
     pub(super) fn bytes_written(&self) -> u64 {
         self.written
@@ -162,7 +274,7 @@ impl Clients {
 
     /// Whether there is something to write.
     pub(super) fn has_output(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.bulk.is_empty() || !self.leaving.is_empty()
     }
 
     /// When something is to be done next.
@@ -201,17 +313,23 @@ impl Clients {
             && !connection.ready
         {
             connection.ready = true;
-            match connection.stream.is_handshaking() {
-                true => self.shaking.push_back(key),
-                false => self.ready.push_back(key),
+            match (connection.stream.is_handshaking(), connection.busy) {
+                (true, _) => self.shaking.push_back(key),
+                (false, true) => self.busy.push_back(key),
+                (false, false) => self.ready.push_back(key),
             }
         }
     }
 
-    /// How many connections are to be served, those without a finished handshake not
-    /// counted.
+    /// How many connections are to be served, of those that left some of their share and
+    /// are through with their handshake.
     pub(super) fn ready_len(&self) -> usize {
         self.ready.len()
+    }
+
+    /// How many connections are to be served of those that did not.
+    pub(super) fn busy_len(&self) -> usize {
+        self.busy.len()
     }
 
     /// How many connections have input for their handshake.
@@ -222,6 +340,13 @@ impl Clients {
     /// Takes the next connection to be served off the list.
     pub(super) fn next_ready(&mut self) -> Option<ConnectionKey> {
         let key = self.ready.pop_front()?;
+        self.unlist(key);
+        Some(key)
+    }
+
+    /// The same for the connections that used up their share.
+    pub(super) fn next_busy(&mut self) -> Option<ConnectionKey> {
+        let key = self.busy.pop_front()?;
         self.unlist(key);
         Some(key)
     }
@@ -305,18 +430,27 @@ impl Clients {
             self.give_up(key);
             return;
         }
-        let len = output.push(piece, now);
+        output.push(piece, now);
+        self.held.output = (self.held.output).saturating_add_signed(output.take_change());
         if !output.watched && output.cost() > SOFT_LIMIT {
             output.watched = true;
             self.slow.watched.push(key);
             self.slow.look.get_or_insert(Time(now.0 + SLOW_STEP));
         }
         if connection.writable {
-            output.fresh += len;
-            self.fresh += len;
+            self.fresh += output.own() - output.fresh;
+            output.fresh = output.own();
+            let bytes = output.bytes();
+            if !output.long && bytes > LONG {
+                output.long = true;
+                self.long += 1;
+            }
             if !connection.dirty {
                 connection.dirty = true;
-                self.dirty.push_back(key);
+                match bytes > BULK {
+                    true => self.bulk.push_back(key),
+                    false => self.dirty.push_back(key),
+                }
             }
         }
     }
@@ -412,6 +546,18 @@ impl Clients {
         }
     }
 
+    /// A connection that was said goodbye to hears nothing more, not even a close frame: what
+    /// is kept of its input is dropped, and the rest is thrown away.
+    pub(super) fn forget_input(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.get_mut(key)
+            && matches!(connection.phase, Phase::Closing(Farewell::CloseFrame(_)))
+        {
+            connection.phase = Phase::Closing(Farewell::End);
+            connection.drop_input();
+        }
+        self.count_input(key);
+    }
+
     /// Ends a connection whose close handshake is complete, as soon as it may end.
     pub(super) fn end_completed(&mut self, key: ConnectionKey) {
         if self.get_mut(key).is_some_and(|it| it.may_end()) {
@@ -429,8 +575,12 @@ impl Clients {
         }
         connection.phase = Phase::Dead;
         connection.stash = Vec::new();
-        if let Some(output) = connection.output.take() {
+        self.held.input -= std::mem::take(&mut connection.held) as usize;
+        if let Some(mut output) = connection.output.take() {
             self.fresh -= output.fresh;
+            self.long -= usize::from(output.long);
+            self.deadlines.disarm(&mut output.timer);
+            self.leaving.push(output);
             // The kernel would hold what it has of it until the client reads, which may
             // be never. With this it forgets it and tells the client by a reset.
             let _ = connection.stream.socket().set_linger(Some(Duration::ZERO));
@@ -511,34 +661,70 @@ impl Clients {
         self.slow.look = (!is_idle).then_some(Time(now.0 + SLOW_STEP));
     }
 
-    /// Writes to the connections that have output, first come, first served, each once.
-    /// What the budget leaves is written in the next turn.
-    pub(super) fn flush(&mut self, clock: &mut Clock) {
-        let start = clock.now();
-        for count in 1..=self.dirty.len().min(FLUSH_WRITES) {
+    /// Writes to the connections that have output, first come, first served, each once;
+    /// those with long queues last. What the budget leaves is written in the next turn.
+    pub(super) fn flush(&mut self, clock: &Clock) {
+        let now = clock.now();
+        if self.dirty.is_empty() && self.bulk.is_empty() {
+            return;
+        }
+        let start = clock.micros();
+        for count in 1..=self.dirty.len() {
             let Some(key) = self.dirty.pop_front() else {
+                break;
+            };
+            let output = self.table.get(key).and_then(|it| it.output.as_ref());
+            match output {
+                Some(output) if output.bytes() > BULK => self.bulk.push_back(key),
+                _ => self.write(key, now),
+            }
+            if count % FLUSH_STEP == 0 && clock.micros() >= start + FLUSH_SMALL {
+                break;
+            }
+        }
+        for _ in 0..self.bulk.len() {
+            let Some(key) = self.bulk.pop_front() else {
                 return;
             };
-            self.write(key, start);
-            if count % FLUSH_STEP == 0 && clock.tick().0 >= start.0 + FLUSH_TIME {
+            self.write(key, now);
+            if clock.micros() >= start + FLUSH_TIME {
                 return;
             }
         }
     }
 
     /// Frees the places of the dead. One that still stands in a list is freed later, so that
-    /// the lists are never longer than the table.
-    pub(super) fn reap(&mut self) {
+    /// the lists are never longer than the table; and so is one whose key is not free, since
+    /// the gateway has yet to take out what it held.
+    pub(super) fn reap(&mut self, is_free: impl Fn(ClientKey) -> bool) {
+        self.drop_queues(DROPPED);
         let table = &mut self.table;
         self.dead.retain(|&key| {
             let is_listed = table
                 .get(key)
                 .is_some_and(|connection| connection.ready || connection.dirty);
-            if !is_listed {
+            let stays = is_listed || !is_free(key.client());
+            if !stays {
                 table.remove(key);
             }
-            is_listed
+            stays
         });
+    }
+
+    /// Drops queues of connections that ended, so many pieces at most.
+    fn drop_queues(&mut self, most: usize) {
+        let mut left = most;
+        while left > 0
+            && let Some(mut output) = self.leaving.pop()
+        {
+            let before = output.pieces();
+            let is_dropped = output.drop_pieces(left);
+            left = left.saturating_sub(1 + before - output.pieces());
+            self.held.output = (self.held.output).saturating_add_signed(output.take_change());
+            if !is_dropped {
+                self.leaving.push(output);
+            }
+        }
     }
 
     fn mark_dirty(&mut self, key: ConnectionKey) {
@@ -549,11 +735,17 @@ impl Clients {
             return;
         };
         self.fresh -= output.fresh;
-        output.fresh = output.bytes();
+        output.fresh = output.own();
         self.fresh += output.fresh;
+        let bytes = output.bytes();
+        let was_long = std::mem::replace(&mut output.long, bytes > LONG);
+        self.long = self.long + usize::from(output.long) - usize::from(was_long);
         if !connection.dirty {
             connection.dirty = true;
-            self.dirty.push_back(key);
+            match bytes > BULK {
+                true => self.bulk.push_back(key),
+                false => self.dirty.push_back(key),
+            }
         }
     }
 
@@ -566,13 +758,16 @@ impl Clients {
             return;
         };
         self.fresh -= std::mem::take(&mut output.fresh);
+        self.long -= usize::from(std::mem::take(&mut output.long));
         let before = output.bytes();
         let (scratch, wire) = (&mut self.scratch, &mut self.wire);
         let result = connection.stream.write_queue(output, scratch, wire, now);
         self.written += (before - output.bytes()) as u64;
+        self.held.output = (self.held.output).saturating_add_signed(output.take_change());
         match result {
             Ok(Written::All) => {
-                if let Some(output) = connection.output.take() {
+                if let Some(mut output) = connection.output.take() {
+                    self.deadlines.disarm(&mut output.timer);
                     self.keep_spare(output);
                 }
                 self.written(key, now);
@@ -584,6 +779,10 @@ impl Clients {
             }
             Ok(Written::Blocked) => {
                 connection.writable = false;
+                let has_moved = output.progress() == now;
+                if has_moved || self.deadlines.kind(&output.timer).is_none() {
+                    (self.deadlines).arm(&mut output.timer, Kind::Unread, key, now);
+                }
                 self.wake(key);
             }
             Err(error) => {
@@ -637,7 +836,21 @@ impl Clients {
         }
     }
 
-    fn give_up(&mut self, key: ConnectionKey) {
+    /// A client has read nothing of its output for long.
+    pub(super) fn look_at_unread(&mut self, key: ConnectionKey, now: Time) {
+        let Some(connection) = self.table.get_mut(key) else {
+            return;
+        };
+        let Some(output) = &mut connection.output else {
+            return;
+        };
+        if now.0.saturating_sub(output.progress().0) < Kind::Unread.duration() {
+            return (self.deadlines).arm(&mut output.timer, Kind::Unread, key, now);
+        }
+        self.give_up(key);
+    }
+
+    pub(super) fn give_up(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.get_mut(key) {
             log::debug!(
                 "client {} reads too slowly, closed with {} bytes unread",

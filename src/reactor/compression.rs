@@ -2,17 +2,54 @@
 
 use std::ops::RangeInclusive;
 
-use crate::gateway::{Encoding, Message};
+use crate::gateway::{Encoding, Message, Time};
 use crate::http::Head;
 use crate::ws::extension::{Agreement, negotiate};
-use crate::ws::{Deflater, Inflater};
+use crate::ws::{Deflater, Inflater, Inflation};
 
 /// Lengths of the messages that are compressed, in bytes. A shorter one fits in the same
-/// packet as it is; a longer one would hold up all clients for more than about 20 ms.
-pub(crate) const LENGTHS: RangeInclusive<usize> = 160..=4 << 20;
+/// packet as it is; a longer one would hold up all clients for more than about 3 ms.
+pub(crate) const LENGTHS: RangeInclusive<usize> = 160..=512 << 10;
 
-/// Bytes that are compressed in one turn before no more input is taken, about 5 ms.
-pub(crate) const TURN_BUDGET: usize = 1 << 20;
+/// Bytes that are compressed in one turn before no more input is taken, about 2.5 ms.
+pub(crate) const TURN_BUDGET: usize = 512 << 10;
+
+/// Times by which a client's messages may grow when they are inflated without that it
+/// counts.
+const RATIO: usize = 20;
+
+/// Bytes by which a client's messages may grow beyond [`RATIO`] in a second.
+pub(crate) const EXCESS_RATE: usize = 512 << 10;
+
+/// The same for a client that has sent nothing of the kind for a while.
+pub(crate) const EXCESS_MAX: usize = 8 << 20;
+
+/// Milliseconds of a step of [`Inflated`].
+const EXCESS_STEP: u64 = 64;
+
+/// What one client's messages have grown by, beyond what honest text does for long. It
+/// drains with [`EXCESS_RATE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Inflated {
+    /// When it will have drained, in steps since the reactor was made: they last for eight
+    /// years.
+    drained: u32,
+}
+
+impl Inflated {
+    /// Counts what was inflated for the client; whether it may go on so.
+    pub(super) fn count(&mut self, done: Inflation, now: Time) -> bool {
+        let excess = done.message.saturating_sub(RATIO * done.payload);
+        if excess == 0 {
+            return true;
+        }
+        let now = (now.0 / EXCESS_STEP) as u32;
+        let step = EXCESS_RATE * EXCESS_STEP as usize / 1_000;
+        let steps = u32::try_from(excess.div_ceil(step)).unwrap_or(u32::MAX);
+        self.drained = self.drained.max(now).saturating_add(steps);
+        (self.drained - now) as usize * step <= EXCESS_MAX
+    }
+}
 
 /// The process's one compressor and one decompressor. They take memory when they are
 /// first used.
@@ -106,8 +143,8 @@ mod tests {
         };
         assert!(!kind(&[b'a'; 159]));
         assert!(kind(&[b'a'; 160]));
-        assert!(kind(&vec![b'a'; 4 << 20]));
-        assert!(!kind(&vec![b'a'; (4 << 20) + 1]));
+        assert!(kind(&vec![b'a'; 512 << 10]));
+        assert!(!kind(&vec![b'a'; (512 << 10) + 1]));
         // Nothing to gain.
         let noise: Vec<u8> = (0..200u32).map(|i| (i * 167 % 256) as u8).collect();
         assert!(!kind(&noise));

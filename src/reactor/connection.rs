@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use mio::Token;
 
+use super::compression::Inflated;
 use super::deadlines::Timer;
 use super::framing::Framing;
 use super::output::Output;
@@ -102,12 +103,18 @@ pub(super) struct Connection {
     pub(super) ended: bool,
     /// The stash may hold more than the beginning of a request or message.
     pub(super) unparsed: bool,
-    /// It stands in the list of connections to be served.
+    /// It stands in a list of connections to be served.
     pub(super) ready: bool,
-    /// It stands in the list of connections to be written to.
+    /// It used up its share when it was last served.
+    pub(super) busy: bool,
+    /// It stands in a list of connections to be written to.
     pub(super) dirty: bool,
     /// The gateway knows it, and must be told of its end.
     pub(super) known: bool,
+    /// Bytes of its input that are counted among those of all connections.
+    pub(super) held: u32,
+    /// What its messages have been inflated by.
+    pub(super) inflated: Inflated,
 }
 
 impl Connection {
@@ -128,9 +135,28 @@ impl Connection {
             ended: false,
             unparsed: false,
             ready: false,
+            busy: false,
             dirty: false,
             known: false,
+            held: 0,
+            inflated: Inflated::default(),
         }
+    }
+
+    /// Whether a message of a WebSocket has begun and is not complete.
+    pub(super) fn is_partial(&self) -> bool {
+        matches!(&self.phase, Phase::WebSocket(decoder) if decoder.is_partial())
+    }
+
+    /// Bytes of input that it keeps.
+    pub(super) fn input_bytes(&self) -> usize {
+        let partial = match &self.phase {
+            Phase::WebSocket(decoder) | Phase::Closing(Farewell::CloseFrame(decoder)) => {
+                decoder.held()
+            }
+            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
+        };
+        self.stash.capacity() + partial
     }
 
     /// Bytes that wait to be written.
@@ -341,7 +367,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(
-            size_of::<Connection>() <= 128,
+            size_of::<Connection>() <= 144,
             "{}",
             size_of::<Connection>()
         );

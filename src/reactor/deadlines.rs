@@ -3,7 +3,8 @@
 //! All deadlines of a kind last equally long, so that a list is in order of its due
 //! times by itself: arming, disarming and asking for the next one take constant time,
 //! and a disarmed deadline leaves nothing behind. A connection has at most one at a
-//! time; it keeps the [`Timer`], four bytes, and an idle WebSocket nothing else.
+//! time, and its waiting output another one; they keep the [`Timer`], four bytes, and an
+//! idle WebSocket nothing else.
 
 use slab::Slab;
 
@@ -23,14 +24,20 @@ pub(super) enum Kind {
     Close,
     /// End its side after a last answer.
     Linger,
+    /// Send the rest of a message, counted from when its beginning was read.
+    Message,
+    /// Read some of the output that waits.
+    Unread,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 7] = [
     Kind::Head,
     Kind::Body,
     Kind::Idle,
     Kind::Close,
     Kind::Linger,
+    Kind::Message,
+    Kind::Unread,
 ];
 
 impl Kind {
@@ -42,6 +49,8 @@ impl Kind {
             Kind::Idle => 120_000,
             Kind::Close => 5_000,
             Kind::Linger => 2_000,
+            Kind::Message => 30_000,
+            Kind::Unread => 120_000,
         }
     }
 }
@@ -51,6 +60,13 @@ const NONE: u32 = u32::MAX;
 /// A connection's handle on its deadline.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Timer(u32);
+
+impl Timer {
+    /// Whether the deadline is armed.
+    pub(super) fn is_armed(&self) -> bool {
+        self.0 != NONE
+    }
+}
 
 impl Default for Timer {
     fn default() -> Self {
@@ -131,6 +147,12 @@ impl Deadlines {
     /// The kind of an armed deadline.
     pub(super) fn kind(&self, timer: &Timer) -> Option<Kind> {
         self.nodes.get(timer.0 as usize).map(|node| node.kind)
+    }
+
+    /// When an armed deadline was started.
+    pub(super) fn started(&self, timer: &Timer) -> Option<Time> {
+        let node = self.nodes.get(timer.0 as usize)?;
+        Some(Time(node.due.0.saturating_sub(node.kind.duration())))
     }
 
     /// When the next deadline is due.

@@ -8,6 +8,7 @@ use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::stream::ReadError;
 use super::tls::Failure;
+use super::turn::{self, READ_STEP, Share};
 use crate::gateway::WebRequest;
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
@@ -16,15 +17,8 @@ use crate::ws::{self, frame, handshake};
 /// Bytes that are read from one client before the next one has its turn.
 pub(crate) const READ_MAX: usize = 64 << 10;
 
-/// Clients that are served in one turn.
-pub(crate) const CLIENTS_MAX: usize = 1_000;
-
-/// Bytes that are read from all clients in one turn.
-pub(crate) const CLIENTS_BUDGET: usize = 1 << 20;
-
-/// Milliseconds of one turn for TLS handshakes. One takes up to a millisecond or two, and
-/// a thousand clients may come back at once.
-pub(crate) const HANDSHAKE_TIME: u64 = 5;
+/// Bytes that a message has once it is inflated and that cost a work unit.
+const INFLATED_STEP: usize = 16;
 
 /// Unwritten answers above which the next pipelined request waits.
 pub(crate) const PIPELINE_MAX: usize = 64 << 10;
@@ -32,75 +26,126 @@ pub(crate) const PIPELINE_MAX: usize = 64 << 10;
 /// Longest message that a client may send, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 1 << 20;
 
-/// Unwritten output for writable sockets above which no input is taken.
+/// Unwritten output for writable sockets above which nothing is taken in that may add much
+/// to it.
 pub(crate) const OUTPUT_BUDGET: usize = 32 << 20;
 
 impl Reactor {
-    /// Serves the clients that have input, each once.
+    /// Serves the clients that have input, each once and for so long as it has a share of
+    /// the turn: first those that have left some of it the last time.
     pub(super) fn serve_clients(&mut self) {
-        let mut budget = CLIENTS_BUDGET;
-        for _ in 0..self.clients.ready_len().min(CLIENTS_MAX) {
-            if budget == 0 || !self.takes_clients_input() {
-                return;
+        self.begin_share(turn::CLIENTS);
+        for _ in 0..self.clients.ready_len() {
+            if self.is_share_over() || !self.takes_clients_input() {
+                break;
             }
             let Some(key) = self.clients.next_ready() else {
-                return;
+                break;
             };
-            budget = budget.saturating_sub(self.serve(key));
+            self.serve(key);
+        }
+        if !self.turn.serves_busy() || self.clients.busy_len() == 0 {
+            return;
+        }
+        self.begin_share(turn::BUSY);
+        for _ in 0..self.clients.busy_len() {
+            if self.is_share_over() || !self.takes_busy_input() {
+                break;
+            }
+            let Some(key) = self.clients.next_busy() else {
+                break;
+            };
+            self.serve(key);
         }
     }
 
     /// Goes on with TLS handshakes, for a while.
     pub(super) fn shake_hands(&mut self) {
-        if !self.takes_clients_input() {
+        if self.clients.shaking_len() == 0 || !self.takes_clients_input() {
             return;
         }
-        let start = self.clock.now();
+        self.begin_share(turn::HANDSHAKES);
         for _ in 0..self.clients.shaking_len() {
             let Some(key) = self.clients.next_shaking() else {
                 return;
             };
             self.serve(key);
-            if self.clock.tick().0 >= start.0 + HANDSHAKE_TIME {
+            self.turn.long_step(self.clock.micros());
+            if self.is_share_over() {
                 return;
             }
         }
     }
 
-    /// Whether there is room and time for what clients' requests lead to.
-    pub(super) fn takes_clients_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET
-            && self.compression.has_budget()
-            && !self.link.is_congested()
+    /// Begins a share of the turn.
+    pub(super) fn begin_share(&mut self, share: Share) {
+        self.gateway.begin_turn(share.units);
+        self.turn.share(self.clock.micros(), share);
     }
 
-    /// Serves one client; the bytes that were read from it.
-    fn serve(&mut self, key: ConnectionKey) -> usize {
+    /// Whether the share of the turn is used up.
+    pub(super) fn is_share_over(&self) -> bool {
+        self.turn.is_over() || self.gateway.units_left() == 0
+    }
+
+    /// Whether there is room and time for what clients' requests lead to.
+    pub(super) fn takes_clients_input(&self) -> bool {
+        self.compression.has_budget() && !self.link.is_congested()
+    }
+
+    /// The same for clients that used up their share.
+    pub(super) fn takes_busy_input(&self) -> bool {
+        self.takes_clients_input() && self.clients.fresh() < OUTPUT_BUDGET
+    }
+
+    /// Whether any client's input would be taken at once.
+    pub(super) fn has_clients_input(&self) -> bool {
+        let clients = &self.clients;
+        clients.ready_len() + clients.shaking_len() > 0 && self.takes_clients_input()
+            || clients.busy_len() > 0 && self.takes_busy_input()
+    }
+
+    /// Serves one client.
+    fn serve(&mut self, key: ConnectionKey) {
         if self.is_blocked(key) {
-            return 0;
+            return;
         }
+        self.turn.begin_visit(self.gateway.units_left());
         self.parse_stash(key);
-        let len = match self.is_blocked(key) {
-            true => 0,
-            false => self.read(key),
-        };
+        if !self.is_blocked(key) && !self.has_visited() {
+            self.read(key);
+        }
+        let has_visited = self.has_visited();
+        if let Some(connection) = self.clients.get_mut(key) {
+            connection.busy = has_visited;
+            if connection.held > 0 || !connection.stash.is_empty() || connection.is_partial() {
+                self.clients.count_input(key);
+            }
+        }
         // A blocked connection is woken by what blocks it.
         if !self.is_blocked(key) {
             self.clients.wake(key);
         }
-        len
+    }
+
+    /// Whether the client that is served has used its share up.
+    fn has_visited(&self) -> bool {
+        self.turn.has_visited(self.gateway.units_left())
     }
 
     /// Whether input of the connection must wait. An answer of the gateway, or output
     /// that leaves, ends this and wakes the connection.
     fn is_blocked(&mut self, key: ConnectionKey) -> bool {
+        let has_room = self.clients.fresh() < OUTPUT_BUDGET;
         let Some(connection) = self.clients.get_mut(key) else {
             return true;
         };
         match &connection.phase {
             Phase::Http(http) => http.work.is_some() || connection.output_bytes() > PIPELINE_MAX,
             Phase::WebSocket(_) => {
-                connection.output_cost() > SOFT_LIMIT || !self.gateway.takes_requests(key.client())
+                connection.output_cost() > SOFT_LIMIT
+                    || !has_room && connection.output_bytes() > PIPELINE_MAX
+                    || !self.gateway.takes_requests(key.client())
             }
             Phase::Closing(_) => false,
             Phase::Dead => true,
@@ -118,13 +163,13 @@ impl Reactor {
         }
     }
 
-    /// Reads once and parses; the bytes that were read.
-    fn read(&mut self, key: ConnectionKey) -> usize {
+    /// Reads once and parses.
+    fn read(&mut self, key: ConnectionKey) {
         let Some(connection) = self.clients.get_mut(key) else {
-            return 0;
+            return;
         };
         if !connection.readable {
-            return 0;
+            return;
         }
         let was_handshaking = connection.stream.is_handshaking();
         let got = match connection.stream.read(&mut self.buffer, &mut self.wire) {
@@ -132,13 +177,9 @@ impl Reactor {
             Err(ReadError::Socket(error)) => {
                 log::debug!("client {} is gone: {error}", connection.remote);
                 self.clients.kill(key);
-                self.carry_out();
-                return 0;
+                return self.carry_out();
             }
-            Err(ReadError::Tls(failure)) => {
-                self.tls_failed(key, &failure);
-                return 0;
-            }
+            Err(ReadError::Tls(failure)) => return self.tls_failed(key, &failure),
         };
         self.metrics.client_bytes_in += got.len as u64;
         // Less than asked for is all there was; more will be an event. A client that
@@ -155,11 +196,12 @@ impl Reactor {
         }
         self.clients.flush_tls(key, now);
         self.take_input(key, got.len);
+        self.turn.count_visit(got.taken / READ_STEP);
+        self.turn.step(got.taken, || self.clock.micros());
         self.clients.end_completed(key);
         if got.is_ended {
             self.client_ended(key);
         }
-        got.taken
     }
 
     /// Parses what was read into the buffer.
@@ -208,6 +250,14 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
+        let is_unparsed = connection.unparsed;
+        if is_unparsed && connection.is_websocket() && !self.is_blocked(key) {
+            // What it said before has its turn yet.
+            return;
+        }
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
         let is_done = match &connection.phase {
             // Half a WebSocket is none.
             Phase::WebSocket(_) => true,
@@ -247,13 +297,13 @@ impl Reactor {
     fn parse(&mut self, key: ConnectionKey, input: &mut [u8]) -> Range<usize> {
         let mut at = 0;
         loop {
-            let is_blocked = self.is_blocked(key);
+            let must_wait = self.is_blocked(key) || self.has_visited();
             let now = self.clock.now();
             let Some(connection) = self.clients.get_mut(key) else {
                 return 0..0;
             };
-            connection.unparsed = is_blocked && at < input.len();
-            if is_blocked {
+            connection.unparsed = must_wait && at < input.len();
+            if must_wait {
                 return at..input.len();
             }
             let rest = &mut input[at..];
@@ -263,6 +313,7 @@ impl Reactor {
                     Ok(http::Step::Request { request, consumed }) => {
                         at += consumed;
                         self.request(key, &request);
+                        self.count_step(consumed);
                     }
                     Ok(http::Step::NeedMore {
                         phase,
@@ -286,18 +337,73 @@ impl Reactor {
                         Ok(ws::Step::Event { event, consumed }) => {
                             at += consumed;
                             self.frame(key, event);
+                            if !self.count_inflated(key) {
+                                return 0..0;
+                            }
+                            self.count_step(consumed);
                         }
-                        Ok(ws::Step::NeedMore { consumed }) => return at + consumed..input.len(),
+                        Ok(ws::Step::NeedMore { consumed }) => {
+                            at += consumed;
+                            self.await_rest(key, at < input.len());
+                            return at..input.len();
+                        }
                         Err(violation) => {
                             log::debug!("client {} closed: {violation}", connection.remote);
                             let code = Some(violation.close_code());
                             self.clients.say_goodbye(key, code, "", now);
+                            self.count_inflated(key);
                             self.carry_out();
                             return 0..0;
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// Notes a request, message or control frame of so many bytes that was taken.
+    fn count_step(&mut self, bytes: usize) {
+        self.turn.count_visit(1);
+        self.turn.step(bytes, || self.clock.micros());
+    }
+
+    /// Charges a client's share and the turn for what was inflated, and closes the client if
+    /// that is what it is about; whether it may go on.
+    fn count_inflated(&mut self, key: ConnectionKey) -> bool {
+        let done = self.compression.inflater().take_done();
+        if done.message == 0 {
+            return true;
+        }
+        self.gateway.charge(done.message / INFLATED_STEP);
+        self.turn.step(done.message, || self.clock.micros());
+        let now = self.clock.now();
+        let Some(connection) = self.clients.get_mut(key) else {
+            return true;
+        };
+        if connection.inflated.count(done, now) || !connection.is_websocket() {
+            return true;
+        }
+        let reason = "messages grow too much when they are decompressed";
+        log::debug!("client {} closed: {reason}", connection.remote);
+        self.clients.say_goodbye(key, Some(1008), reason, now);
+        self.carry_out();
+        false
+    }
+
+    /// An incomplete message must become complete in time. Whether some of it was kept
+    /// beside what the decoder has of it.
+    fn await_rest(&mut self, key: ConnectionKey, is_kept: bool) {
+        let now = self.clock.now();
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        if !connection.is_websocket() {
+            return;
+        }
+        if is_kept || connection.is_partial() {
+            self.clients.arm_once(key, Kind::Message, now);
+        } else if connection.timer.is_armed() {
+            self.clients.disarm(key);
         }
     }
 
@@ -426,6 +532,7 @@ impl Reactor {
                 .get_mut(key)
                 .is_some_and(|it| it.is_websocket()) => {}
             ws::Event::Message { data, .. } => {
+                self.clients.disarm(key);
                 self.gateway
                     .client_message(now, key.client(), &data, &mut self.outbox);
             }
@@ -439,3 +546,6 @@ impl Reactor {
         self.carry_out();
     }
 }
+
+#[cfg(test)]
+mod tests;

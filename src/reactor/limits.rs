@@ -2,16 +2,17 @@
 
 use super::deadlines::Kind;
 
+pub(crate) use super::BROKER_BUDGET;
 pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX};
-pub(crate) use super::clients::{FLUSH_TIME, FLUSH_WRITES};
-pub(crate) use super::compression::{LENGTHS, TURN_BUDGET};
-pub(crate) use super::input::{
-    CLIENTS_BUDGET, CLIENTS_MAX, HANDSHAKE_TIME, MESSAGE_MAX, OUTPUT_BUDGET, PIPELINE_MAX, READ_MAX,
-};
+pub(crate) use super::clients::{FLUSH_TIME, LONG};
+pub(crate) use super::compression::{EXCESS_MAX, EXCESS_RATE, LENGTHS, TURN_BUDGET};
+pub(crate) use super::input::{MESSAGE_MAX, OUTPUT_BUDGET, PIPELINE_MAX, READ_MAX};
 pub(crate) use super::monitor::{CONNECTIONS_MAX, IDLE_TIME, REQUEST_TIME};
 pub(crate) use super::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME, WRITE_MAX};
 pub(crate) use super::tls::RECORD_MAX;
-pub(crate) use super::{BROKER_BUDGET, WORK_UNITS};
+pub(crate) use super::turn::{
+    BUSY, CLIENTS, HANDSHAKES, LEFT, LEFT_STEPS, NATS, Share, TIMERS, VISIT_STEPS, VISIT_UNITS,
+};
 
 /// Milliseconds for the head of a request, and for a TLS handshake.
 pub(crate) const HEAD_TIME: u64 = Kind::Head.duration();
@@ -23,3 +24,7 @@ pub(crate) const KEPT_TIME: u64 = Kind::Idle.duration();
 pub(crate) const CLOSE_TIME: u64 = Kind::Close.duration();
 /// Milliseconds for the peer to end its side.
 pub(crate) const LINGER_TIME: u64 = Kind::Linger.duration();
+/// Milliseconds for the rest of a message.
+pub(crate) const MESSAGE_TIME: u64 = Kind::Message.duration();
+/// Milliseconds in which some of the waiting output must be read.
+pub(crate) const UNREAD_TIME: u64 = Kind::Unread.duration();

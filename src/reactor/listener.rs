@@ -19,7 +19,7 @@ use crate::gateway::Time;
 const BACKLOG: i32 = 4096;
 
 /// Connections taken in one turn.
-const BURST: usize = 256;
+const BURST: usize = 64;
 
 /// Milliseconds without accepting after the descriptors ran out.
 const RETRY: u64 = 100;

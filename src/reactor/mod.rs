@@ -36,6 +36,7 @@ mod streak;
 mod stream;
 mod table;
 mod tls;
+mod turn;
 mod verifier;
 
 use std::io::{self, ErrorKind};
@@ -72,16 +73,13 @@ use site::Site;
 use streak::Streak;
 use stream::Stream;
 use tls::Tls;
+use turn::Turn;
 
 /// Readiness events taken in one turn.
 const EVENTS: usize = 1_024;
 
 /// Bytes that are read from NATS in one turn before clients have theirs.
 pub(crate) const BROKER_BUDGET: usize = 256 << 10;
-
-/// Work units that the gateway may do for the inputs of a turn, and again for what earlier
-/// ones have left over: some milliseconds.
-pub(crate) const WORK_UNITS: u32 = 100_000;
 
 /// Descriptors that clients do not get, beside those for operators: to load certificates
 /// again, to look up a name, to read what memory is in use.
@@ -145,6 +143,10 @@ struct Reactor {
     buffer: Vec<u8>,
     /// The same for ciphertext.
     wire: Vec<u8>,
+    /// Bytes of memory that waiting input and output of all clients may take.
+    max_buffers: usize,
+    /// What this turn may still do.
+    turn: Turn,
     /// Messages taken from NATS in one turn, at most.
     broker_messages: u32,
     /// How TLS is spoken with new clients; `None` without TLS.
@@ -244,6 +246,8 @@ impl Reactor {
             streak: Streak::default(),
             buffer: vec![0; READ_MAX],
             wire: Vec::new(),
+            max_buffers: (config.max_buffers as usize) << 20,
+            turn: Turn::default(),
             broker_messages: config.buffer_size,
             tls,
         })
@@ -321,9 +325,9 @@ impl Reactor {
             tls.reload();
         }
         self.compression.begin_turn();
-        self.gateway.begin_turn(WORK_UNITS);
         let now = self.poll(events, limit)?;
-        let start = self.monitor.as_ref().map(|_| self.clock.micros());
+        let start = self.clock.micros();
+        self.turn.begin(start);
         self.site.tick(now);
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
@@ -343,16 +347,19 @@ impl Reactor {
         }
         self.do_what_is_left(now);
         self.write_broker().map_err(|cause| self.lose(cause))?;
-        self.clients.flush(&mut self.clock);
+        self.clients.flush(&self.clock);
         if may_judge {
             self.clients.look_at_slow(now);
         }
+        self.cut_memory(now);
         // A failed write ends a client, of which the gateway must hear before the place
         // is free.
         self.carry_out();
-        self.clients.reap();
-        if let Some(start) = start {
-            self.metrics.turns.observe(self.clock.micros() - start);
+        self.clients.reap(|client| self.gateway.is_free(client));
+        let end = self.clock.micros();
+        self.turn.end(end);
+        if self.monitor.is_some() {
+            self.metrics.turns.observe(end - start);
             self.serve_monitor(now, may_judge);
         }
         Ok(())
@@ -413,12 +420,22 @@ impl Reactor {
         }
     }
 
-    /// Lets the gateway go on with what its inputs have left over, with a budget of its own.
+    /// Lets the gateway go on with what its inputs have left over, in steps: what they lead
+    /// to takes time too.
     fn do_what_is_left(&mut self, now: Time) {
-        if self.gateway.has_work() {
-            self.gateway.begin_turn(WORK_UNITS);
+        if !self.gateway.has_work() {
+            return;
+        }
+        self.begin_share(turn::LEFT);
+        for _ in 0..turn::LEFT_STEPS {
+            self.gateway.begin_turn(turn::LEFT.units);
             self.gateway.go_on(now, &mut self.outbox);
             self.carry_out();
+            self.turn.long_step(self.clock.micros());
+            let has_time = !self.turn.is_over() && self.compression.has_budget();
+            if !has_time || !self.gateway.has_work() {
+                return;
+            }
         }
     }
 
@@ -426,8 +443,7 @@ impl Reactor {
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
         let is_busy = self.gap.is_open()
             || self.clients.has_output()
-            || self.clients.ready_len() + self.clients.shaking_len() > 0
-                && self.takes_clients_input()
+            || self.has_clients_input()
             || self.gateway.has_work()
             || self.link.has_work()
             || self.link.has_output()
@@ -437,6 +453,7 @@ impl Reactor {
                 .monitor
                 .as_ref()
                 .is_some_and(|monitor| monitor.is_busy());
+        self.metrics.cut_turns += u64::from(is_busy);
         let planned = if is_busy {
             Some(self.clock.now())
         } else {
@@ -517,16 +534,22 @@ impl Reactor {
     fn read_broker(&mut self) -> Result<(), BrokerError> {
         let now = self.clock.now();
         let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
-        while messages > 0 && self.takes_broker_input() {
+        self.begin_share(turn::NATS);
+        while messages > 0 && !self.is_share_over() && self.takes_broker_input() {
             let Some(broker) = self.link.ready() else {
                 break;
             };
             match broker.next(now)? {
                 Some(event) => {
                     messages -= 1;
+                    let bytes = match &event {
+                        Event::Message(message) => message.payload.len(),
+                        _ => 0,
+                    };
                     self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
                     tell(&mut self.gateway, event, now, &mut self.outbox);
                     self.carry_out();
+                    self.turn.step(bytes, || self.clock.micros());
                 }
                 None => match broker.read(budget)? {
                     0 => break,
@@ -543,13 +566,19 @@ impl Reactor {
     /// Whether there is room and time for what messages from NATS lead to. What waits for
     /// slow clients does not count: NATS cuts off whoever does not read.
     fn takes_broker_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET && self.compression.has_budget()
+        self.clients.fresh() < OUTPUT_BUDGET
+            && !self.clients.has_long_queue()
+            && self.compression.has_budget()
     }
 
     fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
-        while let Some((key, kind)) = self.clients.due(now) {
+        self.begin_share(turn::TIMERS);
+        while !self.is_share_over()
+            && let Some((key, kind)) = self.clients.due(now)
+        {
             self.expire(key, kind, now);
             self.carry_out();
+            self.turn.step(0, || self.clock.micros());
         }
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
@@ -558,6 +587,27 @@ impl Reactor {
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),
+        }
+    }
+
+    /// Ends connections while the memory of all buffers is more than it may be.
+    fn cut_memory(&mut self, now: Time) {
+        for key in self.clients.to_cut(self.max_buffers, now) {
+            self.metrics.cut_clients += 1;
+            if self.clients.holds_output(key) {
+                self.clients.give_up(key);
+                continue;
+            }
+            let Some(connection) = self.clients.get_mut(key) else {
+                continue;
+            };
+            let reason = "too much waits in the buffers of all clients";
+            log::debug!("client {} closed: {reason}", connection.remote);
+            match connection.phase {
+                Phase::Http(_) => self.site.fail(&mut self.clients, key, 503, now),
+                _ => self.clients.say_goodbye(key, Some(1013), reason, now),
+            }
+            self.clients.forget_input(key);
         }
     }
 
@@ -575,6 +625,17 @@ impl Reactor {
         };
         let progress = connection.output.as_ref().map(|output| output.progress());
         match kind {
+            Kind::Unread => self.clients.look_at_unread(key, now),
+            // The rest of it has come, and waits for us.
+            Kind::Message if connection.unparsed || connection.readable => {
+                self.clients.arm(key, kind, now);
+            }
+            Kind::Message => {
+                let reason = "the rest of a message did not come";
+                log::debug!("client {} closed: {reason}", connection.remote);
+                self.clients.say_goodbye(key, Some(1008), reason, now);
+                self.clients.forget_input(key);
+            }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
@@ -641,7 +702,7 @@ impl Reactor {
             self.dismiss(key, now);
             self.carry_out();
         }
-        self.clients.reap();
+        self.clients.reap(|client| self.gateway.is_free(client));
         while self.clients.len() > 0 && self.clock.now() < end {
             let now = self.clock.now();
             if last_answer.is_some_and(|time| time <= now) {

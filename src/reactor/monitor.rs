@@ -378,6 +378,7 @@ impl Reactor {
             connections: self.clients.len(),
             client_bytes_out: self.clients.bytes_written(),
             slow_clients: self.clients.slow_closed(),
+            buffers: self.clients.held(),
             broker_traffic: self.link.traffic(),
             broker_published: self.link.published(),
             broker_connected: self.link.is_ready(),

@@ -9,9 +9,10 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 
+use super::deadlines::Timer;
 use super::framing::{Envelope, HEADER_MAX, TRAILER_MAX};
 use super::streak::Frames;
-use crate::gateway::{Message, SharedAnswer, Time};
+use crate::gateway::{InQueues, Message, SharedAnswer, Time};
 
 /// Waiting bytes at which nothing more is queued and the connection is given up.
 pub(crate) const HARD_LIMIT: usize = 64 << 20;
@@ -92,6 +93,32 @@ impl Piece {
         }
     }
 
+    /// What is counted of its memory: where, if other queues may have it too, and how much.
+    fn memory(&self) -> (Option<&InQueues>, usize) {
+        match self {
+            Piece::Message(message, _) => (Some(message.in_queues()), message.memory()),
+            Piece::Answer(answer, _) => (Some(answer.body().in_queues()), answer.body().memory()),
+            Piece::Streak(frames, _) => (Some(frames.in_queues()), frames.len()),
+            Piece::Bytes(bytes) => (None, bytes.len()),
+        }
+    }
+
+    /// Stands in a queue from now on: the memory that queues hold more.
+    fn enter(&self) -> usize {
+        match self.memory() {
+            (Some(shared), bytes) => shared.enter(bytes),
+            (None, bytes) => bytes,
+        }
+    }
+
+    /// Stands in a queue no longer: the memory that queues hold less.
+    fn leave(&self) -> usize {
+        match self.memory() {
+            (Some(shared), _) => shared.leave(),
+            (None, bytes) => bytes,
+        }
+    }
+
     /// Bytes on the wire.
     pub(super) fn len(&self) -> usize {
         if let Piece::Streak(frames, _) = self {
@@ -158,10 +185,19 @@ pub(super) struct Output {
     /// When the socket first took no more since then. Until a write has shown that, it is
     /// not the reader who is slow.
     blocked: Option<Time>,
-    /// Of `bytes`, those that the reactor counts as work of this turn.
+    /// Of `bytes`, about those which no other queue held before.
+    own: usize,
+    /// By how much the memory of all queues has grown and not been asked for yet.
+    change: isize,
+    /// Of `own`, those that the reactor counts as work to be done.
     pub(super) fresh: usize,
+    /// Whether the reactor counts it among the queues that are long though their sockets may
+    /// take more.
+    pub(super) long: bool,
     /// Whether the reactor's list of possibly slow clients names the connection.
     pub(super) watched: bool,
+    /// The time for some of it to be read.
+    pub(super) timer: Timer,
 }
 
 impl Output {
@@ -173,10 +209,39 @@ impl Output {
             self.note_progress(now);
         }
         if len > 0 {
+            let memory = piece.enter();
+            self.own += memory;
+            self.change += (memory + PIECE_COST) as isize;
             self.pieces.push_back(piece);
             self.bytes += len;
         }
         len
+    }
+
+    /// Bytes that wait and that no other queue held before.
+    pub(super) fn own(&self) -> usize {
+        self.own
+    }
+
+    /// By how much the memory of all queues has changed since this was called last.
+    pub(super) fn take_change(&mut self) -> isize {
+        std::mem::take(&mut self.change)
+    }
+
+    /// Drops pieces, as many as are given at most; whether nothing is left.
+    pub(super) fn drop_pieces(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(piece) = self.pieces.pop_back() else {
+                break;
+            };
+            self.change -= (piece.leave() + PIECE_COST) as isize;
+        }
+        self.pieces.is_empty()
+    }
+
+    /// Pieces that wait.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
     }
 
     /// Bytes that wait.
@@ -193,6 +258,9 @@ impl Output {
         self.bytes = self.bytes();
         if let Some(Piece::Streak(frames, counted)) = self.pieces.back_mut() {
             *counted = frames.len() as u32;
+            let grown = frames.in_queues().grow(frames.len());
+            self.own += grown;
+            self.change += grown as isize;
         }
     }
 
@@ -279,6 +347,7 @@ impl Output {
             }
         };
         self.advance(written.min(offered));
+        self.own = self.own.min(self.bytes);
         self.note_progress(now);
         Ok(if self.pieces.is_empty() {
             Written::All
@@ -338,6 +407,7 @@ impl Output {
             }
             written -= rest;
             self.offset = 0;
+            self.change -= (piece.leave() + PIECE_COST) as isize;
             self.pieces.pop_front();
         }
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::compression::Compression;
 use super::framing::Framing;
-use crate::gateway::Message;
+use crate::gateway::{InQueues, Message};
 
 /// Bytes of a streak from which on the next event begins another one. A queue learns of the
 /// streak's growth late, so that its limits may be passed by as much.
@@ -23,6 +23,7 @@ const STREAK_MAX: usize = 128 << 10;
 pub(super) struct Frames {
     growing: RefCell<Vec<u8>>,
     whole: OnceCell<Box<[u8]>>,
+    in_queues: InQueues,
 }
 
 impl Frames {
@@ -32,6 +33,11 @@ impl Frames {
             Some(bytes) => bytes.len(),
             None => self.growing.borrow().len(),
         }
+    }
+
+    /// In how many queues they stand.
+    pub(super) fn in_queues(&self) -> &InQueues {
+        &self.in_queues
     }
 
     /// The frames, which grow no more.

@@ -186,6 +186,12 @@ impl Decoder {
         result
     }
 
+    /// Bytes of memory that the beginning of a message takes.
+    pub fn held(&self) -> usize {
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| partial.data.capacity())
+    }
+
     /// Whether the client is in the middle of a message, as far as the decoder took it.
     pub fn is_partial(&self) -> bool {
         self.partial.is_some()

@@ -104,9 +104,24 @@ pub(super) enum InflateError {
 #[derive(Debug, Default)]
 pub struct Inflater {
     decompress: Option<Decompress>,
+    done: Inflation,
+}
+
+/// What an [`Inflater`] has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inflation {
+    /// Bytes that were decompressed.
+    pub payload: usize,
+    /// Bytes that they became, those of a message included that became too long.
+    pub message: usize,
 }
 
 impl Inflater {
+    /// What it has done since this was asked last.
+    pub fn take_done(&mut self) -> Inflation {
+        std::mem::take(&mut self.done)
+    }
+
     /// The message behind the payload of its frames. Work and memory are bounded by
     /// `limit`, the most bytes that it may have, and by the payload's length.
     pub(super) fn inflate(
@@ -114,11 +129,23 @@ impl Inflater {
         payload: &[u8],
         limit: usize,
     ) -> Result<Vec<u8>, InflateError> {
+        let mut message = Vec::new();
+        let result = self.inflate_into(payload, limit, &mut message);
+        self.done.payload += payload.len();
+        self.done.message += message.len();
+        result.map(|()| message)
+    }
+
+    fn inflate_into(
+        &mut self,
+        payload: &[u8],
+        limit: usize,
+        message: &mut Vec<u8>,
+    ) -> Result<(), InflateError> {
         let decompress = self
             .decompress
             .get_or_insert_with(|| Decompress::new(false));
         decompress.reset(false);
-        let mut message = Vec::new();
         let mut ends = ENDS + payload.len() / END_SIZE;
         for mut input in [payload, &TAIL] {
             loop {
@@ -128,7 +155,7 @@ impl Inflater {
                     message.reserve_exact(room.min(limit + 1 - message.len()));
                 }
                 let taken = decompress.total_in();
-                let status = decompress.decompress_vec(input, &mut message, FlushDecompress::Sync);
+                let status = decompress.decompress_vec(input, message, FlushDecompress::Sync);
                 let taken = (decompress.total_in() - taken) as usize;
                 input = &input[taken..];
                 match status {
@@ -149,7 +176,7 @@ impl Inflater {
                 }
             }
         }
-        Ok(message)
+        Ok(())
     }
 }
 

@@ -13,4 +13,4 @@ mod mask;
 mod utf8;
 
 pub use decoder::{Decoder, Event, Step, Violation};
-pub use deflate::{Deflater, Inflater};
+pub use deflate::{Deflater, Inflater, Inflation};

@@ -28,6 +28,7 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
+            gateway.take_in(0);
             gateway.open_client(key, head, remote, Transport::WebSocket);
             Origin::Client(key)
         });
@@ -41,6 +42,7 @@ impl Gateway {
                 // The caller is asked not to send any; see `takes_requests`.
                 gateway.collect_all();
             }
+            gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
             if let Some(client) = client.filter(|client| !client.is_http())
                 && let Some(request) = client::parse(payload)
@@ -68,6 +70,7 @@ impl Gateway {
     /// connection that is neither is no mistake.
     pub fn client_closed(&mut self, now: Time, key: ClientKey, out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            gateway.take_in(0);
             gateway.close_client(key);
             Origin::Client(key)
         });

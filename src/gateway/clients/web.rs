@@ -28,6 +28,7 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
+            gateway.take_in(request.body.len());
             let mut web = Box::<Web>::default();
             web.mapped = matches!(request.action, WebAction::Call(_));
             let goal = Goal::parse(&request);
@@ -53,6 +54,7 @@ impl Gateway {
         out: &mut Outbox,
     ) {
         self.input(now, out, |gateway| {
+            gateway.take_in(0);
             let transport = Transport::Upgrading(Box::default());
             gateway.open_client(key, head, remote, transport);
             let method = gateway.options.ws_header_auth.clone();

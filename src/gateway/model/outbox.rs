@@ -5,7 +5,7 @@ use crate::res::json;
 use crate::res::meta::Fields;
 use crate::res::version::ValueForm;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 /// Room that an outbox keeps: for deliveries, of which an event of a resource makes one for
@@ -26,12 +26,44 @@ impl Encoding {
     const COUNT: usize = 1;
 }
 
+/// In how many output queues some bytes stand, so that their memory is counted once.
+#[derive(Debug, Default)]
+pub struct InQueues {
+    queues: Cell<u32>,
+    bytes: Cell<usize>,
+}
+
+impl InQueues {
+    /// One queue more has the bytes, of which there are so many: how many the queues hold
+    /// by that which they did not before.
+    pub fn enter(&self, bytes: usize) -> usize {
+        self.queues.set(self.queues.get() + 1);
+        self.grow(bytes)
+    }
+
+    /// There are more bytes by now, in a queue that has them: how many more.
+    pub fn grow(&self, bytes: usize) -> usize {
+        let known = self.bytes.replace(bytes.max(self.bytes.get()));
+        bytes.saturating_sub(known)
+    }
+
+    /// One queue less has the bytes: how many the queues hold no longer by that.
+    pub fn leave(&self) -> usize {
+        self.queues.set(self.queues.get().saturating_sub(1));
+        match self.queues.get() {
+            0 => self.bytes.take(),
+            _ => 0,
+        }
+    }
+}
+
 /// JSON text for one or many clients: a whole message, or the body of a [`SharedAnswer`].
 #[derive(Debug)]
 pub struct Message {
     text: Box<[u8]>,
     /// By [`Encoding`]; empty for none.
     encoded: [OnceCell<Box<[u8]>>; Encoding::COUNT],
+    in_queues: InQueues,
 }
 
 impl Message {
@@ -40,6 +72,7 @@ impl Message {
         Rc::new(Self {
             text: text.into(),
             encoded: Default::default(),
+            in_queues: InQueues::default(),
         })
     }
 
@@ -48,7 +81,19 @@ impl Message {
         Rc::new(Self {
             text: text.into(),
             encoded: Default::default(),
+            in_queues: InQueues::default(),
         })
+    }
+
+    /// In which output queues it stands, for the transport.
+    pub fn in_queues(&self) -> &InQueues {
+        &self.in_queues
+    }
+
+    /// Bytes of memory, all forms together.
+    pub fn memory(&self) -> usize {
+        let forms = self.encoded.iter().filter_map(OnceCell::get);
+        self.text.len() + forms.map(|form| form.len()).sum::<usize>()
     }
 
     /// The JSON text, valid UTF-8.

@@ -85,6 +85,11 @@ impl Worklist {
         }
     }
 
+    /// Work units that are left of the turn's budget.
+    pub fn units_left(&self) -> u32 {
+        self.units
+    }
+
     /// Whether the turn's budget is used up.
     pub fn is_spent(&self) -> bool {
         self.units == 0

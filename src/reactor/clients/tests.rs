@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream as Peer};
 use mio::{Events, Poll};
 
 use super::*;
+use crate::gateway::Message;
+use crate::reactor::compression::Compression;
 use crate::reactor::output::STALL_TIME;
 use crate::ws::Decoder;
 
@@ -88,13 +90,13 @@ fn a_key_is_free_only_when_no_list_names_it() {
     host.clients.wake(key);
     host.clients.kill(key);
     assert_eq!(host.clients.fresh(), 0);
-    host.clients.reap();
+    host.clients.reap(|_| true);
     assert_eq!(host.clients.len(), 1, "both lists still name it");
     host.clients.flush(&mut host.clock);
-    host.clients.reap();
+    host.clients.reap(|_| true);
     assert_eq!(host.clients.len(), 1, "one list still names it");
     assert_eq!(host.clients.next_ready(), Some(key));
-    host.clients.reap();
+    host.clients.reap(|_| true);
     assert_eq!(host.clients.len(), 0);
     let (again, _peer) = host.connect(Time(0));
     assert_eq!(again.client(), key.client());
@@ -106,7 +108,7 @@ fn a_stale_key_finds_nothing() {
     let mut host = Host::new();
     let (old, _peer) = host.connect(Time(0));
     host.clients.kill(old);
-    host.clients.reap();
+    host.clients.reap(|_| true);
     let (new, _peer) = host.connect(Time(5));
     assert_eq!(new.client(), old.client());
     let connection = host.clients.get_mut(new).unwrap();
@@ -123,7 +125,7 @@ fn a_stale_key_finds_nothing() {
     clients.complete(old);
     clients.kill(old);
     clients.dead.push(old);
-    clients.reap();
+    clients.reap(|_| true);
     assert_eq!(clients.deadline(new), Some(Kind::Head));
     assert_eq!(clients.due(Time(10_005)), Some((new, Kind::Head)));
     assert_eq!((clients.fresh(), clients.ready_len()), (0, 0));
@@ -231,7 +233,7 @@ fn who_reads_nothing_is_closed_and_who_reads_is_not() {
     assert!(host.is_gone(slow));
     assert_eq!(host.clients.slow_closed(), 1);
     host.clients.flush(&mut host.clock);
-    host.clients.reap();
+    host.clients.reap(|_| true);
     // Not a byte more than what was under way reaches it, and no orderly end.
     let error = loop {
         match slow_peer.read(&mut taken) {
@@ -270,7 +272,7 @@ fn a_stale_event_meets_no_new_connection() {
         assert!(!events.is_empty());
     }
     host.clients.kill(old);
-    host.clients.reap();
+    host.clients.reap(|_| true);
     let (new, _peer) = host.connect(Time(0));
     assert_eq!(new.client(), old.client());
     for event in events.iter() {
@@ -322,4 +324,68 @@ fn nothing_but_a_closing_websocket_can_be_complete() {
     host.clients.get_mut(key).unwrap().phase = Phase::WebSocket(Decoder::default());
     host.clients.complete(key);
     assert!(!host.is_gone(key));
+}
+
+#[test]
+fn any_output_must_be_read_some_time() {
+    let mut host = Host::new();
+    let start = Time(1);
+    let (key, mut peer) = host.connect(start);
+    host.clients.get_mut(key).unwrap().phase = Phase::WebSocket(Decoder::default());
+    host.clients.disarm(key);
+    let sent = fill(&mut host, key, start);
+    let output = host.clients.get_mut(key).unwrap().output.as_ref();
+    let last = output.unwrap().progress().0;
+    let due = |host: &Host| host.clients.due(Time(u64::MAX));
+    assert_eq!(due(&host), Some((key, Kind::Unread)));
+    host.clients
+        .look_at_unread(key, Time(last + Kind::Unread.duration() - 1));
+    assert!(!host.is_gone(key));
+    let mut taken = vec![0; sent];
+    peer.read_exact(&mut taken).unwrap();
+    host.poll_until(|clients| clients.has_output());
+    host.push(key, 256 << 10, Time(last + 9));
+    host.clients.write(key, Time(last + 9));
+    host.clients
+        .look_at_unread(key, Time(last + Kind::Unread.duration()));
+    assert!(!host.is_gone(key), "it has read some");
+    fill(&mut host, key, Time(last + 9));
+    host.clients
+        .look_at_unread(key, Time(last + 1_000 + Kind::Unread.duration()));
+    assert!(host.is_gone(key));
+    assert_eq!(due(&host), None);
+    host.clients.reap(|_| true);
+    assert_eq!(host.clients.held(), 0);
+}
+
+#[test]
+fn memory_of_a_shared_text_counts_once_and_is_dropped_in_steps() {
+    let mut host = Host::new();
+    let clients: Vec<_> = (0..3).map(|_| host.connect(Time(0))).collect();
+    let message = Message::new(&[b'x'; 5_000]);
+    for (key, _) in &clients {
+        let connection = host.clients.get_mut(*key).unwrap();
+        connection.phase = Phase::WebSocket(Decoder::default());
+        for _ in 0..DROPPED {
+            let envelope =
+                Framing::WebSocket(None).envelope(&message, &mut Compression::new(false));
+            host.clients
+                .push(*key, Piece::Message(message.clone(), envelope), Time(0));
+        }
+    }
+    let pieces = 48 * DROPPED;
+    assert_eq!(host.clients.held(), 5_000 + 3 * pieces);
+    assert_eq!(host.clients.fresh(), 5_000);
+    // Three are ended at once; their queues go one after the other.
+    for (key, _) in &clients {
+        host.clients.kill(*key);
+    }
+    let mut held = vec![host.clients.held()];
+    while host.clients.held() > 0 {
+        host.clients.reap(|_| true);
+        held.push(host.clients.held());
+        assert!(held.len() < 10);
+    }
+    assert!(held.windows(2).all(|two| two[0] - two[1] <= pieces + 5_000));
+    assert!(held.len() >= 4, "{held:?}");
 }

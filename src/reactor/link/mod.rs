@@ -11,7 +11,7 @@
 
 mod route;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use mio::Registry;
 use mio::event::Event as Readiness;

@@ -19,9 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const INFO: &[u8] =
     b"INFO {\"server_name\":\"shore\",\"version\":\"2.0\",\"max_payload\":1000}\r\n";
 
-fn config(urls: &str) -> Config {
-    let arguments = ["-n", urls, "-i", "127.0.0.1"].map(Into::into).into();
-    match load(arguments, []) {
+pub(in crate::reactor) fn config(urls: &str, more: &[&str]) -> Config {
+    let arguments = ["-n", urls, "-i", "127.0.0.1"].into_iter();
+    let arguments = arguments.chain(more.iter().copied());
+    match load(arguments.map(Into::into).collect(), []) {
         Ok(Command::Run { config, .. }) => *config,
         _ => panic!("a configuration"),
     }
@@ -42,7 +43,7 @@ impl Driver {
         let mut resolver = Resolver::new(waker);
         let names = Names::replace_system(&mut resolver);
         let servers = ServerUrl::parse_list(urls).expect("URLs");
-        let secrets = BrokerSecrets::load(&config(urls)).expect("no files are named");
+        let secrets = BrokerSecrets::load(&config(urls, &[])).expect("no files are named");
         Self {
             poll,
             link: Link::new(servers, secrets, resolver, retry_delay),
@@ -124,7 +125,7 @@ fn refused(event: &LinkEvent) -> (Vec<String>, Option<u64>) {
 }
 
 /// A server that agrees with all, each connection until a word is sent; its address.
-fn agreeable() -> (SocketAddr, Sender<()>) {
+pub(in crate::reactor) fn agreeable() -> (SocketAddr, Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let (end, ended) = channel();
@@ -342,7 +343,7 @@ impl Stage {
 #[test]
 fn clients_are_served_while_the_link_is_made_anew() {
     let (address, end) = agreeable();
-    let mut config = config("nats://shore:2");
+    let mut config = config("nats://shore:2", &[]);
     let mut reactor = Reactor::new(&config, Signals::none).expect("a reactor");
     reactor.link.retry_delay = Some(0);
     let names = Names::replace_system(&mut reactor.link.resolver);
