@@ -30,6 +30,7 @@ impl Gateway {
         self.holdings.audit()?;
         self.requests.audit()?;
         self.texts.audit()?;
+        self.warnings.audit()?;
         self.audit_subs()?;
         self.audit_holders()?;
         self.audit_trees()?;

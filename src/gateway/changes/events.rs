@@ -12,12 +12,12 @@ use crate::gateway::model::update::{Step, StepKind, TextKey, Update};
 use crate::gateway::parts::cache::Deferred;
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
 use crate::gateway::parts::sessions::Client;
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
 use crate::res::service::Add;
 use crate::res::value::Change;
 use crate::res::{Error, json, service};
-use log::debug;
 use std::fmt;
 use std::rc::Rc;
 
@@ -58,9 +58,8 @@ impl Gateway {
             payload => match json::value(payload) {
                 Ok(text) => text,
                 Err(error) => {
-                    let (event, name) = (kind.name(), self.cache.name_text(key));
-                    debug!("event {event} of {name} is dropped: {error}");
-                    return;
+                    let text = format_args!("{} event is ignored: {error}", kind.name());
+                    return self.warn(Warning::Event, key, text);
                 }
             },
         };
@@ -96,12 +95,8 @@ impl Gateway {
             kind => kind.name().to_owned(),
         };
         if let Err(reason) = self.apply_event(key, kind, payload) {
-            let resource = &self.cache.resources()[key];
-            let name = self.cache.name_text(resource.name);
-            debug!(
-                "event {event} of {name} (query {:?}) is ignored: {reason}",
-                resource.query
-            );
+            let text = format_args!("{event} event is ignored: {reason}");
+            self.warn_of(Warning::Event, key, text);
         }
     }
 

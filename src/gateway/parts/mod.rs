@@ -12,4 +12,5 @@ pub mod texts;
 pub mod throttle;
 pub mod trees;
 pub mod waiters;
+pub mod warnings;
 pub mod worklist;
