@@ -533,7 +533,7 @@ impl Gateway {
 
 /// Why an event does not fit its resource, and is ignored.
 #[derive(Debug)]
-enum Unfit {
+pub(super) enum Unfit {
     /// What a model gets came for a collection.
     Collection,
     /// What a collection gets came for a model.
@@ -544,6 +544,8 @@ enum Unfit {
     NoValue,
     /// An add event for a place behind the end.
     BeyondEnd { idx: usize, length: usize },
+    /// Data of another type came for a resource.
+    OtherType,
     /// A remove event for a place where nothing is.
     NotBelowLength { idx: usize, length: usize },
 }
@@ -560,6 +562,7 @@ impl fmt::Display for Unfit {
             Self::Collection => f.write_str("the resource is a collection"),
             Self::Model => f.write_str("the resource is a model"),
             Self::Unreadable(words) => f.write_str(words),
+            Self::OtherType => f.write_str("the resource is of another type now"),
             Self::NoValue => f.write_str("it has no value"),
             Self::BeyondEnd { idx, length } => {
                 write!(f, "idx {idx} is beyond the end, {length}")

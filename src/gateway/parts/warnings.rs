@@ -4,7 +4,7 @@
 use crate::gateway::model::time::Time;
 use log::{debug, warn};
 use std::collections::VecDeque;
-use std::fmt::Arguments;
+use std::fmt::{self, Arguments};
 use std::hash::BuildHasher;
 
 /// How long a warning stands for those that are like it, in milliseconds.
@@ -12,6 +12,9 @@ pub const PERIOD: u64 = 60_000;
 
 /// Names that one kind of warning tells apart in that time. What goes beyond is counted.
 pub const MAX_NAMES: usize = 64;
+
+/// Longest text of a warning, in bytes.
+const MAX_TEXT: usize = 1_000;
 
 /// What is warned about. Each kind has its own room, so that none hides another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +59,12 @@ struct Given {
 impl Warnings {
     /// Warns about a name, unless it was done for the same within the last minute.
     pub fn warn(&mut self, now: Time, kind: Warning, name: &str, text: Arguments<'_>) {
-        match self.admit(now, kind, name) {
-            Some(0) => warn!("{text}"),
-            Some(more) => warn!("{text} ({more} more of this kind since the last, see -D)"),
-            None => debug!("{text}"),
+        match (self.admit(now, kind, name), Short(text)) {
+            (Some(0), text) => warn!("{text}"),
+            (Some(more), text) => {
+                warn!("{text} ({more} more of this kind since the last, see -D)");
+            }
+            (None, text) => debug!("{text}"),
         }
     }
 
@@ -98,9 +103,54 @@ impl Warnings {
     }
 }
 
+/// A text that is cut where it is long: a service's words may be of any length.
+struct Short<'a>(Arguments<'a>);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (out, room) = (f, MAX_TEXT);
+        let mut cut = Cut { out, room };
+        match fmt::write(&mut cut, self.0) {
+            Err(_) if cut.room == 0 => cut.out.write_str(".."),
+            result => result,
+        }
+    }
+}
+
+/// Takes as much as there is room for, and then refuses.
+struct Cut<'a, W> {
+    out: &'a mut W,
+    room: usize,
+}
+
+impl<W: fmt::Write> fmt::Write for Cut<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() <= self.room {
+            self.room -= text.len();
+            return self.out.write_str(text);
+        }
+        let end = text.floor_char_boundary(self.room);
+        self.room = 0;
+        self.out.write_str(&text[..end])?;
+        Err(fmt::Error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_cut() {
+        let text = |text: &str| Short(format_args!("{text}{}", "!")).to_string();
+        assert_eq!(text("a"), "a!");
+        let fits = "a".repeat(MAX_TEXT - 1);
+        assert_eq!(text(&fits), format!("{fits}!"));
+        let long = "a".repeat(MAX_TEXT);
+        assert_eq!(text(&long), format!("{long}.."));
+        let wide = "\u{fc}".repeat(MAX_TEXT);
+        assert_eq!(text(&wide).len(), MAX_TEXT / 2 * 2 + 2);
+    }
 
     #[test]
     fn one_warning_per_name_kind_and_minute() {

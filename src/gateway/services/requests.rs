@@ -128,7 +128,7 @@ impl Gateway {
             Then::Call(request) => self.call_answered(request, answer),
             Then::Query(resource) => self.query_answered(key, resource, pending.name, answer),
             Then::HeaderAuth(client) => self.header_auth_answered(client, answer),
-            Then::Ignore => {}
+            Then::TokenReset(subject) => self.token_reset_answered(&subject, answer),
         }
         self.background.resume_reset(None);
         self.background.done(pending.cause.reset());

@@ -75,8 +75,8 @@ pub enum Then {
     Query(ResourceKey),
     /// Auth request that comes before a request of the client.
     HeaderAuth(ClientRef),
-    /// The answer does not matter.
-    Ignore,
+    /// Auth request of a token reset, on this subject. Only its token event counts.
+    TokenReset(Rc<str>),
 }
 
 enum Timer {
