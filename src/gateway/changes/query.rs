@@ -151,7 +151,10 @@ impl Gateway {
             }
             Ok(QueryResult::Data(data)) => {
                 if !self.replace(key, data) {
-                    let text = format_args!("answer to a query request is not used: {}", Unfit::OtherType);
+                    let text = format_args!(
+                        "answer to a query request is not used: {}",
+                        Unfit::OtherType
+                    );
                     self.warn_of(Warning::Query, key, text);
                     self.refresh(key);
                 }

@@ -22,7 +22,10 @@ impl Gateway {
         let reset = match service::reset(payload) {
             Ok(reset) => reset,
             Err(error) => {
-                let (name, text) = ("system.reset", format_args!("system.reset is ignored: {error}"));
+                let (name, text) = (
+                    "system.reset",
+                    format_args!("system.reset is ignored: {error}"),
+                );
                 return self.warnings.warn(self.now, Warning::System, name, text);
             }
         };
@@ -145,7 +148,7 @@ impl Gateway {
     /// The get request of a resource in doubt was answered.
     pub(in crate::gateway) fn refreshed(&mut self, key: ResourceKey, answer: Answer<'_>) {
         if !self.cache.resources().contains(key) {
-            return;
+            return self.note_unused("get", None, &"the resource is used no longer");
         }
         match answer.and_then(|payload| service::resource(&payload)) {
             Ok(resource) => {

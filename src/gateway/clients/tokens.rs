@@ -84,7 +84,10 @@ impl Gateway {
         self.sessions.present(client)?;
         let subject = self.sessions.get_mut(client.key)?.take_renewal()?;
         self.listen_to_connection(client.key);
-        let (to, then) = (Subject::Chosen(&subject, None), Then::TokenReset(subject.clone()));
+        let (to, then) = (
+            Subject::Chosen(&subject, None),
+            Then::TokenReset(subject.clone()),
+        );
         let sent = self.request(to, then, |gateway, out| {
             out.push(b'{');
             gateway.write_identity(client.key, "", out);
