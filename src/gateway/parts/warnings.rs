@@ -129,7 +129,10 @@ impl<W: fmt::Write> fmt::Write for Cut<'_, W> {
             self.room -= text.len();
             return self.out.write_str(text);
         }
-        let end = text.floor_char_boundary(self.room);
+        let mut end = self.room;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
         self.room = 0;
         self.out.write_str(&text[..end])?;
         Err(fmt::Error)
