@@ -20,6 +20,7 @@ mod leaks;
 mod legacy;
 mod lifecycle;
 mod lingering;
+mod logs;
 mod look_up;
 mod mapped;
 mod metrics;
