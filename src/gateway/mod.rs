@@ -33,6 +33,7 @@ pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 
 use model::event::EventKind;
+use model::keys::{NameKey, ResourceKey};
 use model::outbox::Streak;
 use model::random::Random;
 use model::sid::Sid;
@@ -46,6 +47,7 @@ use parts::texts::Texts;
 use parts::trees::Trees;
 use parts::unsettled::Unsettled;
 use parts::waiters::Waiters;
+use parts::warnings::{Warning, Warnings};
 use parts::worklist::{Origin, Worklist};
 
 /// Work units of an input, whatever follows from it.
@@ -145,6 +147,7 @@ pub struct Gateway {
     texts: Texts,
     counters: Counters,
     deprecated: Deprecated,
+    warnings: Warnings,
     random: Random,
     options: Options,
     #[cfg(debug_assertions)]
@@ -172,6 +175,7 @@ impl Gateway {
             texts: Texts::default(),
             counters: Counters::new(),
             deprecated: Deprecated::default(),
+            warnings: Warnings::default(),
             random,
             options,
             #[cfg(debug_assertions)]
@@ -311,6 +315,25 @@ impl Gateway {
     /// What the gateway has done.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Warns about a name, which the line begins with: once a minute for each kind, and
+    /// otherwise at debug level.
+    fn warn(&mut self, kind: Warning, name: NameKey, text: std::fmt::Arguments<'_>) {
+        let name = self.cache.name_text(name);
+        self.warnings
+            .warn(self.now, kind, name, format_args!("{name}: {text}"));
+    }
+
+    /// The same about a resource, which is shown with its query and counts by its name.
+    fn warn_of(&mut self, kind: Warning, key: ResourceKey, text: std::fmt::Arguments<'_>) {
+        let Some(resource) = self.cache.resources().get(key) else {
+            return;
+        };
+        let (name, query) = (self.cache.name_text(resource.name), &resource.query);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let text = format_args!("{name}{mark}{query}: {text}");
+        self.warnings.warn(self.now, kind, name, text);
     }
 
     /// Takes an input, and does all that follows from it as far as the turn's budget

@@ -12,6 +12,7 @@ use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
+use super::trace;
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::Traffic;
 use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
@@ -318,12 +319,9 @@ impl Broker {
                     payload,
                 } => {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
-                    log::trace!(
-                        "==> {}: {}",
-                        String::from_utf8_lossy(subject),
-                        String::from_utf8_lossy(payload)
-                    );
-                    let reply = Some(outbox.bytes(reply));
+                    let reply = outbox.bytes(reply);
+                    trace::request(subject, reply, payload);
+                    let reply = Some(reply);
                     if !writer::publish_fits(subject, reply, payload.len()) {
                         drop_too_long(subject);
                         continue;
@@ -337,6 +335,7 @@ impl Broker {
                         drop_too_long(subject);
                         continue;
                     }
+                    trace::subscribed(subject);
                     writer::subscribe(&mut self.output, sid, subject);
                 }
                 BrokerOp::Unsubscribe { sid } => writer::unsubscribe(&mut self.output, sid),

@@ -36,6 +36,7 @@ mod streak;
 mod stream;
 mod table;
 mod tls;
+mod trace;
 mod turn;
 mod verifier;
 
@@ -108,7 +109,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
     match process::raise_descriptor_limit() {
-        Ok(limit) => log::debug!("descriptor limit: {limit:?}"),
+        Ok(Some(limit)) => log::debug!("descriptor limit: {limit}"),
+        Ok(None) => log::debug!("descriptor limit: none"),
         Err(error) => log::warn!(
             "cannot raise the limit of open files, which limits the clients: {error}; \
              raise it with ulimit -n"
@@ -663,6 +665,7 @@ impl Reactor {
             if let Some(message) = self.outbox.take_follower() {
                 let followed = self.streak.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
+                trace::follower(&message, followed.receivers);
                 if followed.is_full {
                     self.outbox.seal();
                 }
@@ -671,7 +674,11 @@ impl Reactor {
             if lead.is_some() {
                 self.streak.clear();
             }
+            let is_traced = trace::is_on();
             for (client, delivery) in self.outbox.drain_clients() {
+                if is_traced {
+                    trace::delivery(&self.gateway, client, &delivery);
+                }
                 let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
@@ -764,11 +771,7 @@ fn method(method: &AuthMethod) -> Method {
 fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox) {
     match event {
         Event::Message(message) => {
-            log::trace!(
-                "<== {}: {}",
-                String::from_utf8_lossy(message.subject),
-                String::from_utf8_lossy(message.payload)
-            );
+            trace::message(&message);
             let message = BrokerMessage {
                 sid: message.sid,
                 subject: message.subject,

@@ -197,6 +197,9 @@ impl Site {
             }
             _ => (405, Some(METHOD_NOT_ALLOWED)),
         };
+        if body.is_some() {
+            note_refused(clients, key, head, status, "");
+        }
         let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
         self.write_verdict(&mut writer, verdict);
         if status == 405 && writer.field("Allow", self.allow.as_bytes()).is_err() {
@@ -230,6 +233,7 @@ impl Site {
         if head.path() == "*" {
             ResponseWriter::new(&mut out, 200, &self.date, persistence).empty();
         } else {
+            note_refused(clients, key, head, 404, ", neither apiPath nor wsPath");
             ResponseWriter::new(&mut out, 404, &self.date, persistence).body(
                 JSON,
                 NOT_FOUND,
@@ -251,6 +255,10 @@ impl Site {
     ) {
         let persistence = self.persistence(work.persistence);
         let status = refusal.status();
+        if let Some(connection) = clients.get_mut(key) {
+            let remote = connection.remote;
+            log::debug!("client {remote} is refused a WebSocket with {status}: {refusal}");
+        }
         let mut out = Vec::new();
         let writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
         writer.constant("Sec-WebSocket-Version", "13").body(
@@ -275,7 +283,7 @@ impl Site {
         let mut lines = Vec::new();
         for (name, value) in sendable(fields) {
             if response::write_field(&mut lines, name, value.as_bytes()).is_err() {
-                log::error!("left out a field that cannot be sent: {name:?}");
+                log::error!("left out a field that cannot be sent: {name}");
             }
         }
         let mut out = Vec::new();
@@ -329,6 +337,25 @@ impl Site {
     }
 }
 
+/// Says why a request is refused that the gateway does not see.
+fn note_refused(
+    clients: &mut Clients,
+    key: ConnectionKey,
+    head: &Head<'_>,
+    status: u16,
+    hint: &str,
+) {
+    if let Some(connection) = clients.get_mut(key) {
+        log::debug!(
+            "client {} is refused {} {} with {status} ({}){hint}",
+            connection.remote,
+            head.method(),
+            head.path(),
+            reason(status)
+        );
+    }
+}
+
 /// What follows an answer: the next request, or the end.
 fn finish(clients: &mut Clients, key: ConnectionKey, persistence: Persistence, now: Time) {
     if persistence.is_kept() {
@@ -352,7 +379,7 @@ fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
 fn write_fields(fields: &Fields, writer: &mut ResponseWriter<'_>) {
     for (name, value) in sendable(fields) {
         if writer.field(name, value.as_bytes()).is_err() {
-            log::error!("left out a field that cannot be sent: {name:?}");
+            log::error!("left out a field that cannot be sent: {name}");
         }
     }
 }

@@ -3,6 +3,9 @@
 use super::json;
 use std::borrow::Cow;
 
+/// What internal errors begin with that say what went wrong.
+const PREFIX: &str = "Internal error: ";
+
 /// An error as clients and services exchange it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -66,7 +69,7 @@ impl Error {
     /// An internal error that says what went wrong.
     pub fn internal(what: impl std::fmt::Display) -> Self {
         Self {
-            message: Cow::Owned(format!("Internal error: {what}")),
+            message: Cow::Owned(format!("{PREFIX}{what}")),
             ..Self::INTERNAL
         }
     }
@@ -101,8 +104,33 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.message, self.code)
+        // Of values that cannot be read, clients know the prefix twice.
+        let mut message = &*self.message;
+        while let Some(rest) = message.strip_prefix(PREFIX)
+            && rest.starts_with(PREFIX)
+        {
+            message = rest;
+        }
+        write!(f, "{message} ({})", self.code)
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_the_prefix_once() {
+        let twice = Error::internal("Internal error: invalid value");
+        assert_eq!(
+            twice.message,
+            "Internal error: Internal error: invalid value"
+        );
+        let shown = "Internal error: invalid value (system.internalError)";
+        assert_eq!(twice.to_string(), shown);
+        assert_eq!(Error::internal("invalid value").to_string(), shown);
+        assert_eq!(Error::NOT_FOUND.to_string(), "Not found (system.notFound)");
+    }
+}

@@ -24,6 +24,8 @@ pub struct Fields(Vec<(Box<str>, Box<str>)>);
 pub struct Meta {
     /// The status to answer with, if it is one that means something: 300 to 599.
     pub status: Option<u16>,
+    /// A status that means nothing.
+    pub invalid_status: Option<i64>,
     /// The fields to set, by name.
     pub header: Vec<(String, Vec<String>)>,
 }
@@ -97,7 +99,10 @@ impl Meta {
         let mut meta = Self::default();
         json::object(text, |name, raw| {
             if json::is(&name, "status") {
-                meta.status = json::present(raw).map(status).transpose()?;
+                let status = json::present(raw).map(status).transpose()?;
+                let valid = status.and_then(|status| u16::try_from(status).ok());
+                meta.status = valid.filter(|status| (300..600).contains(status));
+                meta.invalid_status = status.filter(|_| meta.status.is_none());
             } else if json::is(&name, "header") {
                 meta.header.clear();
                 if let Some(raw) = json::present(raw) {
@@ -106,17 +111,13 @@ impl Meta {
             }
             Ok(())
         })?;
-        meta.status = meta.status.filter(|status| (300..600).contains(status));
         Ok(meta)
     }
 }
 
-fn status(raw: Raw<'_>) -> Result<u16, JsonError> {
-    let number: i64 = raw
-        .parse()
-        .map_err(|_| JsonError::new("meta status is no whole number"))?;
-    // One out of range means nothing, like any other that is not known.
-    Ok(u16::try_from(number).unwrap_or(0))
+fn status(raw: Raw<'_>) -> Result<i64, JsonError> {
+    raw.parse()
+        .map_err(|_| JsonError::new("meta status is no whole number"))
 }
 
 fn header(text: Raw<'_>) -> Result<Vec<(String, Vec<String>)>, JsonError> {
@@ -215,7 +216,11 @@ mod tests {
             ),
             (r#"{"status":70000}"#, None),
         ] {
-            assert_eq!(Meta::parse(text).unwrap().status, expected, "{text}");
+            let meta = Meta::parse(text).unwrap();
+            assert_eq!(meta.status, expected, "{text}");
+            let has_status = text.contains(|c: char| c.is_ascii_digit());
+            let is_invalid = has_status && expected.is_none();
+            assert_eq!(meta.invalid_status.is_some(), is_invalid, "{text}");
         }
         for text in [
             "[]",

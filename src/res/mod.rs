@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod rid;
 pub mod service;
 pub mod text;
+pub mod trace;
 pub mod value;
 pub mod version;
 

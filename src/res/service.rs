@@ -388,13 +388,16 @@ pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
     Ok(reset)
 }
 
-/// Reads a connection token event.
+/// Reads a connection token event. A bare `null` clears token and token ID.
 pub fn token(payload: &[u8]) -> Result<Token<'_>, JsonError> {
     let mut event = Token {
         token: None,
         tid: None,
     };
-    json::object(json::value(payload)?, |name, raw| {
+    let Some(payload) = json::present(json::value(payload)?) else {
+        return Ok(event);
+    };
+    json::object(payload, |name, raw| {
         if json::is(&name, "token") {
             event.token = json::present(raw).map(json::compact);
         } else if json::is(&name, "tid") {

@@ -21,6 +21,7 @@ mod leaks;
 mod legacy;
 mod lifecycle;
 mod lingering;
+mod logs;
 mod look_up;
 mod mapped;
 mod metrics;

@@ -247,6 +247,31 @@ fn a_new_token_asks_access_for_all_direct_subscriptions() {
     h.grant("test.parent");
 }
 
+/// A service may log a client out with a payload that is no object at all.
+#[test]
+fn a_bare_null_clears_token_and_token_id() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", MODEL);
+    h.token(1, r#"{"token":1,"tid":"a"}"#);
+    h.expect_no_request();
+    h.token(1, "null");
+    let access = h.expect_request("access.test.model");
+    assert_eq!(access.payload, r#"{"token":null,"cid":"$CID"}"#);
+    h.respond(&access, r#"{"result":{}}"#);
+    h.client(1).receives(&access_lost("test.model"));
+    h.event("system.tokenReset", r#"{"tids":["a"],"subject":"auth.x"}"#);
+    h.expect_no_request();
+    // One that cannot be read clears nothing.
+    h.token(1, r#"{"token":2}"#);
+    h.token(1, "");
+    h.client(1).subscribe(1, "test.model");
+    let access = h.expect_request("access.test.model");
+    assert_eq!(access.payload, r#"{"token":2,"cid":"$CID"}"#);
+    h.respond(&access, r#"{"result":{}}"#);
+    h.client(1).messages();
+    h.discard();
+}
+
 #[test]
 fn a_null_token_counts_as_having_had_one() {
     let mut h = Heart::new();

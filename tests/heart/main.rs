@@ -31,4 +31,5 @@ mod runs;
 mod sharing;
 mod throttles;
 mod turns;
+mod warnings;
 mod web;

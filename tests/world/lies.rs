@@ -198,10 +198,11 @@ pub fn system(choices: &mut impl Choices) -> (&'static str, Value) {
 
 /// What a connection token event says.
 pub fn token(choices: &mut impl Choices) -> Value {
-    match choices.below(4) {
+    match choices.below(5) {
         0 => json!({ "token": { "user": 1 }, "tid": "t1" }),
         1 => json!({ "token": "<two>", "tid": "t2" }),
         2 => json!({ "token": null }),
+        3 => Value::Null,
         _ => json!({ "token": 1, "tid": 1 }),
     }
 }

@@ -12,12 +12,12 @@ use crate::gateway::model::update::{Step, StepKind, TextKey, Update};
 use crate::gateway::parts::cache::{Deferred, Resource};
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
 use crate::gateway::parts::sessions::Client;
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
 use crate::res::service::Add;
 use crate::res::value::Change;
 use crate::res::{Error, json, service};
-use log::debug;
 use std::fmt;
 use std::rc::Rc;
 
@@ -61,9 +61,8 @@ impl Gateway {
             payload => match json::value(payload) {
                 Ok(text) => text,
                 Err(error) => {
-                    let (event, name) = (kind.name(), self.cache.name_text(key));
-                    debug!("event {event} of {name} is dropped: {error}");
-                    return;
+                    let text = format_args!("{} event is ignored: {error}", kind.name());
+                    return self.warn(Warning::Event, key, text);
                 }
             },
         };
@@ -99,12 +98,8 @@ impl Gateway {
             kind => kind.name().to_owned(),
         };
         if let Err(reason) = self.apply_event(key, kind, payload) {
-            let resource = &self.cache.resources()[key];
-            let name = self.cache.name_text(resource.name);
-            debug!(
-                "event {event} of {name} (query {:?}) is ignored: {reason}",
-                resource.query
-            );
+            let text = format_args!("{event} event is ignored: {reason}");
+            self.warn_of(Warning::Event, key, text);
         }
     }
 
@@ -592,7 +587,7 @@ impl Gateway {
 
 /// Why an event does not fit its resource, and is ignored.
 #[derive(Debug)]
-enum Unfit {
+pub(super) enum Unfit {
     /// What a model gets came for a collection.
     Collection,
     /// What a collection gets came for a model.
@@ -603,6 +598,8 @@ enum Unfit {
     NoValue,
     /// An add event for a place behind the end.
     BeyondEnd { idx: usize, length: usize },
+    /// Data of another type came for a resource.
+    OtherType,
     /// A remove event for a place where nothing is.
     NotBelowLength { idx: usize, length: usize },
 }
@@ -619,6 +616,7 @@ impl fmt::Display for Unfit {
             Self::Collection => f.write_str("the resource is a collection"),
             Self::Model => f.write_str("the resource is a model"),
             Self::Unreadable(words) => f.write_str(words),
+            Self::OtherType => f.write_str("the resource is of another type now"),
             Self::NoValue => f.write_str("it has no value"),
             Self::BeyondEnd { idx, length } => {
                 write!(f, "idx {idx} is beyond the end, {length}")

@@ -1,6 +1,7 @@
 //! Query events: every query resource of a name asks what the event means for it, and
 //! until all answers are in, the name's other inputs wait.
 
+use super::events::Unfit;
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
@@ -8,11 +9,11 @@ use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{Deferred, Room};
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
 use crate::res::service::QueryResult;
 use crate::res::{Error, service};
-use log::{debug, warn};
 
 impl Gateway {
     /// Makes an input wait for its turn.
@@ -82,12 +83,18 @@ impl Gateway {
 
     /// A query event came for a name.
     pub(super) fn query_event(&mut self, key: NameKey, payload: &[u8]) {
-        let name = &self.cache.names()[key];
         let subject = match service::query_event(payload) {
             Ok(subject) if is_subject(&subject) => subject,
-            Ok(_) => return warn!("query event of {} is ignored: no valid subject", name.text),
-            Err(error) => return debug!("query event of {} is ignored: {error}", name.text),
+            Ok(subject) => {
+                let text = format_args!("query event is ignored: no subject is {subject:.80}");
+                return self.warn(Warning::Event, key, text);
+            }
+            Err(error) => {
+                let text = format_args!("query event is ignored: {error}");
+                return self.warn(Warning::Event, key, text);
+            }
         };
+        let name = &self.cache.names()[key];
         let resources: Vec<ResourceKey> = name.queries.values().copied().collect();
         for resource in resources {
             let query = self.cache.resources()[resource].query.clone();
@@ -98,11 +105,8 @@ impl Gateway {
             match sent {
                 Ok(request) => self.cache.open_query(key, request),
                 Err(unsent) => {
-                    debug!(
-                        "query request of {} is not sent: {}",
-                        self.cache.name_text(key),
-                        unsent.error
-                    );
+                    let text = format_args!("query request is not sent: {}", unsent.error);
+                    self.warn_of(Warning::Query, resource, text);
                     self.refresh(resource);
                 }
             }
@@ -131,7 +135,11 @@ impl Gateway {
         let payload = match answer {
             Ok(payload) => payload,
             // What the event meant is not known: only the whole resource can tell.
-            Err(_) => return self.refresh(key),
+            Err(error) => {
+                let text = format_args!("query request is not answered: {error}");
+                self.warn_of(Warning::Query, key, text);
+                return self.refresh(key);
+            }
         };
         match service::query(&payload) {
             Ok(QueryResult::Events(events)) => {
@@ -143,12 +151,18 @@ impl Gateway {
             }
             Ok(QueryResult::Data(data)) => {
                 if !self.replace(key, data) {
+                    let text = format_args!(
+                        "answer to a query request is not used: {}",
+                        Unfit::OtherType
+                    );
+                    self.warn_of(Warning::Query, key, text);
                     self.refresh(key);
                 }
             }
             Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
             Err(error) => {
-                debug!("answer to a query request is not used: {error}");
+                let text = format_args!("answer to a query request is not used: {error}");
+                self.warn_of(Warning::Query, key, text);
                 self.refresh(key);
             }
         }
@@ -161,10 +175,8 @@ impl Gateway {
         if open.is_empty() {
             return; // They were given up before; what waits is being acted on.
         }
-        warn!(
-            "query event of {} is given up: too much waits for it",
-            self.cache.name_text(key)
-        );
+        let text = format_args!("query event is given up: too much waits for it");
+        self.warn(Warning::Query, key, text);
         for request in open {
             let pending = self.forget_request(request);
             if let Some(Then::Query(resource)) = pending.map(|pending| pending.then) {

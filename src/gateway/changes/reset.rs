@@ -1,5 +1,6 @@
 //! Resets: cached content is fetched again, and what differs is sent as events.
 
+use super::events::Unfit;
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
@@ -8,10 +9,11 @@ use crate::gateway::model::update::Update;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::{Deferred, ResetStep, ResetWalk};
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::Data;
 use crate::res::{Error, service};
-use log::{debug, warn};
+use std::fmt::Display;
 use std::rc::Rc;
 
 impl Gateway {
@@ -19,7 +21,13 @@ impl Gateway {
     pub(in crate::gateway) fn system_reset(&mut self, payload: &[u8]) {
         let reset = match service::reset(payload) {
             Ok(reset) => reset,
-            Err(error) => return warn!("system.reset is ignored: {error}"),
+            Err(error) => {
+                let (name, text) = (
+                    "system.reset",
+                    format_args!("system.reset is ignored: {error}"),
+                );
+                return self.warnings.warn(self.now, Warning::System, name, text);
+            }
         };
         self.work.spend(reset.resources.len() + reset.access.len());
         let throttle = self.background.begin_reset();
@@ -140,13 +148,12 @@ impl Gateway {
     /// The get request of a resource in doubt was answered.
     pub(in crate::gateway) fn refreshed(&mut self, key: ResourceKey, answer: Answer<'_>) {
         if !self.cache.resources().contains(key) {
-            return;
+            return self.note_unused("get", None, &"the resource is used no longer");
         }
         match answer.and_then(|payload| service::resource(&payload)) {
             Ok(resource) => {
                 if !self.replace(key, resource.data) {
-                    let error = Error::internal("the resource is of another type now");
-                    return self.refresh_failed(key, &error);
+                    return self.refresh_failed(key, &Unfit::OtherType);
                 }
                 if self.cache.end_refresh(key) {
                     self.refresh(key);
@@ -174,15 +181,12 @@ impl Gateway {
         true
     }
 
-    fn refresh_failed(&mut self, key: ResourceKey, error: &Error) {
+    fn refresh_failed(&mut self, key: ResourceKey, reason: &dyn Display) {
+        let text = format_args!("the get request that was to renew it is of no use: {reason}");
+        self.warn_of(Warning::Reset, key, text);
         let Some(resource) = self.cache.resources().get(key) else {
             return;
         };
-        let name = self.cache.name_text(resource.name);
-        debug!(
-            "reset of {name} (query {:?}) failed: {error}",
-            resource.query
-        );
         if !self.cache.is_used(resource) {
             // Nobody sees it: forgotten, it will be loaded when somebody does.
             return self.cache.remove_resource(key);

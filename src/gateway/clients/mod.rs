@@ -1,5 +1,6 @@
 //! What connections ask, and what they are answered.
 
+mod notes;
 mod respond;
 mod session;
 mod tokens;

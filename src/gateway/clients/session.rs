@@ -11,9 +11,11 @@ use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::worklist::Origin;
 use crate::res::client::Action;
 use crate::res::rid::Rid;
+use crate::res::trace::Masked;
 use crate::res::version::{PROTOCOL, Version};
 use crate::res::{Error, client, rid};
 use core::net::SocketAddr;
+use log::{debug, trace};
 use std::borrow::Cow;
 
 impl Gateway {
@@ -30,6 +32,7 @@ impl Gateway {
         self.input(now, out, |gateway| {
             gateway.take_in(0);
             gateway.open_client(key, head, remote, Transport::WebSocket);
+            gateway.trace_connected(key);
             Origin::Client(key)
         });
     }
@@ -44,11 +47,15 @@ impl Gateway {
             }
             gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
-            if let Some(client) = client.filter(|client| !client.is_http())
-                && let Some(request) = client::parse(payload)
-            {
-                client.begin_request();
-                gateway.client_request(key, &request);
+            if let Some(client) = client.filter(|client| !client.is_http()) {
+                trace!("[{}] --> {}", client.cid(), Masked(payload));
+                match client::parse(payload) {
+                    Some(request) => {
+                        client.begin_request();
+                        gateway.client_request(key, &request);
+                    }
+                    None => debug!("[{}] message is ignored: it is no request", client.cid()),
+                }
             }
             Origin::Client(key)
         });
@@ -100,7 +107,11 @@ impl Gateway {
             self.waiters.remove(*waiter);
         }
         self.take_leave(key);
+        if !client.is_http() {
+            trace!("[{}] Disconnected", client.cid());
+        }
         if client.is_listening() {
+            trace!("U=> conn.{}.*", client.cid());
             let serial = client.serial();
             let client = ClientRef { key, serial };
             self.out.unsubscribe(Sid::Client(client).number());
@@ -155,7 +166,7 @@ impl Gateway {
             None | Some(Action::Version | Action::Unsubscribe(_)) => {}
         }
         match &request.action {
-            None => self.respond_error(key, id, &Error::INVALID_REQUEST),
+            None => self.refuse_request(key, id, &Error::INVALID_REQUEST),
             Some(Action::Version) => self.version_request(key, id, request.params),
             Some(Action::Subscribe(rid)) => self.want(key, rid, Want::Subscribe(id)),
             Some(Action::Get(rid)) => self.want(key, rid, Want::Get(id)),
@@ -211,6 +222,8 @@ impl Gateway {
             return;
         };
         let Some(parsed) = Rid::parse(&target.expanded) else {
+            let text = format_args!("{reply}, {kind} of {rid}");
+            self.note_refused(key, text, &Error::INVALID_REQUEST);
             return self.reply_error(client, reply, &Error::INVALID_REQUEST);
         };
         let name = self.cache.intern_name(parsed.name);
@@ -232,16 +245,21 @@ impl Gateway {
         self.release_name(name);
     }
 
+    fn refuse_request(&mut self, key: ClientKey, id: u64, error: &Error) {
+        self.note_refused(key, format_args!("request {id}"), error);
+        self.respond_error(key, id, error);
+    }
+
     fn version_request(&mut self, key: ClientKey, id: u64, params: Option<&str>) {
         let Ok(protocol) = client::parse_protocol(params) else {
-            return self.respond_error(key, id, &Error::INVALID_PARAMS);
+            return self.refuse_request(key, id, &Error::INVALID_PARAMS);
         };
         if let Some(protocol) = protocol {
             let Some(version) = Version::parse(&protocol) else {
-                return self.respond_error(key, id, &Error::INVALID_PARAMS);
+                return self.refuse_request(key, id, &Error::INVALID_PARAMS);
             };
             if !version.is_supported() {
-                return self.respond_error(key, id, &Error::UNSUPPORTED_PROTOCOL);
+                return self.refuse_request(key, id, &Error::UNSUPPORTED_PROTOCOL);
             }
             if let Some(client) = self.sessions.get_mut(key) {
                 client.dialect = version.dialect();
@@ -256,12 +274,16 @@ impl Gateway {
 
     fn unsubscribe_request(&mut self, key: ClientKey, id: u64, rid: &str, params: Option<&str>) {
         let Ok(count) = client::parse_count(params) else {
-            return self.respond_error(key, id, &Error::INVALID_PARAMS);
+            return self.refuse_request(key, id, &Error::INVALID_PARAMS);
         };
         self.counters.unsubscribes += 1;
         match self.find_sub(key, rid) {
             Some(sub) if self.unsubscribe(sub, count) => self.respond(key, id, |_| {}),
-            _ => self.respond_error(key, id, &Error::NO_SUBSCRIPTION),
+            _ => {
+                let text = format_args!("request {id}, unsubscribe of {rid}");
+                self.note_refused(key, text, &Error::NO_SUBSCRIPTION);
+                self.respond_error(key, id, &Error::NO_SUBSCRIPTION);
+            }
         }
     }
 }

@@ -1,15 +1,18 @@
 //! Access tokens of connections.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::answer::Answer;
 use crate::gateway::model::keys::{ClientKey, ClientRef, PendingKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::holdings::AccessState;
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::warnings::Warning;
 use crate::res::rid::is_subject;
 use crate::res::service;
 use hashbrown::HashSet;
-use log::{debug, warn};
+use log::debug;
+use std::fmt::Display;
 use std::rc::Rc;
 
 impl Gateway {
@@ -29,7 +32,10 @@ impl Gateway {
     pub(in crate::gateway) fn token_event(&mut self, key: ClientKey, payload: &[u8]) {
         let event = match service::token(payload) {
             Ok(event) => event,
-            Err(error) => return debug!("token event is ignored: {error}"),
+            Err(error) => {
+                let text = format_args!("token event of a connection is ignored: {error}");
+                return self.warnings.warn(self.now, Warning::System, "conn", text);
+            }
         };
         let Some(client) = self.sessions.get_mut(key) else {
             return;
@@ -55,10 +61,13 @@ impl Gateway {
     pub(in crate::gateway) fn token_reset(&mut self, payload: &[u8]) {
         let event = match service::token_reset(payload) {
             Ok(event) => event,
-            Err(error) => return warn!("system.tokenReset is ignored: {error}"),
+            Err(error) => return self.warn_of_token_reset(&error),
         };
-        if event.tids.is_empty() || !is_subject(&event.subject) {
-            return debug!("system.tokenReset is ignored: no token IDs or no valid subject");
+        if !is_subject(&event.subject) {
+            return self.warn_of_token_reset(&"no valid subject");
+        }
+        if event.tids.is_empty() {
+            return debug!("system.tokenReset is ignored: no token IDs");
         }
         let subject: Rc<str> = event.subject.into();
         let tids: HashSet<&str, foldhash::fast::RandomState> =
@@ -75,16 +84,43 @@ impl Gateway {
         self.sessions.present(client)?;
         let subject = self.sessions.get_mut(client.key)?.take_renewal()?;
         self.listen_to_connection(client.key);
-        let subject = Subject::Chosen(&subject, None);
-        let sent = self.request(subject, Then::Ignore, |gateway, out| {
+        let (to, then) = (
+            Subject::Chosen(&subject, None),
+            Then::TokenReset(subject.clone()),
+        );
+        let sent = self.request(to, then, |gateway, out| {
             out.push(b'{');
             gateway.write_identity(client.key, "", out);
             gateway.write_connection(client.key, out);
             out.push(b'}');
         });
         if let Err(unsent) = &sent {
-            debug!("token reset is not sent: {}", unsent.error);
+            let text = format_args!("token reset on {subject} is not sent: {}", unsent.error);
+            self.warnings
+                .warn(self.now, Warning::TokenReset, &subject, text);
         }
         sent.ok()
+    }
+
+    /// The auth request of a token reset was answered, or was not.
+    pub(in crate::gateway) fn token_reset_answered(&mut self, subject: &str, answer: Answer<'_>) {
+        match answer {
+            Err(error) => {
+                let text = format_args!("token reset on {subject} is not answered: {error}");
+                self.warnings
+                    .warn(self.now, Warning::TokenReset, subject, text);
+            }
+            Ok(payload) => {
+                if let Err(error) = service::call(&payload, false) {
+                    debug!("token reset on {subject} is answered with an error: {error}");
+                }
+            }
+        }
+    }
+
+    fn warn_of_token_reset(&mut self, reason: &dyn Display) {
+        let name = "system.tokenReset";
+        let text = format_args!("{name} is ignored: {reason}");
+        self.warnings.warn(self.now, Warning::System, name, text);
     }
 }

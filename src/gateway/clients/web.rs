@@ -3,19 +3,19 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::{Method, WebAction, WebRequest};
-use crate::gateway::model::keys::{ClientKey, ClientRef, SubKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, SubKey};
 use crate::gateway::model::outbox::{Delivery, Outbox, WebResponse};
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
 use crate::gateway::parts::sessions::{Client, Goal, Transport, Web};
 use crate::gateway::parts::waiters::Want;
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Origin;
 use crate::res::rid::{Rid, is_token};
 use crate::res::service::CallResult;
 use crate::res::{Error, json, service};
 use core::net::SocketAddr;
-use log::error;
 
 impl Gateway {
     /// An HTTP request came for the API. The answer is delivered to its connection, which
@@ -34,9 +34,14 @@ impl Gateway {
             let goal = Goal::parse(&request);
             let transport = Transport::Web(web);
             gateway.open_client(key, request.head.into(), request.remote, transport);
+            gateway.trace_web_request(key, &request);
             match goal {
                 Ok(goal) => gateway.authenticate(key, goal),
-                Err(error) => gateway.reply_web_error(key, &error),
+                Err(error) => {
+                    let text = format_args!("HTTP request for {}", request.path);
+                    gateway.note_refused(key, text, &error);
+                    gateway.reply_web_error(key, &error);
+                }
             }
             Origin::Client(key)
         });
@@ -104,18 +109,26 @@ impl Gateway {
     pub(in crate::gateway) fn header_auth_answered(
         &mut self,
         client: ClientRef,
+        name: Option<NameKey>,
         answer: Answer<'_>,
     ) {
         if self.sessions.present(client).is_none() {
-            return;
+            return self.note_unused("auth", name, &"the client is gone");
+        }
+        if let Err(error) = &answer {
+            self.note_unused("auth", name, error);
         }
         if let Ok(payload) = &answer {
             let result = service::call(payload, false);
+            if let Err(error) = &result {
+                self.note_unused("auth", name, error);
+            }
             let rid = match &result {
                 Ok(CallResult::Resource(rid)) => Some(&**rid),
                 _ => None,
             };
-            if self.heed_meta(client.key, payload, result.as_ref().err(), rid) {
+            let error = result.as_ref().err();
+            if self.heed_meta(client.key, name, payload, error, rid) {
                 return;
             }
         }
@@ -124,6 +137,7 @@ impl Gateway {
 
     fn authenticated(&mut self, key: ClientKey) {
         if let Some(fields) = self.sessions.upgrade(key) {
+            self.trace_connected(key);
             self.counters.clients += 1;
             return self.out.deliver(key, Delivery::Upgrade(fields));
         }
@@ -151,6 +165,7 @@ impl Gateway {
     pub(in crate::gateway) fn heed_meta(
         &mut self,
         key: ClientKey,
+        name: Option<NameKey>,
         payload: &[u8],
         error: Option<&Error>,
         rid: Option<&str>,
@@ -160,19 +175,31 @@ impl Gateway {
             return false;
         };
         let meta = service::meta(payload);
-        if !fields.merge(&meta.header) {
-            error!("header fields of a service's meta object are left out: there are too many");
+        let has_room = fields.merge(&meta.header);
+        let has_location = meta.status.is_some() && fields.contains("location");
+        if let Some(name) = name {
+            if !has_room {
+                let text = format_args!("meta header fields are left out: there are too many");
+                self.warn(Warning::Meta, name, text);
+            }
+            if let Some(status) = meta.invalid_status {
+                let text = format_args!("meta status {status} is ignored: not from 300 to 599");
+                self.warn(Warning::Meta, name, text);
+            }
         }
         let Some(status) = meta.status else {
             return false;
         };
         if status < 400 {
-            let location = rid.filter(|_| !fields.contains("location"));
+            let location = rid.filter(|_| !has_location);
             let location = location.map(|rid| id_to_path(&self.options.api_path, rid));
             self.reply_web(key, status, None, location);
         } else {
             let mut body = Vec::new();
-            error.unwrap_or(&error_of(status)).write(&mut body);
+            let alone = error_of(status);
+            let error = error.unwrap_or(&alone);
+            self.note_refused(key, format_args!("HTTP request, with {status},"), error);
+            error.write(&mut body);
             self.reply_web(key, status, Some(body), None);
         }
         true
@@ -191,6 +218,7 @@ impl Gateway {
         if let Some(location) = location {
             fields.set("Location", &location);
         }
+        self.trace_web_answer(key, status, body.as_deref());
         self.close_client(key);
         let response = WebResponse {
             status,
@@ -231,7 +259,11 @@ impl Gateway {
     pub(in crate::gateway) fn reply_web_resource(&mut self, key: ClientKey, root: SubKey) {
         match self.encode_tree(root) {
             Ok(body) => self.reply_web(key, 200, Some(body), None),
-            Err(error) => self.reply_web_error(key, &error),
+            Err(error) => {
+                let rid = self.cache.rid(self.holdings[root].alias());
+                self.note_refused(key, format_args!("HTTP GET of {rid}"), &error);
+                self.reply_web_error(key, &error);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
+use log::{debug, trace};
 use std::rc::Rc;
 
 impl Gateway {
@@ -120,6 +121,7 @@ impl Gateway {
         let Some(ended) = self.cache.end_load(key) else {
             return;
         };
+        debug!("get of {} failed: {error}", self.cache.rid(key));
         let error = Rc::new(error);
         for sub in self.cache.aliases()[key].subs.clone() {
             let failed = &mut self.holdings[sub];
@@ -218,6 +220,7 @@ impl Gateway {
             return;
         }
         if name.subscribed {
+            trace!("U=> event.{}.*", name.text);
             self.out.unsubscribe(Sid::Name(key).number());
         }
         let resources: Vec<ResourceKey> = name.resources().collect();

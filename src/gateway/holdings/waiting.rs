@@ -134,6 +134,7 @@ impl Gateway {
     }
 
     fn refuse_want(&mut self, client: ClientKey, rid: &str, want: Want, error: &Error) {
+        self.note_refused(client, format_args!("{want} of {rid}"), error);
         match want {
             Want::Subscribe(id) | Want::Get(id) | Want::Ended(id) => {
                 self.respond_error(client, id, error);

@@ -94,7 +94,7 @@ impl RequestKind {
             Then::Call(_) => Self::Call,
             Then::Query(_) => Self::Query,
             // The latter is the auth request of a token reset.
-            Then::HeaderAuth(_) | Then::Ignore => Self::Auth,
+            Then::HeaderAuth(_) | Then::TokenReset(_) => Self::Auth,
         }
     }
 }

@@ -13,4 +13,5 @@ pub mod throttle;
 pub mod trees;
 pub mod unsettled;
 pub mod waiters;
+pub mod warnings;
 pub mod worklist;

@@ -5,6 +5,7 @@ use crate::gateway::model::arena::Arena;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey, of};
 use hashbrown::HashSet;
+use std::fmt;
 use std::ops::{Index, IndexMut};
 
 /// A request or an event that waits.
@@ -188,6 +189,17 @@ pub enum Want {
     EndedResource(u64),
     /// The encoded resource, for the connection's web request.
     Web,
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscribe(id) | Self::Ended(id) => write!(f, "request {id}, subscribe"),
+            Self::Get(id) => write!(f, "request {id}, get"),
+            Self::Resource(id) | Self::EndedResource(id) => write!(f, "request {id}, resource"),
+            Self::Web => f.write_str("HTTP GET"),
+        }
+    }
 }
 
 impl Want {

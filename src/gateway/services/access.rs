@@ -92,10 +92,11 @@ impl Gateway {
         &mut self,
         key: PendingKey,
         request: AccessRequest,
+        name: Option<NameKey>,
         answer: Answer<'_>,
     ) {
         let Some(client) = self.sessions.present(request.client) else {
-            return;
+            return self.note_unused("access", name, &"the client is gone");
         };
         let same_token = client.token_serial() == request.token;
         let is_http = client.is_http();
@@ -105,9 +106,18 @@ impl Gateway {
         };
         if let Ok(payload) = &answer
             && is_http
-            && self.heed_meta(request.client.key, payload, verdict.as_ref().err(), None)
+            && self.heed_meta(
+                request.client.key,
+                name,
+                payload,
+                verdict.as_ref().err(),
+                None,
+            )
         {
             return;
+        }
+        if let Err(error) = &verdict {
+            self.note_unused("access", name, error);
         }
         let lasting = match &verdict {
             Ok(_) => same_token,
@@ -206,6 +216,9 @@ impl Gateway {
 
     /// Ends a client's direct subscriptions of a resource.
     fn revoke(&mut self, key: SubKey, reason: &Error) {
+        let sub = &self.holdings[key];
+        let (client, rid) = (sub.client(), self.cache.rid(sub.alias()));
+        self.note_refused(client, format_args!("subscription of {rid}"), reason);
         let sub = &mut self.holdings[key];
         sub.holders.end_direct();
         sub.standing.set_recheck(Recheck::Settled);

@@ -6,6 +6,7 @@ use crate::gateway::model::keys::{ClientKey, ClientRef};
 use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo, Subject, Then, Use};
 use crate::gateway::parts::sessions::Target;
 use crate::gateway::parts::waiters::Want;
+use crate::gateway::parts::warnings::Warning;
 use crate::res::service::CallResult;
 use crate::res::version::Dialect;
 use crate::res::{Error, json, service};
@@ -60,7 +61,7 @@ impl Gateway {
         if let Err(unsent) = sent
             && let Then::Call(call) = unsent.then
         {
-            self.reply_error(call.client, call.reply, &unsent.error);
+            self.refuse_call_with(&call, &unsent.error);
         }
     }
 
@@ -69,13 +70,20 @@ impl Gateway {
         if self.sessions.present(call.client).is_some() {
             let waited = call.waiting();
             self.relieve(call.client.key, |client| client.waited(waited));
-            self.reply_error(call.client, call.reply, error);
+            self.refuse_call_with(call, error);
         }
+    }
+
+    fn refuse_call_with(&mut self, call: &CallRequest, error: &Error) {
+        let (name, method) = (self.cache.name_text(call.name), &call.method);
+        let text = format_args!("{}, {} of {name}.{method}", call.reply, call.kind);
+        self.note_refused(call.client.key, text, error);
+        self.reply_error(call.client, call.reply, error);
     }
 
     pub(super) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
         let Some(client) = self.sessions.present(call.client) else {
-            return;
+            return self.note_unused("call", Some(call.name), &"the client is gone");
         };
         let dialect = client.dialect;
         let result = match &answer {
@@ -96,17 +104,29 @@ impl Gateway {
             }
             result => result,
         };
+        if let (CallKind::New, Ok(_), Err(error)) = (call.kind, &answer, &result)
+            && error.is(&Error::INTERNAL)
+        {
+            let text = format_args!("answer to new is not used: {error}");
+            self.warn(Warning::New, call.name, text);
+        }
         let rid = match &result {
             Ok(CallResult::Resource(rid)) => Some(&**rid),
             _ => None,
         };
         if let (Ok(payload), ReplyTo::Web) = (&answer, call.reply)
-            && self.heed_meta(call.client.key, payload, result.as_ref().err(), rid)
+            && self.heed_meta(
+                call.client.key,
+                Some(call.name),
+                payload,
+                result.as_ref().err(),
+                rid,
+            )
         {
             return;
         }
         match (result, call.reply) {
-            (Err(error), reply) => self.reply_error(call.client, reply, &error),
+            (Err(error), _) => self.refuse_call_with(&call, &error),
             (Ok(CallResult::Payload(payload)), ReplyTo::Client(id)) => {
                 self.reply_payload(call.client.key, id, payload, dialect);
             }

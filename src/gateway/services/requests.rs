@@ -10,7 +10,8 @@ use crate::gateway::parts::counters::RequestKind;
 use crate::gateway::parts::requests::{Cause, Pending, Subject, Then, Unsent};
 use crate::gateway::parts::worklist::Origin;
 use crate::res::service::PreResponse;
-use crate::res::{Error, json, service};
+use crate::res::{Error, json, service, trace};
+use log::debug;
 use std::borrow::Cow;
 
 impl Gateway {
@@ -69,7 +70,12 @@ impl Gateway {
     /// A message came on the inbox.
     pub(in crate::gateway) fn reply(&mut self, message: BrokerMessage<'_>) -> Origin {
         let Some(key) = self.requests.awaited(message.subject) else {
-            return Origin::System; // It came too late, or is a second answer.
+            // It came too late, or is a second answer.
+            debug!(
+                "answer ({}) is not used: no request waits for it",
+                trace::reply_id(message.subject)
+            );
+            return Origin::System;
         };
         let name = self.requests.get(key).and_then(|pending| pending.name);
         if message.status == Some(503) && message.payload.is_empty() {
@@ -87,6 +93,7 @@ impl Gateway {
     /// Requests whose time is over get that as their answer.
     pub(in crate::gateway) fn time_out_requests(&mut self) {
         while let Some(key) = self.requests.expired(self.now) {
+            log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
             self.answer(key, Err(Error::TIMEOUT));
             self.work.spend(1);
             if self.work.is_spent() {
@@ -124,11 +131,11 @@ impl Gateway {
         match pending.then {
             Then::Load(alias) => self.loaded(alias, answer),
             Then::Refresh(resource) => self.refreshed(resource, answer),
-            Then::Access(request) => self.access_answered(key, request, answer),
+            Then::Access(request) => self.access_answered(key, request, pending.name, answer),
             Then::Call(request) => self.call_answered(request, answer),
             Then::Query(resource) => self.query_answered(key, resource, pending.name, answer),
-            Then::HeaderAuth(client) => self.header_auth_answered(client, answer),
-            Then::Ignore => {}
+            Then::HeaderAuth(client) => self.header_auth_answered(client, pending.name, answer),
+            Then::TokenReset(subject) => self.token_reset_answered(&subject, answer),
         }
         self.background.resume_reset(None);
         self.background.done(pending.cause.reset());

@@ -12,10 +12,11 @@ use crate::gateway::model::keys::{
 };
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
-use crate::res::Error;
 use crate::res::service::Access;
+use crate::res::{Error, trace};
 use replies::{Replies, Reply, ReplyForm};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::rc::Rc;
 
 /// Longest time-out that a pre-response can set, in milliseconds: a day. No request is to
@@ -75,8 +76,8 @@ pub enum Then {
     Query(ResourceKey),
     /// Auth request that comes before a request of the client.
     HeaderAuth(ClientRef),
-    /// The answer does not matter.
-    Ignore,
+    /// Auth request of a token reset, on this subject. Only its token event counts.
+    TokenReset(Rc<str>),
 }
 
 enum Timer {
@@ -128,6 +129,25 @@ pub enum CallKind {
     Auth,
     /// The deprecated request: a call of `new` that must be answered with a resource.
     New,
+}
+
+impl fmt::Display for CallKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Auth => "auth",
+            Self::New => "new",
+        })
+    }
+}
+
+impl fmt::Display for ReplyTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "request {id}"),
+            Self::Web => f.write_str("HTTP request"),
+        }
+    }
 }
 
 /// Who waits for the answer.
@@ -196,6 +216,17 @@ impl Requests {
     /// Takes over what the broker says that it takes.
     pub fn set_max_payload(&mut self, bytes: usize) {
         self.max_payload = bytes;
+    }
+
+    /// What a request and its answers can be matched by in the log: the end of the reply
+    /// subject.
+    pub fn reply_id(&self, key: PendingKey) -> String {
+        let short = self.pending.get(key).and_then(|pending| pending.short);
+        let reply = match short {
+            Some(number) => self.replies.short(number),
+            None => self.replies.usual(key),
+        };
+        trace::reply_id(reply.as_bytes()).into_owned()
     }
 
     /// How many there are.
