@@ -1,7 +1,7 @@
 //! Events of resources: applied to the cache once, sent to every subscriber in order.
 
 use crate::gateway::Gateway;
-use crate::gateway::model::content::Content;
+use crate::gateway::model::content::{Applied, Content};
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{NameKey, ResourceKey, SubKey, WaiterKey};
@@ -16,7 +16,7 @@ use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
 use crate::res::service::Add;
 use crate::res::value::Change;
-use crate::res::{Error, json, service};
+use crate::res::{Error, Value, json, service};
 use log::debug;
 use std::fmt;
 use std::rc::Rc;
@@ -187,7 +187,12 @@ impl Gateway {
         let before = (brings_references(&kind) || shared).then(|| resource.content.clone());
         let version = self.cache.new_version();
         let content = Rc::make_mut(self.cache.content_mut(key));
-        let (added, removed) = content.apply(&kind, version);
+        let Applied {
+            added,
+            removed,
+            moved,
+        } = content.apply(&kind, version);
+        self.work.spend(moved * size_of::<Value>() / 64);
         let step = Step {
             kind,
             added,

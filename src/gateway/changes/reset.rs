@@ -163,9 +163,10 @@ impl Gateway {
     pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
         let before = self.cache.resources()[key].content.clone();
         let mut after = (*before).clone();
-        let Some(steps) = after.replace(data, self.cache.new_version()) else {
+        let Some((steps, compared)) = after.replace(data, self.cache.new_version()) else {
             return false;
         };
+        self.work.spend(compared + steps.len());
         if !steps.is_empty() {
             let after = Rc::new(after);
             *self.cache.content_mut(key) = after.clone();

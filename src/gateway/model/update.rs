@@ -116,7 +116,8 @@ pub enum StepKind {
     Change(Vec<(Text, Change)>),
     /// A value of a collection; its members beside these are dropped.
     Add { idx: usize, value: Value },
-    /// Removal from a collection; the payload is passed on as it came.
+    /// Removal from a collection; the payload is passed on as it came. It is empty where
+    /// none came, for a removal that a difference consists of.
     Remove { idx: usize, payload: Box<str> },
     /// Anything else, with its payload or `null`.
     Custom { event: Box<str>, payload: Box<str> },
