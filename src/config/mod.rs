@@ -94,6 +94,10 @@ pub struct Config {
     pub reset_throttle: u32,
     /// Most requests open at once while following references; 0 is no limit.
     pub reference_throttle: u32,
+    /// Most values of a collection or properties of a model.
+    pub max_entries: u32,
+    /// Most bytes of a resource's JSON text.
+    pub max_resource_size: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

@@ -39,6 +39,8 @@ pub(super) enum Setting {
     ReferenceThrottle,
     ReusePort,
     Cpu,
+    MaxEntries,
+    MaxResourceSize,
 }
 
 impl Setting {
@@ -169,6 +171,8 @@ const fn text(value: &'static str) -> Value {
 }
 
 const PORT: Kind = Kind::Number(0, 65_535);
+/// Zero would leave no resource that can be held.
+const LIMIT: Kind = Kind::Number(1, i32::MAX as i64);
 const COUNT: Kind = Kind::Number(0, i32::MAX as i64);
 /// glibc and the kernel agree on 1,024 bits in the default affinity mask.
 const CPU: Kind = Kind::Number(0, 1_023);
@@ -176,7 +180,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 29] = [
+pub(super) static OPTIONS: [Spec; 31] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -411,6 +415,39 @@ pub(super) static OPTIONS: [Spec; 29] = [
         help: "get requests of a tree at once; 0 is all",
         manual: "Most get requests that are open at once for the tree of one subscribe, \
             get or web request, or of one event; 0 is no limit.",
+    },
+    Spec {
+        key: Setting::MaxEntries,
+        flag: "--maxentries",
+        short: "",
+        variable: "TIDEGATE_MAXENTRIES",
+        member: "maxEntries",
+        alias: None,
+        value: "<n>",
+        kind: LIMIT,
+        blank: Blank::Kept,
+        default: Value::Number(100_000),
+        help: "values of a collection, properties of a model",
+        manual: "Most values of a collection, and most properties of a model. An answer with \
+            more is an error to whoever asks. An event, or the answer to a reset, that would \
+            leave a resource with more ends it: its subscribers get a `delete` event and an \
+            `unsubscribe` event with `system.internalError`, and the next who asks makes the \
+            gateway fetch it again.",
+    },
+    Spec {
+        key: Setting::MaxResourceSize,
+        flag: "--maxresourcesize",
+        short: "",
+        variable: "TIDEGATE_MAXRESOURCESIZE",
+        member: "maxResourceSize",
+        alias: None,
+        value: "<n>",
+        kind: LIMIT,
+        blank: Blank::Kept,
+        default: Value::Number(16 << 20),
+        help: "bytes of a resource's JSON",
+        manual: "Most bytes of the JSON text of a model or collection; what is larger fares \
+            as with `maxEntries`.",
     },
     Spec {
         key: Setting::Tls,

@@ -71,6 +71,8 @@ impl Checker<'_> {
             ws_compression: settings.switch(Setting::WsCompression),
             reset_throttle: self.count(Setting::ResetThrottle),
             reference_throttle: self.count(Setting::ReferenceThrottle),
+            max_entries: self.count(Setting::MaxEntries),
+            max_resource_size: self.count(Setting::MaxResourceSize),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

@@ -10,7 +10,7 @@ use crate::gateway::parts::cache::{Deferred, Room};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
-use crate::res::service::QueryResult;
+use crate::res::service::{QueryResult, Unread};
 use crate::res::{Error, service};
 use log::{debug, warn};
 
@@ -133,7 +133,7 @@ impl Gateway {
             // What the event meant is not known: only the whole resource can tell.
             Err(_) => return self.refresh(key),
         };
-        match service::query(&payload) {
+        match service::query(&payload, self.options.resources) {
             Ok(QueryResult::Events(events)) => {
                 for (event, data) in events {
                     if self.cache.resources().contains(key) {
@@ -146,8 +146,10 @@ impl Gateway {
                     self.refresh(key);
                 }
             }
-            Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
-            Err(error) => {
+            // Fetched whole it may be smaller.
+            Err(Unread::TooLarge) => self.refresh(key),
+            Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
+            Err(Unread::Failed(error)) => {
                 debug!("answer to a query request is not used: {error}");
                 self.refresh(key);
             }

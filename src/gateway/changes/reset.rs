@@ -9,7 +9,7 @@ use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::{Deferred, ResetStep, ResetWalk};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::worklist::Work;
-use crate::res::service::Data;
+use crate::res::service::{Data, Unread};
 use crate::res::{Error, service};
 use log::{debug, warn};
 use std::rc::Rc;
@@ -142,7 +142,7 @@ impl Gateway {
         if !self.cache.resources().contains(key) {
             return;
         }
-        match answer.and_then(|payload| service::resource(&payload)) {
+        match self.read_resource(answer) {
             Ok(resource) => {
                 if !self.replace(key, resource.data) {
                     let error = Error::internal("the resource is of another type now");
@@ -152,8 +152,9 @@ impl Gateway {
                     self.refresh(key);
                 }
             }
-            Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
-            Err(error) => self.refresh_failed(key, &error),
+            Err(Unread::TooLarge) => self.give_up(key),
+            Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
+            Err(Unread::Failed(error)) => self.refresh_failed(key, &error),
         }
     }
 

@@ -500,7 +500,9 @@ mod tests {
 
     fn data(result: &str) -> Data {
         let payload = format!(r#"{{"result":{result}}}"#);
-        service::resource(payload.as_bytes()).unwrap().data
+        service::resource(payload.as_bytes(), service::Limits::NONE)
+            .unwrap()
+            .data
     }
 
     fn content(result: &str) -> Content {

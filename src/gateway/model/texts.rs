@@ -49,7 +49,7 @@ pub fn event(rid: &str, kind: &StepKind, form: ValueForm, bundle: &[u8]) -> Rc<M
         }
         StepKind::Remove { payload, .. }
         | StepKind::Custom { payload, .. }
-        | StepKind::Delete { payload } => json::write_escaped(payload, &mut out),
+        | StepKind::Delete { payload, .. } => json::write_escaped(payload, &mut out),
     }
     out.push(b'}');
     Message::new(&out)
