@@ -266,7 +266,9 @@ fn a_missing_file_is_created() {
 \t\"referenceThrottle\": 0,
 \t\"maxBuffers\": 256,
 \t\"reusePort\": false,
-\t\"cpu\": 0
+\t\"cpu\": 0,
+\t\"maxEntries\": 100000,
+\t\"maxResourceSize\": 16777216
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

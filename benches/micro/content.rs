@@ -6,12 +6,15 @@
 use crate::runner::Runner;
 use crate::world::{Numbers, World, collection};
 use std::fmt::Write as _;
+use tidegate::gateway::Options;
+use tidegate::res::service::Limits;
 
 const EVENTS: usize = 256;
 
 pub fn run(runner: &mut Runner) {
     models(runner);
     collections(runner);
+    growth(runner);
     references(runner);
     differences(runner);
     texts(runner);
@@ -20,12 +23,16 @@ pub fn run(runner: &mut Runner) {
 /// A world that has a resource cached.
 fn cached(name: &str, answer: &str) -> World {
     let mut world = World::new();
+    cache(&mut world, name, answer);
+    world
+}
+
+fn cache(world: &mut World, name: &str, answer: &str) {
     world.connect(0, b"");
     world.subscribe(0, name, |_| answer.to_owned());
     world.close(0);
     world.collect();
     assert_eq!(world.gateway.stats().resources, 1);
-    world
 }
 
 fn model(length: usize) -> String {
@@ -123,6 +130,45 @@ fn collections(runner: &mut Runner) {
         world.event(&add, r#"{"idx":0,"value":"first"}"#);
         let text = get(&mut world, "test.list");
         assert!(text.contains(r#":["first",0,1,2,"#), "{text}");
+    }
+}
+
+/// A list that grows at its front without end, and a model that gets further properties.
+fn growth(runner: &mut Runner) {
+    for (name, count, is_list) in [
+        ("content/300,000 adds at the front", 300_000, true),
+        ("content/100,000 new properties", 100_000, false),
+    ] {
+        if !runner.wants(name) {
+            continue;
+        }
+        let count = runner.size(count, 3_000);
+        let resource = if is_list {
+            collection(std::iter::empty::<String>())
+        } else {
+            model(0)
+        };
+        runner.rounds(name, |meter| {
+            let mut world = World::with(Options {
+                resources: Limits::NONE,
+                ..Options::default()
+            });
+            cache(&mut world, "test.grows", &resource);
+            let event = if is_list { "add" } else { "change" };
+            let topic = world.topic("test.grows", event);
+            let payload = |n: usize| match is_list {
+                true => format!(r#"{{"idx":0,"value":"entry {n}"}}"#),
+                // In no order that is easy for what is sorted.
+                false => format!(r#"{{"values":{{"p{}":{n}}}}}"#, n * 7_919 % count),
+            };
+            let payloads: Vec<String> = (0..count).map(payload).collect();
+            meter.time(count, 0, || {
+                for payload in &payloads {
+                    world.event(&topic, payload);
+                }
+            });
+            assert_eq!(world.count(), 0);
+        });
     }
 }
 

@@ -58,7 +58,8 @@ fn services(runner: &mut Runner) {
         ),
     ] {
         runner.op(name, text.len(), || {
-            let resource = service::resource(text.as_bytes()).expect("it is a resource");
+            let resource = service::resource(text.as_bytes(), service::Limits::NONE)
+                .expect("it is a resource");
             let length = match &resource.data {
                 Data::Model(model) => model.len(),
                 Data::Collection(values) => values.len(),

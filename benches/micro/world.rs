@@ -39,8 +39,12 @@ pub const GRANTED: &[u8] = br#"{"result":{"get":true,"call":"*"}}"#;
 
 impl World {
     pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
         let mut world = Self {
-            gateway: Gateway::new(Options::default()),
+            gateway: Gateway::new(options),
             out: Outbox::default(),
             requests: Vec::new(),
             delivered: 0,

@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 use tidegate::res::rid::Rid;
-use tidegate::res::service::{self, CallResult, Data, QueryResult};
+use tidegate::res::service::{self, CallResult, Data, Limits, QueryResult, Resource, Unread};
 use tidegate::res::value::{self, Change, Value};
 use tidegate::res::version::ValueForm;
 use tidegate::res::{Error, json};
@@ -37,10 +37,12 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(&*access.call, call.unwrap_or_default());
         }),
         2 => {
-            if let Ok(resource) = service::resource(payload) {
+            let read = || service::resource(payload, Limits::NONE);
+            if let Ok(resource) = read() {
                 check_data(&resource.data);
             }
-            check(service::resource(payload), payload, |resource, result| {
+            check_limits(read(), service::resource(payload, SMALL));
+            check(read().map_err(failure), payload, |resource, result| {
                 let query = member(result, "query").and_then(Json::as_str);
                 assert_eq!(&*resource.query, query.unwrap_or_default());
                 compare_data(&resource.data, result);
@@ -49,11 +51,12 @@ fuzz_target!(|data: &[u8]| {
         3 => check_call(service::call(payload, false), payload),
         4 => check_call(service::call(payload, true), payload),
         5 => {
-            if let Ok(QueryResult::Data(data)) = service::query(payload) {
+            let read = || service::query(payload, Limits::NONE);
+            if let Ok(QueryResult::Data(data)) = read() {
                 check_data(&data);
             }
             check(
-                service::query(payload),
+                read().map_err(failure),
                 payload,
                 |answer, result| match answer {
                     QueryResult::Data(data) => compare_data(&data, result),
@@ -227,6 +230,31 @@ fn check_call(answer: Result<CallResult<'_>, Error>, payload: &[u8]) {
             assert_eq!(plain(raw).as_ref(), Some(result));
         }
     });
+}
+
+/// Limits that inputs of a few bytes go beyond.
+const SMALL: Limits = Limits {
+    entries: 3,
+    bytes: 64,
+};
+
+fn failure(unread: Unread) -> Error {
+    match unread {
+        Unread::Failed(error) => error,
+        Unread::TooLarge => panic!("nothing is too large without limits"),
+    }
+}
+
+/// Whatever is small enough is read as it is without limits.
+fn check_limits(all: Result<Resource, Unread>, within: Result<Resource, Unread>) {
+    match within {
+        Ok(resource) => {
+            assert!(resource.data.len() <= SMALL.entries);
+            assert_eq!(all, Ok(resource));
+        }
+        Err(Unread::TooLarge) => {}
+        Err(failed) => assert_eq!(all, Err(failed)),
+    }
 }
 
 fn check_data(data: &Data) {

@@ -100,6 +100,10 @@ pub struct Config {
     pub reference_throttle: u32,
     /// Memory for waiting input and output of all clients, in MiB.
     pub max_buffers: u32,
+    /// Most values of a collection or properties of a model.
+    pub max_entries: u32,
+    /// Most bytes of a resource's JSON text.
+    pub max_resource_size: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

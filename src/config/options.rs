@@ -41,6 +41,8 @@ pub(super) enum Setting {
     MaxBuffers,
     ReusePort,
     Cpu,
+    MaxEntries,
+    MaxResourceSize,
 }
 
 impl Setting {
@@ -171,6 +173,8 @@ const fn text(value: &'static str) -> Value {
 }
 
 const PORT: Kind = Kind::Number(0, 65_535);
+/// Zero would leave no resource that can be held.
+const LIMIT: Kind = Kind::Number(1, i32::MAX as i64);
 const COUNT: Kind = Kind::Number(0, i32::MAX as i64);
 /// glibc and the kernel agree on 1,024 bits in the default affinity mask.
 const CPU: Kind = Kind::Number(0, 1_023);
@@ -178,7 +182,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 31] = [
+pub(super) static OPTIONS: [Spec; 33] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -429,6 +433,39 @@ pub(super) static OPTIONS: [Spec; 31] = [
         manual: "Memory in MiB that all clients together may take for messages and requests \
             that have not come whole, and for output that they have not read. Above it those \
             that take most for longest are closed.",
+    },
+    Spec {
+        key: Setting::MaxEntries,
+        flag: "--maxentries",
+        short: "",
+        variable: "TIDEGATE_MAXENTRIES",
+        member: "maxEntries",
+        alias: None,
+        value: "<n>",
+        kind: LIMIT,
+        blank: Blank::Kept,
+        default: Value::Number(100_000),
+        help: "values of a collection, properties of a model",
+        manual: "Most values of a collection, and most properties of a model. An answer with \
+            more is an error to whoever asks. An event, or the answer to a reset, that would \
+            leave a resource with more ends it: its subscribers get a `delete` event and an \
+            `unsubscribe` event with `system.internalError`, and the next who asks makes the \
+            gateway fetch it again.",
+    },
+    Spec {
+        key: Setting::MaxResourceSize,
+        flag: "--maxresourcesize",
+        short: "",
+        variable: "TIDEGATE_MAXRESOURCESIZE",
+        member: "maxResourceSize",
+        alias: None,
+        value: "<n>",
+        kind: LIMIT,
+        blank: Blank::Kept,
+        default: Value::Number(16 << 20),
+        help: "bytes of a resource's JSON",
+        manual: "Most bytes of the JSON text of a model or collection; what is larger fares \
+            as with `maxEntries`.",
     },
     Spec {
         key: Setting::Tls,

@@ -73,6 +73,8 @@ impl Checker<'_> {
             reset_throttle: self.count(Setting::ResetThrottle),
             reference_throttle: self.count(Setting::ReferenceThrottle),
             max_buffers: self.count(Setting::MaxBuffers),
+            max_entries: self.count(Setting::MaxEntries),
+            max_resource_size: self.count(Setting::MaxResourceSize),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

@@ -2,6 +2,7 @@
 //! kept, and compared.
 
 use crate::gateway::Gateway;
+use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
 use crate::gateway::parts::holdings::{AccessState, Hold};
 use crate::gateway::parts::requests::{Cause, Pending, Then, Use};
@@ -27,6 +28,7 @@ impl Gateway {
     pub fn audit(&self) -> Result<(), String> {
         self.sessions.audit()?;
         self.cache.audit()?;
+        self.audit_sizes()?;
         self.holdings.audit()?;
         self.requests.audit()?;
         self.texts.audit()?;
@@ -41,6 +43,18 @@ impl Gateway {
         self.audit_clients()?;
         self.audit_uses()?;
         self.audit_throttles()
+    }
+
+    /// No resource is larger than may be.
+    fn audit_sizes(&self) -> Result<(), String> {
+        let limits = self.options.resources;
+        let is_too_large =
+            |content: &Content| content.size() > limits.entries || content.bytes() > limits.bytes;
+        let mut resources = self.cache.resources().iter();
+        match resources.find(|(_, resource)| is_too_large(&resource.content)) {
+            Some((key, _)) => Err(format!("{key:?} is larger than may be")),
+            None => Ok(()),
+        }
     }
 
     /// In debug builds, after inputs: after each while little is held, and the more is

@@ -11,6 +11,7 @@ fn gateway() -> Gateway {
         ws_header_auth: None,
         reset_throttle: 0,
         reference_throttle: 0,
+        resources: Options::default().resources,
         seed: [1, 2, 3, 4],
         write_head: |_, _, _| {},
     })

@@ -238,6 +238,10 @@ impl Reactor {
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
                 reset_throttle: config.reset_throttle as usize,
                 reference_throttle: config.reference_throttle as usize,
+                resources: crate::res::service::Limits {
+                    entries: config.max_entries as usize,
+                    bytes: config.max_resource_size as usize,
+                },
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),

@@ -62,6 +62,8 @@ impl Error {
         SUBJECT_TOO_LONG = "system.subjectTooLong", "Subject too long";
         /// No service answered in time.
         TIMEOUT = "system.timeout", "Request timeout";
+        /// The resource has more values or bytes than the gateway takes.
+        TOO_LARGE = "system.internalError", "Internal error: the resource is too large";
         /// The client's protocol version cannot be served.
         UNSUPPORTED_PROTOCOL = "system.unsupportedProtocol", "Unsupported protocol";
     }

@@ -39,6 +39,49 @@ pub enum Data {
     Collection(Vec<Value>),
 }
 
+impl Data {
+    /// The number of its values.
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Model(model) => model.len(),
+            Self::Collection(values) => values.len(),
+        }
+    }
+}
+
+/// How large a resource may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Values of a collection, or properties of a model.
+    pub entries: usize,
+    /// Bytes of its JSON text.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self {
+        entries: usize::MAX,
+        bytes: usize::MAX,
+    };
+}
+
+/// Why an answer has no resource that can be used.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is beyond the limits, and was not read.
+    TooLarge,
+    /// The service says so, or the answer is not valid.
+    Failed(Error),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// A successful answer to a get request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -196,7 +239,10 @@ pub fn access(payload: &[u8]) -> Result<Access, Error> {
 }
 
 /// Reads a get answer.
-pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
+///
+/// # Errors
+/// When it is an error, not valid, or too large.
+pub fn resource(payload: &[u8], limits: Limits) -> Result<Resource, Unread> {
     let result = Answer::parse(payload, false)?.present_result()?;
     let (mut model, mut collection, mut query) = (None, None, Cow::Borrowed(""));
     json::object(result, |name, raw| {
@@ -214,9 +260,9 @@ pub fn resource(payload: &[u8]) -> Result<Resource, Error> {
     })
     .map_err(Error::internal)?;
     let data = match (model, collection) {
-        (Some(model), None) => self::model(model)?,
-        (None, Some(values)) => self::collection(values)?,
-        _ => return Err(Error::internal("invalid service response")),
+        (Some(model), None) => self::model(model, limits)?,
+        (None, Some(values)) => self::collection(values, limits)?,
+        _ => return Err(Error::internal("invalid service response").into()),
     };
     Ok(Resource {
         data,
@@ -267,7 +313,10 @@ fn old_new_result(result: Raw<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// Reads an answer to a query request.
-pub fn query(payload: &[u8]) -> Result<QueryResult<'_>, Error> {
+///
+/// # Errors
+/// When it is an error, not valid, or has a resource that is too large.
+pub fn query(payload: &[u8], limits: Limits) -> Result<QueryResult<'_>, Unread> {
     let result = Answer::parse(payload, false)?.present_result()?;
     let (mut events, mut model, mut collection) = (None, None, None);
     json::object(result, |name, raw| {
@@ -282,11 +331,11 @@ pub fn query(payload: &[u8]) -> Result<QueryResult<'_>, Error> {
     })
     .map_err(Error::internal)?;
     match (events, model, collection) {
-        (Some(events), None, None) => query_events(events).map_err(Error::internal),
-        (None, Some(model), None) => Ok(QueryResult::Data(self::model(model)?)),
-        (None, None, Some(values)) => Ok(QueryResult::Data(self::collection(values)?)),
+        (Some(events), None, None) => Ok(query_events(events).map_err(Error::internal)?),
+        (None, Some(model), None) => Ok(QueryResult::Data(self::model(model, limits)?)),
+        (None, None, Some(values)) => Ok(QueryResult::Data(self::collection(values, limits)?)),
         (None, None, None) => Ok(QueryResult::Events(Vec::new())),
-        _ => Err(Error::internal("invalid service response")),
+        _ => Err(Error::internal("invalid service response").into()),
     }
 }
 
@@ -323,8 +372,9 @@ pub fn change(payload: Raw<'_>) -> Result<ChangeEvent, ValueError> {
         Ok(())
     })?;
     let current = values.filter(|raw| members == 1 || value::parse_change(raw).is_err());
-    let properties = properties(current.unwrap_or(payload))?.into_iter();
-    let changes = properties
+    let properties = properties(current.unwrap_or(payload), usize::MAX)?;
+    let changes = properties.into_iter().flatten();
+    let changes = changes
         .map(|(name, raw)| Ok((Text::from(&*name), value::parse_change(raw)?)))
         .collect::<Result<_, ValueError>>()?;
     let is_old = current.is_none() && members > 0;
@@ -519,8 +569,13 @@ fn error_object(text: Raw<'_>) -> Result<Error, JsonError> {
 }
 
 /// Reads the properties of a model.
-fn model(text: Raw<'_>) -> Result<Data, Error> {
-    let properties = properties(text).map_err(|error| value_error(error.into()))?;
+fn model(text: Raw<'_>, limits: Limits) -> Result<Data, Unread> {
+    if text.len() > limits.bytes {
+        return Err(Unread::TooLarge);
+    }
+    let properties = properties(text, limits.entries);
+    let properties = properties.map_err(|error| value_error(error.into()))?;
+    let properties = properties.ok_or(Unread::TooLarge)?;
     let (mut model, mut has_action) = (Vec::with_capacity(properties.len()), false);
     for (name, raw) in properties {
         match value::parse(raw).map_err(value_error)? {
@@ -529,33 +584,45 @@ fn model(text: Raw<'_>) -> Result<Data, Error> {
         }
     }
     if has_action {
-        return Err(action_as_value());
+        return Err(action_as_value().into());
     }
     Ok(Data::Model(model))
 }
 
 /// Reads the values of a collection.
-fn collection(text: Raw<'_>) -> Result<Data, Error> {
+fn collection(text: Raw<'_>, limits: Limits) -> Result<Data, Unread> {
+    if text.len() > limits.bytes {
+        return Err(Unread::TooLarge);
+    }
     let (mut values, mut error, mut has_action) = (Vec::new(), None, false);
-    json::array(text, |raw| {
+    let mut is_too_long = false;
+    let read = json::array(text, |raw| {
+        if values.len() >= limits.entries {
+            is_too_long = true;
+            return Err(TOO_MANY);
+        }
         match value::parse(raw) {
             Ok(Some(value)) => values.push(value),
             Ok(None) => has_action = true,
             Err(reason) => error = error.take().or(Some(reason)),
         }
         Ok(())
-    })
-    .map_err(Error::internal)?;
+    });
+    if is_too_long {
+        return Err(Unread::TooLarge);
+    }
+    read.map_err(Error::internal)?;
     if let Some(error) = error {
-        return Err(value_error(error));
+        return Err(value_error(error).into());
     }
     if has_action {
-        return Err(action_as_value());
+        return Err(action_as_value().into());
     }
-    // It is kept for long.
-    values.shrink_to_fit();
     Ok(Data::Collection(values))
 }
+
+/// Ends the reading of what has more entries than may be.
+const TOO_MANY: JsonError = JsonError::new("too many entries");
 
 /// Older clients of this error know it with its prefix twice.
 fn value_error(error: ValueError) -> Error {
@@ -567,12 +634,24 @@ fn action_as_value() -> Error {
 }
 
 /// Reads the members of an object as properties: sorted by name, of duplicates the last.
-fn properties(text: Raw<'_>) -> Result<Vec<(Cow<'_, str>, Raw<'_>)>, JsonError> {
-    let mut members = Vec::new();
-    json::object(text, |name, raw| {
+/// `None` if there are more than `most`, duplicates included.
+fn properties(
+    text: Raw<'_>,
+    most: usize,
+) -> Result<Option<Vec<(Cow<'_, str>, Raw<'_>)>>, JsonError> {
+    let (mut members, mut are_too_many) = (Vec::new(), false);
+    let read = json::object(text, |name, raw| {
+        if members.len() >= most {
+            are_too_many = true;
+            return Err(TOO_MANY);
+        }
         members.push((name, raw));
         Ok(())
-    })?;
+    });
+    if are_too_many {
+        return Ok(None);
+    }
+    read?;
     members.sort_by(|a: &(Cow<'_, str>, Raw<'_>), b| a.0.cmp(&b.0));
     // Of those that are left out the value is put into the place of the one that stays.
     members.dedup_by(|later, kept| {
@@ -582,7 +661,7 @@ fn properties(text: Raw<'_>) -> Result<Vec<(Cow<'_, str>, Raw<'_>)>, JsonError> 
         }
         is_same
     });
-    Ok(members)
+    Ok(Some(members))
 }
 
 #[cfg(test)]

@@ -108,6 +108,18 @@ impl Value {
         }
     }
 
+    /// The bytes of the value's text.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Primitive(text) => text.as_bytes().len(),
+            Self::Data(text) => text.len(),
+            Self::Reference(reference) | Self::SoftReference(reference) => match &reference.text {
+                Some(text) => text.len(),
+                None => REFERENCE.0.len() + reference.rid.len() + REFERENCE.1.len(),
+            },
+        }
+    }
+
     /// Appends the JSON text of the value.
     pub fn write_text(&self, out: &mut Vec<u8>) {
         self.write_by(|bytes, out| out.extend_from_slice(bytes), out);
@@ -293,6 +305,7 @@ mod tests {
             let mut out = Vec::new();
             parse(raw).unwrap().unwrap().write_text(&mut out);
             assert_eq!(out, raw.as_bytes());
+            assert_eq!(parse(raw).unwrap().unwrap().size(), raw.len());
         }
         assert_eq!(
             sent(r#"{"rid":"a.b?<"}"#, ValueForm::Full),

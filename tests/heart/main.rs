@@ -21,6 +21,7 @@ mod defects;
 mod events;
 mod harness;
 mod header_auth;
+mod limits;
 mod loading;
 mod meta;
 mod queries;

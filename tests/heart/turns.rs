@@ -159,3 +159,79 @@ fn names_that_nobody_uses_any_more_are_left_in_several_turns() {
     }
     assert_eq!(turns.gateway.stats(), Stats::default());
 }
+
+#[test]
+fn a_long_difference_is_sent_in_several_turns_and_in_order() {
+    const LENGTH: u32 = 3_000;
+    let list = |values: &[u32]| {
+        let values: Vec<_> = values.iter().map(u32::to_string).collect();
+        format!(r#"{{"result":{{"collection":[{}]}}}}"#, values.join(","))
+    };
+    let old: Vec<u32> = (0..LENGTH).collect();
+    let new: Vec<u32> = (LENGTH..2 * LENGTH).collect();
+    let mut turns = Turns::with_models(0);
+    let clients = [CLIENT, ClientKey(1), ClientKey(2)];
+    for client in clients {
+        if client != CLIENT {
+            let remote = ([127, 0, 0, 1], 4000).into();
+            let (gateway, out) = (&mut turns.gateway, &mut turns.out);
+            gateway.client_connected(NOW, client, Box::default(), remote, out);
+        }
+        let subscribe = br#"{"id":1,"method":"subscribe.test.list"}"#;
+        turns
+            .gateway
+            .client_message(NOW, client, subscribe, &mut turns.out);
+        turns.take();
+        for (subject, reply) in std::mem::take(&mut turns.asked) {
+            let payload = match subject.starts_with("get.") {
+                true => list(&old),
+                false => r#"{"result":{"get":true}}"#.to_owned(),
+            };
+            turns.tell(crate::driver::INBOX, &reply, &payload);
+        }
+    }
+    turns.tell(
+        crate::driver::SYSTEM,
+        "system.reset",
+        r#"{"resources":[">"]}"#,
+    );
+    let (_, reply) = turns.asked.pop().expect("it is fetched again");
+    // The answer is read and compared, and then nothing is left of the budget.
+    turns.gateway.begin_turn(UNITS);
+    let answer = list(&new);
+    let message = BrokerMessage {
+        sid: crate::driver::INBOX,
+        subject: reply.as_bytes(),
+        payload: answer.as_bytes(),
+        status: None,
+    };
+    turns.gateway.broker_message(NOW, message, &mut turns.out);
+    let mut values = clients.map(|_| old.clone());
+    let mut most = 0;
+    loop {
+        let sent: Vec<_> = turns.out.drain_clients().collect();
+        most = most.max(sent.len());
+        for (client, delivery) in sent {
+            let text = delivery.text().expect("an event");
+            let event: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+            let values = &mut values[client.0 as usize];
+            let idx = event["data"]["idx"].as_u64().expect("a place") as usize;
+            match event["event"].as_str() {
+                Some("test.list.remove") => drop(values.remove(idx)),
+                _ => values.insert(
+                    idx,
+                    event["data"]["value"].as_u64().expect("a number") as u32,
+                ),
+            }
+        }
+        turns.out.clear();
+        if !turns.gateway.has_work() {
+            break;
+        }
+        turns.gateway.begin_turn(UNITS);
+        turns.gateway.go_on(NOW, &mut turns.out);
+    }
+    assert!(values.iter().all(|values| *values == new));
+    assert!(most <= UNITS as usize, "{most} events in a turn");
+    turns.gateway.audit().unwrap();
+}

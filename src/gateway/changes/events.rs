@@ -1,23 +1,23 @@
 //! Events of resources: applied to the cache once, sent to every subscriber in order.
 
 use crate::gateway::Gateway;
-use crate::gateway::model::content::Content;
+use crate::gateway::model::content::{Applied, Content};
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{NameKey, ResourceKey, SubKey, WaiterKey};
 use crate::gateway::model::outbox::{CloseReason, Delivery, Streak};
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
-use crate::gateway::model::update::{Step, StepKind, TextKey, Update};
+use crate::gateway::model::update::{Step, StepKind, TEXTS_KEPT, TextKey, Update};
 use crate::gateway::parts::cache::{Deferred, Resource};
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
 use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
-use crate::res::service::Add;
+use crate::res::service::{Add, Limits};
 use crate::res::value::Change;
-use crate::res::{Error, json, service};
+use crate::res::{Error, Value, json, service};
 use std::fmt;
 use std::rc::Rc;
 
@@ -25,11 +25,18 @@ use std::rc::Rc;
 pub(crate) const MAX_QUEUE: usize = 1 << 16;
 pub(crate) const MAX_QUEUE_SIZE: usize = 64 << 20;
 
+/// Steps of an update up to which it is sent to all subscribers at once.
+const AT_ONCE: usize = 64;
+
+/// Steps that one subscription is sent before it is another's turn: as many as an update
+/// keeps texts of, so that those who go through a long update together share them.
+const PUMPED: usize = TEXTS_KEPT;
+
 /// Subscribers from which on events in a row are sent as a streak; for one it saves nothing.
 const STREAK_MIN: usize = 2;
 
 /// Subscriptions of a resource that each get an event of it in one turn.
-const AT_ONCE: usize = 256;
+const SUBS_AT_ONCE: usize = 256;
 
 /// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
@@ -178,6 +185,9 @@ impl Gateway {
 
     /// Applies a step that fits the content of a resource.
     fn apply_step(&mut self, key: ResourceKey, kind: StepKind, size: usize) {
+        if self.outgrows(key, &kind, size) {
+            return self.give_up(key);
+        }
         let resource = &self.cache.resources()[key];
         // Whoever must wait for a new reference keeps the version before the event, and so
         // do several subscriptions of one client while they are updated in turn.
@@ -191,7 +201,12 @@ impl Gateway {
         let before = kept.then(|| resource.content.clone());
         let version = self.cache.new_version();
         let content = Rc::make_mut(self.cache.content_mut(key));
-        let (added, removed) = content.apply(&kind, version);
+        let Applied {
+            added,
+            removed,
+            moved,
+        } = content.apply(&kind, version);
+        self.work.spend(moved * size_of::<Value>() / 64);
         let step = Step {
             kind,
             added,
@@ -200,10 +215,42 @@ impl Gateway {
         self.publish(key, Update::new(vec![step], size), before);
     }
 
+    /// Whether an event, whose payload has this size, would make a resource larger than may
+    /// be. It is looked at closely only where it could.
+    fn outgrows(&self, key: ResourceKey, kind: &StepKind, size: usize) -> bool {
+        let content = &self.cache.resources()[key].content;
+        let limits = self.options.resources;
+        let events = match kind {
+            StepKind::Change(changes) => changes.len(),
+            _ => 1,
+        };
+        if content.size() + events <= limits.entries && content.bytes() + size <= limits.bytes {
+            return false;
+        }
+        let (entries, bytes) = content.grown_by(kind);
+        let (more, larger) = (entries > content.size(), bytes > content.bytes());
+        more && entries > limits.entries || larger && bytes > limits.bytes
+    }
+
+    /// The resource is larger than may be: its subscribers are told, and the
+    /// cache forgets it. Whoever asks next makes it be fetched.
+    pub(super) fn give_up(&mut self, key: ResourceKey) {
+        let Limits { entries, bytes } = self.options.resources;
+        let text = format_args!(
+            "it is given up: it has become larger than {entries} values (maxEntries) or \
+             {bytes} bytes (maxResourceSize)"
+        );
+        self.warn_of(Warning::Limit, key, text);
+        self.end_resource(key, "null".into(), Error::TOO_LARGE);
+    }
+
     /// The resource is gone: its subscribers are told, and the cache forgets it.
     pub(super) fn delete(&mut self, key: ResourceKey, payload: Raw<'_>) {
-        let payload = json::compact(payload).into();
-        let update = Update::of(StepKind::Delete { payload }, 0);
+        self.end_resource(key, json::compact(payload).into(), Error::DELETED);
+    }
+
+    fn end_resource(&mut self, key: ResourceKey, payload: Box<str>, reason: Error) {
+        let update = Update::of(StepKind::Delete { payload, reason }, 0);
         let before = self.cache.resources()[key].content.clone();
         self.publish(key, update, Some(before));
     }
@@ -216,7 +263,8 @@ impl Gateway {
         update: Rc<Update>,
         before: Option<Rc<Content>>,
     ) {
-        if update.is_simple() {
+        let has_many = update.steps.len() > AT_ONCE;
+        if update.is_simple() && !has_many {
             return self.publish_simple(key, &update, before);
         }
         let resource = &self.cache.resources()[key];
@@ -258,6 +306,9 @@ impl Gateway {
         }
         if update.ends_resource() {
             self.cache.remove_resource(key);
+        }
+        if has_many {
+            return self.work.extend(waiting.into_iter().map(Work::Pump));
         }
         if !at_once {
             for sub in waiting {
@@ -353,7 +404,7 @@ impl Gateway {
     fn has_many(&self, resource: &Resource) -> bool {
         let aliases = resource.aliases.iter();
         let subs = aliases.map(|alias| self.cache.aliases()[*alias].subs.len());
-        subs.sum::<usize>() > AT_ONCE
+        subs.sum::<usize>() > SUBS_AT_ONCE
     }
 
     /// Sends an update to everyone who got the event right before it, if that was one of
@@ -399,8 +450,10 @@ impl Gateway {
         lag.queue.push(update.clone());
     }
 
-    /// Sends what waits at a subscription, as far as it need not wait longer.
+    /// Sends what waits at a subscription, as far as it need not wait longer. Where that is
+    /// much, others have their turn in between.
     pub(in crate::gateway) fn pump(&mut self, key: SubKey) {
+        let mut sent = 0;
         loop {
             self.work.spend(1);
             let Some(sub) = self.holdings.get_mut(key) else {
@@ -423,7 +476,11 @@ impl Gateway {
                 return sub.standing.catch_up();
             };
             if lag.step < update.steps.len() {
-                let step = lag.step;
+                let (step, has_many) = (lag.step, update.steps.len() > AT_ONCE);
+                if sent >= PUMPED && (has_many || self.work.is_spent()) {
+                    return self.work.push(Work::Pump(key));
+                }
+                sent += 1;
                 if !self.step(key, &update, step, None) {
                     return;
                 }
@@ -553,8 +610,8 @@ impl Gateway {
         if let Some(lag) = self.holdings[key].standing.lag_mut() {
             lag.step += 1;
         }
-        if matches!(step.kind, StepKind::Delete { .. }) {
-            self.deleted(key);
+        if let StepKind::Delete { reason, .. } = &step.kind {
+            self.deleted(key, reason);
         }
         // What a run of removals cuts off, which is never the resource itself, is looked
         // for once: before something is added, or when all is done.
@@ -565,13 +622,13 @@ impl Gateway {
     }
 
     /// The client was told that a resource is deleted.
-    fn deleted(&mut self, key: SubKey) {
+    fn deleted(&mut self, key: SubKey, reason: &Error) {
         self.materialise(key);
         let sub = &mut self.holdings[key];
         sub.standing.delete();
         sub.access = AccessState::Unknown;
         if sub.holders.end_direct() > 0 {
-            self.send_unsubscribe(key, &Error::DELETED);
+            self.send_unsubscribe(key, reason);
         }
         self.holdings.suspect(key);
     }

@@ -12,7 +12,7 @@ use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
-use crate::res::service::QueryResult;
+use crate::res::service::{QueryResult, Unread};
 use crate::res::{Error, service};
 
 impl Gateway {
@@ -141,7 +141,7 @@ impl Gateway {
                 return self.refresh(key);
             }
         };
-        match service::query(&payload) {
+        match service::query(&payload, self.options.resources) {
             Ok(QueryResult::Events(events)) => {
                 for (event, data) in events {
                     if self.cache.resources().contains(key) {
@@ -159,8 +159,10 @@ impl Gateway {
                     self.refresh(key);
                 }
             }
-            Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
-            Err(error) => {
+            // Fetched whole it may be smaller.
+            Err(Unread::TooLarge) => self.refresh(key),
+            Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
+            Err(Unread::Failed(error)) => {
                 let text = format_args!("answer to a query request is not used: {error}");
                 self.warn_of(Warning::Query, key, text);
                 self.refresh(key);

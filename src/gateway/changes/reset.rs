@@ -11,7 +11,7 @@ use crate::gateway::parts::cache::{Deferred, ResetStep, ResetWalk};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
-use crate::res::service::Data;
+use crate::res::service::{Data, Unread};
 use crate::res::{Error, service};
 use std::fmt::Display;
 use std::rc::Rc;
@@ -150,7 +150,7 @@ impl Gateway {
         if !self.cache.resources().contains(key) {
             return self.note_unused("get", None, &"the resource is used no longer");
         }
-        match answer.and_then(|payload| service::resource(&payload)) {
+        match self.read_resource(answer) {
             Ok(resource) => {
                 if !self.replace(key, resource.data) {
                     return self.refresh_failed(key, &Unfit::OtherType);
@@ -159,8 +159,9 @@ impl Gateway {
                     self.refresh(key);
                 }
             }
-            Err(error) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
-            Err(error) => self.refresh_failed(key, &error),
+            Err(Unread::TooLarge) => self.give_up(key),
+            Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
+            Err(Unread::Failed(error)) => self.refresh_failed(key, &error),
         }
     }
 
@@ -170,9 +171,10 @@ impl Gateway {
     pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
         let before = self.cache.resources()[key].content.clone();
         let mut after = (*before).clone();
-        let Some(steps) = after.replace(data, self.cache.new_version()) else {
+        let Some((steps, compared)) = after.replace(data, self.cache.new_version()) else {
             return false;
         };
+        self.work.spend(compared + steps.len());
         if !steps.is_empty() {
             let after = Rc::new(after);
             *self.cache.content_mut(key) = after.clone();

@@ -8,7 +8,6 @@ use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::SubKey;
 use crate::gateway::model::paths::id_to_path;
-use crate::res::service::Data;
 use crate::res::{Error, Value, json};
 use hashbrown::HashSet;
 
@@ -145,13 +144,10 @@ fn next_value<'c>(content: &'c Content, at: usize, out: &mut Vec<u8>) -> Option<
     if at > 0 {
         out.push(b',');
     }
-    match content.data() {
-        Data::Model(model) => {
-            let (name, value) = model.get(at)?;
-            json::write_string(name, out);
-            out.push(b':');
-            Some(value)
-        }
-        Data::Collection(values) => values.get(at),
+    let (name, value) = content.entry(at)?;
+    if let Some(name) = name {
+        json::write_string(name, out);
+        out.push(b':');
     }
+    Some(value)
 }

@@ -10,7 +10,9 @@ use crate::gateway::parts::cache::{Deferred, Released};
 use crate::gateway::parts::holdings::Hold;
 use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
+use crate::res::service::{Limits, Resource, Unread};
 use crate::res::{Error, service};
 use log::{debug, trace};
 use std::rc::Rc;
@@ -90,9 +92,20 @@ impl Gateway {
 
     /// A get request of an alias was answered.
     pub(in crate::gateway) fn loaded(&mut self, key: AliasKey, answer: Answer<'_>) {
-        let resource = match answer.and_then(|payload| service::resource(&payload)) {
+        let resource = match self.read_resource(answer) {
             Ok(resource) => resource,
-            Err(error) => return self.load_failed(key, error),
+            Err(Unread::Failed(error)) => return self.load_failed(key, error),
+            Err(Unread::TooLarge) => {
+                if let Some(alias) = self.cache.aliases().get(key) {
+                    let Limits { entries, bytes } = self.options.resources;
+                    let text = format_args!(
+                        "get answer is refused: more than {entries} values (maxEntries) or \
+                         {bytes} bytes (maxResourceSize)"
+                    );
+                    self.warn(Warning::Limit, alias.name, text);
+                }
+                return self.load_failed(key, Error::TOO_LARGE);
+            }
         };
         let Some(ended) = self.cache.end_load(key) else {
             return;
@@ -115,6 +128,19 @@ impl Gateway {
         if self.cache.aliases()[key].subs.is_empty() {
             self.alias_unused(key);
         }
+    }
+
+    /// Reads a get answer.
+    pub(in crate::gateway) fn read_resource(
+        &mut self,
+        answer: Answer<'_>,
+    ) -> Result<Resource, Unread> {
+        let payload = answer?;
+        let resource = service::resource(&payload, self.options.resources);
+        // A value costs several units, be its text ever so short.
+        let entries = resource.as_ref().map_or(0, |resource| resource.data.len());
+        self.work.spend(4 * entries + payload.len() / 64);
+        resource
     }
 
     fn load_failed(&mut self, key: AliasKey, error: Error) {

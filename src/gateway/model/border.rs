@@ -1,6 +1,7 @@
 //! What callers and the heart say to each other beside the outbox: options, inputs, sizes.
 
 use crate::res::json;
+use crate::res::service::Limits;
 use core::net::SocketAddr;
 
 /// What a gateway is made from. Nothing of it changes afterwards.
@@ -21,6 +22,8 @@ pub struct Options {
     /// Get requests for the tree of one subscribe request that may be open at once; 0 for
     /// no such limit.
     pub reference_throttle: usize,
+    /// How large a resource may be.
+    pub resources: Limits,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
     /// Tells services of a connection.
@@ -39,6 +42,10 @@ impl Default for Options {
             ws_header_auth: None,
             reset_throttle: 0,
             reference_throttle: 0,
+            resources: Limits {
+                entries: 100_000,
+                bytes: 16 << 20,
+            },
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
                 out.extend_from_slice(b"\"remoteAddr\":");

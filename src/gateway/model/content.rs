@@ -1,18 +1,18 @@
 //! The content of a resource: one version of a model or collection, shared by all who
 //! hold it and changed in place only while nobody else does.
 
+use crate::gateway::model::diff::diff;
 use crate::gateway::model::keys::AliasKey;
+use crate::gateway::model::list::List;
+use crate::gateway::model::references::References;
 use crate::gateway::model::update::{Step, StepKind};
 use crate::res::service::Data;
 use crate::res::value::Change;
 use crate::res::version::ValueForm;
 use crate::res::{Text, Value, json};
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-
-/// Changes of one event up to which a model is changed in place.
-const FEW_CHANGES: usize = 32;
 
 /// Longest JSON text that is kept, in bytes.
 const TEXT_KEPT: usize = 16 << 10;
@@ -38,12 +38,16 @@ impl From<Rc<str>> for Child {
 
 /// One version of a resource.
 ///
-/// What is derived from it is computed once per version, its JSON text twice at most.
+/// What is derived from it is computed once per version, its JSON text twice at most. A
+/// clone shares all that is large, so that an event costs what it changes, also where the
+/// version before is kept.
 #[derive(Clone, Debug)]
 pub struct Content {
     /// Changes whenever the content does; unique in the process.
     pub version: u64,
-    data: Data,
+    values: Values,
+    /// Bytes of the values' texts and of the properties' names.
+    bytes: usize,
     references: References,
     distinct: OnceCell<Rc<[Child]>>,
     text: OnceCell<Rc<[u8]>>,
@@ -51,58 +55,43 @@ pub struct Content {
     written: Cell<bool>,
 }
 
-/// How often each resource is referenced. Most models reference none, and keep no table.
-#[derive(Clone, Debug, Default)]
-struct References(Option<Box<Counts>>);
+/// The values of a model or collection.
+#[derive(Clone, Debug, PartialEq)]
+enum Values {
+    /// Properties sorted by name, each name once.
+    Model(List<Property>),
+    /// Values in order.
+    Collection(List<Value>),
+}
 
-type Counts = HashMap<Rc<str>, u32, foldhash::fast::RandomState>;
+type Property = (Text, Value);
 
-impl References {
-    fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|counts| counts.is_empty())
-    }
-
-    fn contains(&self, rid: &str) -> bool {
-        let counts = self.0.as_ref();
-        counts.is_some_and(|counts| counts.contains_key(rid))
-    }
-
-    /// Counts a value's reference; returns it when it is the first of its kind.
-    fn add(&mut self, value: &Value) -> Option<Rc<str>> {
-        let rid = value.reference()?;
-        let counts = self.0.get_or_insert_default();
-        let count = counts.entry(rid.clone()).or_insert(0);
-        *count += 1;
-        (*count == 1).then(|| rid.clone())
-    }
-
-    /// Uncounts a value's reference; returns it when it was the last of its kind.
-    fn remove(&mut self, value: &Value) -> Option<Rc<str>> {
-        let rid = value.reference()?;
-        let counts = self.0.as_mut()?;
-        let count = counts.get_mut(rid)?;
-        *count -= 1;
-        if *count > 0 {
-            return None;
-        }
-        counts.remove_entry(rid).map(|(rid, _)| rid)
-    }
+/// What an event does to a content.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Resources that it references and did not before.
+    pub added: Vec<Child>,
+    /// Resources that it references no longer.
+    pub removed: Vec<Child>,
+    /// Entries that were moved in memory.
+    pub moved: usize,
 }
 
 impl Content {
     pub fn new(data: Data, version: u64) -> Self {
-        let mut references = References::default();
-        match &data {
-            Data::Model(model) => model.iter().for_each(|(_, value)| {
-                references.add(value);
-            }),
-            Data::Collection(values) => values.iter().for_each(|value| {
-                references.add(value);
-            }),
-        }
+        let values = match data {
+            Data::Model(model) => Values::Model(model.into()),
+            Data::Collection(values) => Values::Collection(values.into()),
+        };
+        let (mut references, mut bytes) = (References::default(), 0);
+        values.each(|name, value| {
+            bytes += size_of_entry(name, value);
+            references.add(value);
+        });
         Self {
             version,
-            data,
+            values,
+            bytes,
             references,
             distinct: OnceCell::new(),
             text: OnceCell::new(),
@@ -110,12 +99,8 @@ impl Content {
         }
     }
 
-    pub fn data(&self) -> &Data {
-        &self.data
-    }
-
     pub fn is_model(&self) -> bool {
-        matches!(self.data, Data::Model(_))
+        matches!(self.values, Values::Model(_))
     }
 
     /// The resources that it references, each once.
@@ -127,15 +112,17 @@ impl Content {
     }
 
     fn distinct_references(&self) -> Rc<[Child]> {
-        let mut left = self.references.0.as_deref().cloned().unwrap_or_default();
-        let mut first = |value: &Value| {
-            let rid = value.reference()?;
-            left.remove_entry(rid).map(|(rid, _)| Child::from(rid))
-        };
-        match &self.data {
-            Data::Model(model) => model.iter().filter_map(|(_, value)| first(value)).collect(),
-            Data::Collection(values) => values.iter().filter_map(first).collect(),
-        }
+        let mut children = Vec::with_capacity(self.references.distinct());
+        let mut seen: HashSet<&Rc<str>, foldhash::fast::RandomState> = HashSet::default();
+        let has_repeated = self.references.has_repeated();
+        self.values.each(|_, value| {
+            if let Some(rid) = value.reference()
+                && (!has_repeated || seen.insert(rid))
+            {
+                children.push(Child::from(rid.clone()));
+            }
+        });
+        children.into()
     }
 
     /// Roughly what an audit of it costs: its values, and 64 bytes of text for one more.
@@ -151,30 +138,35 @@ impl Content {
     /// # Errors
     /// What does not agree.
     pub fn audit(&self) -> Result<(), String> {
-        let fresh = Self::new(self.data.clone(), self.version);
-        let counts = |content: &Self| content.references.0.as_deref().cloned().unwrap_or_default();
-        if counts(&fresh) != counts(self) {
-            return Err(format!(
-                "the references of version {} are miscounted",
-                self.version
-            ));
+        let (mut references, mut bytes) = (References::default(), 0);
+        self.values.each(|name, value| {
+            bytes += size_of_entry(name, value);
+            references.add(value);
+        });
+        let wrong = |what: &str| Err(format!("{what} of version {}", self.version));
+        match &self.values {
+            Values::Model(model) => model.audit()?,
+            Values::Collection(values) => values.audit()?,
+        }
+        if references != self.references {
+            return wrong("miscounted: the references");
+        }
+        if bytes != self.bytes {
+            return wrong("miscounted: the bytes");
         }
         // The same in whatever order: a reference that moves leaves them as they are.
         let is_fresh = |known: &Rc<[Child]>| {
-            known.len() == fresh.references().len()
-                && known.iter().all(|child| fresh.has_reference(&child.rid))
+            known.len() == references.distinct()
+                && known.iter().all(|child| references.contains(&child.rid))
         };
         if !self.distinct.get().is_none_or(is_fresh) {
-            return Err(format!(
-                "the references of version {} are stale",
-                self.version
-            ));
+            return wrong("stale: the list of references");
         }
         let mut text = Vec::new();
-        fresh.encode(ValueForm::Full, &mut text);
+        self.encode(ValueForm::Full, &mut text);
         match self.text.get().is_none_or(|known| **known == *text) {
             true => Ok(()),
-            false => Err(format!("the text of version {} is stale", self.version)),
+            false => wrong("stale: the text"),
         }
     }
 
@@ -205,8 +197,8 @@ impl Content {
     }
 
     fn encode(&self, form: ValueForm, out: &mut Vec<u8>) {
-        match &self.data {
-            Data::Model(model) => {
+        match &self.values {
+            Values::Model(model) => {
                 out.push(b'{');
                 for (i, (name, value)) in model.iter().enumerate() {
                     if i > 0 {
@@ -218,7 +210,7 @@ impl Content {
                 }
                 out.push(b'}');
             }
-            Data::Collection(values) => {
+            Values::Collection(values) => {
                 out.push(b'[');
                 for (i, value) in values.iter().enumerate() {
                     if i > 0 {
@@ -233,14 +225,12 @@ impl Content {
 
     /// Leaves out of a change what changes nothing.
     pub fn effective(&self, mut changes: Vec<(Text, Change)>) -> Vec<(Text, Change)> {
-        let Data::Model(model) = &self.data else {
+        let Values::Model(model) = &self.values else {
             return Vec::new();
         };
         changes.retain(|(name, change)| {
-            let old = model
-                .binary_search_by(|(other, _)| other.cmp(name))
-                .ok()
-                .map(|i| &model[i].1);
+            let old = model.find(|(other, _)| other.cmp(name)).ok();
+            let old = old.map(|(_, (_, value))| value);
             match change {
                 Change::Set(new) => old != Some(new),
                 Change::Delete => old.is_some(),
@@ -251,177 +241,255 @@ impl Content {
 
     /// The number of values of a collection; `None` for a model.
     pub fn length(&self) -> Option<usize> {
-        match &self.data {
-            Data::Model(_) => None,
-            Data::Collection(values) => Some(values.len()),
+        match &self.values {
+            Values::Model(_) => None,
+            Values::Collection(values) => Some(values.len()),
         }
     }
 
     /// The number of its values.
     pub fn size(&self) -> usize {
-        match &self.data {
-            Data::Model(model) => model.len(),
-            Data::Collection(values) => values.len(),
+        match &self.values {
+            Values::Model(model) => model.len(),
+            Values::Collection(values) => values.len(),
         }
     }
 
-    /// Applies an event that fits the content, and says what it does to the references:
-    /// those that appear, and those that are gone.
-    pub fn apply(&mut self, kind: &StepKind, version: u64) -> (Vec<Child>, Vec<Child>) {
-        let (mut added, mut removed) = (Vec::new(), Vec::new());
-        match (kind, &mut self.data) {
-            (StepKind::Change(changes), Data::Model(model)) => {
-                // All additions come first, so that a reference that moves stays.
-                for (_, change) in changes {
+    /// The bytes of its values' texts and of its properties' names.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The value at a place, with its name in a model.
+    pub fn entry(&self, at: usize) -> Option<(Option<&Text>, &Value)> {
+        match &self.values {
+            Values::Model(model) => model.get(at).map(|(name, value)| (Some(name), value)),
+            Values::Collection(values) => values.get(at).map(|value| (None, value)),
+        }
+    }
+
+    /// How many values, and how many bytes, an event would leave it with.
+    pub fn grown_by(&self, kind: &StepKind) -> (usize, usize) {
+        let (mut size, mut bytes) = (self.size(), self.bytes);
+        match (kind, &self.values) {
+            (StepKind::Change(changes), Values::Model(model)) => {
+                for (name, change) in changes {
+                    let old = model.find(|(other, _)| other.cmp(name)).ok();
+                    if let Some((_, (name, value))) = old {
+                        size -= 1;
+                        bytes -= size_of_entry(Some(name), value);
+                    }
                     if let Change::Set(value) = change {
-                        added.extend(self.references.add(value).map(Child::from));
+                        size += 1;
+                        bytes += size_of_entry(Some(name), value);
                     }
                 }
-                let references = &mut self.references;
-                let gone = |old: Value| removed.extend(references.remove(&old).map(Child::from));
-                if changes.len() > FEW_CHANGES {
-                    merge_changes(model, changes, gone);
-                } else {
-                    insert_changes(model, changes, gone);
-                }
             }
-            (StepKind::Add { idx, value }, Data::Collection(values)) if *idx <= values.len() => {
-                added.extend(self.references.add(value).map(Child::from));
-                values.insert(*idx, value.clone());
+            (StepKind::Add { value, .. }, Values::Collection(_)) => {
+                size += 1;
+                bytes += size_of_entry(None, value);
             }
-            (StepKind::Remove { idx, .. }, Data::Collection(values)) if *idx < values.len() => {
-                let old = values.remove(*idx);
-                removed.extend(self.references.remove(&old).map(Child::from));
-            }
-            _ => return (added, removed),
+            _ => {}
         }
+        (size, bytes)
+    }
+
+    /// Applies an event that fits the content, and says what it does to the references.
+    pub fn apply(&mut self, kind: &StepKind, version: u64) -> Applied {
+        let mut applied = Applied::default();
+        match (kind, &mut self.values) {
+            (StepKind::Change(changes), Values::Model(_)) => {
+                self.change(changes, &mut applied);
+            }
+            (StepKind::Add { idx, value }, Values::Collection(values)) if *idx <= values.len() => {
+                let added = self.references.add(value).map(Child::from);
+                applied.added.extend(added);
+                self.bytes += size_of_entry(None, value);
+                applied.moved = values.insert(*idx, value.clone());
+            }
+            (StepKind::Remove { idx, .. }, Values::Collection(values)) if *idx < values.len() => {
+                let (old, moved) = values.remove(*idx);
+                let removed = self.references.remove(&old).map(Child::from);
+                applied.removed.extend(removed);
+                self.bytes -= size_of_entry(None, &old);
+                applied.moved = moved;
+            }
+            _ => return applied,
+        }
+        let same = applied.added.is_empty() && applied.removed.is_empty();
+        self.is_changed(version, !same);
+        applied
+    }
+
+    /// Makes the changes of an event of a model.
+    fn change(&mut self, changes: &[(Text, Change)], applied: &mut Applied) {
+        let Values::Model(model) = &mut self.values else {
+            return;
+        };
+        // All additions come first, so that a reference that moves stays.
+        for (name, change) in changes {
+            if let Change::Set(value) = change {
+                let added = self.references.add(value).map(Child::from);
+                applied.added.extend(added);
+                self.bytes += size_of_entry(Some(name), value);
+            }
+        }
+        for (name, change) in changes {
+            let place = model.find(|(other, _)| other.cmp(name));
+            let old = match (place.map(|(at, _)| at), change) {
+                (Ok(at), Change::Set(value)) => {
+                    applied.moved += 1;
+                    model.replace(at, (name.clone(), value.clone())).1
+                }
+                (Ok(at), Change::Delete) => {
+                    let ((_, old), moved) = model.remove(at);
+                    applied.moved += moved;
+                    old
+                }
+                (Err(at), Change::Set(value)) => {
+                    applied.moved += model.insert(at, (name.clone(), value.clone()));
+                    continue;
+                }
+                (Err(_), Change::Delete) => continue,
+            };
+            self.bytes -= size_of_entry(Some(name), &old);
+            let removed = self.references.remove(&old).map(Child::from);
+            applied.removed.extend(removed);
+        }
+    }
+
+    /// What was derived from the version before is that of another one.
+    fn is_changed(&mut self, version: u64, has_other_references: bool) {
         self.version = version;
         self.text.take();
         self.written.set(false);
-        if !(added.is_empty() && removed.is_empty()) {
+        if has_other_references {
             self.distinct.take();
         }
-        (added, removed)
     }
 
-    /// Replaces the content, and returns the events that lead from the old to the new one.
-    /// `None` when the new one is of the other kind.
-    pub fn replace(&mut self, new: Data, version: u64) -> Option<Vec<Step>> {
-        match (&self.data, new) {
-            (Data::Model(old), Data::Model(new)) => {
-                let changes = model_changes(old, &new);
-                if changes.is_empty() {
-                    return Some(Vec::new());
-                }
-                let kind = StepKind::Change(changes);
-                let (added, removed) = self.apply(&kind, version);
-                Some(vec![Step {
-                    kind,
-                    added,
-                    removed,
-                }])
+    /// Replaces the content, and returns the events that lead from the old to the new one,
+    /// and how much was compared. `None` when the new one is of the other kind.
+    pub fn replace(&mut self, new: Data, version: u64) -> Option<(Vec<Step>, usize)> {
+        let mut references = self.references.clone();
+        let (steps, compared) = match (&self.values, &new) {
+            (Values::Model(old), Data::Model(new)) => {
+                let changed = changed_model(old, new, &mut references);
+                (Vec::from_iter(changed), old.len() + new.len())
             }
-            (Data::Collection(old), Data::Collection(new)) => {
-                let difference = super::diff::diff(old, &new);
-                let mut references = self.references.clone();
-                let mut steps = Vec::new();
-                for idx in difference.removed.into_iter().rev() {
-                    let removed = references.remove(&old[idx]);
-                    let payload = format!("{{\"idx\":{idx}}}").into();
-                    let kind = StepKind::Remove { idx, payload };
-                    steps.push(Step {
-                        kind,
-                        added: Vec::new(),
-                        removed: removed.map(Child::from).into_iter().collect(),
-                    });
-                }
-                for idx in difference.added {
-                    let added = references.add(&new[idx]);
-                    let kind = StepKind::Add {
-                        idx,
-                        value: new[idx].clone(),
-                    };
-                    steps.push(Step {
-                        kind,
-                        added: added.map(Child::from).into_iter().collect(),
-                        removed: Vec::new(),
-                    });
-                }
-                if !steps.is_empty() {
-                    // Put in place at once: one by one would cost a move each.
-                    self.data = Data::Collection(new);
-                    self.references = references;
-                    self.version = version;
-                    self.distinct.take();
-                    self.text.take();
-                    self.written.set(false);
-                }
-                Some(steps)
+            (Values::Collection(old), Data::Collection(new)) => {
+                changed_collection(old, new, &mut references)
             }
-            _ => None,
+            _ => return None,
+        };
+        if !steps.is_empty() {
+            // Put in place at once: one by one would cost a move each.
+            self.values = match new {
+                Data::Model(model) => Values::Model(model.into()),
+                Data::Collection(values) => Values::Collection(values.into()),
+            };
+            self.references = references;
+            self.bytes = 0;
+            let bytes = &mut self.bytes;
+            self.values
+                .each(|name, value| *bytes += size_of_entry(name, value));
+            self.is_changed(version, true);
+        }
+        Some((steps, compared))
+    }
+}
+
+impl Values {
+    /// Calls `visit` with each value, and its name in a model.
+    fn each<'a>(&'a self, mut visit: impl FnMut(Option<&'a Text>, &'a Value)) {
+        match self {
+            Self::Model(model) => model
+                .iter()
+                .for_each(|(name, value)| visit(Some(name), value)),
+            Self::Collection(values) => values.iter().for_each(|value| visit(None, value)),
         }
     }
 }
 
-/// Makes changes one by one, and hands over each value that goes.
-fn insert_changes(
-    model: &mut Vec<(Text, Value)>,
-    changes: &[(Text, Change)],
-    mut gone: impl FnMut(Value),
-) {
-    for (name, change) in changes {
-        let place = model.binary_search_by(|(other, _)| other.cmp(name));
-        match (place, change) {
-            (Ok(i), Change::Set(value)) => {
-                gone(std::mem::replace(&mut model[i].1, value.clone()));
-            }
-            (Ok(i), Change::Delete) => gone(model.remove(i).1),
-            (Err(i), Change::Set(value)) => model.insert(i, (name.clone(), value.clone())),
-            (Err(_), Change::Delete) => {}
-        }
-    }
+/// The bytes of a value's text, and of its name in a model.
+fn size_of_entry(name: Option<&Text>, value: &Value) -> usize {
+    name.map_or(0, |name| name.as_bytes().len()) + value.size()
 }
 
-/// The same in one pass over both, which are sorted by name: many insertions into a large
-/// model would cost a move of its properties each.
-fn merge_changes(
-    model: &mut Vec<(Text, Value)>,
-    changes: &[(Text, Change)],
-    mut gone: impl FnMut(Value),
-) {
-    let mut merged = Vec::with_capacity(model.len() + changes.len());
-    let mut old = std::mem::take(model).into_iter().peekable();
-    for (name, change) in changes {
-        while let Some(kept) = old.next_if(|(other, _)| other < name) {
-            merged.push(kept);
-        }
-        if let Some((_, value)) = old.next_if(|(other, _)| other == name) {
-            gone(value);
-        }
-        if let Change::Set(value) = change {
-            merged.push((name.clone(), value.clone()));
-        }
-    }
-    merged.extend(old);
-    merged.shrink_to_fit();
-    *model = merged;
-}
-
-/// The properties that differ, with delete actions for those that are gone.
-fn model_changes(old: &[(Text, Value)], new: &[(Text, Value)]) -> Vec<(Text, Change)> {
-    let mut changes = Vec::new();
+/// The event that leads from one model to another, if they differ. Counts the references of
+/// the new one in place of the old one's.
+fn changed_model(
+    old: &List<Property>,
+    new: &[Property],
+    references: &mut References,
+) -> Option<Step> {
+    let (mut changes, mut gone) = (Vec::new(), Vec::new());
     let mut old = old.iter().peekable();
     for (name, value) in new {
-        while let Some((gone, _)) = old.next_if(|(other, _)| other < name) {
-            changes.push((gone.clone(), Change::Delete));
+        while let Some((other, was)) = old.next_if(|(other, _)| other < name) {
+            changes.push((other.clone(), Change::Delete));
+            gone.push(was);
         }
-        match old.next_if(|(other, _)| other == name) {
-            Some((_, same)) if same == value => {}
-            _ => changes.push((name.clone(), Change::Set(value.clone()))),
+        let was = old.next_if(|(other, _)| other == name).map(|(_, was)| was);
+        if was != Some(value) {
+            changes.push((name.clone(), Change::Set(value.clone())));
+            gone.extend(was);
         }
     }
-    changes.extend(old.map(|(gone, _)| (gone.clone(), Change::Delete)));
-    changes
+    for (name, was) in old {
+        changes.push((name.clone(), Change::Delete));
+        gone.push(was);
+    }
+    if changes.is_empty() {
+        return None;
+    }
+    // All additions come first, so that a reference that moves stays.
+    let set = changes.iter().filter_map(|(_, change)| match change {
+        Change::Set(value) => Some(value),
+        Change::Delete => None,
+    });
+    let added = set
+        .filter_map(|value| references.add(value))
+        .map(Child::from);
+    let added = added.collect();
+    let removed = gone
+        .into_iter()
+        .filter_map(|value| references.remove(value));
+    Some(Step {
+        removed: removed.map(Child::from).collect(),
+        added,
+        kind: StepKind::Change(changes),
+    })
+}
+
+/// The events that lead from one collection to another, and how much was compared. Counts
+/// the references as they do.
+fn changed_collection(
+    old: &List<Value>,
+    new: &[Value],
+    references: &mut References,
+) -> (Vec<Step>, usize) {
+    let difference = diff(old, new);
+    let mut steps = Vec::with_capacity(difference.removed.len() + difference.added.len());
+    for idx in difference.removed.into_iter().rev() {
+        let removed = old.get(idx).and_then(|value| references.remove(value));
+        let payload = Box::default();
+        steps.push(Step {
+            kind: StepKind::Remove { idx, payload },
+            added: Vec::new(),
+            removed: removed.map(Child::from).into_iter().collect(),
+        });
+    }
+    for idx in difference.added {
+        let added = references.add(&new[idx]);
+        let value = new[idx].clone();
+        steps.push(Step {
+            kind: StepKind::Add { idx, value },
+            added: added.map(Child::from).into_iter().collect(),
+            removed: Vec::new(),
+        });
+    }
+    (steps, difference.compared)
 }
 
 #[cfg(test)]
@@ -430,9 +498,15 @@ mod tests {
     use crate::gateway::model::random::Random;
     use crate::res::service;
 
-    fn content(result: &str) -> Content {
+    fn data(result: &str) -> Data {
         let payload = format!(r#"{{"result":{result}}}"#);
-        Content::new(service::resource(payload.as_bytes()).unwrap().data, 1)
+        service::resource(payload.as_bytes(), service::Limits::NONE)
+            .unwrap()
+            .data
+    }
+
+    fn content(result: &str) -> Content {
+        Content::new(data(result), 1)
     }
 
     fn text(content: &Content) -> String {
@@ -449,7 +523,7 @@ mod tests {
         rids(content.references())
     }
 
-    fn change(content: &mut Content, payload: &str) -> (Vec<Child>, Vec<Child>) {
+    fn change(content: &mut Content, payload: &str) -> Applied {
         let changes = content.effective(service::change(payload).unwrap().changes);
         content.apply(&StepKind::Change(changes), 2)
     }
@@ -457,8 +531,8 @@ mod tests {
     #[test]
     fn a_reference_that_moves_between_properties_stays() {
         let mut content = content(r#"{"model":{"a":{"rid":"x"},"b":1}}"#);
-        let (added, removed) = change(&mut content, r#"{"values":{"a":1,"b":{"rid":"x"}}}"#);
-        assert_eq!((added.len(), removed.len()), (0, 0));
+        let applied = change(&mut content, r#"{"values":{"a":1,"b":{"rid":"x"}}}"#);
+        assert_eq!((applied.added.len(), applied.removed.len()), (0, 0));
         assert_eq!(children(&content), ["x"]);
         assert_eq!(text(&content), r#"{"a":1,"b":{"rid":"x"}}"#);
     }
@@ -481,14 +555,13 @@ mod tests {
                 .collect();
             let payload = format!(r#"{{"values":{{{}}}}}"#, changes.join(","));
             let changes = service::change(&payload).unwrap().changes;
-            let Data::Model(model) = whole.data() else {
-                panic!("a model")
-            };
-            let (mut one_by_one, mut merged) = (model.clone(), model.clone());
-            let (mut gone, mut gone_merged) = (Vec::new(), Vec::new());
-            insert_changes(&mut one_by_one, &changes, |value| gone.push(value));
-            merge_changes(&mut merged, &changes, |value| gone_merged.push(value));
-            assert_eq!((merged, gone_merged), (one_by_one, gone), "{payload}");
+            let (mut one_by_one, mut at_once) = (whole.clone(), whole.clone());
+            for change in changes.clone() {
+                one_by_one.apply(&StepKind::Change(vec![change]), 2);
+            }
+            at_once.apply(&StepKind::Change(changes), 2);
+            assert_eq!(text(&at_once), text(&one_by_one), "{payload}");
+            at_once.audit().unwrap();
         }
     }
 
@@ -497,11 +570,14 @@ mod tests {
         let mut old = content(r#"{"model":{"b":1,"z":{"rid":"x"}}}"#);
         let names = (0..1_000).map(|n| format!(r#""p{n:04}":{n}"#));
         let all = Vec::from_iter(names).join(",");
-        let (added, removed) = change(
+        let applied = change(
             &mut old,
             &format!(r#"{{"values":{{"b":{{"rid":"y"}},{all},"z":{{"action":"delete"}}}}}}"#),
         );
-        assert_eq!((rids(&added), rids(&removed)), (vec!["y"], vec!["x"]));
+        assert_eq!(
+            (rids(&applied.added), rids(&applied.removed)),
+            (vec!["y"], vec!["x"])
+        );
         assert_eq!(text(&old), format!(r#"{{"b":{{"rid":"y"}},{all}}}"#));
     }
 
@@ -513,9 +589,9 @@ mod tests {
             idx,
             payload: "".into(),
         };
-        assert_eq!(content.apply(&remove(0), 2).1.len(), 0);
+        assert_eq!(content.apply(&remove(0), 2).removed.len(), 0);
         assert_eq!(children(&content), ["x", "y"]);
-        assert_eq!(rids(&content.apply(&remove(1), 3).1), ["x"]);
+        assert_eq!(rids(&content.apply(&remove(1), 3).removed), ["x"]);
         assert_eq!(children(&content), ["y"]);
         assert_eq!(text(&content), r#"[{"rid":"y"}]"#);
     }
@@ -533,8 +609,8 @@ mod tests {
     #[test]
     fn replacing_tells_the_way_and_the_references_on_it() {
         let mut old = content(r#"{"collection":[{"rid":"x"},1,2]}"#);
-        let new = content(r#"{"collection":[1,{"rid":"x"},{"rid":"y"},2]}"#);
-        let steps = old.replace(new.data, 5).unwrap();
+        let new = data(r#"{"collection":[1,{"rid":"x"},{"rid":"y"},2]}"#);
+        let steps = old.replace(new, 5).unwrap().0;
         let walked: Vec<_> = steps
             .iter()
             .map(|step| match &step.kind {
@@ -558,8 +634,8 @@ mod tests {
     #[test]
     fn replacing_a_model_deletes_what_is_gone() {
         let mut old = content(r#"{"model":{"a":1,"b":2,"c":{"rid":"x"}}}"#);
-        let new = content(r#"{"model":{"b":3,"bb":4}}"#);
-        let steps = old.replace(new.data, 2).unwrap();
+        let new = data(r#"{"model":{"b":3,"bb":4}}"#);
+        let steps = old.replace(new, 2).unwrap().0;
         let [
             Step {
                 kind: StepKind::Change(changes),

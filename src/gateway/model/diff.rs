@@ -1,12 +1,21 @@
 //! The difference of two collections, as the events that lead from one to the other.
+//!
+//! The work is bounded: linear in the lengths, but for the longest run that ascends in both,
+//! which takes n log n, and for [`ALL_CELLS`].
 
+use crate::gateway::model::list::List;
 use crate::res::Value;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
+use std::hash::BuildHasher;
+use std::ops::Range;
 
 /// Largest product of the lengths that is compared in full, with a bit for each pair: 1 MiB,
 /// or 8 bytes for each old value where the new ones are few. Beyond it memory stays linear
 /// and the result may be longer than necessary.
 const FULL_CELLS: usize = 1 << 23;
+
+/// Such products of all parts between anchors together. Parts beyond that are replaced.
+const ALL_CELLS: usize = 1 << 24;
 
 /// Places to remove from the old collection and to fill in the new one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,62 +25,102 @@ pub struct Difference {
     /// Places in the new collection, ascending; they are to be added from the first on,
     /// after all removals.
     pub added: Vec<usize>,
+    /// Pairs of values that were compared, each 64 as one.
+    pub compared: usize,
 }
 
 /// Compares two collections.
-pub fn diff(old: &[Value], new: &[Value]) -> Difference {
-    let mut difference = Difference::default();
-    compare(old, new, 0, 0, &mut difference);
-    difference
-}
-
-/// Compares parts of two collections that begin at the given places.
-fn compare(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out: &mut Difference) {
-    let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let (old, new) = (&old[start..], &new[start..]);
-    let end = old
-        .iter()
-        .rev()
-        .zip(new.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
+pub fn diff(old: &List<Value>, new: &[Value]) -> Difference {
+    let is_same = |(a, b): &(&Value, &Value)| a == b;
+    let start = old.iter().zip(new).take_while(is_same).count();
+    if start == old.len() && start == new.len() {
+        return Difference::default();
+    }
+    let (old, new): (Vec<&Value>, _) = (old.iter_from(start).collect(), &new[start..]);
+    let ends = old.iter().copied().rev().zip(new.iter().rev());
+    let end = ends.take_while(is_same).count();
     let (old, new) = (&old[..old.len() - end], &new[..new.len() - end]);
-    let (old_at, new_at) = (old_at + start, new_at + start);
-    if old.len().saturating_mul(new.len()) <= FULL_CELLS {
-        compare_fully(old, new, old_at, new_at, out);
-        return;
-    }
-    let mut from = (0, 0);
-    for anchor in anchors(old, new) {
-        between_anchors(old, new, from, anchor, (old_at, new_at), out);
-        from = (anchor.0 + 1, anchor.1 + 1);
-    }
-    between_anchors(
-        old,
-        new,
-        from,
-        (old.len(), new.len()),
-        (old_at, new_at),
-        out,
-    );
+    Comparison::of(old, new, start).run()
 }
 
-/// Compares what lies between two anchors; what is still too large is replaced.
-fn between_anchors(
-    old: &[Value],
-    new: &[Value],
-    from: (usize, usize),
-    to: (usize, usize),
-    at: (usize, usize),
-    out: &mut Difference,
-) {
-    let (old, new) = (&old[from.0..to.0], &new[from.1..to.1]);
-    let (old_at, new_at) = (at.0 + from.0, at.1 + from.1);
-    if old.len().saturating_mul(new.len()) <= FULL_CELLS {
-        compare_fully(old, new, old_at, new_at, out);
-    } else {
-        out.removed.extend(old_at..old_at + old.len());
-        out.added.extend(new_at..new_at + new.len());
+/// Two collections without what is the same at their beginnings and at their ends.
+struct Comparison {
+    /// The values, each as a number: equal ones have the same, and one that only the old
+    /// collection has is not below `kinds`.
+    old: Vec<u32>,
+    new: Vec<u32>,
+    /// How many values the new collection has, but for repetitions.
+    kinds: usize,
+    /// What was at the beginnings.
+    start: usize,
+    /// What [`ALL_CELLS`] leaves.
+    cells: usize,
+    out: Difference,
+}
+
+impl Comparison {
+    fn of(old: &[&Value], new: &[Value], start: usize) -> Self {
+        let hasher = foldhash::fast::RandomState::default();
+        // Of each value its first place in the new collection, and its number.
+        let mut table: HashTable<(u32, u32)> = HashTable::with_capacity(new.len());
+        let mut kinds = 0;
+        let number = |(place, value): (usize, &Value)| {
+            let hash = hasher.hash_one(value);
+            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == *value;
+            let rehash = |(other, _): &(u32, u32)| hasher.hash_one(&new[*other as usize]);
+            let entry = table.entry(hash, is_it, rehash).or_insert_with(|| {
+                kinds += 1;
+                (place as u32, kinds - 1)
+            });
+            entry.get().1
+        };
+        let numbers: Vec<u32> = new.iter().enumerate().map(number).collect();
+        let known = |value: &&Value| {
+            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == **value;
+            let found = table.find(hasher.hash_one(value), is_it);
+            found.map_or(u32::MAX, |(_, number)| *number)
+        };
+        Self {
+            old: old.iter().map(known).collect(),
+            new: numbers,
+            kinds: kinds as usize,
+            start,
+            cells: ALL_CELLS,
+            out: Difference {
+                compared: old.len() + new.len(),
+                ..Difference::default()
+            },
+        }
+    }
+
+    fn run(mut self) -> Difference {
+        let (old, new) = (self.old.len(), self.new.len());
+        if old.saturating_mul(new) <= FULL_CELLS {
+            self.compare(0..old, 0..new);
+            return self.out;
+        }
+        let mut from = (0, 0);
+        for anchor in anchors(&self.old, &self.new, self.kinds) {
+            self.compare(from.0..anchor.0, from.1..anchor.1);
+            from = (anchor.0 + 1, anchor.1 + 1);
+        }
+        self.compare(from.0..old, from.1..new);
+        self.out
+    }
+
+    /// Compares what lies between two anchors; what is too large for that is replaced.
+    fn compare(&mut self, old: Range<usize>, new: Range<usize>) {
+        let cells = old.len().saturating_mul(new.len());
+        if cells == 0 || cells > FULL_CELLS.min(self.cells) {
+            let start = self.start;
+            self.out.removed.extend(old.map(|place| start + place));
+            self.out.added.extend(new.map(|place| start + place));
+            return;
+        }
+        self.cells -= cells;
+        self.out.compared += cells / 64;
+        let at = (self.start + old.start, self.start + new.start);
+        compare_fully(&self.old[old], &self.new[new], at, &mut self.out);
     }
 }
 
@@ -83,12 +132,7 @@ fn between_anchors(
 /// (the bit-parallel method of Hyyrö). The walk back needs nothing else: among two ways that
 /// are no match, the one to the left is as good as the other exactly where the length does
 /// not grow.
-fn compare_fully(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out: &mut Difference) {
-    if old.is_empty() || new.is_empty() {
-        out.removed.extend(old_at..old_at + old.len());
-        out.added.extend(new_at..new_at + new.len());
-        return;
-    }
+fn compare_fully(old: &[u32], new: &[u32], at: (usize, usize), out: &mut Difference) {
     let places = Places::of(new);
     let width = new.len().div_ceil(64);
     let mut matches = vec![0u64; width];
@@ -98,10 +142,10 @@ fn compare_fully(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out
     let mut rows = vec![0u64; old.len() * width];
     let mut row = vec![u64::MAX; width];
     for (value, kept) in old.iter().zip(rows.chunks_exact_mut(width)) {
-        match places.find(value) {
+        match places.find(*value) {
             [] => {}
             places if places.len() > width => {
-                let matches = frequent.entry(places[0]).or_insert_with(|| {
+                let matches = frequent.entry(*value).or_insert_with(|| {
                     let mut matches = vec![0; width];
                     mark(places, &mut matches);
                     matches
@@ -126,10 +170,10 @@ fn compare_fully(old: &[Value], new: &[Value], old_at: usize, new_at: usize, out
             (i, j) = (i - 1, j - 1);
         } else if j > 0 && (i == 0 || !grows(i - 1, j - 1)) {
             j -= 1;
-            out.added.push(new_at + j);
+            out.added.push(at.1 + j);
         } else {
             i -= 1;
-            out.removed.push(old_at + i);
+            out.removed.push(at.0 + i);
         }
     }
     out.removed[removed_before..].reverse();
@@ -155,19 +199,19 @@ fn next_row(row: &mut [u64], matches: &[u64]) {
     }
 }
 
-/// Where each value is in a collection.
-struct Places<'a> {
+/// Where each value is in a part of a collection.
+struct Places {
     /// Where the list of a value's places begins, and how long it is.
-    lists: HashMap<&'a Value, (u32, u32), foldhash::fast::RandomState>,
+    lists: HashMap<u32, (u32, u32), foldhash::fast::RandomState>,
     places: Vec<u32>,
 }
 
-impl<'a> Places<'a> {
-    fn of(values: &'a [Value]) -> Self {
-        let mut lists: HashMap<&Value, (u32, u32), _> =
+impl Places {
+    fn of(values: &[u32]) -> Self {
+        let mut lists: HashMap<u32, (u32, u32), _> =
             HashMap::with_capacity_and_hasher(values.len(), Default::default());
         for value in values {
-            lists.entry(value).or_default().1 += 1;
+            lists.entry(*value).or_default().1 += 1;
         }
         let mut begin = 0;
         for (start, length) in lists.values_mut() {
@@ -184,55 +228,62 @@ impl<'a> Places<'a> {
         Self { lists, places }
     }
 
-    fn find(&self, value: &Value) -> &[u32] {
-        let list = self.lists.get(value);
+    fn find(&self, value: u32) -> &[u32] {
+        let list = self.lists.get(&value);
         list.map_or(&[], |(start, length)| {
             &self.places[*start as usize..(*start + *length) as usize]
         })
     }
 }
 
-/// Values that occur once in each collection, in a longest run that ascends in both.
-fn anchors(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
-    #[derive(Default)]
-    struct Seen {
-        old: Option<usize>,
-        new: Option<usize>,
-        repeated: bool,
-    }
-    let mut seen: HashMap<&Value, Seen, foldhash::fast::RandomState> = HashMap::default();
-    for (i, value) in old.iter().enumerate() {
-        let entry = seen.entry(value).or_default();
-        entry.repeated |= entry.old.replace(i).is_some();
-    }
-    for (j, value) in new.iter().enumerate() {
-        let entry = seen.entry(value).or_default();
-        entry.repeated |= entry.new.replace(j).is_some();
-    }
+/// Values that occur once in each collection, in a longest run that ascends in both. `kinds`
+/// is what the numbers of the new one's values are below.
+fn anchors(old: &[u32], new: &[u32], kinds: usize) -> Vec<(usize, usize)> {
+    const NOWHERE: u32 = u32::MAX;
+    const REPEATED: u32 = u32::MAX - 1;
+    let places = |values: &[u32]| {
+        let mut places = vec![NOWHERE; kinds];
+        for (place, value) in values.iter().enumerate() {
+            if let Some(known) = places.get_mut(*value as usize) {
+                *known = match *known {
+                    NOWHERE => place as u32,
+                    _ => REPEATED,
+                };
+            }
+        }
+        places
+    };
+    let (old_places, new_places) = (places(old), places(new));
     let pairs = new.iter().enumerate().filter_map(|(j, value)| {
-        let entry = &seen[value];
-        entry.old.filter(|_| !entry.repeated).map(|i| (i, j))
+        let (i, known) = (old_places[*value as usize], new_places[*value as usize]);
+        (i < REPEATED && known < REPEATED).then_some((i, j as u32))
     });
-    // Patience sorting: `piles[n]` ends the best run of length n + 1.
-    let pairs: Vec<(usize, usize)> = pairs.collect();
-    let mut piles: Vec<usize> = Vec::new();
-    let mut previous = vec![usize::MAX; pairs.len()];
+    // Patience sorting: `piles[n]` ends the best run of length n + 1. Their last places in
+    // the old collection are beside them, where the search finds them together.
+    let pairs: Vec<(u32, u32)> = pairs.collect();
+    let mut piles: Vec<u32> = Vec::new();
+    let mut ends: Vec<u32> = Vec::new();
+    let mut previous = vec![NOWHERE; pairs.len()];
     for (at, (i, _)) in pairs.iter().enumerate() {
-        let pile = piles.partition_point(|end| pairs[*end].0 < *i);
+        let pile = match ends.last() {
+            Some(end) if end < i => ends.len(),
+            _ => ends.partition_point(|end| end < i),
+        };
         if pile > 0 {
             previous[at] = piles[pile - 1];
         }
         if pile == piles.len() {
-            piles.push(at);
+            piles.push(at as u32);
+            ends.push(*i);
         } else {
-            piles[pile] = at;
+            (piles[pile], ends[pile]) = (at as u32, *i);
         }
     }
     let mut run = Vec::with_capacity(piles.len());
-    let mut at = piles.last().copied().unwrap_or(usize::MAX);
-    while let Some(pair) = pairs.get(at) {
-        run.push(*pair);
-        at = previous[at];
+    let mut at = piles.last().copied().unwrap_or(NOWHERE);
+    while let Some((i, j)) = pairs.get(at as usize) {
+        run.push((*i as usize, *j as usize));
+        at = previous[at as usize];
     }
     run.reverse();
     run
@@ -249,6 +300,10 @@ mod tests {
             .iter()
             .map(|text| value::parse(&format!("\"{text}\"")).unwrap().unwrap())
             .collect()
+    }
+
+    fn diff(old: &[Value], new: &[Value]) -> Difference {
+        super::diff(&List::from(old.to_vec()), new)
     }
 
     fn numbers(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
@@ -353,7 +408,9 @@ mod tests {
                 [&numbers([100 + end]), values, &numbers([200 + end])].concat()
             };
             let (old, new) = (ends(&old, 0), ends(&new, 1));
-            assert_eq!(diff(&old, &new), plain_difference(&old, &new));
+            let (difference, plain) = (diff(&old, &new), plain_difference(&old, &new));
+            assert_eq!(difference.removed, plain.removed);
+            assert_eq!(difference.added, plain.added);
         }
     }
 
@@ -374,5 +431,45 @@ mod tests {
         let new = numbers((0..6_000).map(|n| n % 5 + 1));
         let difference = diff(&old, &new);
         assert_eq!(apply(&old, &new, &difference), new);
+    }
+
+    #[test]
+    fn is_bounded_in_what_it_compares() {
+        let mut random = Random::new([7, 7, 7, 7]);
+        let mut pick = |n: usize| (random.next() % n as u64) as usize;
+        const LENGTH: usize = 50_000;
+        let mut shuffled: Vec<usize> = (0..LENGTH).collect();
+        for i in (1..LENGTH).rev() {
+            shuffled.swap(i, pick(i + 1));
+        }
+        // Anchors with parts between them that are just small enough to be compared.
+        let parts = |kinds: usize| {
+            let value = move |n: usize| if n % 2_800 == 0 { 100 + n } else { n % kinds };
+            (0..LENGTH).map(value)
+        };
+        let random_values = Vec::from_iter((0..LENGTH).map(|_| pick(1_000)));
+        let ascending = numbers(0..LENGTH);
+        for (old, new) in [
+            (ascending.clone(), numbers(shuffled)),
+            (ascending.clone(), numbers((0..LENGTH).rev())),
+            (ascending, numbers(random_values.clone())),
+            (
+                numbers(random_values.iter().rev().copied()),
+                numbers(random_values),
+            ),
+            (numbers(parts(2)), numbers(parts(3))),
+            (numbers(vec![1; LENGTH]), numbers(vec![2; LENGTH])),
+        ] {
+            let difference = diff(&old, &new);
+            assert!(difference.compared <= 2 * LENGTH + ALL_CELLS / 64);
+            let mut list = List::from(old.clone());
+            for place in difference.removed.iter().rev() {
+                list.remove(*place);
+            }
+            for place in &difference.added {
+                list.insert(*place, new[*place].clone());
+            }
+            assert!(list.iter().eq(&new));
+        }
     }
 }

@@ -42,9 +42,14 @@ pub fn event(rid: &str, kind: &StepKind, form: ValueForm, bundle: &[u8]) -> Rc<M
             value.write(form, &mut out);
             end_with_bundle(bundle, &mut out);
         }
+        StepKind::Remove { idx, payload } if payload.is_empty() => {
+            out.extend_from_slice(b"{\"idx\":");
+            json::write_number(*idx as u64, &mut out);
+            out.push(b'}');
+        }
         StepKind::Remove { payload, .. }
         | StepKind::Custom { payload, .. }
-        | StepKind::Delete { payload } => json::write_escaped(payload, &mut out),
+        | StepKind::Delete { payload, .. } => json::write_escaped(payload, &mut out),
     }
     out.push(b'}');
     Message::new(&out)

@@ -6,7 +6,7 @@ use crate::gateway::model::outbox::Message;
 use crate::gateway::model::set::{Member, SetKey};
 use crate::res::value::Change;
 use crate::res::version::ValueForm;
-use crate::res::{Text, Value};
+use crate::res::{Error, Text, Value};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -30,6 +30,10 @@ pub struct Update {
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
 }
+
+/// Texts that an update keeps: more aliases and sets for one are rare enough to be encoded
+/// anew.
+pub const TEXTS_KEPT: usize = 8;
 
 /// How many updates keep the texts that were made of them.
 const RECENT: usize = 16;
@@ -116,12 +120,14 @@ pub enum StepKind {
     Change(Vec<(Text, Change)>),
     /// A value of a collection; its members beside these are dropped.
     Add { idx: usize, value: Value },
-    /// Removal from a collection; the payload is passed on as it came.
+    /// Removal from a collection; the payload is passed on as it came. It is empty where
+    /// none came, for a removal that a difference consists of.
     Remove { idx: usize, payload: Box<str> },
     /// Anything else, with its payload or `null`.
     Custom { event: Box<str>, payload: Box<str> },
-    /// The resource is gone. Always the last step.
-    Delete { payload: Box<str> },
+    /// The resource is gone. Always the last step. Whoever subscribed to it is told the
+    /// reason.
+    Delete { payload: Box<str>, reason: Error },
 }
 
 /// What a step's text depends on beside the resources that it brings: alias, step and
@@ -212,8 +218,6 @@ impl Update {
         set: &[Member],
         make: impl FnOnce() -> Rc<Message>,
     ) -> Rc<Message> {
-        /// More aliases and sets than this per update are rare enough to be encoded anew.
-        const KEPT: usize = 8;
         let mut texts = self.texts.borrow_mut();
         let mut known = texts.iter();
         if let Some((.., text)) = known.find(|(other, of, _)| *other == key && of.is_of(set)) {
@@ -223,7 +227,7 @@ impl Update {
         let Some(set) = SetKey::of(set) else {
             return text;
         };
-        if texts.len() == KEPT {
+        if texts.len() == TEXTS_KEPT {
             texts.remove(0);
         }
         texts.push((key, set, text.clone()));

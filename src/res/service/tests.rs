@@ -6,6 +6,56 @@ fn text(value: &Value) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// Why an answer is not used, which is not for its size.
+fn failure<T: std::fmt::Debug>(answer: Result<T, Unread>) -> Error {
+    match answer {
+        Err(Unread::Failed(error)) => error,
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
+#[test]
+fn what_is_too_large_is_not_read() {
+    let limits = Limits {
+        entries: 3,
+        bytes: 40,
+    };
+    let too_large = |payload: &str| {
+        let answer = resource(payload.as_bytes(), limits);
+        let is_too_large = answer == Err(Unread::TooLarge);
+        // The answer to a query request has the same members.
+        let queried = query(payload.as_bytes(), limits);
+        assert_eq!(queried == Err(Unread::TooLarge), is_too_large, "{payload}");
+        assert_eq!(queried.is_ok(), answer.is_ok(), "{payload}");
+        is_too_large
+    };
+    for (data, expected) in [
+        (r#""collection":[1,2,3]"#, false),
+        (r#""collection":[1,2,3,4]"#, true),
+        // It is not looked for what else is wrong.
+        (r#""collection":[1,2,3,[]]"#, true),
+        (r#""collection":[1,{},3]"#, false),
+        (r#""model":{"a":1,"b":2,"c":3}"#, false),
+        (r#""model":{"a":1,"b":2,"c":3,"d":4}"#, true),
+        (r#""model":{"a":1,"b":2,"c":3,"a":4}"#, true),
+        (
+            r#""collection":["0123456789012345678901234567890123456"]"#,
+            true,
+        ),
+        (
+            r#""collection":["01234567890123456789012345678901234"]"#,
+            false,
+        ),
+        (
+            r#""model":{"a":"01234567890123456789012345678901234"}"#,
+            true,
+        ),
+    ] {
+        let payload = format!(r#"{{"result":{{{data}}}}}"#);
+        assert_eq!(too_large(&payload), expected, "{data}");
+    }
+}
+
 #[test]
 fn tells_pre_responses_from_answers() {
     for (payload, expected) in [
@@ -107,7 +157,7 @@ fn explains_invalid_get_answers() {
             wrapped("unknown action \"x\""),
         ),
     ] {
-        let error = resource(payload.as_bytes()).unwrap_err();
+        let error = failure(resource(payload.as_bytes(), Limits::NONE));
         assert_eq!(error.code, "system.internalError");
         assert_eq!(error.message, expected, "{payload}");
     }
@@ -118,15 +168,18 @@ fn explains_invalid_get_answers() {
         r#"{"result":{"model":[]}}"#,
         "{\"a\":\"\u{1}\"}",
     ] {
-        assert!(resource(payload.as_bytes()).is_err(), "{payload}");
+        assert!(
+            resource(payload.as_bytes(), Limits::NONE).is_err(),
+            "{payload}"
+        );
     }
-    assert!(resource(b"{\"result\":{\"model\":{\"a\":\"\xff\"}}}").is_err());
+    assert!(resource(b"{\"result\":{\"model\":{\"a\":\"\xff\"}}}", Limits::NONE).is_err());
 }
 
 #[test]
 fn sorts_models_and_keeps_the_last_duplicate() {
     let payload = br#"{"result":{"model":{"b":1,"a":2,"b":3,"A":4},"query":"q=1"}}"#;
-    let resource = resource(payload).unwrap();
+    let resource = resource(payload, Limits::NONE).unwrap();
     assert_eq!(&*resource.query, "q=1");
     let Data::Model(model) = resource.data else {
         panic!("a model was sent")
@@ -266,20 +319,26 @@ fn reads_query_answers() {
     let payload =
         br#"{"result":{"events":[{"event":"remove","data":{"idx":1}},{"data":1},{"event":"x"}]}}"#;
     assert_eq!(
-        query(payload),
+        query(payload, Limits::NONE),
         Ok(QueryResult::Events(vec![
             ("remove".into(), Some(r#"{"idx":1}"#)),
             ("x".into(), None)
         ]))
     );
     assert_eq!(
-        query(br#"{"result":{}}"#),
+        query(br#"{"result":{}}"#, Limits::NONE),
         Ok(QueryResult::Events(Vec::new()))
     );
     assert!(matches!(
-        query(br#"{"result":{"model":{}}}"#),
+        query(br#"{"result":{"model":{}}}"#, Limits::NONE),
         Ok(QueryResult::Data(_))
     ));
-    assert!(query(br#"{"result":{"model":{},"events":[]}}"#).is_err());
-    assert!(query(br#"{"result":{"collection":[{"action":"delete"}]}}"#).is_err());
+    assert!(query(br#"{"result":{"model":{},"events":[]}}"#, Limits::NONE).is_err());
+    assert!(
+        query(
+            br#"{"result":{"collection":[{"action":"delete"}]}}"#,
+            Limits::NONE
+        )
+        .is_err()
+    );
 }

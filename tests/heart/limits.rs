@@ -1,0 +1,126 @@
+//! Limits of a resource: what is beyond is not held, and whoever is concerned is told.
+
+use crate::harness::{Heart, REQUEST_TIMEOUT, error};
+use tidegate::gateway::Options;
+use tidegate::res::service::Limits;
+
+const CODE: &str = "system.internalError";
+const MESSAGE: &str = "Internal error: the resource is too large";
+
+fn heart(entries: usize, bytes: usize) -> Heart {
+    Heart::with(Options {
+        resources: Limits { entries, bytes },
+        ..Options::default()
+    })
+}
+
+/// What subscribers get of a resource that is too large.
+fn given_up(rid: &str) -> [String; 2] {
+    let reason = format!(r#"{{"code":"{CODE}","message":"{MESSAGE}"}}"#);
+    [
+        format!(r#"{{"event":"{rid}.delete","data":null}}"#),
+        format!(r#"{{"event":"{rid}.unsubscribe","data":{{"reason":{reason}}}}}"#),
+    ]
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_an_error_to_whoever_asks() {
+    for result in [
+        r#"{"collection":[1,2,3,4]}"#,
+        r#"{"model":{"a":1,"b":2,"c":3,"d":4}}"#,
+        r#"{"collection":["this text is longer than may be, and so the list"]}"#,
+    ] {
+        let mut h = heart(3, 40);
+        for client in [1, 2] {
+            h.client(client).subscribe(1, "test.list");
+            h.grant("test.list");
+            h.serve("test.list", result);
+            h.client(client).receives(&error(1, CODE, MESSAGE));
+        }
+        assert_eq!(h.stats().resources, 0);
+        // It may have become smaller.
+        h.subscribed(1, "test.list", r#"{"collection":[1,2,3]}"#);
+    }
+}
+
+#[test]
+fn an_event_beyond_the_limit_ends_the_resource_alone() {
+    for (result, event, payload) in [
+        (r#"{"collection":[1,2,3]}"#, "add", r#"{"idx":0,"value":0}"#),
+        (
+            r#"{"model":{"a":1,"b":2,"c":3}}"#,
+            "change",
+            r#"{"values":{"d":1}}"#,
+        ),
+        (
+            r#"{"model":{"a":1}}"#,
+            "change",
+            r#"{"values":{"a":"this text is longer than may be, far longer"}}"#,
+        ),
+    ] {
+        let mut h = heart(3, 40);
+        h.subscribed(1, "test.other", r#"{"collection":[]}"#);
+        h.subscribed(1, "test.item", result);
+        h.subscribed_again(2, "test.item");
+        h.event(&format!("event.test.item.{event}"), payload);
+        for client in [1, 2] {
+            for expected in given_up("test.item") {
+                h.client(client).receives(&expected);
+            }
+        }
+        assert_eq!(h.stats().resources, 1);
+        h.event("event.test.other.add", r#"{"idx":0,"value":0}"#);
+        h.client(1)
+            .receives(r#"{"event":"test.other.add","data":{"idx":0,"value":0}}"#);
+        h.client(2).receives_nothing();
+        // What comes of it means nothing any more, and it can be had again.
+        h.event(&format!("event.test.item.{event}"), payload);
+        h.client(1).receives_nothing();
+        h.subscribed(1, "test.item", r#"{"collection":[1]}"#);
+    }
+}
+
+#[test]
+fn up_to_the_limit_all_events_count() {
+    let mut h = heart(3, 40);
+    h.subscribed(1, "test.list", r#"{"collection":[1,2]}"#);
+    h.subscribed(1, "test.model", r#"{"model":{"a":1,"b":2,"c":3}}"#);
+    for _ in 0..5 {
+        h.event("event.test.list.add", r#"{"idx":2,"value":3}"#);
+        h.client(1)
+            .receives(r#"{"event":"test.list.add","data":{"idx":2,"value":3}}"#);
+        h.event("event.test.list.remove", r#"{"idx":2}"#);
+        h.client(1)
+            .receives(r#"{"event":"test.list.remove","data":{"idx":2}}"#);
+        let values = r#"{"a":{"action":"delete"},"d":4}"#;
+        h.event(
+            "event.test.model.change",
+            &format!(r#"{{"values":{values}}}"#),
+        );
+        h.client(1).receives(&format!(
+            r#"{{"event":"test.model.change","data":{{"values":{values}}}}}"#
+        ));
+        let values = r#"{"a":1,"d":{"action":"delete"}}"#;
+        h.event(
+            "event.test.model.change",
+            &format!(r#"{{"values":{values}}}"#),
+        );
+        h.client(1).receives(&format!(
+            r#"{{"event":"test.model.change","data":{{"values":{values}}}}}"#
+        ));
+    }
+}
+
+#[test]
+fn the_answer_to_a_reset_that_is_too_large_ends_the_resource() {
+    let mut h = heart(3, 40);
+    h.subscribed(1, "test.list", r#"{"collection":[1,2,3]}"#);
+    h.event("system.reset", r#"{"resources":["test.list"]}"#);
+    h.serve("test.list", r#"{"collection":[1,2,3,4]}"#);
+    for expected in given_up("test.list") {
+        h.client(1).receives(&expected);
+    }
+    h.advance(10 * REQUEST_TIMEOUT);
+    h.expect_no_request();
+    assert_eq!(h.stats().resources, 0);
+}
