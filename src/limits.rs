@@ -109,8 +109,8 @@ fn clients() -> [[String; 3]; 7] {
 fn services() -> [[String; 3]; 7] {
     rows([
         (
-            "answer to an HTTP request",
-            bytes(gateway::MAX_BODY),
+            "answer to a GET, with all that is nested in it",
+            "`apiMaxBytes`, `apiMaxResources`".to_owned(),
             "an error in its place",
         ),
         (

@@ -239,7 +239,9 @@ fn a_missing_file_is_created() {
 \t\"resetThrottle\": 0,
 \t\"referenceThrottle\": 0,
 \t\"reusePort\": false,
-\t\"cpu\": 0
+\t\"cpu\": 0,
+\t\"apiMaxResources\": 100000,
+\t\"apiMaxBytes\": 8388608
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

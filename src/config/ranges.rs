@@ -73,6 +73,8 @@ fn numbers_reach_the_configuration() {
         Setting::BufferSize => Some(config.buffer_size.into()),
         Setting::ResetThrottle => Some(config.reset_throttle.into()),
         Setting::ReferenceThrottle => Some(config.reference_throttle.into()),
+        Setting::ApiMaxResources => Some(config.api_max_resources.into()),
+        Setting::ApiMaxBytes => Some(config.api_max_bytes.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -71,6 +71,8 @@ impl Checker<'_> {
             ws_compression: settings.switch(Setting::WsCompression),
             reset_throttle: self.count(Setting::ResetThrottle),
             reference_throttle: self.count(Setting::ReferenceThrottle),
+            api_max_resources: self.count(Setting::ApiMaxResources),
+            api_max_bytes: self.count(Setting::ApiMaxBytes),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

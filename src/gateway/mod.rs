@@ -26,7 +26,7 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebResponse,
+    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebBody, WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -38,6 +38,7 @@ use model::sid::Sid;
 use parts::background::Background;
 use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
+use parts::expansions::Expansions;
 use parts::holdings::Holdings;
 use parts::requests;
 use parts::sessions::Sessions;
@@ -134,6 +135,7 @@ pub struct Gateway {
     resets: Resets,
     trees: Trees,
     texts: Texts,
+    expansions: Expansions,
     counters: Counters,
     deprecated: Deprecated,
     random: Random,
@@ -160,6 +162,7 @@ impl Gateway {
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
             texts: Texts::default(),
+            expansions: Expansions::default(),
             counters: Counters::new(),
             deprecated: Deprecated::default(),
             random,

@@ -221,6 +221,8 @@ impl Reactor {
                 request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
                 reset_throttle: config.reset_throttle as usize,
                 reference_throttle: config.reference_throttle as usize,
+                web_resources: config.api_max_resources.into(),
+                web_bytes: config.api_max_bytes.into(),
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),

@@ -82,7 +82,8 @@ impl World {
                 Err(error) => self.fail(format!("web {web} gets no JSON: {error}")),
             }
         }
-        self.web[web].answer = Some((response.status, response.body));
+        let body = response.body.map(|body| body.to_vec());
+        self.web[web].answer = Some((response.status, body));
     }
 
     /// The resource that was asked for must have had the state that is answered; what it

@@ -5,6 +5,3 @@ mod session;
 mod tokens;
 mod web;
 mod web_json;
-
-#[cfg(test)]
-pub(crate) use web_json::MAX_BODY;

@@ -21,6 +21,11 @@ pub struct Options {
     /// Get requests for the tree of one subscribe request that may be open at once; 0 for
     /// no such limit.
     pub reference_throttle: usize,
+    /// Most resources that the answer to a web request may nest, each as often as it is
+    /// nested.
+    pub web_resources: u64,
+    /// Most bytes of such an answer.
+    pub web_bytes: u64,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
     /// Tells services of a connection.
@@ -39,6 +44,8 @@ impl Default for Options {
             ws_header_auth: None,
             reset_throttle: 0,
             reference_throttle: 0,
+            web_resources: 100_000,
+            web_bytes: 8 << 20,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
                 out.extend_from_slice(b"\"remoteAddr\":");

@@ -126,6 +126,11 @@ impl Content {
         }
     }
 
+    /// The same, as far as they are known: none, or all.
+    pub fn known_references(&self) -> &[Child] {
+        self.distinct.get().map_or(&[], |known| known)
+    }
+
     fn distinct_references(&self) -> Rc<[Child]> {
         let mut left = self.references.0.as_deref().cloned().unwrap_or_default();
         let mut first = |value: &Value| {

@@ -24,6 +24,8 @@ pub enum Work {
     Inbox(NameKey),
     /// The first of the reset events that are acted on goes on.
     Reset,
+    /// The web answer whose turn it is goes on.
+    Expand,
     /// More is due than the budget reached.
     Due,
 }
@@ -34,6 +36,8 @@ pub enum Work {
 pub enum Origin {
     Client(ClientKey),
     Name(NameKey),
+    /// Web answers that are being made.
+    Web,
     /// Time, the broker, and system events.
     System,
 }
@@ -86,6 +90,14 @@ impl Worklist {
         self.units == 0
     }
 
+    /// Work units that are left of the turn's budget.
+    pub fn units(&self) -> usize {
+        match self.units {
+            UNBOUNDED => usize::MAX,
+            units => units as usize,
+        }
+    }
+
     /// Something follows.
     pub fn push(&mut self, work: Work) {
         self.list.push_back(work);
@@ -118,6 +130,17 @@ impl Worklist {
             Some(left) => left.append(&mut self.list),
             None => {
                 self.left.insert(origin, std::mem::take(&mut self.list));
+                self.turns.push_back(origin);
+            }
+        }
+    }
+
+    /// Leaves something for later that does not belong to the input at hand.
+    pub fn put_off(&mut self, origin: Origin, work: Work) {
+        match self.left.get_mut(&origin) {
+            Some(left) => left.push_back(work),
+            None => {
+                self.left.insert(origin, [work].into());
                 self.turns.push_back(origin);
             }
         }
