@@ -111,7 +111,7 @@ fn services() -> [[String; 3]; 7] {
         (
             "answer to a GET, with all that is nested in it",
             "`apiMaxBytes`, `apiMaxResources`".to_owned(),
-            "an error in its place",
+            "500 in its place",
         ),
         (
             "header fields that services set in an answer",

@@ -26,7 +26,8 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebBody, WebResponse,
+    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebBody,
+    WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -266,6 +267,12 @@ impl Gateway {
             gateway.do_what_is_left();
             Origin::System
         });
+    }
+
+    /// Work units that were done so far, for tests: what a turn takes is asserted in units,
+    /// not in time.
+    pub fn work_done(&self) -> u64 {
+        self.work.spent()
     }
 
     /// What the gateway holds now.

@@ -219,7 +219,10 @@ impl Gateway {
                 return Phase::Checking { known, next };
             }
             *units -= 1;
-            if self.read_cached(*alias).is_none_or(|content| content.version != *version) {
+            if self
+                .read_cached(*alias)
+                .is_none_or(|content| content.version != *version)
+            {
                 job.epoch = self.cache.epoch();
                 return Phase::Reading(Tree::new(job.root));
             }

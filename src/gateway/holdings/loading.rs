@@ -196,21 +196,24 @@ impl Gateway {
         if !matches!(transport, Some(Transport::Web(web)) if !web.follows) {
             return false;
         }
+        let root = self.holdings[key].alias();
         // What is found by its ID counts as held by what references it.
-        let references_itself = content.has_reference(self.cache.rid(self.holdings[key].alias()));
-        let is_cached = !references_itself && {
-            self.work.spend(content.references().len());
-            let mut children = content.references().iter();
-            children.all(|child| {
-                let alias = self.cached_alias(child);
-                alias.is_some_and(|alias| self.settled(alias).is_some())
-            })
-        };
+        let is_cached = !content.has_reference(self.cache.rid(root))
+            && (self.texts.has_body(root) || self.are_settled(content));
         let web = self.sessions.get_mut(client).and_then(Client::web_mut);
         if let Some(web) = web {
             web.follows = !is_cached;
         }
         is_cached
+    }
+
+    fn are_settled(&mut self, content: &Content) -> bool {
+        let mut children = content.references().iter();
+        self.work.spend(children.len());
+        children.all(|child| {
+            let alias = self.cached_alias(child);
+            alias.is_some_and(|alias| self.settled(alias).is_some())
+        })
     }
 
     /// What a web request's resource references is subscribed after all.

@@ -185,7 +185,10 @@ impl Expansions {
     /// What is not as it should be.
     pub fn audit(&self) -> Result<(), String> {
         if self.active.len() > MAX_ACTIVE {
-            return Err(format!("{} web answers are made at once", self.active.len()));
+            return Err(format!(
+                "{} web answers are made at once",
+                self.active.len()
+            ));
         }
         if self.active.iter().any(|job| job.clients.is_empty()) {
             return Err("a web answer is made for nobody".into());

@@ -70,7 +70,8 @@ impl Assembly {
             return self.body.extend_from_slice(END);
         }
         if !self.is_flat {
-            self.body.extend_from_slice(tree.member_of(child).as_bytes());
+            self.body
+                .extend_from_slice(tree.member_of(child).as_bytes());
         }
         self.open(tree, child);
     }

@@ -245,10 +245,19 @@ impl Count {
         let (mark, head) = (self.nodes[child as usize], tree.head_of(child).len());
         if mark.is_open {
             let bytes = (head + END.len()) as u64;
-            return self.grow(node, Size { resources: 0, bytes });
+            return self.grow(
+                node,
+                Size {
+                    resources: 0,
+                    bytes,
+                },
+            );
         }
         let bytes = wrapping(self.is_flat, head, tree.member_of(child));
-        let around = Size { resources: 0, bytes };
+        let around = Size {
+            resources: 0,
+            bytes,
+        };
         if mark.component == self.nodes[node as usize].component {
             self.grow(node, around)?;
             return self.open(tree, child);
@@ -263,7 +272,13 @@ impl Count {
         let hole = tree.holes_of(node).start;
         self.path.push(Visit { node, hole });
         let bytes = tree.text_of(node).len() as u64;
-        self.grow(node, Size { resources: 1, bytes })
+        self.grow(
+            node,
+            Size {
+                resources: 1,
+                bytes,
+            },
+        )
     }
 
     /// Adds what a node itself expands to.

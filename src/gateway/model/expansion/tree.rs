@@ -174,10 +174,12 @@ impl Tree {
                 return Ok(self.check(form, limits)?);
             };
             match value {
-                Value::Reference(reference) => match follow(content, &reference.rid, &mut current.place)? {
-                    Followed::To(alias) => self.make_hole(alias, &reference.rid, form),
-                    Followed::Nowhere => write_address(&reference.rid, form, &mut self.text),
-                },
+                Value::Reference(reference) => {
+                    match follow(content, &reference.rid, &mut current.place)? {
+                        Followed::To(alias) => self.make_hole(alias, &reference.rid, form),
+                        Followed::Nowhere => write_address(&reference.rid, form, &mut self.text),
+                    }
+                }
                 Value::SoftReference(reference) => {
                     write_address(&reference.rid, form, &mut self.text);
                 }

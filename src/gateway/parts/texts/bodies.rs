@@ -46,7 +46,12 @@ impl Bodies {
         Some(known)
     }
 
-    /// The same, if it is known to be true without being compared.
+    /// Whether anything was made of a resource lately.
+    pub fn has(&self, root: AliasKey) -> bool {
+        self.kept.iter().any(|kept| kept.root == root)
+    }
+
+    /// What was last made of a resource, if it is known to be true without being compared.
     pub fn find_fresh(&mut self, now: Time, root: AliasKey, epoch: u64) -> Option<Rc<Known>> {
         let mut kept = self.kept.iter();
         let found = kept.rfind(|kept| kept.root == root)?;

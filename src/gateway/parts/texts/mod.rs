@@ -74,7 +74,12 @@ impl Texts {
         self.bodies.find(now, root)
     }
 
-    /// The same, if it is known to be true without being compared.
+    /// Whether there is any.
+    pub fn has_body(&self, root: AliasKey) -> bool {
+        self.bodies.has(root)
+    }
+
+    /// What is known to be true without being compared.
     pub fn fresh_body(&mut self, now: Time, root: AliasKey, epoch: u64) -> Option<Rc<Known>> {
         self.bodies.find_fresh(now, root, epoch)
     }
