@@ -133,9 +133,9 @@ fn clients() -> [[String; 3]; 8] {
 fn services() -> [[String; 3]; 7] {
     rows([
         (
-            "answer to an HTTP request",
-            bytes(gateway::MAX_BODY),
-            "an error in its place",
+            "answer to a GET, with all that is nested in it",
+            "`apiMaxBytes`, `apiMaxResources`".to_owned(),
+            "500 in its place",
         ),
         (
             "header fields that services set in an answer",

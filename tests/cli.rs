@@ -268,7 +268,9 @@ fn a_missing_file_is_created() {
 \t\"reusePort\": false,
 \t\"cpu\": 0,
 \t\"maxEntries\": 100000,
-\t\"maxResourceSize\": 16777216
+\t\"maxResourceSize\": 16777216,
+\t\"apiMaxResources\": 100000,
+\t\"apiMaxBytes\": 8388608
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

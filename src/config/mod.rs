@@ -104,6 +104,10 @@ pub struct Config {
     pub max_entries: u32,
     /// Most bytes of a resource's JSON text.
     pub max_resource_size: u32,
+    /// Most resources that the answer to a web request nests.
+    pub api_max_resources: u32,
+    /// Most bytes of the answer to a web request for a resource.
+    pub api_max_bytes: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

@@ -43,6 +43,8 @@ pub(super) enum Setting {
     Cpu,
     MaxEntries,
     MaxResourceSize,
+    ApiMaxResources,
+    ApiMaxBytes,
 }
 
 impl Setting {
@@ -182,7 +184,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 33] = [
+pub(super) static OPTIONS: [Spec; 35] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -640,6 +642,36 @@ pub(super) static OPTIONS: [Spec; 33] = [
         default: Value::Unset,
         help: "run on CPU n only",
         manual: "Run on this CPU only, counted from 0. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::ApiMaxResources,
+        flag: "--apimaxresources",
+        short: "",
+        variable: "TIDEGATE_APIMAXRESOURCES",
+        member: "apiMaxResources",
+        alias: None,
+        value: "<n>",
+        kind: Kind::Number(1, 10_000_000),
+        blank: Blank::Default,
+        default: Value::Number(100_000),
+        help: "nested resources of a web answer",
+        manual: "Most resources that the answer to a web request nests, each counted as \
+            often as it is nested; a larger one is an error.",
+    },
+    Spec {
+        key: Setting::ApiMaxBytes,
+        flag: "--apimaxbytes",
+        short: "",
+        variable: "TIDEGATE_APIMAXBYTES",
+        member: "apiMaxBytes",
+        alias: None,
+        value: "<n>",
+        kind: Kind::Number(256, 64 << 20),
+        blank: Blank::Default,
+        default: Value::Number(8 << 20),
+        help: "bytes of a web answer",
+        manual: "Most bytes of the answer to a web request for a resource, with all that is \
+            nested in it; a larger one is an error.",
     },
     Spec {
         key: Setting::Debug,

@@ -76,6 +76,8 @@ fn numbers_reach_the_configuration() {
         Setting::MaxBuffers => Some(config.max_buffers.into()),
         Setting::MaxEntries => Some(config.max_entries.into()),
         Setting::MaxResourceSize => Some(config.max_resource_size.into()),
+        Setting::ApiMaxResources => Some(config.api_max_resources.into()),
+        Setting::ApiMaxBytes => Some(config.api_max_bytes.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -75,6 +75,8 @@ impl Checker<'_> {
             max_buffers: self.count(Setting::MaxBuffers),
             max_entries: self.count(Setting::MaxEntries),
             max_resource_size: self.count(Setting::MaxResourceSize),
+            api_max_resources: self.count(Setting::ApiMaxResources),
+            api_max_bytes: self.count(Setting::ApiMaxBytes),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

@@ -6,6 +6,7 @@ use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
 use crate::gateway::parts::holdings::{AccessState, Hold};
 use crate::gateway::parts::requests::{Cause, Pending, Then, Use};
+use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,8 @@ impl Gateway {
             return Err("suspects were forgotten".into());
         }
         self.warnings.audit()?;
+        self.expansions.audit()?;
+        self.audit_expansions()?;
         self.audit_subs()?;
         self.audit_holders()?;
         self.audit_trees()?;
@@ -306,6 +309,25 @@ impl Gateway {
                     "{} bytes wait with {key:?}, not {expected}",
                     client.waiting()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each web request whose answer is being made stands in one place.
+    fn audit_expansions(&self) -> Result<(), String> {
+        let mut places: BTreeMap<ClientKey, usize> = BTreeMap::new();
+        for client in self.expansions.clients() {
+            if self.sessions.present(client).is_some() {
+                *places.entry(client.key).or_default() += 1;
+            }
+        }
+        for (key, client) in self.sessions.iter() {
+            let is_expanding = matches!(client.transport(), Transport::Web(web) if web.expanding);
+            let expected = usize::from(is_expanding);
+            let found = places.get(&key).copied().unwrap_or_default();
+            if found != expected {
+                return Err(format!("the web answer of {key:?} is made {found} times"));
             }
         }
         Ok(())

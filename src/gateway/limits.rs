@@ -1,7 +1,6 @@
 //! The heart's limits, for the test that compares the documents with them.
 
 pub(crate) use super::changes::{MAX_QUEUE, MAX_QUEUE_SIZE};
-pub(crate) use super::clients::MAX_BODY;
 pub(crate) use super::parts::background::MAX_BACKGROUND;
 pub(crate) use super::parts::cache::{MAX_INBOX, MAX_INBOX_SIZE};
 pub(crate) use super::parts::requests::MAX_TIMEOUT;

@@ -27,7 +27,7 @@ pub use model::border::{
 pub use model::keys::ClientKey;
 pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Message, Outbox, SharedAnswer, Span,
-    WebResponse,
+    WebBody, WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -40,6 +40,7 @@ use model::sid::Sid;
 use parts::background::Background;
 use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
+use parts::expansions::Expansions;
 use parts::holdings::Holdings;
 use parts::requests;
 use parts::sessions::Sessions;
@@ -145,6 +146,7 @@ pub struct Gateway {
     trees: Trees,
     unsettled: Unsettled,
     texts: Texts,
+    expansions: Expansions,
     counters: Counters,
     deprecated: Deprecated,
     warnings: Warnings,
@@ -173,6 +175,7 @@ impl Gateway {
             trees: Trees::new(options.reference_throttle),
             unsettled: Unsettled::default(),
             texts: Texts::default(),
+            expansions: Expansions::default(),
             counters: Counters::new(),
             deprecated: Deprecated::default(),
             warnings: Warnings::default(),
@@ -293,6 +296,12 @@ impl Gateway {
             gateway.do_what_is_left();
             Origin::System
         });
+    }
+
+    /// Work units that were done so far, for tests: what a turn takes is asserted in units,
+    /// not in time.
+    pub fn work_done(&self) -> u64 {
+        self.work.spent()
     }
 
     /// What the gateway holds now.

@@ -4,16 +4,9 @@ use crate::gateway::{Gateway, Options};
 /// A gateway in which nothing happens.
 fn gateway() -> Gateway {
     Gateway::new(Options {
-        api_path: "/api/".to_owned(),
-        request_timeout: 3_000,
-        flat: false,
-        header_auth: None,
-        ws_header_auth: None,
-        reset_throttle: 0,
-        reference_throttle: 0,
-        resources: Options::default().resources,
         seed: [1, 2, 3, 4],
         write_head: |_, _, _| {},
+        ..Options::default()
     })
 }
 

@@ -242,6 +242,8 @@ impl Reactor {
                     entries: config.max_entries as usize,
                     bytes: config.max_resource_size as usize,
                 },
+                web_resources: config.api_max_resources.into(),
+                web_bytes: config.api_max_bytes.into(),
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),

@@ -51,6 +51,8 @@ pub(super) enum Piece {
     /// Frames that other connections are sent too, and how many of their bytes the queue
     /// has counted: while this is its last piece they may grow.
     Streak(Rc<Frames>, u32),
+    /// The body of an HTTP answer that other connections are sent too.
+    Shared(Rc<Message>),
     /// Bytes as they are: HTTP answers, control frames.
     Bytes(Box<[u8]>),
 }
@@ -69,7 +71,7 @@ impl Piece {
                 let trailer = self.trailer(&mut [0; TRAILER_MAX]).len();
                 envelope.header(self.body().len() + trailer, room)
             }
-            Piece::Streak(..) | Piece::Bytes(_) => &[],
+            Piece::Streak(..) | Piece::Shared(_) | Piece::Bytes(_) => &[],
         }
     }
 
@@ -78,6 +80,7 @@ impl Piece {
             Piece::Message(message, envelope) => envelope.body(message),
             Piece::Answer(answer, envelope) => envelope.body(answer.body()),
             Piece::Streak(frames, _) => frames.bytes(),
+            Piece::Shared(text) => text.text(),
             Piece::Bytes(bytes) => bytes,
         }
     }
@@ -89,7 +92,7 @@ impl Piece {
             Piece::Answer(answer, envelope) => {
                 envelope.trailer(answer.tail(&mut [0; SharedAnswer::TAIL_MAX]), room)
             }
-            Piece::Streak(..) | Piece::Bytes(_) => &[],
+            Piece::Streak(..) | Piece::Shared(_) | Piece::Bytes(_) => &[],
         }
     }
 
@@ -97,6 +100,7 @@ impl Piece {
     fn memory(&self) -> (Option<&InQueues>, usize) {
         match self {
             Piece::Message(message, _) => (Some(message.in_queues()), message.memory()),
+            Piece::Shared(text) => (Some(text.in_queues()), text.memory()),
             Piece::Answer(answer, _) => (Some(answer.body().in_queues()), answer.body().memory()),
             Piece::Streak(frames, _) => (Some(frames.in_queues()), frames.len()),
             Piece::Bytes(bytes) => (None, bytes.len()),

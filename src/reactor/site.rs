@@ -1,7 +1,7 @@
 //! What HTTP clients are answered: the site's paths, its rules for pages, its errors.
 
 use crate::config::{AllowOrigin, Config};
-use crate::gateway::{Time, WebAction, WebResponse};
+use crate::gateway::{Time, WebAction, WebBody, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
@@ -168,7 +168,11 @@ impl Site {
             }
         });
         if let Some(large) = large {
-            clients.push(key, Piece::Bytes(large.into()), now);
+            let piece = match large {
+                WebBody::Own(text) => Piece::Bytes(text.into()),
+                WebBody::Shared(text) => Piece::Shared(text),
+            };
+            clients.push(key, piece, now);
         }
         finish(clients, key, persistence, now);
     }
@@ -312,7 +316,7 @@ impl Site {
     ) {
         let response = WebResponse {
             status: 503,
-            body: Some(UNAVAILABLE.into()),
+            body: Some(WebBody::Own(UNAVAILABLE.into())),
             fields: Fields::default(),
         };
         self.answer(clients, key, work, response, now);

@@ -254,7 +254,9 @@ impl Heart {
     pub fn web_response(&mut self, number: u32) -> (u16, String, String) {
         let answer = self.clients.get_mut(&number).and_then(|p| p.answer.take());
         let answer = answer.unwrap_or_else(|| panic!("web request {number} has no answer"));
-        let body = answer.body.map(|body| String::from_utf8(body).unwrap());
+        let body = answer
+            .body
+            .map(|body| String::from_utf8(body.to_vec()).unwrap());
         assert!(body.as_deref().is_none_or(is_json), "{body:?} is no JSON");
         (
             answer.status,

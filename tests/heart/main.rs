@@ -19,6 +19,7 @@ mod clients;
 mod cuts;
 mod defects;
 mod events;
+mod expansions;
 mod harness;
 mod header_auth;
 mod limits;

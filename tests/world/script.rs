@@ -139,6 +139,8 @@ pub struct Profile {
     /// The throttles of the gateway, 0 for none.
     pub reset_throttle: usize,
     pub reference_throttle: usize,
+    /// Most resources that a web answer nests.
+    pub web_resources: u64,
     /// Most units of work of a turn, 0 for no limit.
     pub units: u32,
     /// Runs are taken as the reactor takes them.
@@ -258,6 +260,7 @@ impl Profile {
             lies,
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
+            web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
         }
     }
 

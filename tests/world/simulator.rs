@@ -102,6 +102,7 @@ impl World {
             write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
             reset_throttle: profile.reset_throttle,
             reference_throttle: profile.reference_throttle,
+            web_resources: profile.web_resources,
             ..Options::default()
         };
         let mut service = Service::new(profile.seed, profile.focus);

@@ -82,7 +82,8 @@ impl World {
                 Err(error) => self.fail(format!("web {web} gets no JSON: {error}")),
             }
         }
-        self.web[web].answer = Some((response.status, response.body));
+        let body = response.body.map(|body| body.to_vec());
+        self.web[web].answer = Some((response.status, body));
     }
 
     /// The resource that was asked for must have had the state that is answered; what it
@@ -198,6 +199,28 @@ fn value_of(service: &mut Service, value: &Value, cid: &str, above: &mut Vec<Str
     node
 }
 
+/// How many resources an encoding has in it, each as often as it is nested.
+pub fn resources(body: &Value) -> u64 {
+    let (mut count, mut open) = (0, vec![body]);
+    while let Some(body) = open.pop() {
+        count += 1;
+        let values: Vec<&Value> = match body {
+            Value::Object(values) => values.values().collect(),
+            Value::Array(values) => values.iter().collect(),
+            _ => Vec::new(),
+        };
+        for value in values
+            .into_iter()
+            .filter(|value| value.get("href").is_some())
+        {
+            let nested = ["model", "collection"].iter();
+            open.extend(nested.filter_map(|member| value.get(member)));
+            count += u64::from(value.get("error").is_some());
+        }
+    }
+    count
+}
+
 /// The path of a resource in the web API.
 fn href(rid: &str) -> String {
     let mut href = API.to_owned();
@@ -233,6 +256,7 @@ fn references_expand_until_they_meet_themselves() {
         "d": {"href": "/api/z/9", "error": {"code": "system.notFound", "message": "Not found"}},
         "e": {"rid": 1},
     });
+    assert_eq!(resources(&expected), 3);
     assert_eq!(encode(&mut service, "m.0", "cid"), Some(expected));
     assert_eq!(encode(&mut service, "z.9", "cid"), None);
 }

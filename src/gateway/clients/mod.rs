@@ -6,6 +6,3 @@ mod session;
 mod tokens;
 mod web;
 mod web_json;
-
-#[cfg(test)]
-pub(crate) use web_json::MAX_BODY;

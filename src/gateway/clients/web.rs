@@ -3,8 +3,8 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::{Method, WebAction, WebRequest};
-use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, SubKey};
-use crate::gateway::model::outbox::{Delivery, Outbox, WebResponse};
+use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey};
+use crate::gateway::model::outbox::{Delivery, Outbox, WebBody, WebResponse};
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
@@ -200,16 +200,16 @@ impl Gateway {
             let error = error.unwrap_or(&alone);
             self.note_refused(key, format_args!("HTTP request, with {status},"), error);
             error.write(&mut body);
-            self.reply_web(key, status, Some(body), None);
+            self.reply_web(key, status, Some(WebBody::Own(body)), None);
         }
         true
     }
 
-    fn reply_web(
+    pub(super) fn reply_web(
         &mut self,
         key: ClientKey,
         status: u16,
-        body: Option<Vec<u8>>,
+        body: Option<WebBody>,
         location: Option<String>,
     ) {
         let client = self.sessions.get_mut(key);
@@ -238,13 +238,16 @@ impl Gateway {
         };
         let mut body = Vec::new();
         error.write(&mut body);
-        self.reply_web(key, status_of(error), Some(body), None);
+        self.reply_web(key, status_of(error), Some(WebBody::Own(body)), None);
     }
 
     /// Answers a call with its result; `null` is no content.
     pub(in crate::gateway) fn reply_web_payload(&mut self, key: ClientKey, payload: &str) {
         match json::present(payload) {
-            Some(payload) => self.reply_web(key, 200, Some(payload.into()), None),
+            Some(payload) => {
+                let body = WebBody::Own(payload.into());
+                self.reply_web(key, 200, Some(body), None);
+            }
             None => self.reply_web(key, 204, None, None),
         }
     }
@@ -253,18 +256,6 @@ impl Gateway {
     pub(in crate::gateway) fn reply_web_location(&mut self, key: ClientKey, rid: &str) {
         let location = id_to_path(&self.options.api_path, rid);
         self.reply_web(key, 200, None, Some(location));
-    }
-
-    /// Answers a request for a resource whose tree is loaded.
-    pub(in crate::gateway) fn reply_web_resource(&mut self, key: ClientKey, root: SubKey) {
-        match self.encode_tree(root) {
-            Ok(body) => self.reply_web(key, 200, Some(body), None),
-            Err(error) => {
-                let rid = self.cache.rid(self.holdings[root].alias());
-                self.note_refused(key, format_args!("HTTP GET of {rid}"), &error);
-                self.reply_web_error(key, &error);
-            }
-        }
     }
 }
 

@@ -61,9 +61,19 @@ impl Gateway {
         if has_cid_tag(&child.rid) {
             return self.find_sub(client, &child.rid);
         }
+        self.holdings.find(client, self.cached_alias(child)?)
+    }
+
+    /// What a reference means for all clients, if that is known. One with a connection ID tag
+    /// means something for each client.
+    pub(in crate::gateway) fn cached_alias(&self, child: &Child) -> Option<AliasKey> {
+        if let Some(alias) = self.known_alias(child) {
+            return Some(alias);
+        }
+        // IDs with the tag are found with their owner alone.
         let alias = self.cache.alias(&child.rid, None)?;
         child.alias.set(Some(alias));
-        self.holdings.find(client, alias)
+        Some(alias)
     }
 
     /// What a reference was found to mean, if that is still true: an alias always means the

@@ -3,13 +3,14 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::content::Content;
-use crate::gateway::model::keys::{AliasKey, NameKey, ResourceKey, SubKey};
+use crate::gateway::model::keys::{AliasKey, ClientKey, NameKey, ResourceKey, SubKey, TreeKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
-use crate::gateway::parts::cache::{Deferred, Released};
+use crate::gateway::parts::cache::{self, Deferred, Released};
 use crate::gateway::parts::holdings::Hold;
 use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::sessions::{Client, Transport};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::{Limits, Resource, Unread};
@@ -181,30 +182,99 @@ impl Gateway {
         };
         let content = resource.content.clone();
         let loaded = self.holdings[key].standing.loaded(content.clone());
+        if self.needs_no_children(client, key, &content) {
+            self.notify_waiters(&loaded.waiters, &[]);
+            return self.leave_tree(loaded.tree);
+        }
+        let children = self.hold_children(key, &content, loaded.tree);
+        self.notify_waiters(&loaded.waiters, &children);
+        self.leave_tree(loaded.tree);
+    }
+
+    /// Subscribes a client to what a subscription of it references that was just loaded.
+    ///
+    /// Returns those that may have to be waited for.
+    fn hold_children(
+        &mut self,
+        key: SubKey,
+        content: &Content,
+        mut tree: Option<TreeKey>,
+    ) -> Vec<SubKey> {
+        let client = self.holdings[key].client();
         let references = content.references();
         // Those that may have to be waited for, which a leaf has not.
         let mut children = Vec::new();
         for child in references {
-            if let Some(child) = self.subscribe_child(client, child, loaded.tree) {
+            if let Some(child) = self.subscribe_child(client, child, tree) {
+                tree = tree.or(self.holdings[child].standing.tree());
                 self.holdings[child].holders.hold(Hold::Unsent);
                 if !self.holdings[child].is_pinned_leaf() {
                     children.push(child);
                 }
             }
         }
-        self.work.spend(content.references().len());
-        self.notify_waiters(&loaded.waiters, &children);
-        self.leave_tree(loaded.tree);
+        self.work.spend(references.len());
+        children
+    }
+
+    /// Whether a subscription is a web request's that can be answered from the cache, as far
+    /// as a look at what is referenced directly can tell: then that is not subscribed.
+    fn needs_no_children(&mut self, client: ClientKey, key: SubKey, content: &Content) -> bool {
+        let transport = self.sessions.get(client).map(Client::transport);
+        if !matches!(transport, Some(Transport::Web(web)) if !web.follows) {
+            return false;
+        }
+        let root = self.holdings[key].alias();
+        // What is found by its ID counts as held by what references it.
+        let is_cached = !content.has_reference(self.cache.rid(root))
+            && (self.texts.has_body(root) || self.are_settled(content));
+        let web = self.sessions.get_mut(client).and_then(Client::web_mut);
+        if let Some(web) = web {
+            web.follows = !is_cached;
+        }
+        is_cached
+    }
+
+    fn are_settled(&mut self, content: &Content) -> bool {
+        let mut children = content.references().iter();
+        self.work.spend(children.len());
+        children.all(|child| {
+            let alias = self.cached_alias(child);
+            alias.is_some_and(|alias| self.settled(alias).is_some())
+        })
+    }
+
+    /// What a web request's resource references is subscribed after all.
+    ///
+    /// Returns whether that has to be waited for.
+    pub(in crate::gateway) fn follow_web(&mut self, client: ClientKey, root: SubKey) -> bool {
+        let there = self.sessions.get_mut(client);
+        let Some(there) = there else { return false };
+        let waiter = there.waiters().first().copied();
+        let Some(web) = there.web_mut().filter(|web| !web.follows) else {
+            return false;
+        };
+        web.follows = true;
+        let (Some(waiter), Some(content)) = (waiter, self.content(root).cloned()) else {
+            return false;
+        };
+        let children = self.hold_children(root, &content, None);
+        self.wait_for(waiter, &children)
+    }
+
+    /// The resource of an alias whose content can be handed on at once: no get request may
+    /// bring another one, and no input waits that is to be seen first.
+    pub(in crate::gateway) fn settled(&self, key: AliasKey) -> Option<&cache::Resource> {
+        let alias = self.cache.aliases().get(key)?;
+        let resource = self.cache.resource_of(key)?;
+        (!alias.loading && !self.cache.is_waiting(alias.name)).then_some(resource)
     }
 
     /// The content of an alias that can be handed to a new subscription at once: it is there
     /// and references nothing, so that there is nothing to follow or to wait for.
     pub(in crate::gateway) fn leaf(&self, alias: AliasKey) -> Option<Rc<Content>> {
-        let content = &self.cache.resource_of(alias)?.content;
-        let alias = &self.cache.aliases()[alias];
-        let is_waiting = self.cache.is_waiting(alias.name);
-        let is_leaf = !content.has_references() && !alias.loading && !is_waiting;
-        is_leaf.then(|| content.clone())
+        let content = &self.settled(alias)?.content;
+        (!content.has_references()).then(|| content.clone())
     }
 
     /// Forgets a query resource without subscriptions; others linger with their name.

@@ -163,8 +163,7 @@ impl Gateway {
             return self.end_request(key);
         }
         if want == Want::Web {
-            self.reply_web_resource(client, root);
-            return self.end_request(key);
+            return self.expand(client, root);
         }
         let (id, named, set) = match want {
             Want::Ended(id) => (id, None, Set::default()),
@@ -197,6 +196,12 @@ impl Gateway {
             self.waiters[key].forget_seen(*sub);
         }
         self.visit(key, loading);
+    }
+
+    /// A request waits for some subscriptions as well. Returns whether it has to.
+    pub(super) fn wait_for(&mut self, key: WaiterKey, subs: &[SubKey]) -> bool {
+        self.visit(key, subs);
+        !self.waiters[key].is_complete()
     }
 
     /// A request has been answered.

@@ -24,6 +24,11 @@ pub struct Options {
     pub reference_throttle: usize,
     /// How large a resource may be.
     pub resources: Limits,
+    /// Most resources that the answer to a web request may nest, each as often as it is
+    /// nested.
+    pub web_resources: u64,
+    /// Most bytes of such an answer.
+    pub web_bytes: u64,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
     /// Tells services of a connection.
@@ -46,6 +51,8 @@ impl Default for Options {
                 entries: 100_000,
                 bytes: 16 << 20,
             },
+            web_resources: 100_000,
+            web_bytes: 8 << 20,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
                 out.extend_from_slice(b"\"remoteAddr\":");

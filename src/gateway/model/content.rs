@@ -111,6 +111,11 @@ impl Content {
         }
     }
 
+    /// The same, as far as they are known: none, or all.
+    pub fn known_references(&self) -> &[Child] {
+        self.distinct.get().map_or(&[], |known| known)
+    }
+
     fn distinct_references(&self) -> Rc<[Child]> {
         let mut children = Vec::with_capacity(self.references.distinct());
         let mut seen: HashSet<&Rc<str>, foldhash::fast::RandomState> = HashSet::default();

@@ -8,6 +8,7 @@ pub mod content;
 pub mod delay;
 pub mod diff;
 pub mod event;
+pub mod expansion;
 pub mod few;
 pub mod keys;
 pub mod list;

@@ -6,6 +6,7 @@ use crate::res::meta::Fields;
 use crate::res::version::ValueForm;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
+use std::ops::Deref;
 use std::rc::Rc;
 
 /// Room that an outbox keeps: for deliveries, of which an event of a resource makes one for
@@ -158,13 +159,33 @@ impl SharedAnswer {
     }
 }
 
+/// The body of the answer to a web request.
+#[derive(Clone, Debug)]
+pub enum WebBody {
+    /// It is for this answer alone.
+    Own(Vec<u8>),
+    /// Others are answered with it too.
+    Shared(Rc<Message>),
+}
+
+impl Deref for WebBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(text) => text,
+            Self::Shared(message) => message.text(),
+        }
+    }
+}
+
 /// The answer to a web request.
 #[derive(Debug)]
 pub struct WebResponse {
     /// HTTP status code.
     pub status: u16,
     /// JSON body; `None` for none, and then no content type either.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<WebBody>,
     /// Header fields beside those that the transport sets, as services wrote them.
     pub fields: Fields,
 }

@@ -5,6 +5,7 @@ pub mod background;
 pub mod cache;
 pub mod counters;
 pub mod deprecated;
+pub mod expansions;
 pub mod holdings;
 pub mod requests;
 pub mod sessions;

@@ -339,6 +339,11 @@ pub struct Web {
     /// Whether the HTTP method stands for a call, so that an unknown method is the
     /// client's mistake.
     pub mapped: bool,
+    /// Whether it has subscriptions of what its resource references. It needs none while all
+    /// of that is cached.
+    pub follows: bool,
+    /// Whether its answer is being made, or waits to be.
+    pub expanding: bool,
     /// What is done when the client has been authenticated.
     pub goal: Option<Goal>,
 }

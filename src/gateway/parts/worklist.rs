@@ -24,6 +24,8 @@ pub enum Work {
     Inbox(NameKey),
     /// The first of the reset events that are acted on goes on.
     Reset,
+    /// The web answer whose turn it is goes on.
+    Expand,
     /// More is due than the budget reached.
     Due,
     /// What has lost a holder is looked at further.
@@ -38,6 +40,8 @@ pub enum Work {
 pub enum Origin {
     Client(ClientKey),
     Name(NameKey),
+    /// Web answers that are being made.
+    Web,
     /// Time, the broker, and system events.
     System,
 }
@@ -51,6 +55,8 @@ pub struct Worklist {
     list: VecDeque<Work>,
     /// Work units that are left of the turn's budget.
     units: u32,
+    /// Work units that were ever used up.
+    spent: u64,
     /// What was left over, by origin, and whose turn is next.
     left: HashMap<Origin, VecDeque<Work>, foldhash::fast::RandomState>,
     turns: VecDeque<Origin>,
@@ -63,6 +69,7 @@ impl Default for Worklist {
         Self {
             list: VecDeque::new(),
             units: UNBOUNDED,
+            spent: 0,
             left: HashMap::default(),
             turns: VecDeque::new(),
             due: false,
@@ -79,6 +86,7 @@ impl Worklist {
     /// Uses up work units: one is a node walked, a pattern tried, a message queued, or 64
     /// bytes of text.
     pub fn spend(&mut self, units: usize) {
+        self.spent = self.spent.wrapping_add(units as u64);
         if self.units != UNBOUNDED {
             let units = u32::try_from(units).unwrap_or(u32::MAX);
             self.units = self.units.saturating_sub(units);
@@ -90,9 +98,22 @@ impl Worklist {
         self.units
     }
 
+    /// Work units that were used up so far.
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
     /// Whether the turn's budget is used up.
     pub fn is_spent(&self) -> bool {
         self.units == 0
+    }
+
+    /// Work units that are left of the turn's budget.
+    pub fn units(&self) -> usize {
+        match self.units {
+            UNBOUNDED => usize::MAX,
+            units => units as usize,
+        }
     }
 
     /// Something follows.
@@ -127,6 +148,17 @@ impl Worklist {
             Some(left) => left.append(&mut self.list),
             None => {
                 self.left.insert(origin, std::mem::take(&mut self.list));
+                self.turns.push_back(origin);
+            }
+        }
+    }
+
+    /// Leaves something for later that does not belong to the input at hand.
+    pub fn put_off(&mut self, origin: Origin, work: Work) {
+        match self.left.get_mut(&origin) {
+            Some(left) => left.push_back(work),
+            None => {
+                self.left.insert(origin, [work].into());
                 self.turns.push_back(origin);
             }
         }

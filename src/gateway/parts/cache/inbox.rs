@@ -90,6 +90,7 @@ impl Cache {
 
     /// Makes an input wait for its turn.
     pub fn defer(&mut self, key: NameKey, input: Deferred) -> Room {
+        self.epoch += 1;
         let inbox = self.names[key].inbox.get_or_insert_default();
         inbox.size += input.size();
         inbox.inputs.push_back(input);
@@ -116,6 +117,7 @@ impl Cache {
 
     /// A query request was sent for a name.
     pub fn open_query(&mut self, key: NameKey, request: PendingKey) {
+        self.epoch += 1;
         let inbox = self.names[key].inbox.get_or_insert_default();
         inbox.open.insert(request);
     }

@@ -127,6 +127,8 @@ pub struct Cache {
     pauses: BTreeSet<(Time, ResourceKey)>,
     /// Content versions made so far.
     versions: u64,
+    /// Changes of what can be handed on at once, so far.
+    epoch: u64,
 }
 
 impl Cache {
@@ -141,6 +143,7 @@ impl Cache {
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
             versions: 0,
+            epoch: 0,
         }
     }
 
@@ -174,7 +177,14 @@ impl Cache {
     /// The number of a new version of some content.
     pub fn new_version(&mut self) -> u64 {
         self.versions += 1;
+        self.epoch += 1;
         self.versions
+    }
+
+    /// Grows with whatever changes what an alias means, its content, or whether that can be
+    /// handed on at once.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The content of a resource, to be changed.
@@ -270,6 +280,7 @@ impl Cache {
         let Some(alias) = self.aliases.get(key) else {
             return;
         };
+        self.epoch += 1;
         let hash = self.alias_hash(&alias.text, alias.owner);
         if let Ok(entry) = self.alias_table.find_entry(hash, |i| *i == key.index()) {
             entry.remove();
@@ -288,6 +299,7 @@ impl Cache {
 
     /// Makes an alias mean a resource.
     pub fn link_alias(&mut self, key: AliasKey, resource: ResourceKey) {
+        self.epoch += 1;
         self.unlink_alias(key);
         let siblings = &mut self.resources[resource].aliases;
         self.aliases[key].resource = Some(resource);
@@ -337,6 +349,7 @@ impl Cache {
     /// Forgets a resource. Its aliases stay while they have subscriptions, and mean
     /// nothing until they are loaded again.
     pub fn remove_resource(&mut self, key: ResourceKey) {
+        self.epoch += 1;
         self.stop_refresh(key);
         let Some(resource) = self.resources.remove(key) else {
             return;
@@ -390,6 +403,15 @@ impl Cache {
         Released::Kept
     }
 
+    /// A name was used for a moment: if nothing else uses it, its time begins anew.
+    pub fn touch_name(&mut self, key: NameKey, now: Time) {
+        let name = &mut self.names[key];
+        if let Some(timer) = &mut name.linger {
+            self.lingering.remove(*timer);
+            *timer = self.lingering.insert(now, key);
+        }
+    }
+
     /// A name whose time without use is over.
     pub fn end_linger(&mut self, now: Time) -> Option<NameKey> {
         let key = self.lingering.pop(now)?;
@@ -414,6 +436,7 @@ impl Cache {
 
     /// A get request for an alias is open or due. `None` if there is no such alias.
     pub fn begin_load(&mut self, key: AliasKey) -> Option<&Alias> {
+        self.epoch += 1;
         let alias = self.aliases.get_mut(key)?;
         alias.loading = true;
         Some(alias)

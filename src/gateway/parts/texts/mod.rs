@@ -2,12 +2,16 @@
 //! updates, and the buffer in which a text is written.
 
 mod answers;
+mod bodies;
 
+use crate::gateway::model::expansion::Known;
+use crate::gateway::model::keys::AliasKey;
 use crate::gateway::model::outbox::Message;
 use crate::gateway::model::set::{AnswerForm, Member, SetKey};
 use crate::gateway::model::time::Time;
 use crate::gateway::model::update::{Recent, Update};
 use answers::{SHARED_MIN, SharedAnswers};
+use bodies::Bodies;
 use std::rc::Rc;
 
 /// Bytes of the scratch buffer that are kept.
@@ -17,6 +21,7 @@ const SCRATCH_KEPT: usize = 16 << 10;
 #[derive(Default)]
 pub struct Texts {
     answers: SharedAnswers,
+    bodies: Bodies,
     recent: Recent,
     scratch: Vec<u8>,
 }
@@ -55,7 +60,7 @@ impl Texts {
         set: &[Member],
         text: &mut Vec<u8>,
     ) -> Option<Rc<Message>> {
-        if text.len() < SHARED_MIN {
+        if !Self::is_shared(text) {
             return None;
         }
         let key = SetKey::of(set)?;
@@ -64,26 +69,61 @@ impl Texts {
         Some(body)
     }
 
+    /// What a web request for a resource was last answered, to be compared with the cache.
+    pub fn known_body(&mut self, now: Time, root: AliasKey) -> Option<Rc<Known>> {
+        self.bodies.find(now, root)
+    }
+
+    /// Whether there is any.
+    pub fn has_body(&self, root: AliasKey) -> bool {
+        self.bodies.has(root)
+    }
+
+    /// What is known to be true without being compared.
+    pub fn fresh_body(&mut self, now: Time, root: AliasKey, epoch: u64) -> Option<Rc<Known>> {
+        self.bodies.find_fresh(now, root, epoch)
+    }
+
+    /// The body of a resource was compared with the cache as it was since this change.
+    pub fn note_checked(&mut self, now: Time, root: AliasKey, epoch: u64) {
+        self.bodies.note_checked(now, root, epoch);
+    }
+
+    /// Whether a text is worth keeping: a short one is as quickly made again.
+    pub fn is_shared(text: &[u8]) -> bool {
+        text.len() >= SHARED_MIN
+    }
+
+    /// Keeps what a web request for a resource was answered, for others.
+    pub fn keep_body(&mut self, now: Time, root: AliasKey, epoch: u64, known: Known) {
+        self.bodies.keep(now, root, epoch, Rc::new(known));
+    }
+
     /// An update was sent with what clients lacked.
     pub fn note_update(&mut self, update: &Rc<Update>) {
         self.recent.note(update);
     }
 
-    /// When answers are to be forgotten.
+    /// When answers or bodies are to be forgotten.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.answers.next()
+        [self.answers.next(), self.bodies.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Forgets answers that were not used for long.
+    /// Forgets answers and bodies that were not used for long.
     pub fn forget_unused(&mut self, now: Time) {
         self.answers.forget(now);
+        self.bodies.forget(now);
     }
 
-    /// Checks the total of the answers.
+    /// Checks the totals of answers and bodies.
     ///
     /// # Errors
     /// What does not agree.
     pub fn audit(&self) -> Result<(), String> {
-        self.answers.audit()
+        self.answers.audit()?;
+        self.bodies.audit()
     }
 }
