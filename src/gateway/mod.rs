@@ -26,7 +26,8 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, Message, Outbox, SharedAnswer, Span, WebResponse,
+    BrokerOp, CloseReason, Delivery, Encoding, Lane, Message, Outbox, SharedAnswer, Span,
+    WebResponse,
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -64,7 +65,7 @@ use parts::worklist::{Origin, Worklist};
 /// let (mut gateway, mut out, now) = (Gateway::new(Options::default()), Outbox::default(), Time(0));
 /// gateway.broker_connected(now, BrokerLimits { max_payload: 1 << 20 }, &mut out);
 /// let inbox = out.broker().iter().find_map(|op| match *op {
-///     BrokerOp::Subscribe { sid, subject } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
+///     BrokerOp::Subscribe { sid, subject, .. } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
 ///     _ => None,
 /// });
 /// out.clear();
@@ -81,7 +82,7 @@ use parts::worklist::{Origin, Worklist};
 ///         BrokerOp::Publish { subject, reply, .. } => {
 ///             asked.push((out.bytes(subject).to_vec(), out.bytes(reply).to_vec()));
 ///         }
-///         BrokerOp::Subscribe { sid, subject } if out.bytes(subject) == b"event.example.model.*" => {
+///         BrokerOp::Subscribe { sid, subject, .. } if out.bytes(subject) == b"event.example.model.*" => {
 ///             events = Some(sid);
 ///         }
 ///         _ => {}
@@ -177,8 +178,11 @@ impl Gateway {
         self.input(now, out, |gateway| {
             gateway.requests.set_max_payload(limits.max_payload);
             let inbox = gateway.requests.inbox();
-            gateway.out.subscribe(Sid::Inbox.number(), &[inbox, "*"]);
-            gateway.out.subscribe(Sid::System.number(), &["system.*"]);
+            gateway
+                .out
+                .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
+            let system = Sid::System.number();
+            gateway.out.subscribe(system, &["system.*"], None);
             Origin::System
         });
     }

@@ -12,9 +12,11 @@ use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
-use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
+use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
-use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
+use crate::nats::{
+    self, Client, ClientError, Event, Options, Pacing, Parser, Phase, Publish, ServerUrl, writer,
+};
 
 /// Size of the input buffer; it grows while a larger message is coming in.
 const INPUT: usize = 256 << 10;
@@ -31,6 +33,9 @@ const OUTPUT_KEPT: usize = 1 << 20;
 
 /// Waiting output above which clients are not read.
 pub(crate) const OUTPUT_HIGH: usize = 8 << 20;
+
+/// The same for what waits until the server has taken the subscriptions before it.
+pub(crate) const PACED_HIGH: usize = 64 << 20;
 
 /// Waiting output at which the connection is given up. Clients are not read long
 /// before, and what the gateway asks for by itself is bounded too, so that only a
@@ -68,6 +73,8 @@ pub(super) struct Broker {
     traffic: Traffic,
     /// Messages published so far.
     published: u64,
+    /// What is to be sent, and waits.
+    pacing: Pacing,
 }
 
 impl Broker {
@@ -115,6 +122,7 @@ impl Broker {
             wire_out: Vec::new(),
             traffic: Traffic::default(),
             published: 0,
+            pacing: Pacing::default(),
         })
     }
 
@@ -226,12 +234,15 @@ impl Broker {
 
     /// Whether a write would find something to do at once.
     pub(super) fn has_output(&self) -> bool {
-        self.writable && (self.written < self.output.len() || self.stream.has_unsent())
+        self.writable
+            && (self.written < self.output.len()
+                || self.stream.has_unsent()
+                || self.pacing.has_work())
     }
 
     /// Whether so much waits for the server that clients must not add to it.
     pub(super) fn is_congested(&self) -> bool {
-        self.output.len() - self.written > OUTPUT_HIGH
+        self.output.len() - self.written > OUTPUT_HIGH || self.pacing.waiting() > PACED_HIGH
     }
 
     /// When [`Self::timeout`] must be called.
@@ -245,7 +256,12 @@ impl Broker {
     ///
     /// The server no longer answers.
     pub(super) fn timeout(&mut self, now: Time) -> Result<(), BrokerError> {
-        Ok(self.client.timeout(now.0, &mut self.output)?)
+        let before = self.output.len();
+        self.client.timeout(now.0, &mut self.output)?;
+        if self.output.len() > before {
+            self.pacing.pinged();
+        }
+        Ok(())
     }
 
     /// The next event in what was read; `None` if more must be read first.
@@ -260,9 +276,13 @@ impl Broker {
                 break;
             };
             self.start += len;
-            if let Some(event) = self.client.handle(op, now.0, &mut self.output)? {
-                self.unparsed = true;
-                return Ok(Some(event));
+            match self.client.handle(op, now.0, &mut self.output)? {
+                None => {}
+                Some(Event::Pong) => self.pacing.confirmed(),
+                Some(event) => {
+                    self.unparsed = true;
+                    return Ok(Some(event));
+                }
             }
         }
         self.unparsed = false;
@@ -316,6 +336,8 @@ impl Broker {
                     subject,
                     reply,
                     payload,
+                    after,
+                    lane,
                 } => {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
                     log::trace!(
@@ -323,23 +345,40 @@ impl Broker {
                         String::from_utf8_lossy(subject),
                         String::from_utf8_lossy(payload)
                     );
-                    let reply = Some(outbox.bytes(reply));
-                    if !writer::publish_fits(subject, reply, payload.len()) {
+                    let reply = outbox.bytes(reply);
+                    if !writer::publish_fits(subject, Some(reply), payload.len()) {
                         drop_too_long(subject);
                         continue;
                     }
-                    writer::publish(&mut self.output, subject, reply, payload);
+                    let message = Publish {
+                        subject,
+                        reply,
+                        payload,
+                        after,
+                        lane: match lane {
+                            Lane::Client(client) => nats::Lane::Client(client.0),
+                            Lane::Direct => nats::Lane::Direct,
+                            Lane::Background => nats::Lane::Background,
+                        },
+                    };
+                    self.pacing.publish(&message, &mut self.output);
                     self.published += 1;
                 }
-                BrokerOp::Subscribe { sid, subject } => {
+                BrokerOp::Subscribe {
+                    sid,
+                    subject,
+                    client,
+                } => {
                     let subject = outbox.bytes(subject);
                     if !writer::subscribe_fits(subject, sid) {
                         drop_too_long(subject);
                         continue;
                     }
-                    writer::subscribe(&mut self.output, sid, subject);
+                    let client = client.map(|client| client.0);
+                    self.pacing
+                        .subscribe(sid, subject, client, &mut self.output);
                 }
-                BrokerOp::Unsubscribe { sid } => writer::unsubscribe(&mut self.output, sid),
+                BrokerOp::Unsubscribe { sid } => self.pacing.unsubscribe(sid, &mut self.output),
             }
         }
     }
@@ -354,6 +393,7 @@ impl Broker {
             self.writable &= self.stream.send().map_err(BrokerError::Socket)?;
             return Ok(());
         }
+        self.pacing.go_on(&mut self.output);
         while self.has_output() {
             let output = &self.output[self.written..];
             let (len, takes_more) = self

@@ -721,6 +721,6 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
         }
         Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
         Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
-        Event::Connected | Event::StartTls => {}
+        Event::Connected | Event::StartTls | Event::Pong => {}
     }
 }

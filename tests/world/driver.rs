@@ -60,12 +60,13 @@ pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
             subject,
             reply,
             payload,
+            ..
         } => Operation::Publish {
             subject: text(subject),
             reply: text(reply),
             payload: text(payload),
         },
-        BrokerOp::Subscribe { sid, subject } => Operation::Subscribe {
+        BrokerOp::Subscribe { sid, subject, .. } => Operation::Subscribe {
             sid,
             subject: text(subject),
         },

@@ -97,6 +97,10 @@ impl Gateway {
             self.waiters.remove(*waiter);
         }
         self.take_leave(key);
+        for request in client.extended() {
+            // Nobody waits for it any more, and it could be kept for a day.
+            self.abandon(request);
+        }
         if client.is_listening() {
             let serial = client.serial();
             let client = ClientRef { key, serial };

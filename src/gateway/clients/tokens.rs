@@ -21,7 +21,8 @@ impl Gateway {
         if client.listen() {
             let serial = client.serial();
             let sid = Sid::Client(ClientRef { key, serial }).number();
-            self.out.subscribe(sid, &["conn.", client.cid(), ".*"]);
+            self.out
+                .subscribe(sid, &["conn.", client.cid(), ".*"], Some(key));
         }
     }
 

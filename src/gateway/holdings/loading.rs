@@ -3,7 +3,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::content::Content;
-use crate::gateway::model::keys::{AliasKey, NameKey, ResourceKey, SubKey};
+use crate::gateway::model::keys::{AliasKey, ClientKey, NameKey, ResourceKey, SubKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{Deferred, Released};
@@ -46,19 +46,20 @@ impl Gateway {
             }
             (false, false) => {
                 if self.enter_tree(key) {
-                    self.send_get(alias_key);
+                    let client = self.holdings[key].client();
+                    self.send_get(alias_key, client);
                 }
             }
         }
     }
 
-    /// Sends the get request of an alias.
-    pub(in crate::gateway) fn send_get(&mut self, key: AliasKey) {
+    /// Sends the get request of an alias, which a client needs first.
+    pub(in crate::gateway) fn send_get(&mut self, key: AliasKey, client: ClientKey) {
         let Some(alias) = self.cache.begin_load(key) else {
             return;
         };
         let (name, query) = (alias.name, alias.query.clone());
-        if !self.listen_to_events(name) {
+        if !self.listen_to_events(name, client) {
             return self.load_failed(key, Error::SUBJECT_TOO_LONG);
         }
         let then = Then::Load(key);
@@ -70,9 +71,9 @@ impl Gateway {
         }
     }
 
-    /// Subscribes to a name's events. `false` when the name is too long to be asked for:
+    /// Subscribes to a name's events, in the turn of a client. `false` when the name is too long to be asked for:
     /// the subject of the events could be longer than the broker takes.
-    pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey) -> bool {
+    pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey, client: ClientKey) -> bool {
         let name = &self.cache.names()[key];
         if name.subscribed {
             return true;
@@ -82,8 +83,9 @@ impl Gateway {
         }
         self.cache.set_subscribed(key);
         let name = &self.cache.names()[key];
+        let subject = ["event.", &name.text, ".*"];
         self.out
-            .subscribe(Sid::Name(key).number(), &["event.", &name.text, ".*"]);
+            .subscribe(Sid::Name(key).number(), &subject, Some(client));
         true
     }
 

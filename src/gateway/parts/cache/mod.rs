@@ -6,7 +6,7 @@ mod inbox;
 mod refresh;
 mod resets;
 
-pub use inbox::{Deferred, Inbox, Room};
+pub use inbox::{Deferred, GivenUp, Inbox, Room};
 #[cfg(test)]
 pub(crate) use inbox::{MAX_INBOX, MAX_INBOX_SIZE};
 pub use refresh::Refresh;

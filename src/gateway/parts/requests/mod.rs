@@ -35,6 +35,13 @@ pub struct Pending {
     short: Option<u32>,
 }
 
+impl Pending {
+    /// Whether a service has given it another time-out than the usual one.
+    pub fn is_extended(&self) -> bool {
+        matches!(self.timer, Timer::Set(_))
+    }
+}
+
 /// What a request was sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -77,6 +84,18 @@ pub enum Then {
     HeaderAuth(ClientRef),
     /// The answer does not matter.
     Ignore,
+}
+
+impl Then {
+    /// The client without which the answer is of no use; `None` if others use it too.
+    pub fn client(&self) -> Option<ClientRef> {
+        match self {
+            Self::Access(request) => Some(request.client),
+            Self::Call(request) => Some(request.client),
+            Self::HeaderAuth(client) => Some(*client),
+            Self::Load(_) | Self::Refresh(_) | Self::Query(_) | Self::Ignore => None,
+        }
+    }
 }
 
 enum Timer {
