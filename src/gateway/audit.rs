@@ -33,6 +33,7 @@ impl Gateway {
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
         }
+        self.resets.audit()?;
         self.audit_subs()?;
         self.audit_holders()?;
         self.audit_trees()?;

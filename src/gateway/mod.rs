@@ -198,6 +198,28 @@ impl Gateway {
         });
     }
 
+    /// Whether messages for a broker subscription may be dropped unseen, if
+    /// [`Gateway::messages_dropped`] is told: those that a service can be asked about.
+    pub fn may_drop(sid: u64) -> bool {
+        matches!(Sid::of(sid), Some(Sid::Name(_)))
+    }
+
+    /// Messages for these broker subscriptions were dropped unseen, since more of them
+    /// waited than can be taken; all that came before was taken or dropped with them. What
+    /// they were about is asked for again.
+    pub fn messages_dropped(&mut self, now: Time, sids: &[u64], out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            for sid in sids {
+                if let Some(Sid::Name(name)) = Sid::of(*sid)
+                    && gateway.cache.names().contains(name)
+                {
+                    gateway.events_lost(name);
+                }
+            }
+            Origin::System
+        });
+    }
+
     fn take_broker_message(&mut self, message: BrokerMessage<'_>) -> Origin {
         let last = message.subject.rsplit(|byte| *byte == b'.').next();
         let Some(last) = last.and_then(|last| std::str::from_utf8(last).ok()) else {

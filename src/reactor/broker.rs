@@ -7,6 +7,7 @@ use mio::Registry;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 
+use super::backlog::{self, BACKLOG_HIGH, BACKLOG_MAX};
 use super::connection::BROKER;
 use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
@@ -75,6 +76,8 @@ pub(super) struct Broker {
     published: u64,
     /// What is to be sent, and waits.
     pacing: Pacing,
+    /// So many bytes must wait for messages to be dropped.
+    shed_at: usize,
 }
 
 impl Broker {
@@ -123,6 +126,7 @@ impl Broker {
             traffic: Traffic::default(),
             published: 0,
             pacing: Pacing::default(),
+            shed_at: BACKLOG_HIGH,
         })
     }
 
@@ -328,6 +332,40 @@ impl Broker {
         }
     }
 
+    /// Goes on reading while what was read before waits, so that the server finds nobody
+    /// slow. If too much waits, messages of the subscriptions that `may_drop` lets, and that
+    /// have most, are dropped; these are returned.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended.
+    pub(super) fn read_ahead(
+        &mut self,
+        most: usize,
+        may_drop: impl Fn(u64) -> bool,
+    ) -> Result<Vec<u64>, BrokerError> {
+        let mut most = most;
+        while self.readable && most > 0 && self.end - self.start < BACKLOG_MAX {
+            match self.read(most)? {
+                0 => break,
+                len => most = most.saturating_sub(len),
+            }
+        }
+        let waiting = self.end - self.start;
+        if waiting < self.shed_at {
+            if waiting < BACKLOG_HIGH / 2 {
+                self.shed_at = BACKLOG_HIGH;
+            }
+            return Ok(Vec::new());
+        }
+        let (len, sids) = backlog::shed(&mut self.input[self.start..self.end], may_drop);
+        self.end = self.start + len;
+        // It may be that nothing can be dropped.
+        self.shed_at = BACKLOG_HIGH.max(2 * len);
+        self.parser = Parser::default();
+        Ok(sids)
+    }
+
     /// Queues what the gateway asks for.
     pub(super) fn queue(&mut self, outbox: &Outbox) {
         for &op in outbox.broker() {
@@ -452,15 +490,20 @@ impl Broker {
         if self.input.len() - self.end >= ROOM {
             return;
         }
-        self.input.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        let waiting = self.end - self.start;
+        if waiting <= INPUT || self.start >= waiting {
+            // Moves little, or less than was taken since the last time.
+            self.input.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.input.len() - self.end < ROOM {
             // The parser refuses what is too large before this grows beyond it.
             let len = (2 * self.input.len()).max(INPUT);
             // Memory that is zero from the start and never written to is never resident.
             let mut larger = vec![0; len];
-            larger[..self.end].copy_from_slice(&self.input[..self.end]);
+            larger[..waiting].copy_from_slice(&self.input[self.start..self.end]);
+            (self.start, self.end) = (0, waiting);
             self.input = larger;
         }
     }

@@ -2,7 +2,8 @@
 
 use super::deadlines::Kind;
 
-pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX};
+pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX};
+pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_HIGH};
 pub(crate) use super::clients::{FLUSH_TIME, FLUSH_WRITES};
 pub(crate) use super::compression::{LENGTHS, TURN_BUDGET};
 pub(crate) use super::input::{

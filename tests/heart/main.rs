@@ -19,6 +19,7 @@ mod clients;
 mod cuts;
 mod defects;
 mod events;
+mod flow;
 mod harness;
 mod header_auth;
 mod loading;

@@ -81,6 +81,9 @@ pub enum Input<'a> {
     Broker { max_payload: usize },
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
+    /// Messages for these subscriptions were dropped unseen.
+    #[allow(dead_code, reason = "only some tests that share this drop any")]
+    Dropped(&'a [u64]),
     /// A client is connected.
     Connect(ClientKey, Box<[u8]>, SocketAddr),
     /// A client asks to be connected, where a service decides about it.
@@ -153,6 +156,7 @@ impl Driver {
                 gateway.broker_connected(now, BrokerLimits { max_payload }, out);
             }
             Input::Message(message) => gateway.broker_message(now, message, out),
+            Input::Dropped(sids) => gateway.messages_dropped(now, sids, out),
             Input::Connect(key, head, remote) => {
                 gateway.client_connected(now, key, head, remote, out);
             }

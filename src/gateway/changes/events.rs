@@ -438,7 +438,8 @@ impl Gateway {
                 }
                 continue;
             }
-            if lag.queue.len() > 1 {
+            // It does not come into step yet, and needs a version of its own.
+            if lag.queue.len() > 1 || lag.recheck != Recheck::Settled {
                 self.materialise(key);
             }
             if let Some(lag) = self.holdings[key].standing.lag_mut() {

@@ -39,6 +39,7 @@ impl Gateway {
                 }
             }
             Deferred::Take(sub) => self.take_content(sub),
+            Deferred::Lost => self.lose_name(key),
             Deferred::Reset(throttle) => {
                 self.background.resume_reset(throttle);
                 self.reset_name(key);

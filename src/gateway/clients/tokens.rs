@@ -61,6 +61,8 @@ impl Gateway {
         if event.tids.is_empty() || !is_subject(&event.subject) {
             return debug!("system.tokenReset is ignored: no token IDs or no valid subject");
         }
+        self.work
+            .spend(payload.len() / 64 + event.tids.len() + self.sessions.count());
         let subject: Rc<str> = event.subject.into();
         let tids: HashSet<&str, foldhash::fast::RandomState> =
             event.tids.iter().map(|tid| &**tid).collect();

@@ -14,6 +14,9 @@ use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
 use std::rc::Rc;
 
+/// Work of forgetting a name with its resources, in units.
+const FORGET_UNITS: usize = 64;
+
 impl Gateway {
     /// A subscription needs content: from the cache, from a request that is open, or from
     /// a new one.
@@ -110,7 +113,9 @@ impl Gateway {
         let waiting = waiting.filter(|sub| self.holdings[*sub].is_loading());
         self.work.extend(waiting.map(Work::Load));
         self.leave_place(ended.tree);
-        if ended.is_stale {
+        if ended.is_lost {
+            self.lose_resource(resource);
+        } else if ended.is_stale {
             self.refresh(resource);
         }
         if self.cache.aliases()[key].subs.is_empty() {
@@ -204,7 +209,7 @@ impl Gateway {
     pub(in crate::gateway) fn forget_lingering(&mut self) {
         while let Some(key) = self.cache.end_linger(self.now) {
             self.forget_name(key);
-            self.work.spend(1);
+            self.work.spend(FORGET_UNITS);
             if self.work.is_spent() {
                 return;
             }

@@ -31,8 +31,8 @@ impl Job {
     fn lane(&self) -> usize {
         match self {
             Self::Query(_) => 0,
-            Self::Reaccess(_) => 1,
-            Self::Refresh(_) => 2,
+            Self::Refresh(_) => 1,
+            Self::Reaccess(_) => 2,
             Self::TokenReset(_) => 3,
         }
     }

@@ -27,6 +27,8 @@ pub enum Deferred {
     Take(SubKey),
     /// A reset of its resources.
     Reset(Option<ResetKey>),
+    /// Events of its resources were lost.
+    Lost,
     /// Access that was to be asked again for all its subscriptions.
     Reaccess(Option<ResetKey>),
 }
