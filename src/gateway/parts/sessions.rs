@@ -37,7 +37,7 @@ pub struct Client {
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
     /// Requests that only it waits for, and to which a service has given more time.
-    extended: Option<Box<BTreeSet<PendingKey>>>,
+    extended: BTreeSet<PendingKey>,
     head: Box<[u8]>,
     remote: SocketAddr,
 }
@@ -185,22 +185,17 @@ impl Client {
 
     /// A service has given more time to a request that only it waits for.
     pub fn keep_extended(&mut self, request: PendingKey) {
-        self.extended.get_or_insert_default().insert(request);
+        self.extended.insert(request);
     }
 
     /// A request is over.
     pub fn forget_extended(&mut self, request: PendingKey) {
-        if let Some(extended) = &mut self.extended {
-            extended.remove(&request);
-            if extended.is_empty() {
-                self.extended = None;
-            }
-        }
+        self.extended.remove(&request);
     }
 
     /// Requests that only it waits for, and to which a service has given more time.
     pub fn extended(&self) -> impl Iterator<Item = PendingKey> {
-        self.extended.iter().flat_map(|all| all.iter().copied())
+        self.extended.iter().copied()
     }
 }
 
@@ -297,7 +292,7 @@ impl Sessions {
             in_flight: 0,
             waiting: 0,
             waiters: Vec::new(),
-            extended: None,
+            extended: BTreeSet::new(),
             head,
             remote,
         }));

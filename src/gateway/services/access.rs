@@ -204,9 +204,8 @@ impl Gateway {
             Recheck::Asking => sub.standing.set_recheck(Recheck::Settled),
             Recheck::AskingAgain => {
                 sub.access = AccessState::Unknown;
-                match sub.standing.grant_for_now() {
-                    true => self.background.hurry(Job::Reaccess(key)),
-                    false => {}
+                if sub.standing.grant_for_now() {
+                    self.background.hurry(Job::Reaccess(key));
                 }
                 self.background.queue(Job::Reaccess(key));
             }

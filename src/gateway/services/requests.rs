@@ -59,9 +59,11 @@ impl Gateway {
         let connection = |client: ClientRef| {
             let there = self.sessions.present(client);
             let is_listening = there.is_some_and(Client::is_listening);
-            is_listening
-                .then(|| Sid::Client(client).number())
-                .unwrap_or(0)
+            if is_listening {
+                Sid::Client(client).number()
+            } else {
+                0
+            }
         };
         let (after, lane) = match then {
             Then::Load(_) => ([events(), 0], Lane::Direct),
