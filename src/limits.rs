@@ -130,7 +130,7 @@ fn clients() -> [[String; 3]; 8] {
 }
 
 /// What services may answer and cause.
-fn services() -> [[String; 3]; 7] {
+fn services() -> [[String; 3]; 9] {
     rows([
         (
             "answer to a GET, with all that is nested in it",
@@ -148,7 +148,7 @@ fn services() -> [[String; 3]; 7] {
             "the message is refused",
         ),
         (
-            "requests caused by resets and access checks, open at once",
+            "requests caused by resets, query events and access checks, open at once",
             count(gateway::MAX_BACKGROUND),
             "the others wait",
         ),
@@ -171,6 +171,20 @@ fn services() -> [[String; 3]; 7] {
             "the query resources are fetched whole",
         ),
         (
+            "reset events that wait",
+            format!(
+                "{} or {}",
+                count(gateway::MAX_RESETS),
+                bytes(gateway::MAX_RESETS_SIZE)
+            ),
+            "they become one about everything",
+        ),
+        (
+            "input from NATS that waits to be looked at",
+            bytes(reactor::BACKLOG_HIGH),
+            "the busiest names lose their events and are fetched again",
+        ),
+        (
             "time-out that a pre-response sets",
             time(gateway::MAX_TIMEOUT),
             "that",
@@ -180,7 +194,7 @@ fn services() -> [[String; 3]; 7] {
 
 #[test]
 fn the_readme_has_the_limits() {
-    let table = [&clients()[..], &services()].concat();
+    let table = [&clients()[..], &services()[..]].concat();
     let head = ["What", "Limit", "Consequence"];
     expect_table("README.md", "limits", &markdown(head, &table));
 }
@@ -258,7 +272,7 @@ fn turn() -> [[String; 3]; 10] {
 }
 
 /// How much output may wait.
-fn output() -> [[String; 3]; 7] {
+fn output() -> [[String; 3]; 10] {
     let soft = bytes(reactor::SOFT_LIMIT);
     let stalled = format!(
         "the same, without a byte leaving for {}",
@@ -297,6 +311,26 @@ fn output() -> [[String; 3]; 7] {
             "output to NATS above which clients are not read",
             bytes(reactor::OUTPUT_HIGH),
             "read again when it has left",
+        ),
+        (
+            "what waits until NATS has taken subscriptions, above which clients are not read",
+            bytes(reactor::PACED_HIGH),
+            "read again when it has left",
+        ),
+        (
+            "`SUB`s, `UNSUB`s and background messages that NATS has not confirmed",
+            format!(
+                "{}, {} and {}",
+                crate::nats::SUBSCRIBES_MAX,
+                crate::nats::UNSUBSCRIBES_MAX,
+                crate::nats::BACKGROUND_MAX
+            ),
+            "the others wait, clients in turn",
+        ),
+        (
+            "input from NATS that is not parsed yet",
+            bytes(reactor::BACKLOG_MAX),
+            "nothing more is read",
         ),
         (
             "output to NATS",

@@ -200,7 +200,7 @@ impl Connection {
                     let event = self.client.handle(op, self.now_ms, &mut self.out);
                     self.taken += length;
                     match event {
-                        Ok(None) => continue,
+                        Ok(None | Some(Event::Pong)) => continue,
                         Ok(Some(Event::Connected)) => return Happened::Connected,
                         Ok(Some(Event::StartTls)) => return Happened::StartTls,
                         Ok(Some(Event::InfoChanged)) => return Happened::InfoChanged,

@@ -39,6 +39,7 @@ impl Gateway {
         self.warnings.audit()?;
         self.expansions.audit()?;
         self.audit_expansions()?;
+        self.resets.audit()?;
         self.audit_subs()?;
         self.audit_holders()?;
         self.audit_trees()?;
@@ -290,7 +291,16 @@ impl Gateway {
         if all.count() != requests {
             return Err("a request waits that is not its client's".into());
         }
-        for (_, pending) in self.requests.iter() {
+        for (key, pending) in self.requests.iter() {
+            let client = pending.then.client();
+            if pending.is_extended()
+                && let Some(client) = client
+            {
+                let there = self.sessions.present(client);
+                if !there.is_some_and(|client| client.extended().any(|other| other == key)) {
+                    return Err(format!("{key:?} has more time, and its client has it not"));
+                }
+            }
             let Then::Access(access) = &pending.then else {
                 continue;
             };
@@ -349,7 +359,11 @@ impl Gateway {
             }
         }
         for (key, name) in self.cache.names().iter() {
-            let expected = uses.remove(&key).unwrap_or_default();
+            let is_asking = self.cache.has_round(key);
+            if is_asking && !self.background.queries().any(|name| name == key) {
+                return Err(format!("nobody asks the query resources of {key:?}"));
+            }
+            let expected = uses.remove(&key).unwrap_or_default() + u32::from(is_asking);
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));
             }

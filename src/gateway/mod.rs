@@ -26,7 +26,7 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Message, Outbox, SharedAnswer, Span,
+    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
 pub use model::time::Time;
@@ -74,7 +74,7 @@ const PARSED: usize = 8;
 /// let (mut gateway, mut out, now) = (Gateway::new(Options::default()), Outbox::default(), Time(0));
 /// gateway.broker_connected(now, BrokerLimits { max_payload: 1 << 20 }, &mut out);
 /// let inbox = out.broker().iter().find_map(|op| match *op {
-///     BrokerOp::Subscribe { sid, subject } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
+///     BrokerOp::Subscribe { sid, subject, .. } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
 ///     _ => None,
 /// });
 /// out.clear();
@@ -91,7 +91,7 @@ const PARSED: usize = 8;
 ///         BrokerOp::Publish { subject, reply, .. } => {
 ///             asked.push((out.bytes(subject).to_vec(), out.bytes(reply).to_vec()));
 ///         }
-///         BrokerOp::Subscribe { sid, subject } if out.bytes(subject) == b"event.example.model.*" => {
+///         BrokerOp::Subscribe { sid, subject, .. } if out.bytes(subject) == b"event.example.model.*" => {
 ///             events = Some(sid);
 ///         }
 ///         _ => {}
@@ -191,8 +191,11 @@ impl Gateway {
         self.input(now, out, |gateway| {
             gateway.requests.set_max_payload(limits.max_payload);
             let inbox = gateway.requests.inbox();
-            gateway.out.subscribe(Sid::Inbox.number(), &[inbox, "*"]);
-            gateway.out.subscribe(Sid::System.number(), &["system.*"]);
+            gateway
+                .out
+                .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
+            let system = Sid::System.number();
+            gateway.out.subscribe(system, &["system.*"], None);
             Origin::System
         });
     }
@@ -206,6 +209,28 @@ impl Gateway {
                 gateway.streak = streak;
             }
             gateway.take_broker_message(message)
+        });
+    }
+
+    /// Whether messages for a broker subscription may be dropped unseen, if
+    /// [`Gateway::messages_dropped`] is told: those that a service can be asked about.
+    pub fn may_drop(sid: u64) -> bool {
+        matches!(Sid::of(sid), Some(Sid::Name(_)))
+    }
+
+    /// Messages for these broker subscriptions were dropped unseen, since more of them
+    /// waited than can be taken; all that came before was taken or dropped with them. What
+    /// they were about is asked for again.
+    pub fn messages_dropped(&mut self, now: Time, sids: &[u64], out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            for sid in sids {
+                if let Some(Sid::Name(name)) = Sid::of(*sid)
+                    && gateway.cache.names().contains(name)
+                {
+                    gateway.events_lost(name);
+                }
+            }
+            Origin::System
         });
     }
 

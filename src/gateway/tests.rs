@@ -48,7 +48,7 @@ fn remembered(values: usize, events: usize) -> usize {
         let subscribe = br#"{"id":1,"method":"subscribe.test.list"}"#;
         gateway.client_message(now, client, subscribe, &mut out);
         listener = listener.or(out.broker().iter().find_map(|op| match *op {
-            BrokerOp::Subscribe { sid, subject } => {
+            BrokerOp::Subscribe { sid, subject, .. } => {
                 (out.bytes(subject) == b"event.test.list.*").then_some(sid)
             }
             _ => None,

@@ -78,6 +78,8 @@ pub enum Event<'a> {
     Connected,
     /// The server has sent a new `INFO`, for instance because it is about to shut down.
     InfoChanged,
+    /// The server has taken all that was sent before a `PING`, in the order of these.
+    Pong,
     /// A message for a subscription.
     Message(Message<'a>),
     /// The server refused to publish or to subscribe for want of permission; these are its
@@ -321,7 +323,8 @@ impl Client {
                 self.deadline = self.next_ping(now_ms);
                 Ok(Some(Event::Connected))
             }
-            (Op::Pong | Op::Ok, _) => Ok(None),
+            (Op::Pong, Phase::Ready) => Ok(Some(Event::Pong)),
+            (Op::Ok, _) => Ok(None),
         }
     }
 

@@ -14,6 +14,7 @@ mod client;
 mod credentials;
 mod info;
 mod nkey;
+mod pacing;
 mod parser;
 pub mod subject;
 mod text;
@@ -24,5 +25,8 @@ pub use client::{Client, ClientError, Event, Options, Phase};
 pub use credentials::{Credentials, CredentialsError, UserCredentials};
 pub use info::ServerInfo;
 pub use nkey::{SeedError, UserKey};
+#[cfg(test)]
+pub(crate) use pacing::{BACKGROUND_MAX, SUBSCRIBES_MAX, UNSUBSCRIBES_MAX};
+pub use pacing::{Lane, Pacing, Publish};
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
 pub use url::{ServerUrl, UrlError, UrlErrorKind};

@@ -7,15 +7,18 @@ use mio::Registry;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 
+use super::backlog::{self, BACKLOG_HIGH, BACKLOG_MAX};
 use super::connection::BROKER;
 use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
 use super::trace;
-use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
+use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
-use crate::nats::{Client, ClientError, Event, Options, Parser, Phase, ServerUrl, writer};
+use crate::nats::{
+    self, Client, ClientError, Event, Options, Pacing, Parser, Phase, Publish, ServerUrl, writer,
+};
 
 /// Size of the input buffer; it grows while a larger message is coming in.
 const INPUT: usize = 256 << 10;
@@ -32,6 +35,9 @@ const OUTPUT_KEPT: usize = 1 << 20;
 
 /// Waiting output above which clients are not read.
 pub(crate) const OUTPUT_HIGH: usize = 8 << 20;
+
+/// The same for what waits until the server has taken the subscriptions before it.
+pub(crate) const PACED_HIGH: usize = 64 << 20;
 
 /// Waiting output at which the connection is given up. Clients are not read long
 /// before, and what the gateway asks for by itself is bounded too, so that only a
@@ -69,6 +75,10 @@ pub(super) struct Broker {
     traffic: Traffic,
     /// Messages published so far.
     published: u64,
+    /// What is to be sent, and waits.
+    pacing: Pacing,
+    /// So many bytes must wait for messages to be dropped.
+    shed_at: usize,
 }
 
 impl Broker {
@@ -116,6 +126,8 @@ impl Broker {
             wire_out: Vec::new(),
             traffic: Traffic::default(),
             published: 0,
+            pacing: Pacing::default(),
+            shed_at: BACKLOG_HIGH,
         })
     }
 
@@ -227,12 +239,15 @@ impl Broker {
 
     /// Whether a write would find something to do at once.
     pub(super) fn has_output(&self) -> bool {
-        self.writable && (self.written < self.output.len() || self.stream.has_unsent())
+        self.writable
+            && (self.written < self.output.len()
+                || self.stream.has_unsent()
+                || self.pacing.has_work())
     }
 
     /// Whether so much waits for the server that clients must not add to it.
     pub(super) fn is_congested(&self) -> bool {
-        self.output.len() - self.written > OUTPUT_HIGH
+        self.output.len() - self.written > OUTPUT_HIGH || self.pacing.waiting() > PACED_HIGH
     }
 
     /// When [`Self::timeout`] must be called.
@@ -246,7 +261,12 @@ impl Broker {
     ///
     /// The server no longer answers.
     pub(super) fn timeout(&mut self, now: Time) -> Result<(), BrokerError> {
-        Ok(self.client.timeout(now.0, &mut self.output)?)
+        let before = self.output.len();
+        self.client.timeout(now.0, &mut self.output)?;
+        if self.output.len() > before {
+            self.pacing.pinged();
+        }
+        Ok(())
     }
 
     /// The next event in what was read; `None` if more must be read first.
@@ -261,9 +281,13 @@ impl Broker {
                 break;
             };
             self.start += len;
-            if let Some(event) = self.client.handle(op, now.0, &mut self.output)? {
-                self.unparsed = true;
-                return Ok(Some(event));
+            match self.client.handle(op, now.0, &mut self.output)? {
+                None => {}
+                Some(Event::Pong) => self.pacing.confirmed(),
+                Some(event) => {
+                    self.unparsed = true;
+                    return Ok(Some(event));
+                }
             }
         }
         self.unparsed = false;
@@ -309,6 +333,40 @@ impl Broker {
         }
     }
 
+    /// Goes on reading while what was read before waits, so that the server finds nobody
+    /// slow. If too much waits, messages of the subscriptions that `may_drop` lets, and that
+    /// have most, are dropped; these are returned.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended.
+    pub(super) fn read_ahead(
+        &mut self,
+        most: usize,
+        may_drop: impl Fn(u64) -> bool,
+    ) -> Result<Vec<u64>, BrokerError> {
+        let mut most = most;
+        while self.readable && most > 0 && self.end - self.start < BACKLOG_MAX {
+            match self.read(most)? {
+                0 => break,
+                len => most = most.saturating_sub(len),
+            }
+        }
+        let waiting = self.end - self.start;
+        if waiting < self.shed_at {
+            if waiting < BACKLOG_HIGH / 2 {
+                self.shed_at = BACKLOG_HIGH;
+            }
+            return Ok(Vec::new());
+        }
+        let (len, sids) = backlog::shed(&mut self.input[self.start..self.end], may_drop);
+        self.end = self.start + len;
+        // It may be that nothing can be dropped.
+        self.shed_at = BACKLOG_HIGH.max(2 * len);
+        self.parser = Parser::default();
+        Ok(sids)
+    }
+
     /// Queues what the gateway asks for.
     pub(super) fn queue(&mut self, outbox: &Outbox) {
         for &op in outbox.broker() {
@@ -317,28 +375,46 @@ impl Broker {
                     subject,
                     reply,
                     payload,
+                    after,
+                    lane,
                 } => {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
                     let reply = outbox.bytes(reply);
                     trace::request(subject, reply, payload);
-                    let reply = Some(reply);
-                    if !writer::publish_fits(subject, reply, payload.len()) {
+                    if !writer::publish_fits(subject, Some(reply), payload.len()) {
                         drop_too_long(subject);
                         continue;
                     }
-                    writer::publish(&mut self.output, subject, reply, payload);
+                    let message = Publish {
+                        subject,
+                        reply,
+                        payload,
+                        after,
+                        lane: match lane {
+                            Lane::Client(client) => nats::Lane::Client(client.0),
+                            Lane::Direct => nats::Lane::Direct,
+                            Lane::Background => nats::Lane::Background,
+                        },
+                    };
+                    self.pacing.publish(&message, &mut self.output);
                     self.published += 1;
                 }
-                BrokerOp::Subscribe { sid, subject } => {
+                BrokerOp::Subscribe {
+                    sid,
+                    subject,
+                    client,
+                } => {
                     let subject = outbox.bytes(subject);
                     if !writer::subscribe_fits(subject, sid) {
                         drop_too_long(subject);
                         continue;
                     }
                     trace::subscribed(subject);
-                    writer::subscribe(&mut self.output, sid, subject);
+                    let client = client.map(|client| client.0);
+                    self.pacing
+                        .subscribe(sid, subject, client, &mut self.output);
                 }
-                BrokerOp::Unsubscribe { sid } => writer::unsubscribe(&mut self.output, sid),
+                BrokerOp::Unsubscribe { sid } => self.pacing.unsubscribe(sid, &mut self.output),
             }
         }
     }
@@ -353,6 +429,7 @@ impl Broker {
             self.writable &= self.stream.send().map_err(BrokerError::Socket)?;
             return Ok(());
         }
+        self.pacing.go_on(&mut self.output);
         while self.has_output() {
             let output = &self.output[self.written..];
             let (len, takes_more) = self
@@ -411,15 +488,20 @@ impl Broker {
         if self.input.len() - self.end >= ROOM {
             return;
         }
-        self.input.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        let waiting = self.end - self.start;
+        if waiting <= INPUT || self.start >= waiting {
+            // Moves little, or less than was taken since the last time.
+            self.input.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.input.len() - self.end < ROOM {
             // The parser refuses what is too large before this grows beyond it.
             let len = (2 * self.input.len()).max(INPUT);
             // Memory that is zero from the start and never written to is never resident.
             let mut larger = vec![0; len];
-            larger[..self.end].copy_from_slice(&self.input[..self.end]);
+            larger[..waiting].copy_from_slice(&self.input[self.start..self.end]);
+            (self.start, self.end) = (0, waiting);
             self.input = larger;
         }
     }

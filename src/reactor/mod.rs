@@ -10,6 +10,7 @@
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
 
+mod backlog;
 mod broker;
 mod clients;
 mod clock;
@@ -568,6 +569,26 @@ impl Reactor {
         // What is queued for a client from here on comes behind the streak.
         self.outbox.seal();
         self.streak.clear();
+        self.read_ahead(now)
+    }
+
+    /// Reads what NATS sends though its turn is over, and lets the gateway know of what
+    /// had to be dropped.
+    fn read_ahead(&mut self, now: Time) -> Result<(), BrokerError> {
+        let Some(broker) = self.link.ready() else {
+            return Ok(());
+        };
+        let dropped = broker.read_ahead(BROKER_BUDGET, Gateway::may_drop)?;
+        if !dropped.is_empty() {
+            log::warn!(
+                "NATS sends events faster than they can be taken: those of {} resource names \
+                 are dropped, and the resources fetched again",
+                dropped.len()
+            );
+            self.gateway
+                .messages_dropped(now, &dropped, &mut self.outbox);
+            self.carry_out();
+        }
         Ok(())
     }
 
@@ -791,6 +812,6 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
         }
         Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
         Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
-        Event::Connected | Event::StartTls => {}
+        Event::Connected | Event::StartTls | Event::Pong => {}
     }
 }

@@ -355,6 +355,13 @@ impl Heart {
         assert!(!self.hears(subject), "somebody listens to {subject}");
     }
 
+    /// Events of a name were dropped unseen.
+    pub fn lose_events(&mut self, name: &str) {
+        let sid = self.sid_for(&format!("event.{name}.lost"));
+        let sid = sid.unwrap_or_else(|| panic!("nobody listens to {name}"));
+        self.input(Input::Dropped(&[sid]));
+    }
+
     /// Whether the gateway has subscribed to a subject.
     pub fn hears(&self, subject: &str) -> bool {
         self.sid_for(subject).is_some()

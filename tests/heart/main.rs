@@ -20,6 +20,7 @@ mod cuts;
 mod defects;
 mod events;
 mod expansions;
+mod flow;
 mod harness;
 mod header_auth;
 mod limits;

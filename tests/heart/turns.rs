@@ -121,6 +121,24 @@ fn a_reset_of_many_patterns_over_many_names_is_work_of_several_turns() {
 }
 
 #[test]
+fn more_resets_than_may_wait_become_one_about_everything() {
+    let mut turns = Turns::with_models(100);
+    turns.gateway.begin_turn(1);
+    for n in 0..1_000 {
+        let reset = format!(r#"{{"resources":["nothing{n}.*"]}}"#);
+        turns.tell(crate::driver::SYSTEM, "system.reset", &reset);
+    }
+    let mut count = 0;
+    while turns.gateway.has_work() {
+        turns.go_on();
+        count += 1;
+        assert!(count < 20, "they are all gone through");
+    }
+    assert_eq!(turns.asked_of("get."), 100);
+    assert_eq!(turns.asked_of("access."), 100);
+}
+
+#[test]
 fn access_that_a_reset_will_come_to_is_in_question_before_it_is_used() {
     let mut turns = Turns::with_models(800);
     turns.gateway.begin_turn(100);

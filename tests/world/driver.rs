@@ -60,12 +60,13 @@ pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
             subject,
             reply,
             payload,
+            ..
         } => Operation::Publish {
             subject: text(subject),
             reply: text(reply),
             payload: text(payload),
         },
-        BrokerOp::Subscribe { sid, subject } => Operation::Subscribe {
+        BrokerOp::Subscribe { sid, subject, .. } => Operation::Subscribe {
             sid,
             subject: text(subject),
         },
@@ -80,6 +81,9 @@ pub enum Input<'a> {
     Broker { max_payload: usize },
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
+    /// Messages for these subscriptions were dropped unseen.
+    #[allow(dead_code, reason = "only some tests that share this drop any")]
+    Dropped(&'a [u64]),
     /// A client is connected.
     Connect(ClientKey, Box<[u8]>, SocketAddr),
     /// A client asks to be connected, where a service decides about it.
@@ -152,6 +156,7 @@ impl Driver {
                 gateway.broker_connected(now, BrokerLimits { max_payload }, out);
             }
             Input::Message(message) => gateway.broker_message(now, message, out),
+            Input::Dropped(sids) => gateway.messages_dropped(now, sids, out),
             Input::Connect(key, head, remote) => {
                 gateway.client_connected(now, key, head, remote, out);
             }

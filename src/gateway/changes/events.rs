@@ -9,6 +9,7 @@ use crate::gateway::model::outbox::{CloseReason, Delivery, Streak};
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
 use crate::gateway::model::update::{Step, StepKind, TEXTS_KEPT, TextKey, Update};
+use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::{Deferred, Resource};
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Standing};
 use crate::gateway::parts::sessions::Client;
@@ -448,6 +449,9 @@ impl Gateway {
         lag.ended = update.ends_resource();
         lag.queue_size += update.size;
         lag.queue.push(update.clone());
+        if lag.recheck == Recheck::Queued && lag.queue.len() == 1 {
+            self.background.hurry(Job::Reaccess(key));
+        }
     }
 
     /// Sends what waits at a subscription, as far as it need not wait longer. Where that is
@@ -465,7 +469,7 @@ impl Gateway {
             let Some(lag) = sub.standing.lag_mut().filter(|lag| lag.sent) else {
                 return;
             };
-            if lag.recheck != Recheck::Settled {
+            if lag.is_held_back() {
                 return;
             }
             if let Some(waiter) = lag.waiting {
@@ -486,13 +490,12 @@ impl Gateway {
                 }
                 continue;
             }
-            if lag.queue.len() > 1 {
+            // It does not come into step yet, and needs a version of its own.
+            if lag.queue.len() > 1 || lag.recheck != Recheck::Settled {
                 self.materialise(key);
             }
             if let Some(lag) = self.holdings[key].standing.lag_mut() {
-                lag.queue.pop();
-                lag.queue_size -= update.size;
-                (lag.step, lag.applied) = (0, 0);
+                lag.pop();
             }
         }
     }
@@ -546,7 +549,7 @@ impl Gateway {
         let Some(lag) = sub.and_then(|sub| sub.standing.lag()) else {
             return;
         };
-        if lag.recheck != Recheck::Settled {
+        if lag.is_held_back() {
             return; // It is looked at again when access is known.
         }
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {

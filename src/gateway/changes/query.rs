@@ -7,7 +7,8 @@ use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
-use crate::gateway::parts::cache::{Deferred, Room};
+use crate::gateway::parts::background::Job;
+use crate::gateway::parts::cache::{Deferred, GivenUp, Room};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
@@ -39,6 +40,7 @@ impl Gateway {
                 }
             }
             Deferred::Take(sub) => self.take_content(sub),
+            Deferred::Lost => self.lose_name(key),
             Deferred::Reset(throttle) => {
                 self.background.resume_reset(throttle);
                 self.reset_name(key);
@@ -76,7 +78,7 @@ impl Gateway {
     fn send_get_in_turn(&mut self, key: AliasKey) {
         for sub in self.cache.aliases()[key].subs.clone() {
             if self.holdings[sub].is_loading() && self.enter_tree(sub) {
-                return self.send_get(key);
+                return self.send_get(key, self.holdings[sub].client());
             }
         }
     }
@@ -95,20 +97,59 @@ impl Gateway {
             }
         };
         let name = &self.cache.names()[key];
-        let resources: Vec<ResourceKey> = name.queries.values().copied().collect();
-        for resource in resources {
-            let query = self.cache.resources()[resource].query.clone();
-            let subject = Subject::Chosen(&subject, Some(key));
-            let sent = self.request(subject, Then::Query(resource), |_, out| {
-                texts::write_query(&query, out)
-            });
-            match sent {
-                Ok(request) => self.cache.open_query(key, request),
-                Err(unsent) => {
-                    let text = format_args!("query request is not sent: {}", unsent.error);
-                    self.warn_of(Warning::Query, resource, text);
-                    self.refresh(resource);
+        let mut resources: Vec<ResourceKey> = name.queries.values().copied().collect();
+        if resources.is_empty() {
+            return;
+        }
+        self.work.spend(resources.len());
+        // They are taken from the end.
+        resources.reverse();
+        self.cache.begin_round(key, &subject, resources);
+        self.cache.hold_name(key);
+        self.background.queue(Job::Query(key));
+    }
+
+    /// Sends the next query request of a name, and comes back for the others.
+    pub(in crate::gateway) fn send_query(&mut self, key: NameKey) -> Option<PendingKey> {
+        let next = self.cache.next_of_round(key);
+        let sent = next.and_then(|(subject, resource)| self.send_query_of(key, &subject, resource));
+        match self.cache.end_round(key) {
+            Some(is_over) => {
+                if is_over {
+                    self.work.push(Work::Inbox(key));
                 }
+                self.release_name(key);
+            }
+            None if self.cache.names().contains(key) && self.cache.has_round(key) => {
+                self.background.queue(Job::Query(key));
+            }
+            // It was given up.
+            None => {}
+        }
+        sent
+    }
+
+    fn send_query_of(
+        &mut self,
+        key: NameKey,
+        subject: &str,
+        resource: ResourceKey,
+    ) -> Option<PendingKey> {
+        let query = self.cache.resources()[resource].query.clone();
+        let subject = Subject::Chosen(subject, Some(key));
+        let sent = self.request(subject, Then::Query(resource), |_, out| {
+            texts::write_query(&query, out);
+        });
+        match sent {
+            Ok(request) => {
+                self.cache.open_query(key, request);
+                Some(request)
+            }
+            Err(unsent) => {
+                let text = format_args!("query request is not sent: {}", unsent.error);
+                self.warn_of(Warning::Query, resource, text);
+                self.refresh(resource);
+                None
             }
         }
     }
@@ -173,8 +214,8 @@ impl Gateway {
     /// More waits than may: the open query requests are given up, and their resources
     /// fetched whole.
     fn give_up_queries(&mut self, key: NameKey) {
-        let open = self.cache.give_up_queries(key);
-        if open.is_empty() {
+        let GivenUp { open, unsent } = self.cache.give_up_queries(key);
+        if open.is_empty() && unsent.is_none() {
             return; // They were given up before; what waits is being acted on.
         }
         let text = format_args!("query event is given up: too much waits for it");
@@ -182,6 +223,12 @@ impl Gateway {
         for request in open {
             let pending = self.forget_request(request);
             if let Some(Then::Query(resource)) = pending.map(|pending| pending.then) {
+                self.refresh(resource);
+            }
+            self.release_name(key);
+        }
+        if let Some(resources) = unsent {
+            for resource in resources {
                 self.refresh(resource);
             }
             self.release_name(key);

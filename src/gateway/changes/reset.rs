@@ -7,19 +7,19 @@ use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
 use crate::gateway::model::update::Update;
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::cache::{Deferred, ResetStep, ResetWalk};
+use crate::gateway::parts::cache::{Certainty, Deferred, ResetStep, ResetWalk};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::{Data, Unread};
-use crate::res::{Error, service};
+use crate::res::{Error, Pattern, service};
 use std::fmt::Display;
 use std::rc::Rc;
 
 impl Gateway {
     /// A system reset event came.
     pub(in crate::gateway) fn system_reset(&mut self, payload: &[u8]) {
-        let reset = match service::reset(payload) {
+        let mut reset = match service::reset(payload) {
             Ok(reset) => reset,
             Err(error) => {
                 let (name, text) = (
@@ -29,13 +29,28 @@ impl Gateway {
                 return self.warnings.warn(self.now, Warning::System, name, text);
             }
         };
-        self.work.spend(reset.resources.len() + reset.access.len());
+        let mut size = payload.len();
+        if self.resets.is_full(size) {
+            // Too many at a time: one about everything has them all in it.
+            for throttle in self.resets.clear() {
+                self.background.resume_reset(throttle);
+                self.background.end_reset();
+            }
+            let all: Vec<Pattern> = Pattern::parse(">").into_iter().collect();
+            reset = service::Reset {
+                resources: all.clone(),
+                access: all,
+            };
+            size = 0;
+        }
+        self.work
+            .spend(reset.resources.len() + reset.access.len() + payload.len() / 64);
         let throttle = self.background.begin_reset();
         self.background.resume_reset(None);
         let names = self.cache.names();
         let find = |name: &str| self.cache.name(name);
         self.resets
-            .push(ResetWalk::new(&reset, names, find, throttle));
+            .push(ResetWalk::new(&reset, names, find, throttle, size));
         self.work.push(Work::Reset);
     }
 
@@ -126,6 +141,33 @@ impl Gateway {
         }
     }
 
+    /// Events of a name were dropped unseen: in its turn, its resources are fetched again
+    /// and access to them is asked again, since one of those may have been about that.
+    pub(in crate::gateway) fn events_lost(&mut self, name: NameKey) {
+        if self.cache.is_waiting(name) {
+            self.hold_input(name, Deferred::Lost);
+        } else {
+            self.lose_name(name);
+        }
+    }
+
+    pub(super) fn lose_name(&mut self, key: NameKey) {
+        let resources: Vec<ResourceKey> = self.cache.names()[key].resources().collect();
+        self.cache.mark_lost(key);
+        self.work.spend(resources.len());
+        for resource in resources {
+            self.lose_resource(resource);
+        }
+        self.reaccess_name(key);
+    }
+
+    /// Events of a resource were lost.
+    pub(in crate::gateway) fn lose_resource(&mut self, key: ResourceKey) {
+        if self.cache.lose_events(key) {
+            self.background.queue(Job::Refresh(key));
+        }
+    }
+
     pub(in crate::gateway) fn send_refresh(&mut self, key: ResourceKey) -> Option<PendingKey> {
         if !self.cache.open_refresh(key) {
             return None;
@@ -155,8 +197,10 @@ impl Gateway {
                 if !self.replace(key, resource.data) {
                     return self.refresh_failed(key, &Unfit::OtherType);
                 }
-                if self.cache.end_refresh(key) {
-                    self.refresh(key);
+                match self.cache.end_refresh(key) {
+                    Certainty::Certain => {}
+                    Certainty::Doubted => self.refresh(key),
+                    Certainty::Lost => self.lose_resource(key),
                 }
             }
             Err(Unread::TooLarge) => self.give_up(key),

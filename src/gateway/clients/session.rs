@@ -110,6 +110,10 @@ impl Gateway {
         if !client.is_http() {
             trace!("[{}] Disconnected", client.cid());
         }
+        for request in client.extended() {
+            // Nobody waits for it any more, and it could be kept for a day.
+            self.abandon(request);
+        }
         if client.is_listening() {
             trace!("U=> conn.{}.*", client.cid());
             let serial = client.serial();

@@ -24,7 +24,8 @@ impl Gateway {
         if client.listen() {
             let serial = client.serial();
             let sid = Sid::Client(ClientRef { key, serial }).number();
-            self.out.subscribe(sid, &["conn.", client.cid(), ".*"]);
+            self.out
+                .subscribe(sid, &["conn.", client.cid(), ".*"], Some(key));
         }
     }
 
@@ -69,6 +70,8 @@ impl Gateway {
         if event.tids.is_empty() {
             return debug!("system.tokenReset is ignored: no token IDs");
         }
+        self.work
+            .spend(payload.len() / 64 + event.tids.len() + self.sessions.count());
         let subject: Rc<str> = event.subject.into();
         let tids: HashSet<&str, foldhash::fast::RandomState> =
             event.tids.iter().map(|tid| &**tid).collect();

@@ -18,6 +18,9 @@ use crate::res::{Error, service};
 use log::{debug, trace};
 use std::rc::Rc;
 
+/// Work of forgetting a name with its resources, in units.
+const FORGET_UNITS: usize = 64;
+
 impl Gateway {
     /// A subscription needs content: from the cache, from a request that is open, or from
     /// a new one.
@@ -50,19 +53,20 @@ impl Gateway {
             }
             (false, false) => {
                 if self.enter_tree(key) {
-                    self.send_get(alias_key);
+                    let client = self.holdings[key].client();
+                    self.send_get(alias_key, client);
                 }
             }
         }
     }
 
-    /// Sends the get request of an alias.
-    pub(in crate::gateway) fn send_get(&mut self, key: AliasKey) {
+    /// Sends the get request of an alias, which a client needs first.
+    pub(in crate::gateway) fn send_get(&mut self, key: AliasKey, client: ClientKey) {
         let Some(alias) = self.cache.begin_load(key) else {
             return;
         };
         let (name, query) = (alias.name, alias.query.clone());
-        if !self.listen_to_events(name) {
+        if !self.listen_to_events(name, client) {
             return self.load_failed(key, Error::SUBJECT_TOO_LONG);
         }
         let then = Then::Load(key);
@@ -74,9 +78,9 @@ impl Gateway {
         }
     }
 
-    /// Subscribes to a name's events. `false` when the name is too long to be asked for:
+    /// Subscribes to a name's events, in the turn of a client. `false` when the name is too long to be asked for:
     /// the subject of the events could be longer than the broker takes.
-    pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey) -> bool {
+    pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey, client: ClientKey) -> bool {
         let name = &self.cache.names()[key];
         if name.subscribed {
             return true;
@@ -86,8 +90,9 @@ impl Gateway {
         }
         self.cache.set_subscribed(key);
         let name = &self.cache.names()[key];
+        let subject = ["event.", &name.text, ".*"];
         self.out
-            .subscribe(Sid::Name(key).number(), &["event.", &name.text, ".*"]);
+            .subscribe(Sid::Name(key).number(), &subject, Some(client));
         true
     }
 
@@ -123,7 +128,9 @@ impl Gateway {
         let waiting = waiting.filter(|sub| self.holdings[*sub].is_loading());
         self.work.extend(waiting.map(Work::Load));
         self.leave_place(ended.tree);
-        if ended.is_stale {
+        if ended.is_lost {
+            self.lose_resource(resource);
+        } else if ended.is_stale {
             self.refresh(resource);
         }
         if self.cache.aliases()[key].subs.is_empty() {
@@ -300,7 +307,7 @@ impl Gateway {
     pub(in crate::gateway) fn forget_lingering(&mut self) {
         while let Some(key) = self.cache.end_linger(self.now) {
             self.forget_name(key);
-            self.work.spend(1);
+            self.work.spend(FORGET_UNITS);
             if self.work.is_spent() {
                 return;
             }

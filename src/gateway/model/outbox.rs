@@ -237,7 +237,26 @@ pub struct Span {
     end: usize,
 }
 
-/// Something for the broker, in the order in which it must leave.
+/// Who wants a request to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A client, whose other requests it keeps in order.
+    Client(ClientKey),
+    /// Several, or none in particular.
+    Direct,
+    /// The background, which comes after clients.
+    Background,
+}
+
+/// Where a request stands among what is for the broker.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gateway) struct Place {
+    pub after: [u64; 2],
+    pub lane: Lane,
+}
+
+/// Something for the broker, in the order in which it was asked for. The caller may let
+/// clients take turns, as far as the order that each operation names is kept.
 #[derive(Clone, Copy, Debug)]
 pub enum BrokerOp {
     /// Publish a request.
@@ -248,6 +267,10 @@ pub enum BrokerOp {
         reply: Span,
         /// Payload, checked against the broker's maximum.
         payload: Span,
+        /// IDs of subscriptions behind which it must leave; 0 for none.
+        after: [u64; 2],
+        /// Who wants it.
+        lane: Lane,
     },
     /// Subscribe to a subject; messages for it carry the `sid`.
     Subscribe {
@@ -255,6 +278,8 @@ pub enum BrokerOp {
         sid: u64,
         /// Subject, its last token a wildcard at most.
         subject: Span,
+        /// The client that caused it; `None` if it must not wait for others.
+        client: Option<ClientKey>,
     },
     /// End a subscription.
     Unsubscribe {
@@ -378,16 +403,30 @@ impl Outbox {
         self.deliver(client, Delivery::Message(message));
     }
 
-    pub(in crate::gateway) fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8]) {
+    pub(in crate::gateway) fn publish(
+        &mut self,
+        subject: &[u8],
+        reply: &[u8],
+        payload: &[u8],
+        place: Place,
+    ) {
         let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
+        let Place { after, lane } = place;
         self.broker.push(BrokerOp::Publish {
             subject,
             reply,
             payload,
+            after,
+            lane,
         });
     }
 
-    pub(in crate::gateway) fn subscribe(&mut self, sid: u64, subject: &[&str]) {
+    pub(in crate::gateway) fn subscribe(
+        &mut self,
+        sid: u64,
+        subject: &[&str],
+        client: Option<ClientKey>,
+    ) {
         let start = self.bytes.len();
         for part in subject {
             self.bytes.extend_from_slice(part.as_bytes());
@@ -396,7 +435,11 @@ impl Outbox {
             start,
             end: self.bytes.len(),
         };
-        self.broker.push(BrokerOp::Subscribe { sid, subject });
+        self.broker.push(BrokerOp::Subscribe {
+            sid,
+            subject,
+            client,
+        });
     }
 
     pub(in crate::gateway) fn unsubscribe(&mut self, sid: u64) {

@@ -2,7 +2,7 @@
 //! at once, and of one reset event no more than its throttle lets.
 
 use crate::gateway::model::arena::Arena;
-use crate::gateway::model::keys::{ClientRef, ResetKey, ResourceKey, SubKey, of};
+use crate::gateway::model::keys::{ClientRef, NameKey, ResetKey, ResourceKey, SubKey, of};
 use crate::gateway::parts::throttle::Throttle;
 use std::collections::VecDeque;
 
@@ -20,11 +20,32 @@ pub enum Job {
     Reaccess(SubKey),
     /// Let a service renew a client's token.
     TokenReset(ClientRef),
+    /// Ask the next query resource of a name what a query event means for it.
+    Query(NameKey),
 }
+
+/// Queues that have turns. Events wait for the first.
+const LANES: usize = 4;
+
+impl Job {
+    fn lane(&self) -> usize {
+        match self {
+            Self::Query(_) => 0,
+            Self::Refresh(_) => 1,
+            Self::Reaccess(_) => 2,
+            Self::TokenReset(_) => 3,
+        }
+    }
+}
+
+/// A job, and the reset event that it belongs to.
+type Queued = (Job, Option<ResetKey>);
 
 /// The requests of the background, those that wait and those that are open.
 pub struct Background {
-    jobs: VecDeque<(Job, Option<ResetKey>)>,
+    jobs: [VecDeque<Queued>; LANES],
+    /// The queue whose turn it is.
+    turn: usize,
     open: usize,
     /// The reset event that is being acted on.
     reset: Option<ResetKey>,
@@ -36,7 +57,8 @@ pub struct Background {
 impl Background {
     pub fn new(places: usize) -> Self {
         Self {
-            jobs: VecDeque::new(),
+            jobs: Default::default(),
+            turn: 0,
             open: 0,
             reset: None,
             throttles: Arena::default(),
@@ -87,22 +109,41 @@ impl Background {
             None => Some(job),
         };
         if let Some(job) = job {
-            self.jobs.push_back((job, self.reset));
+            self.push((job, self.reset));
         }
+    }
+
+    /// Queues a request among those that events wait for, if no throttle counts what reset
+    /// events cause. What was queued for the same before will not be needed.
+    pub fn hurry(&mut self, job: Job) {
+        if self.places == 0 {
+            self.jobs[0].push_back((job, None));
+        }
+    }
+
+    fn push(&mut self, job: Queued) {
+        self.jobs[job.0.lane()].push_back(job);
     }
 
     /// Whether a request could be sent.
     pub fn can_start(&self) -> bool {
-        self.open < MAX_BACKGROUND && !self.jobs.is_empty()
+        self.open < MAX_BACKGROUND && self.waiting() > 0
     }
 
     /// The next request, if few enough are open. It is followed by
     /// [`Background::opened`], or by [`Background::done`] if it was not needed.
     pub fn next(&mut self) -> Option<(Job, Option<ResetKey>)> {
-        match self.open < MAX_BACKGROUND {
-            true => self.jobs.pop_front(),
-            false => None,
+        if self.open >= MAX_BACKGROUND {
+            return None;
         }
+        for _ in 0..LANES {
+            let lane = self.turn;
+            self.turn = (lane + 1) % LANES;
+            if let Some(job) = self.jobs[lane].pop_front() {
+                return Some(job);
+            }
+        }
+        None
     }
 
     /// A request was sent.
@@ -123,7 +164,7 @@ impl Background {
         throttle.leave();
         if let Some(job) = throttle.next() {
             throttle.take();
-            self.jobs.push_back((job, reset));
+            self.push((job, reset));
         } else if throttle.is_over() {
             self.throttles.remove(key);
         }
@@ -131,7 +172,7 @@ impl Background {
 
     /// Requests that wait until fewer are open.
     pub fn waiting(&self) -> usize {
-        self.jobs.len()
+        self.jobs.iter().map(VecDeque::len).sum()
     }
 
     /// Throttles in use.
@@ -141,9 +182,19 @@ impl Background {
 
     /// Gives back memory that an unusual input has taken.
     pub fn trim(&mut self) {
-        if self.jobs.len() < JOBS_KEPT {
-            self.jobs.shrink_to(JOBS_KEPT);
+        for jobs in &mut self.jobs {
+            if jobs.len() < JOBS_KEPT {
+                jobs.shrink_to(JOBS_KEPT);
+            }
         }
+    }
+
+    /// The names whose query resources are to be asked.
+    pub fn queries(&self) -> impl Iterator<Item = NameKey> {
+        self.jobs[0].iter().filter_map(|(job, _)| match job {
+            Job::Query(name) => Some(*name),
+            _ => None,
+        })
     }
 
     /// Checks the counts. `open` has the reset event of each open request; `parts` says
@@ -168,7 +219,8 @@ impl Background {
         }
         for (key, throttle) in self.throttles.iter() {
             let sent = open.iter().filter(|reset| **reset == Some(key)).count();
-            let queued = self.jobs.iter().filter(|(_, reset)| *reset == Some(key));
+            let queued = self.jobs.iter().flatten();
+            let queued = queued.filter(|(_, reset)| *reset == Some(key));
             let expected = (parts(key), sent + queued.count());
             let (members, taken, _) = throttle.counts();
             if (members, taken) != expected || throttle.is_over() {

@@ -1,11 +1,12 @@
 //! Connections, and what is kept of each.
 
-use crate::gateway::model::keys::{ClientKey, ClientRef, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
@@ -35,6 +36,8 @@ pub struct Client {
     waiting: usize,
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
+    /// Requests that only it waits for, and to which a service has given more time.
+    extended: BTreeSet<PendingKey>,
     head: Box<[u8]>,
     remote: SocketAddr,
 }
@@ -179,6 +182,21 @@ impl Client {
     pub fn remove_waiter(&mut self, waiter: WaiterKey) {
         self.waiters.retain(|other| *other != waiter);
     }
+
+    /// A service has given more time to a request that only it waits for.
+    pub fn keep_extended(&mut self, request: PendingKey) {
+        self.extended.insert(request);
+    }
+
+    /// A request is over.
+    pub fn forget_extended(&mut self, request: PendingKey) {
+        self.extended.remove(&request);
+    }
+
+    /// Requests that only it waits for, and to which a service has given more time.
+    pub fn extended(&self) -> impl Iterator<Item = PendingKey> {
+        self.extended.iter().copied()
+    }
 }
 
 /// All connections, by the caller's keys.
@@ -203,6 +221,12 @@ impl Sessions {
     /// The client that a reference means, if it is still there.
     pub fn present(&self, client: ClientRef) -> Option<&Client> {
         self.get(client.key)
+            .filter(|there| there.serial == client.serial)
+    }
+
+    /// The same, to be changed.
+    pub fn present_mut(&mut self, client: ClientRef) -> Option<&mut Client> {
+        self.get_mut(client.key)
             .filter(|there| there.serial == client.serial)
     }
 
@@ -268,6 +292,7 @@ impl Sessions {
             in_flight: 0,
             waiting: 0,
             waiters: Vec::new(),
+            extended: BTreeSet::new(),
             head,
             remote,
         }));

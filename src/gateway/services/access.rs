@@ -51,7 +51,7 @@ impl Gateway {
         if sub.is_some() {
             // A kept answer holds until an event says otherwise, so none may be missed. A
             // name too long for that cannot be loaded either.
-            self.listen_to_events(name);
+            self.listen_to_events(name, client);
         }
         let there = self.sessions.get(client)?;
         let request = AccessRequest {
@@ -173,20 +173,24 @@ impl Gateway {
             return;
         }
         let standing = &mut self.holdings[key].standing;
-        if standing.is_in_question() {
-            return standing.set_recheck(Recheck::AskingAgain);
+        match standing.recheck() {
+            Recheck::Settled => {}
+            Recheck::Asking => return standing.question_again(),
+            // The question that is still to come is about this too.
+            Recheck::Queued | Recheck::AskingAgain => return,
         }
         self.freeze(key);
-        self.holdings[key].standing.set_recheck(Recheck::Asking);
+        self.holdings[key].standing.set_recheck(Recheck::Queued);
         self.background.queue(Job::Reaccess(key));
     }
 
     pub(super) fn send_reaccess(&mut self, key: SubKey) -> Option<PendingKey> {
         let sub = self.holdings.get(key)?;
-        if sub.holders.direct() == 0 || !sub.standing.is_in_question() {
+        if sub.holders.direct() == 0 || sub.standing.recheck() != Recheck::Queued {
             return None;
         }
-        if !matches!(sub.access, AccessState::Unknown) {
+        self.holdings[key].standing.set_recheck(Recheck::Asking);
+        if !matches!(self.holdings[key].access, AccessState::Unknown) {
             self.require_access(key, Use::Reaccess);
             return None;
         }
@@ -204,14 +208,19 @@ impl Gateway {
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        if recheck == Recheck::AskingAgain {
-            sub.standing.set_recheck(Recheck::Asking);
-            sub.access = AccessState::Unknown;
-            self.background.queue(Job::Reaccess(key));
-        } else {
-            sub.standing.set_recheck(Recheck::Settled);
-            self.work.push(Work::Pump(key));
+        match recheck {
+            // It was asked before access was put in question, and says nothing of now.
+            Recheck::Settled | Recheck::Queued => return,
+            Recheck::Asking => sub.standing.set_recheck(Recheck::Settled),
+            Recheck::AskingAgain => {
+                sub.access = AccessState::Unknown;
+                if sub.standing.grant_for_now() {
+                    self.background.hurry(Job::Reaccess(key));
+                }
+                self.background.queue(Job::Reaccess(key));
+            }
         }
+        self.work.push(Work::Pump(key));
     }
 
     /// Ends a client's direct subscriptions of a resource.

@@ -3,11 +3,15 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::BrokerMessage;
-use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey};
+use crate::gateway::model::outbox::{Lane, Place};
+use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::Deferred;
 use crate::gateway::parts::counters::RequestKind;
-use crate::gateway::parts::requests::{Cause, Pending, Subject, Then, Unsent};
+use crate::gateway::parts::holdings::AccessState;
+use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Subject, Then, Unsent, Use};
+use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::worklist::Origin;
 use crate::res::service::PreResponse;
 use crate::res::{Error, json, service, trace};
@@ -38,14 +42,46 @@ impl Gateway {
             }
         };
         self.counters.opened(RequestKind::of(&then));
+        let place = self.place_of(name, &then);
         let (key, reply) = self.requests.open(self.now, name, then, form);
         if let Some(name) = name {
             self.cache.hold_name(name);
         }
         self.out
-            .publish(&text[..length], reply.as_bytes(), &text[length..]);
+            .publish(&text[..length], reply.as_bytes(), &text[length..], place);
         self.texts.keep_scratch(text);
         Ok(key)
+    }
+
+    /// Where a request stands among others: behind the subscriptions without which its
+    /// answer could not be kept up to date.
+    fn place_of(&self, name: Option<NameKey>, then: &Then) -> Place {
+        let events = || name.map_or(0, |name| Sid::Name(name).number());
+        let connection = |client: ClientRef| {
+            let there = self.sessions.present(client);
+            let is_listening = there.is_some_and(Client::is_listening);
+            if is_listening {
+                Sid::Client(client).number()
+            } else {
+                0
+            }
+        };
+        let (after, lane) = match then {
+            Then::Load(_) => ([events(), 0], Lane::Direct),
+            Then::Refresh(_) => ([events(), 0], Lane::Background),
+            Then::Access(request) => {
+                let events = request.sub.map_or(0, |_| events());
+                let lane = match request.waiting[..] {
+                    [Use::Reaccess] => Lane::Background,
+                    _ => Lane::Client(request.client.key),
+                };
+                ([events, connection(request.client)], lane)
+            }
+            Then::Call(call) => ([connection(call.client), 0], Lane::Client(call.client.key)),
+            Then::HeaderAuth(client) => ([connection(*client), 0], Lane::Client(client.key)),
+            Then::Query(_) | Then::TokenReset(_) => ([0, 0], Lane::Background),
+        };
+        Place { after, lane }
     }
 
     fn write_subject(&self, subject: Subject<'_>, out: &mut Vec<u8>) -> Option<NameKey> {
@@ -82,12 +118,42 @@ impl Gateway {
             self.answer(key, Err(Error::NOT_FOUND));
         } else {
             match service::pre_response(message.payload) {
-                Some(PreResponse::Timeout(timeout)) => self.requests.extend(key, self.now, timeout),
+                Some(PreResponse::Timeout(timeout)) => self.extend(key, timeout),
                 Some(PreResponse::Unknown) => {}
                 None => self.answer(key, Ok(Cow::Borrowed(message.payload))),
             }
         }
         name.map_or(Origin::System, Origin::Name)
+    }
+
+    /// A service sets another time-out. What only one client waits for is kept with the
+    /// client: nobody would want it for so long when that has gone.
+    fn extend(&mut self, key: PendingKey, timeout: u64) {
+        let client = self
+            .requests
+            .get(key)
+            .and_then(|pending| pending.then.client());
+        if let Some(client) = client {
+            match self.sessions.present_mut(client) {
+                Some(client) => client.keep_extended(key),
+                None => return self.abandon(key),
+            }
+        }
+        self.requests.extend(key, self.now, timeout);
+    }
+
+    /// Forgets a request whose client has gone.
+    pub(in crate::gateway) fn abandon(&mut self, key: PendingKey) {
+        let pending = self.requests.get(key);
+        // What the client held may not have been let go of yet.
+        if let Some(Then::Access(AccessRequest { sub: Some(sub), .. })) =
+            pending.map(|pending| &pending.then)
+            && let Some(sub) = self.holdings.get_mut(*sub)
+            && matches!(sub.access, AccessState::Asking(asked) if asked == key)
+        {
+            sub.access = AccessState::Unknown;
+        }
+        self.resume(key, Err(Error::TIMEOUT));
     }
 
     /// Requests whose time is over get that as their answer.
@@ -148,6 +214,11 @@ impl Gateway {
     /// throttle taken.
     pub(in crate::gateway) fn forget_request(&mut self, key: PendingKey) -> Option<Pending> {
         let pending = self.requests.close(key)?;
+        if let Some(client) = pending.then.client()
+            && let Some(client) = self.sessions.present_mut(client)
+        {
+            client.forget_extended(key);
+        }
         self.counters.closed(RequestKind::of(&pending.then));
         if pending.cause != Cause::Need {
             self.background.closed();
@@ -165,6 +236,7 @@ impl Gateway {
                 Job::Refresh(resource) => self.send_refresh(resource),
                 Job::Reaccess(sub) => self.send_reaccess(sub),
                 Job::TokenReset(client) => self.send_token_reset(client),
+                Job::Query(name) => self.send_query(name),
             };
             match sent {
                 Some(key) => {

@@ -385,7 +385,7 @@ fn pings_and_a_stale_connection() {
     // An answer, even a late one, makes good for all before it.
     assert_eq!(timeout(&mut driver, 241_000).as_deref(), Ok("PING\r\n"));
     driver.feed(b"PONG\r\n", 300_000).unwrap();
-    assert_eq!(driver.events, [""; 0]);
+    assert_eq!(driver.events, ["Pong"]);
     // A late call does not make the next one early.
     assert_eq!(timeout(&mut driver, 361_500).as_deref(), Ok("PING\r\n"));
     assert_eq!(driver.client.next_timeout(), Some(481_500));

@@ -4,8 +4,9 @@
 use super::Cache;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
-use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, SubKey};
+use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, ResourceKey, SubKey};
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
 /// Inputs of a name that may wait, and the memory that they may cost, in bytes.
 pub(crate) const MAX_INBOX: usize = 1 << 16;
@@ -26,6 +27,8 @@ pub enum Deferred {
     Take(SubKey),
     /// A reset of its resources.
     Reset(Option<ResetKey>),
+    /// Events of its resources were lost.
+    Lost,
     /// Access that was to be asked again for all its subscriptions.
     Reaccess(Option<ResetKey>),
 }
@@ -53,9 +56,27 @@ impl Deferred {
 pub struct Inbox {
     /// Query requests without answer. While there are any, every input waits.
     open: BTreeSet<PendingKey>,
+    /// Query requests that are to be sent. All waits for these too.
+    round: Option<Round>,
     inputs: VecDeque<Deferred>,
     /// Memory of what the inputs hold, in bytes.
     size: usize,
+}
+
+/// The query resources that are to be asked what a query event means for them.
+struct Round {
+    /// Where they ask.
+    subject: Rc<str>,
+    resources: Vec<ResourceKey>,
+}
+
+/// Query requests that are given up.
+#[derive(Default)]
+pub struct GivenUp {
+    /// Those that were sent.
+    pub open: BTreeSet<PendingKey>,
+    /// The resources of those that were not; `None` if there were to be none.
+    pub unsent: Option<Vec<ResourceKey>>,
 }
 
 /// Whether more waits than may.
@@ -69,7 +90,7 @@ impl Cache {
     /// Whether a name's inputs have to wait for their turn.
     pub fn is_waiting(&self, key: NameKey) -> bool {
         let inbox = self.names[key].inbox.as_ref();
-        inbox.is_some_and(|inbox| !inbox.open.is_empty() || !inbox.inputs.is_empty())
+        inbox.is_some_and(|inbox| inbox.is_asking() || !inbox.inputs.is_empty())
     }
 
     /// The query requests of a name that are without answer, in the order of their keys.
@@ -104,7 +125,7 @@ impl Cache {
     pub fn next_deferred(&mut self, key: NameKey) -> Option<Deferred> {
         let name = self.names.get_mut(key)?;
         let inbox = name.inbox.as_mut()?;
-        if !inbox.open.is_empty() {
+        if inbox.is_asking() {
             return None;
         }
         let input = inbox.inputs.pop_front();
@@ -113,6 +134,43 @@ impl Cache {
             None => name.inbox = None,
         }
         input
+    }
+
+    /// The query resources of a name are to be asked on a subject.
+    pub fn begin_round(&mut self, key: NameKey, subject: &str, resources: Vec<ResourceKey>) {
+        let inbox = self.names[key].inbox.get_or_insert_default();
+        debug_assert!(!inbox.is_asking(), "an event waits for the one before");
+        inbox.round = Some(Round {
+            subject: subject.into(),
+            resources,
+        });
+    }
+
+    /// The next query resource of a name that is to be asked, and on which subject. Those
+    /// that are gone are left out.
+    pub fn next_of_round(&mut self, key: NameKey) -> Option<(Rc<str>, ResourceKey)> {
+        let inbox = self.names.get_mut(key)?.inbox.as_mut()?;
+        let round = inbox.round.as_mut()?;
+        loop {
+            let resource = round.resources.pop()?;
+            if self.resources.contains(resource) {
+                return Some((round.subject.clone(), resource));
+            }
+        }
+    }
+
+    /// Ends the round of a name if nobody is left to be asked. Returns whether that ends all
+    /// waiting; `None` if it is not over, or there is none.
+    pub fn end_round(&mut self, key: NameKey) -> Option<bool> {
+        let inbox = self.names.get_mut(key)?.inbox.as_mut()?;
+        let round = inbox.round.take_if(|round| round.resources.is_empty());
+        round.map(|_| inbox.open.is_empty())
+    }
+
+    /// Whether query resources of a name are still to be asked.
+    pub fn has_round(&self, key: NameKey) -> bool {
+        let inbox = self.names[key].inbox.as_ref();
+        inbox.is_some_and(|inbox| inbox.round.is_some())
     }
 
     /// A query request was sent for a name.
@@ -125,17 +183,26 @@ impl Cache {
     /// A query request of a name was answered. Returns whether it was the last one.
     pub fn close_query(&mut self, key: NameKey, request: PendingKey) -> bool {
         let inbox = self.names.get_mut(key).and_then(|name| name.inbox.as_mut());
-        inbox.is_some_and(|inbox| inbox.open.remove(&request) && inbox.open.is_empty())
+        inbox.is_some_and(|inbox| inbox.open.remove(&request) && !inbox.is_asking())
     }
 
-    /// The query requests of a name without answer, which are given up.
-    pub fn give_up_queries(&mut self, key: NameKey) -> BTreeSet<PendingKey> {
+    /// The query requests of a name that are without answer or were not sent, which are
+    /// given up.
+    pub fn give_up_queries(&mut self, key: NameKey) -> GivenUp {
         let inbox = self.names.get_mut(key).and_then(|name| name.inbox.as_mut());
-        inbox.map_or_else(BTreeSet::new, |inbox| std::mem::take(&mut inbox.open))
+        inbox.map_or_else(GivenUp::default, |inbox| GivenUp {
+            open: std::mem::take(&mut inbox.open),
+            unsent: inbox.round.take().map(|round| round.resources),
+        })
     }
 }
 
 impl Inbox {
+    /// Whether answers to query requests are awaited, or are to be.
+    fn is_asking(&self) -> bool {
+        !self.open.is_empty() || self.round.is_some()
+    }
+
     /// Inputs that wait.
     #[cfg(debug_assertions)]
     pub fn waiting(&self) -> usize {

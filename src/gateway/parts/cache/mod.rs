@@ -6,10 +6,12 @@ mod inbox;
 mod refresh;
 mod resets;
 
-pub use inbox::{Deferred, Inbox, Room};
+pub use inbox::{Deferred, GivenUp, Inbox, Room};
 #[cfg(test)]
 pub(crate) use inbox::{MAX_INBOX, MAX_INBOX_SIZE};
-pub use refresh::Refresh;
+pub use refresh::{Certainty, Refresh};
+#[cfg(test)]
+pub(crate) use resets::{MAX_RESETS, MAX_RESETS_SIZE};
 pub use resets::{ResetStep, ResetWalk, Resets};
 
 use crate::gateway::model::arena::Arena;
@@ -69,8 +71,9 @@ pub struct Alias {
     pub resource: Option<ResourceKey>,
     /// Whether a get request is open or due.
     pub loading: bool,
-    /// A reset came while it was loading.
+    /// A reset came while it was loading; or events were lost.
     stale: bool,
+    lost: bool,
     /// The tree whose throttle its get request has a place of.
     tree: Option<TreeKey>,
     pub subs: Vec<SubKey>,
@@ -90,6 +93,8 @@ impl Alias {
 pub struct EndedLoad {
     /// A reset came meanwhile.
     pub is_stale: bool,
+    /// Events were lost meanwhile.
+    pub is_lost: bool,
     /// The tree that gets a place back.
     pub tree: Option<TreeKey>,
 }
@@ -261,6 +266,7 @@ impl Cache {
             resource: None,
             loading: false,
             stale: false,
+            lost: false,
             tree: None,
             subs: Vec::new(),
             name_slot: self.names[name].aliases.len() as u32,
@@ -453,6 +459,7 @@ impl Cache {
         alias.loading = false;
         Some(EndedLoad {
             is_stale: std::mem::take(&mut alias.stale),
+            is_lost: std::mem::take(&mut alias.lost),
             tree: alias.tree.take(),
         })
     }
@@ -461,7 +468,7 @@ impl Cache {
     /// now on comes behind the resets so far.
     pub fn put_off_load(&mut self, key: AliasKey) {
         if let Some(alias) = self.aliases.get_mut(key) {
-            (alias.loading, alias.stale) = (false, false);
+            (alias.loading, alias.stale, alias.lost) = (false, false, false);
         }
     }
 
@@ -470,6 +477,14 @@ impl Cache {
         for alias in &self.names[key].aliases {
             let alias = &mut self.aliases[*alias];
             alias.stale = alias.loading;
+        }
+    }
+
+    /// The same, and events are lost that it may not have in it.
+    pub fn mark_lost(&mut self, key: NameKey) {
+        for alias in &self.names[key].aliases {
+            let alias = &mut self.aliases[*alias];
+            alias.lost = alias.loading;
         }
     }
 
@@ -576,7 +591,7 @@ impl Cache {
                 }
             }
             let is_kept = alias.loading || alias.resource.is_some() || !alias.subs.is_empty();
-            if !is_kept || !alias.loading && (alias.stale || alias.tree.is_some()) {
+            if !is_kept || !alias.loading && (alias.stale || alias.lost || alias.tree.is_some()) {
                 return Err(format!("the alias {key:?} has what only loading ones have"));
             }
         }

@@ -21,7 +21,19 @@ pub struct Refresh {
     failures: u32,
     /// Put in doubt once more since the get request was sent.
     again: bool,
+    /// Events were lost since the get request was sent.
+    lost: bool,
     kept: Kept,
+}
+
+/// What is known of a resource when the answer to its get request is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    Certain,
+    /// It was put in doubt again meanwhile.
+    Doubted,
+    /// Events were lost meanwhile.
+    Lost,
 }
 
 /// Events since the get request was sent: a good answer has them in it.
@@ -79,11 +91,24 @@ impl Cache {
                     state: RefreshState::Queued,
                     failures: 0,
                     again: false,
+                    lost: false,
                     kept: Kept::default(),
                 }));
             }
         }
         true
+    }
+
+    /// Events of a resource were lost: it is in doubt, and what comes until a good answer
+    /// means nothing. Returns whether a get request is to be queued for it.
+    pub fn lose_events(&mut self, key: ResourceKey) -> bool {
+        let is_due = self.doubt(key);
+        let resource = self.resources.get_mut(key);
+        if let Some(refresh) = resource.and_then(|resource| resource.refresh.as_mut()) {
+            refresh.kept = Kept::Lost;
+            refresh.lost = refresh.state == RefreshState::Open;
+        }
+        is_due
     }
 
     /// The get request of a resource in doubt is about to be sent. Returns whether it is
@@ -96,17 +121,19 @@ impl Cache {
         if refresh.state != RefreshState::Queued {
             return false;
         }
-        (refresh.state, refresh.again) = (RefreshState::Open, false);
+        (refresh.state, refresh.again, refresh.lost) = (RefreshState::Open, false, false);
         true
     }
 
-    /// Whether a get request is open whose answer will make events of a resource moot.
+    /// Whether an answer that is to come will make events of a resource moot.
     pub fn is_refreshing(&self, key: ResourceKey) -> bool {
         let refresh = self.resources[key].refresh.as_ref();
-        refresh.is_some_and(|refresh| refresh.state == RefreshState::Open)
+        refresh.is_some_and(|refresh| {
+            refresh.state == RefreshState::Open || matches!(refresh.kept, Kept::Lost)
+        })
     }
 
-    /// Keeps an event of a resource back, whose get request is open.
+    /// Keeps an event of a resource back that such an answer will make moot.
     pub fn keep_event(&mut self, key: ResourceKey, event: KeptEvent) {
         let Some(refresh) = &mut self.resources[key].refresh else {
             return;
@@ -121,12 +148,15 @@ impl Cache {
         }
     }
 
-    /// The answer is there, and the resource not in doubt any more. Returns whether it was
-    /// put in doubt again meanwhile.
-    pub fn end_refresh(&mut self, key: ResourceKey) -> bool {
+    /// The answer is there, and the resource not in doubt any more, unless it was put in
+    /// doubt again meanwhile.
+    pub fn end_refresh(&mut self, key: ResourceKey) -> Certainty {
         let resource = self.resources.get_mut(key);
-        let refresh = resource.and_then(|resource| resource.refresh.take());
-        refresh.is_some_and(|refresh| refresh.again)
+        match resource.and_then(|resource| resource.refresh.take()) {
+            Some(refresh) if refresh.lost => Certainty::Lost,
+            Some(refresh) if refresh.again => Certainty::Doubted,
+            _ => Certainty::Certain,
+        }
     }
 
     /// The get request has failed: it is sent again after a pause. Returns the events that
@@ -140,8 +170,12 @@ impl Cache {
         refresh.failures = refresh.failures.saturating_add(1);
         refresh.state = RefreshState::Pausing(due);
         self.pauses.insert((due, key));
-        match std::mem::take(&mut refresh.kept) {
-            Kept::All { events, .. } => events,
+        match &mut refresh.kept {
+            Kept::All { events, size } => {
+                *size = 0;
+                std::mem::take(events)
+            }
+            // What was lost stays so.
             Kept::Lost => Vec::new(),
         }
     }

@@ -8,6 +8,11 @@ use crate::res::{Pattern, PatternSet};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 
+/// Reset events that may wait, and the bytes of their payloads. Beyond them they become one
+/// that is about everything.
+pub(crate) const MAX_RESETS: usize = 64;
+pub(crate) const MAX_RESETS_SIZE: usize = 8 << 20;
+
 /// The way of one reset event through the names: first those whose resources are in doubt,
 /// then those whose access is.
 pub struct ResetWalk {
@@ -16,6 +21,8 @@ pub struct ResetWalk {
     /// Names whose access was put in question before the walk came to them.
     early: HashSet<NameKey, foldhash::fast::RandomState>,
     throttle: Option<ResetKey>,
+    /// Bytes of the event's payload.
+    size: usize,
 }
 
 /// Some of the names that there were when an event came.
@@ -100,8 +107,10 @@ impl ResetWalk {
         names: &Arena<of::Name, Name>,
         find: impl Fn(&str) -> Option<NameKey>,
         throttle: Option<ResetKey>,
+        size: usize,
     ) -> Self {
         Self {
+            size,
             resources: Selection::new(&reset.resources, names, &find),
             access: Selection::new(&reset.access, names, &find),
             early: HashSet::default(),
@@ -127,6 +136,8 @@ pub enum ResetStep {
 #[derive(Default)]
 pub struct Resets {
     walks: VecDeque<ResetWalk>,
+    /// Bytes of all of them.
+    size: usize,
 }
 
 impl Resets {
@@ -135,7 +146,35 @@ impl Resets {
     }
 
     pub fn push(&mut self, walk: ResetWalk) {
+        self.size += walk.size;
         self.walks.push_back(walk);
+    }
+
+    /// Whether one more event, with a payload of so many bytes, is too many.
+    pub fn is_full(&self, size: usize) -> bool {
+        let is_large = self.size.saturating_add(size) > MAX_RESETS_SIZE;
+        self.walks.len() >= MAX_RESETS || !self.walks.is_empty() && is_large
+    }
+
+    /// Forgets all events. Returns their throttles.
+    pub fn clear(&mut self) -> Vec<Option<ResetKey>> {
+        self.size = 0;
+        self.walks.drain(..).map(|walk| walk.throttle).collect()
+    }
+
+    /// Checks the total.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let size: usize = self.walks.iter().map(|walk| walk.size).sum();
+        match size == self.size {
+            true => Ok(()),
+            false => Err(format!(
+                "reset events of {size} bytes are counted as {}",
+                self.size
+            )),
+        }
     }
 
     /// The throttles of the events that are still acted on.
@@ -164,7 +203,8 @@ impl Resets {
                 name.filter(|name| !walk.early.remove(name))
                     .map(ResetStep::Access)
             } else {
-                self.walks.pop_front();
+                let done = self.walks.pop_front();
+                self.size -= done.map_or(0, |walk| walk.size);
                 return Some((throttle, ResetStep::Done));
             };
             if let Some(step) = step {

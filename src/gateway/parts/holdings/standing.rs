@@ -63,6 +63,10 @@ pub struct Lag {
     /// Waits for references of the first event in the queue.
     pub waiting: Option<WaiterKey>,
     pub recheck: Recheck,
+    /// Updates at the front of the queue for which access was granted since; and those for
+    /// which the open question is.
+    pub cleared: usize,
+    pub asked: usize,
     /// A deletion is in the queue: the resource's later events are another's.
     pub ended: bool,
 }
@@ -86,8 +90,26 @@ impl Lag {
             queue_size: 0,
             waiting: None,
             recheck: Recheck::Settled,
+            cleared: 0,
+            asked: 0,
             ended: false,
         }
+    }
+
+    /// Whether the first update waits for access. It does not if it came before access was
+    /// put in question once more, and what was asked until then was granted.
+    pub fn is_held_back(&self) -> bool {
+        self.recheck != Recheck::Settled && self.cleared == 0
+    }
+
+    /// Takes out the first update, all of which was sent.
+    pub fn pop(&mut self) {
+        if let Some(update) = self.queue.pop() {
+            self.queue_size -= update.size;
+        }
+        (self.step, self.applied) = (0, 0);
+        self.cleared = self.cleared.saturating_sub(1);
+        self.asked = self.asked.saturating_sub(1);
     }
 
     /// Whether some steps of the first update were sent that the version does not have.
@@ -111,6 +133,8 @@ pub struct Failure {
 pub enum Recheck {
     #[default]
     Settled,
+    /// It is to be asked.
+    Queued,
     /// It is being asked.
     Asking,
     /// It was put in question once more meanwhile.
@@ -216,10 +240,36 @@ impl Standing {
         match self {
             Self::Loading(_) if recheck == self.recheck() => {}
             Self::Loading(loading) => loading.widen().recheck = recheck,
-            Self::Lagging(lag) => lag.recheck = recheck,
+            Self::Lagging(lag) => {
+                lag.recheck = recheck;
+                if recheck == Recheck::Settled {
+                    (lag.cleared, lag.asked) = (0, 0);
+                }
+            }
             Self::Failed(failure) => failure.recheck = recheck,
             Self::Pinned(_) | Self::Live | Self::Deleted(_) => {}
         }
+    }
+
+    /// Access is put in question while it is being asked. What has come until now waits
+    /// for the answer, what comes from now on for that to the next question.
+    pub fn question_again(&mut self) {
+        if let Self::Lagging(lag) = self {
+            lag.asked = lag.queue.len();
+        }
+        self.set_recheck(Recheck::AskingAgain);
+    }
+
+    /// Access was granted to what has come until it was put in question again, and is to
+    /// be asked once more. Returns whether events wait.
+    pub fn grant_for_now(&mut self) -> bool {
+        self.set_recheck(Recheck::Queued);
+        let Self::Lagging(lag) = self else {
+            return false;
+        };
+        lag.cleared = lag.cleared.max(lag.asked);
+        lag.asked = 0;
+        !lag.queue.is_empty()
     }
 
     /// The throttle of the tree for which it is being loaded.

@@ -36,6 +36,13 @@ pub struct Pending {
     short: Option<u32>,
 }
 
+impl Pending {
+    /// Whether a service has given it another time-out than the usual one.
+    pub fn is_extended(&self) -> bool {
+        matches!(self.timer, Timer::Set(_))
+    }
+}
+
 /// What a request was sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -78,6 +85,18 @@ pub enum Then {
     HeaderAuth(ClientRef),
     /// Auth request of a token reset, on this subject. Only its token event counts.
     TokenReset(Rc<str>),
+}
+
+impl Then {
+    /// The client without which the answer is of no use; `None` if others use it too.
+    pub fn client(&self) -> Option<ClientRef> {
+        match self {
+            Self::Access(request) => Some(request.client),
+            Self::Call(request) => Some(request.client),
+            Self::HeaderAuth(client) => Some(*client),
+            Self::Load(_) | Self::Refresh(_) | Self::Query(_) | Self::TokenReset(_) => None,
+        }
+    }
 }
 
 enum Timer {

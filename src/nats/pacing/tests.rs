@@ -1,0 +1,285 @@
+use super::*;
+use std::collections::HashMap as Map;
+
+/// A server that takes operations in order, and says how far it is when it is asked to.
+#[derive(Default)]
+struct Server {
+    /// Lines that were taken, payloads left out.
+    lines: Vec<String>,
+    pongs: usize,
+}
+
+impl Server {
+    fn take(&mut self, out: &mut Vec<u8>) {
+        let text = String::from_utf8(std::mem::take(out)).unwrap();
+        for line in text.split("\r\n").filter(|line| !line.is_empty()) {
+            match line {
+                "PING" => self.pongs += 1,
+                line => self.lines.push(line.to_owned()),
+            }
+        }
+    }
+
+    fn count(&self, verb: &str) -> usize {
+        self.lines
+            .iter()
+            .filter(|line| line.starts_with(verb))
+            .count()
+    }
+}
+
+/// Pacing with a server at its other end.
+#[derive(Default)]
+struct Both {
+    pacing: Pacing,
+    server: Server,
+    out: Vec<u8>,
+}
+
+impl Both {
+    fn subscribe(&mut self, sid: u64, client: u32) {
+        let subject = format!("s{sid}");
+        self.pacing
+            .subscribe(sid, subject.as_bytes(), Some(client), &mut self.out);
+    }
+
+    fn publish(&mut self, subject: &str, after: [u64; 2], lane: Lane) {
+        let message = Publish {
+            subject: subject.as_bytes(),
+            reply: b"r",
+            payload: b"",
+            after,
+            lane,
+        };
+        self.pacing.publish(&message, &mut self.out);
+    }
+
+    /// A turn: what may leave is taken by the server, which answers nothing yet.
+    fn turn(&mut self) {
+        self.pacing.go_on(&mut self.out);
+        self.server.take(&mut self.out);
+    }
+
+    /// The server answers all that it was asked.
+    fn answer(&mut self) {
+        for _ in 0..std::mem::take(&mut self.server.pongs) {
+            self.pacing.confirmed();
+        }
+    }
+
+    /// Turns until nothing is left.
+    fn finish(&mut self) {
+        for _ in 0..100_000 {
+            self.turn();
+            if self.server.pongs == 0 && !self.pacing.has_work() {
+                break;
+            }
+            self.answer();
+        }
+        assert_eq!(self.pacing.waiting(), 0);
+        assert!(self.pacing.waiting.is_empty() && self.pacing.flows.is_empty());
+        assert!(self.pacing.releases.is_empty() && self.pacing.lengths.is_empty());
+    }
+
+    fn place(&self, line: &str) -> Option<usize> {
+        self.server
+            .lines
+            .iter()
+            .position(|other| other.starts_with(line))
+    }
+}
+
+#[test]
+fn a_few_operations_leave_at_once_and_in_order() {
+    let mut both = Both::default();
+    both.subscribe(7, 1);
+    both.publish("get.a", [7, 0], Lane::Direct);
+    both.publish("again.a", [7, 0], Lane::Background);
+    both.pacing.unsubscribe(7, &mut both.out);
+    both.server.take(&mut both.out);
+    assert_eq!(
+        both.server.lines,
+        ["SUB s7 7", "PUB get.a r 0", "PUB again.a r 0", "UNSUB 7"]
+    );
+    both.turn();
+    assert_eq!(both.server.pongs, 0, "nobody is asked for so little");
+}
+
+#[test]
+fn a_flood_has_a_window_and_a_request_passes_it() {
+    let mut both = Both::default();
+    for sid in 1..=10_000 {
+        both.subscribe(sid, 1);
+        both.publish(&format!("get.{sid}.x"), [sid, 0], Lane::Direct);
+    }
+    both.turn();
+    let most = SUBSCRIBES_MAX as usize;
+    assert_eq!(both.server.count("SUB"), most);
+    assert_eq!(both.server.count("PUB"), most);
+    // A call that needs nothing is not held up by them, nor is one of the same client.
+    both.publish("call.x", [1, 0], Lane::Client(2));
+    both.publish("call.y", [0, 0], Lane::Client(1));
+    both.turn();
+    assert_eq!(both.server.count("PUB call"), 2);
+    assert_eq!(both.server.count("SUB"), most);
+    both.finish();
+    assert_eq!(both.server.count("SUB"), 10_000);
+    for sid in [1, 192, 193, 10_000] {
+        let sub = both.place(&format!("SUB s{sid} "));
+        assert!(sub < both.place(&format!("PUB get.{sid}.x ")), "{sid}");
+    }
+}
+
+#[test]
+fn clients_have_turns() {
+    let mut both = Both::default();
+    for client in 0..64 {
+        for n in 0..256 {
+            both.subscribe(1 + u64::from(client) * 256 + n, client);
+        }
+    }
+    // One that comes behind all of them.
+    both.subscribe(99_999, 99);
+    while both.place("SUB s99999 ").is_none() {
+        both.turn();
+        both.answer();
+    }
+    let before = both.server.lines.len();
+    assert!(
+        before < 2 * SUBSCRIBES_MAX as usize + 65,
+        "{before} were before it"
+    );
+}
+
+#[test]
+fn whoever_wants_a_subscription_first_gets_it_in_its_turn() {
+    let mut both = Both::default();
+    for sid in 1..=5_000 {
+        both.subscribe(sid, 1);
+    }
+    // Another client needs the last one, and its own connection's.
+    both.subscribe(8_000, 2);
+    both.publish("access.a", [5_000, 8_000], Lane::Client(2));
+    both.publish("call.b", [8_000, 0], Lane::Client(2));
+    while both.place("PUB access.a").is_none() {
+        both.turn();
+        both.answer();
+    }
+    let place = both.place("PUB access.a");
+    assert!(place < Some(SUBSCRIBES_MAX as usize + 200));
+    assert!(both.place("SUB s5000 ") < place && both.place("SUB s8000 ") < place);
+    both.finish();
+    assert!(both.place("SUB s8000 ") < both.place("PUB call.b"));
+    assert_eq!(both.server.count("SUB s5000 "), 1);
+}
+
+#[test]
+fn what_ends_before_it_began_is_never_subscribed() {
+    let mut both = Both::default();
+    for sid in 1..=1_000 {
+        both.subscribe(sid, 1);
+    }
+    both.publish("call.a", [900, 0], Lane::Client(1));
+    both.pacing.unsubscribe(900, &mut both.out);
+    both.pacing.unsubscribe(901, &mut both.out);
+    both.finish();
+    assert_eq!(both.server.count("SUB"), 998);
+    assert_eq!(both.server.count("UNSUB"), 0);
+    assert_eq!(both.server.count("PUB call.a"), 1, "it was asked for");
+}
+
+#[test]
+fn releases_and_the_background_wait_for_confirmation() {
+    let mut both = Both::default();
+    for sid in 1..=100_000 {
+        both.pacing.unsubscribe(sid, &mut both.out);
+        both.publish("get.x", [0, 0], Lane::Background);
+    }
+    both.turn();
+    // So many wait that they may have the larger window.
+    assert_eq!(both.server.count("UNSUB"), SUBSCRIBES_MAX as usize);
+    assert_eq!(both.server.count("PUB"), BACKGROUND_MAX as usize);
+    both.turn();
+    assert_eq!(both.server.count("UNSUB"), SUBSCRIBES_MAX as usize);
+    both.subscribe(200_000, 3);
+    both.publish("call.z", [200_000, 0], Lane::Client(3));
+    both.turn();
+    assert_eq!(both.server.count("PUB call.z"), 1);
+    both.finish();
+    assert_eq!(both.server.count("UNSUB"), 100_000);
+    assert_eq!(both.server.count("PUB get.x"), 100_000);
+    both.pacing.confirmed();
+}
+
+#[test]
+fn any_mixture_keeps_the_order_that_it_names() {
+    for seed in 1..60_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let (mut both, mut subscribed, mut ended) = (Both::default(), Vec::new(), Vec::new());
+        let mut wants = Map::new();
+        for n in 0..3_000_u64 {
+            match random(10) {
+                0..4 => {
+                    subscribed.push(n + 1);
+                    both.subscribe(n + 1, random(5) as u32);
+                }
+                4 if !subscribed.is_empty() => {
+                    let at = random(subscribed.len() as u64) as usize;
+                    let sid = subscribed.swap_remove(at);
+                    ended.push(sid);
+                    both.pacing.unsubscribe(sid, &mut both.out);
+                }
+                5..8 if !subscribed.is_empty() => {
+                    let mut any = || subscribed[random(subscribed.len() as u64) as usize];
+                    let after = [any(), any()];
+                    let lane = match n % 3 {
+                        0 => Lane::Background,
+                        1 => Lane::Direct,
+                        _ => Lane::Client((n % 5) as u32),
+                    };
+                    wants.insert(format!("p{n}.x"), after);
+                    both.publish(&format!("p{n}.x"), after, lane);
+                }
+                8 => both.turn(),
+                _ => both.answer(),
+            }
+        }
+        both.finish();
+        let lines = both.server.lines.iter().enumerate();
+        let places: Map<&str, usize> = lines
+            .map(|(at, line)| {
+                let verb = line.split(' ').next();
+                let key = match verb {
+                    Some("UNSUB") => &line[..],
+                    _ => line.split(' ').nth(1).unwrap_or_default(),
+                };
+                (key, at)
+            })
+            .collect();
+        for (subject, after) in &wants {
+            let place = places[&subject[..]];
+            for sid in after {
+                let sub = places.get(&format!("s{sid}")[..]);
+                match sub {
+                    Some(sub) => assert!(*sub < place, "{seed}: {subject} {sid}"),
+                    None => assert!(ended.contains(sid), "{seed}: {sid}"),
+                }
+            }
+        }
+        for sid in &subscribed {
+            assert!(places.contains_key(&format!("s{sid}")[..]), "{seed}: {sid}");
+        }
+        for sid in &ended {
+            let sub = places.get(&format!("s{sid}")[..]);
+            let unsub = places.get(&format!("UNSUB {sid}")[..]);
+            assert_eq!(sub.is_some(), unsub.is_some(), "{seed}: {sid}");
+            assert!(sub <= unsub, "{seed}: {sid}");
+        }
+    }
+}
