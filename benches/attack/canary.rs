@@ -70,6 +70,9 @@ impl Canary {
     /// Starts the canary.
     pub fn start(gateway: SocketAddr, broker: SocketAddr) -> Self {
         let shared = Arc::new(Shared::default());
+        shared
+            .phase
+            .store(Phase::Before as usize, Ordering::Relaxed);
         let its = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let result = watch(gateway, broker, &its);
@@ -117,11 +120,7 @@ impl Drop for Canary {
     }
 }
 
-fn watch(
-    gateway: SocketAddr,
-    broker: SocketAddr,
-    shared: &Shared,
-) -> Result<[Sight; 3], Fault> {
+fn watch(gateway: SocketAddr, broker: SocketAddr, shared: &Shared) -> Result<[Sight; 3], Fault> {
     let mut net = Net::new(broker)?;
     for subject in ["access.canary.>", "get.canary.>", "call.canary.>"] {
         net.subscribe(subject);

@@ -85,7 +85,9 @@ impl Options {
         for rest in args.finish() {
             let rest = rest.to_string_lossy().into_owned();
             if rest.starts_with('-') {
-                return Err(Fault::Surprise(format!("unknown option {rest}; try --help")));
+                return Err(Fault::Surprise(format!(
+                    "unknown option {rest}; try --help"
+                )));
             }
             options.filters.push(rest);
         }

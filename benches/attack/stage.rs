@@ -75,7 +75,9 @@ impl Crowd {
 
     /// How many clients got all of something.
     pub fn have(&self, clients: Range<usize>, is_complete: impl Fn(Seen) -> bool) -> usize {
-        clients.filter(|client| is_complete(self.of(*client))).count()
+        clients
+            .filter(|client| is_complete(self.of(*client)))
+            .count()
     }
 }
 
@@ -165,7 +167,11 @@ impl<'a> Stage<'a> {
                 Speaks::WebSocket => seen.answers > 0,
                 Speaks::Http => seen.opened > 0,
             });
-            Ok(if ready == count { Next::Done } else { Next::Wait })
+            Ok(if ready == count {
+                Next::Done
+            } else {
+                Next::Wait
+            })
         })?;
         Ok(all)
     }
@@ -191,14 +197,22 @@ impl<'a> Stage<'a> {
                 net.send(client, request(sent + 1, &method).as_bytes())?;
                 sent += 1;
             }
-            Ok(if answered == count { Next::Done } else { Next::Wait })
+            Ok(if answered == count {
+                Next::Done
+            } else {
+                Next::Wait
+            })
         })
     }
 
     /// Waits until a condition holds.
     pub fn wait(&mut self, what: &str, mut is_done: impl FnMut(&Crowd) -> bool) -> Outcome {
         self.drive(what, |_, crowd, _| {
-            Ok(if is_done(crowd) { Next::Done } else { Next::Wait })
+            Ok(if is_done(crowd) {
+                Next::Done
+            } else {
+                Next::Wait
+            })
         })
     }
 
@@ -206,7 +220,11 @@ impl<'a> Stage<'a> {
     pub fn pass(&mut self, time: Duration) -> Outcome {
         let end = Instant::now() + time;
         self.drive("time to pass", |_, _, now| {
-            Ok(if now >= end { Next::Done } else { Next::At(end) })
+            Ok(if now >= end {
+                Next::Done
+            } else {
+                Next::At(end)
+            })
         })
     }
 
@@ -244,7 +262,10 @@ impl<'a> Stage<'a> {
         // The canary sings undisturbed for a moment.
         self.pass(self.scale.time / 5)?;
         // Lets the largest resident set be counted anew.
-        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.subject.process().pid()), "5");
+        let _ = std::fs::write(
+            format!("/proc/{}/clear_refs", self.subject.process().pid()),
+            "5",
+        );
         let turns = Turns::ask(self.metrics)?;
         self.window = Some((self.subject.begin()?, turns));
         if let Some(canary) = &self.canary {

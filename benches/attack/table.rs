@@ -142,12 +142,13 @@ impl Row {
         cells[4] = quantile(&sight.events, 0.99);
         cells[5] = quantile(&sight.events, 1.0);
         if let Some(turns) = &found.turns {
-            cells[6] = turns.longest().map_or("-".to_owned(), |(low, bound)| {
-                match bound.is_finite() {
-                    true => format!("<= {}", time(bound * 1e6)),
-                    false => format!("> {}", time(low * 1e6)),
-                }
-            });
+            cells[6] =
+                turns
+                    .longest()
+                    .map_or("-".to_owned(), |(low, bound)| match bound.is_finite() {
+                        true => format!("<= {}", time(bound * 1e6)),
+                        false => format!("> {}", time(low * 1e6)),
+                    });
             cells[7] = turns.above(TURN).to_string();
         }
         if let Some(sample) = &found.sample {
@@ -173,9 +174,8 @@ impl Row {
         let sight = &found.sights[1];
         let over = |value: Option<f64>, bar: f64| (value.unwrap_or(0.0) / bar - 1.0).max(0.0);
         let times = [&sight.calls, &sight.events];
-        let canary = times.map(|times| {
-            over(times.quantile(0.99), P99).max(over(times.quantile(1.0), MAX))
-        });
+        let canary =
+            times.map(|times| over(times.quantile(0.99), P99).max(over(times.quantile(1.0), MAX)));
         let turns = found.turns.as_ref().map_or(0, |turns| turns.above(TURN));
         canary[0].max(canary[1]) + turns as f64 + (sight.failed + sight.unanswered) as f64
     }
@@ -208,7 +208,10 @@ impl Row {
             let own = sample.cpu_ns as f64 / sample.wall.as_nanos() as f64;
             let processors = std::thread::available_parallelism().map_or(1, usize::from) as f64;
             if (own + sample.driver + sample.broker) / processors > FULL {
-                notes.push(format!("the machine is full, {:.1} of it the attacker", sample.driver));
+                notes.push(format!(
+                    "the machine is full, {:.1} of it the attacker",
+                    sample.driver
+                ));
             }
         }
         notes
@@ -234,7 +237,9 @@ impl Row {
                 time(during.late.as_micros() as f64),
             ));
         }
-        if self.severity() > 0.0 && let Some(turns) = &found.turns {
+        if self.severity() > 0.0
+            && let Some(turns) = &found.turns
+        {
             lines.push(format!("turns: {}", histogram(turns)));
         }
         lines

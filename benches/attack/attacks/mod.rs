@@ -1,10 +1,12 @@
 //! The attacks: what each prepares, what it does while the canary is watched, and what must
 //! have come when it is over.
 
+mod ending;
 mod floods;
 mod graphs;
 mod lists;
 mod memory;
+mod queries;
 mod resets;
 mod web;
 
@@ -40,9 +42,43 @@ pub const ATTACKS: &[Attack] = &[
     graphs::TOGGLE,
     graphs::REWIRE,
     graphs::CUT,
+    graphs::STAR,
+    graphs::CHAIN,
+    graphs::SET,
+    graphs::CROWD_SETS,
+    lists::SWAP,
+    lists::DIFFERENCE,
+    lists::WIDE,
+    lists::REFERENCES,
+    lists::DELETES,
+    lists::EVENTS,
+    lists::NAMES,
+    lists::FAT,
     floods::BOMB,
+    floods::FRAMES,
+    floods::PINGS,
+    floods::NOT_FOUND,
+    floods::HEADS,
+    floods::PARAMS,
+    floods::SUBSCRIBES,
+    floods::AUTHS,
+    floods::CONNECTS,
     resets::PATTERNS,
+    resets::TRIE,
+    resets::ALL,
+    resets::ACCESS_ALL,
+    resets::ACCESS_STORM,
+    resets::REACCESS,
+    resets::TOKEN,
+    resets::TOKEN_RESET,
+    queries::STORM,
+    queries::LONG,
+    memory::SUBSCRIBE_AND_LEAVE,
     memory::LEAVE_AND_LINGER,
+    memory::CROWD_LEAVES,
+    memory::ENDLESS,
+    memory::UNREAD,
+    ending::SIGTERM,
 ];
 
 fn undisturbed(stage: &mut Stage) -> Outcome {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Attack;
 use crate::fault::Outcome;
 use crate::load::Speaks;
-use crate::stage::Stage;
+use crate::stage::{Scale, Stage};
 
 pub const DOUBLING: Attack = Attack {
     id: "get-doubling",
@@ -47,12 +47,16 @@ pub const DEPTH: usize = 30;
 
 fn doubling(stage: &mut Stage) -> Outcome {
     stage.serve(|name, _| doubled(name));
-    storm(stage, 40, "dag/0")
+    storm(stage, requests(stage.scale), "dag/0")
 }
 
 /// The resource of the doubling with a name.
 pub fn doubled(name: &str) -> String {
-    let level: usize = name.rsplit('.').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+    let level: usize = name
+        .rsplit('.')
+        .next()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
     match level < DEPTH {
         true => {
             let next = format!(r#"{{"rid":"attack.dag.{}"}}"#, level + 1);
@@ -73,9 +77,12 @@ fn friends(stage: &mut Stage) -> Outcome {
         }
         let others = (0..USERS).filter(|other| other.to_string() != user);
         let others = others.map(|other| format!(r#"{{"rid":"attack.user.{other}"}}"#));
-        format!(r#"{{"collection":[{}]}}"#, others.collect::<Vec<_>>().join(","))
+        format!(
+            r#"{{"collection":[{}]}}"#,
+            others.collect::<Vec<_>>().join(",")
+        )
     });
-    storm(stage, 40, "user/0")
+    storm(stage, requests(stage.scale), "user/0")
 }
 
 fn large(stage: &mut Stage) -> Outcome {
@@ -83,11 +90,14 @@ fn large(stage: &mut Stage) -> Outcome {
     stage.serve(move |name, _| match name {
         "attack.all" => {
             let items = (0..count).map(|item| format!(r#"{{"rid":"attack.item.{item}"}}"#));
-            format!(r#"{{"collection":[{}]}}"#, items.collect::<Vec<_>>().join(","))
+            format!(
+                r#"{{"collection":[{}]}}"#,
+                items.collect::<Vec<_>>().join(",")
+            )
         }
         _ => r#"{"model":{"name":"an item","state":1}}"#.to_owned(),
     });
-    storm(stage, 40, "all")
+    storm(stage, requests(stage.scale), "all")
 }
 
 fn many(stage: &mut Stage) -> Outcome {
@@ -95,6 +105,11 @@ fn many(stage: &mut Stage) -> Outcome {
     stage.serve(move |_, _| format!(r#"{{"model":{{"text":"{text}"}}}}"#));
     let count = if stage.scale.is_short { 20 } else { 300 };
     storm(stage, count, "model")
+}
+
+/// How many requests for what costs much.
+fn requests(scale: Scale) -> usize {
+    if scale.is_short { 4 } else { 40 }
 }
 
 /// Many requests at once, each on a connection of its own, for what is cached.
@@ -120,6 +135,9 @@ fn storm(stage: &mut Stage, count: usize, path: &str) -> Outcome {
         refused += stage.crowd.of(client).refusals;
         bytes += stage.crowd.of(client).bytes;
     }
-    stage.tell(format!("{refused} of {count} refused, {} MB of bodies", bytes / 1_000_000));
+    stage.tell(format!(
+        "{refused} of {count} refused, {} MB of bodies",
+        bytes / 1_000_000
+    ));
     Ok(())
 }
