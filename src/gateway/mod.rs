@@ -268,6 +268,12 @@ impl Gateway {
         });
     }
 
+    /// Work units that were done so far, for tests: what a turn takes is asserted in units,
+    /// not in time.
+    pub fn work_done(&self) -> u64 {
+        self.work.spent()
+    }
+
     /// What the gateway holds now.
     pub fn stats(&self) -> Stats {
         Stats {

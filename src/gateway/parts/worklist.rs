@@ -51,6 +51,8 @@ pub struct Worklist {
     list: VecDeque<Work>,
     /// Work units that are left of the turn's budget.
     units: u32,
+    /// Work units that were ever used up.
+    spent: u64,
     /// What was left over, by origin, and whose turn is next.
     left: HashMap<Origin, VecDeque<Work>, foldhash::fast::RandomState>,
     turns: VecDeque<Origin>,
@@ -63,6 +65,7 @@ impl Default for Worklist {
         Self {
             list: VecDeque::new(),
             units: UNBOUNDED,
+            spent: 0,
             left: HashMap::default(),
             turns: VecDeque::new(),
             due: false,
@@ -79,10 +82,16 @@ impl Worklist {
     /// Uses up work units: one is a node walked, a pattern tried, a message queued, or 64
     /// bytes of text.
     pub fn spend(&mut self, units: usize) {
+        self.spent = self.spent.wrapping_add(units as u64);
         if self.units != UNBOUNDED {
             let units = u32::try_from(units).unwrap_or(u32::MAX);
             self.units = self.units.saturating_sub(units);
         }
+    }
+
+    /// Work units that were used up so far.
+    pub fn spent(&self) -> u64 {
+        self.spent
     }
 
     /// Whether the turn's budget is used up.
