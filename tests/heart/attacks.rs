@@ -229,7 +229,7 @@ fn a_member_of_a_ring_is_subscribed_and_unsubscribed_at_the_cost_of_a_member() {
     let mut stage = ring();
     let cost = stage.begin();
     for _ in 0..100 {
-        stage.ask(0, &format!("subscribe.test.ring.{}", RING / 2));
+        stage.settle(0, &format!("subscribe.test.ring.{}", RING / 2));
         stage.ask(0, &format!("unsubscribe.test.ring.{}", RING / 2));
     }
     assert_eq!(cost.messages(&stage), 200);
@@ -267,7 +267,7 @@ fn a_hub_with_many_holders_of_which_one_is_held_is_let_go_in_small_turns() {
     stage.settle(0, &format!("subscribe.test.leaf.{}", LEAVES - 1));
     let cost = stage.begin();
     for _ in 0..50 {
-        stage.ask(0, "subscribe.test.hub");
+        stage.settle(0, "subscribe.test.hub");
         stage.ask(0, "unsubscribe.test.hub");
     }
     assert_eq!(cost.messages(&stage), 100);
