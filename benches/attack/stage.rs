@@ -14,8 +14,9 @@ use crate::subject::{Sample, Subject, Window};
 use crate::turns::Turns;
 use crate::wire::Delivery;
 
-/// How long a step of an attack may take before it counts as lost.
+/// How long a step of an attack may take before it counts as lost, and in the short form.
 const LIMIT: Duration = Duration::from_secs(150);
+const SHORT_LIMIT: Duration = Duration::from_secs(30);
 
 /// How large the attacks are.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,13 @@ pub struct Scale {
 }
 
 impl Scale {
+    fn limit(&self) -> Duration {
+        match self.is_short {
+            true => SHORT_LIMIT,
+            false => LIMIT,
+        }
+    }
+
     /// `count` at full scale, a fiftieth of it in short form, but never fewer than two.
     pub fn count(&self, count: usize) -> usize {
         match self.is_short {
@@ -254,7 +262,8 @@ impl<'a> Stage<'a> {
             is_done: false,
             canary: self.canary.as_ref(),
         };
-        self.net.run(&mut play, what, LIMIT)
+        let limit = self.scale.limit();
+        self.net.run(&mut play, what, limit)
     }
 
     /// The attack begins.
@@ -289,7 +298,7 @@ impl<'a> Stage<'a> {
                 true => {}
                 false => calm = None,
             }
-            if now - start > LIMIT {
+            if now - start > self.scale.limit() {
                 return Err(Fault::Late("the gateway to come to rest".to_owned()));
             }
             self.pass(Duration::from_millis(10))?;

@@ -14,15 +14,21 @@
 mod fault;
 mod figures;
 mod floor;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod load;
 mod options;
 mod plot;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod process;
 mod report;
 mod scenarios;
 mod secure;
 mod services;
 mod stats;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod subject;
 mod syscalls;
 mod wire;

@@ -25,7 +25,10 @@ fn echo(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
     let query = text.split_once(r#""query":""#).map_or("", |(_, rest)| rest);
     let query = query.split('"').next().unwrap_or_default();
-    format!(r#"{{"model":{{"value":1}},"query":"{query}"}}"#)
+    match query {
+        "" => r#"{"model":{"value":1}}"#.to_owned(),
+        _ => format!(r#"{{"model":{{"value":1}},"query":"{query}"}}"#),
+    }
 }
 
 fn storm(stage: &mut Stage) -> Outcome {
@@ -33,6 +36,8 @@ fn storm(stage: &mut Stage) -> Outcome {
     stage.serve(|_, payload| echo(payload));
     let client = stage.connect(1, Speaks::WebSocket)?.start;
     stage.subscribe(client, queries, |query| format!("attack.list?page={query}"))?;
+    // Custom events of a resource are not for its queries.
+    stage.subscribe(client, 1, |_| "attack.mark".to_owned())?;
     let events = stage.scale.count(20);
     stage.begin()?;
     for event in 0..events {
@@ -45,7 +50,7 @@ fn storm(stage: &mut Stage) -> Outcome {
     stage.wait("all query requests", |crowd| {
         crowd.service.asked.queries >= all
     })?;
-    mark(stage, client, "attack.list")?;
+    mark(stage, client, "attack.mark")?;
     stage.end()
 }
 
