@@ -176,7 +176,7 @@ impl Cost {
     /// The attack has cost about so many units in all, and no turn too many; and it was
     /// counted at all, at one unit for each of `least` things that must have been done.
     #[track_caller]
-    fn is_within(self, stage: &Stage, least: u64, most: u64) {
+    fn is_within(&self, stage: &Stage, least: u64, most: u64) {
         let units = stage.gateway.work_done() - self.before;
         let largest = stage.largest;
         assert!(
