@@ -1,13 +1,13 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
-# Another gateway's binary that `make conformance` and `make bench` compare with (empty:
-# none).
+# Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
+# with (empty: none).
 PEER ?=
 
-# Further arguments of `make bench`; ARGS=--help lists them.
+# Further arguments of `make bench` and `make attack`; ARGS=--help lists them.
 ARGS ?=
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
@@ -45,6 +45,9 @@ bench: ## cost beside the floor, and beside PEER=binary too (ARGS="--rounds 1 fa
 
 bench-short: ## every benchmark for moments: fails on lost or reordered messages only
 	@tests/tools/bench-short.sh
+
+attack: ## every attack, with a client beside that must not notice; PEER=binary too (ARGS=--help)
+	@tests/tools/attack.sh '$(PEER)' $(ARGS)
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh

@@ -14,15 +14,21 @@
 mod fault;
 mod figures;
 mod floor;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod load;
 mod options;
 mod plot;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod process;
 mod report;
 mod scenarios;
 mod secure;
 mod services;
 mod stats;
+// Some of it serves benches/attack alone.
+#[allow(dead_code)]
 mod subject;
 mod syscalls;
 mod wire;
@@ -56,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<(), Fault> {
-    raise_file_limit();
+    process::raise_file_limit();
     std::fs::create_dir_all(&options.places.folder)?;
     let mut results = Results::default();
     for scenario in scenarios::all().filter(|scenario| options.wants(scenario)) {
@@ -143,18 +149,4 @@ fn run_one(
             folder.display()
         ))),
     }
-}
-
-/// Lets the driver, and the subjects that inherit it, have as many clients as permitted.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where it is refused, the scenarios with the most clients say what they lack.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
 }

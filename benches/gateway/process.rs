@@ -57,6 +57,18 @@ impl Process {
         }
     }
 
+    /// Asks it to end, as operators do.
+    pub fn terminate(&self) -> Result<(), Fault> {
+        use rustix::process::{Pid, Signal, kill_process};
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .map_err(|error| Fault::Io(error.into()))
+    }
+
+    /// Its exit code, once it has ended; none if a signal ended it.
+    pub fn exit_code(&mut self) -> Result<Option<Option<i32>>, Fault> {
+        Ok(self.child.try_wait()?.map(|status| status.code()))
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -150,4 +162,18 @@ pub fn find_program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| name.into())
+}
+
+/// Lets the driver, and the subjects that inherit it, have as many clients as permitted.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where it is refused, the scenarios with the most clients say what they lack.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }

@@ -187,6 +187,11 @@ impl Subject {
         process::cpu_ns(self.process.pid())
     }
 
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.is_alive()

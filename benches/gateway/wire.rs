@@ -123,7 +123,8 @@ pub fn find(input: &[u8], wanted: &[u8]) -> Option<usize> {
     input.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// Status, body and length of a whole HTTP answer; `None` while it is not complete.
+/// Status, body and length of a whole HTTP answer; `None` while it is not complete. The
+/// framing of a body in chunks is left in it.
 pub fn split_response(input: &[u8]) -> Result<Option<(u16, Range<usize>, usize)>, Fault> {
     let Some(start) = head_end(input) else {
         return Ok(None);
@@ -137,10 +138,28 @@ pub fn split_response(input: &[u8]) -> Result<Option<(u16, Range<usize>, usize)>
     let len = match find(head, b"Content-Length: ") {
         Some(at) => number(&head[at + 16..]).ok_or_else(strange)?,
         None if status == 204 => 0,
+        None if find(head, b"Transfer-Encoding: chunked").is_some() => {
+            let end = chunks_end(&input[start..]).map(|len| start + len);
+            return Ok(end.map(|end| (status, start..end, end)));
+        }
         None => return Err(strange()),
     };
     let end = start + len as usize;
     Ok((input.len() >= end).then_some((status, start..end, end)))
+}
+
+/// Where a body in chunks ends, its framing included.
+fn chunks_end(input: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = find(input.get(at..)?, b"\r\n")?;
+        let digits = std::str::from_utf8(&input[at..at + line]).ok()?;
+        let len = usize::from_str_radix(digits.trim(), 16).ok()?;
+        at += line + 2 + len + 2;
+        if len == 0 {
+            return (input.len() >= at).then_some(at);
+        }
+    }
 }
 
 /// The decimal number at the beginning of the input.

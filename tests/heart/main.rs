@@ -10,6 +10,7 @@ mod json_corpus;
 mod driver;
 
 mod access;
+mod attacks;
 mod bad_json;
 mod bad_requests;
 mod bad_services;

@@ -69,6 +69,11 @@ impl Link {
         self.pongs
     }
 
+    /// How many bytes the socket did not take yet.
+    pub fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
     /// Writes what waits, as far as the socket takes it.
     pub fn flush(&mut self) -> io::Result<()> {
         let mut done = 0;

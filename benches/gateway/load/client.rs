@@ -157,6 +157,11 @@ impl Client {
         self.flush()
     }
 
+    /// How many bytes the socket did not take yet.
+    pub fn waiting(&self) -> usize {
+        self.unsent.len()
+    }
+
     pub fn end(&mut self) -> io::Result<()> {
         match &self.socket {
             Some(socket) => socket.shutdown(Shutdown::Write),

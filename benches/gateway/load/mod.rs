@@ -76,6 +76,12 @@ pub trait Load {
         Err(Fault::Dropped(client))
     }
 
+    /// A frame came for a client that is no text and no ping.
+    fn control(&mut self, net: &mut Net, client: usize, opcode: u8, payload: &[u8]) -> Outcome {
+        let _ = (net, opcode);
+        Err(Fault::unexpected(client, payload))
+    }
+
     /// A message came from the broker.
     fn request(&mut self, net: &mut Net, delivery: Delivery<'_>) -> Outcome {
         let _ = net;
@@ -171,6 +177,11 @@ impl Net {
         self.broker.publish(subject, payload);
     }
 
+    /// How many bytes for the broker wait.
+    pub fn waiting_for_broker(&self) -> usize {
+        self.broker.waiting()
+    }
+
     /// Waits until the broker has taken everything that was sent to it.
     pub fn settle_broker(&mut self) -> Outcome {
         struct Pong(u64);
@@ -194,12 +205,17 @@ impl Net {
 
     /// Sends a text message as a client.
     pub fn send(&mut self, client: usize, text: &[u8]) -> Outcome {
-        self.clients[client].send_text(text).map_err(Fault::from)
+        sent(self.clients[client].send_text(text))
     }
 
     /// Sends bytes as they are as a client.
     pub fn send_raw(&mut self, client: usize, bytes: &[u8]) -> Outcome {
-        self.clients[client].send(bytes).map_err(Fault::from)
+        sent(self.clients[client].send(bytes))
+    }
+
+    /// How many bytes of a client wait for its socket.
+    pub fn waiting(&self, client: usize) -> usize {
+        self.clients[client].waiting()
     }
 
     /// Ends a client's side of its connection.
@@ -300,7 +316,7 @@ impl Net {
         if is_writable {
             let client = &mut self.clients[index];
             let was_made = client.is_made();
-            client.flush()?;
+            sent(client.flush())?;
             if !was_made && client.is_made() && client.speaks() == Speaks::Http {
                 self.connecting -= 1;
                 load.opened(self, index)?;
@@ -309,16 +325,10 @@ impl Net {
         loop {
             let client = &mut self.clients[index];
             let len = match client.read(buffer) {
-                Ok(0) => {
-                    client.close();
-                    return load.ended(self, index);
-                }
+                Ok(0) => return self.close(load, index),
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if is_reset(&error) => {
-                    client.close();
-                    return load.ended(self, index);
-                }
+                Err(error) if is_reset(&error) => return self.close(load, index),
                 Err(error) => return Err(error.into()),
             };
             let is_drained = len < buffer.len();
@@ -338,6 +348,18 @@ impl Net {
                 return Ok(());
             }
         }
+    }
+
+    /// The other side has ended a client's connection.
+    fn close(&mut self, load: &mut impl Load, index: usize) -> Outcome {
+        let client = &mut self.clients[index];
+        let was_waiting = match client.speaks() {
+            Speaks::WebSocket => client.phase == Phase::Upgrading,
+            Speaks::Http => !client.is_made(),
+        };
+        self.connecting -= usize::from(was_waiting);
+        client.close();
+        load.ended(self, index)
     }
 
     /// Hands over what is complete of a client's input; returns how much that was.
@@ -369,10 +391,19 @@ impl Net {
             match frame.opcode {
                 wire::TEXT => load.message(self, index, &input[payload])?,
                 wire::PING => {}
-                _ => return Err(Fault::unexpected(index, &input[payload])),
+                opcode => load.control(self, index, opcode, &input[payload])?,
             }
         }
         Ok(used)
+    }
+}
+
+/// The end of a write. That the connection is lost shows at the next read too, which tells
+/// the load.
+fn sent(result: io::Result<()>) -> Outcome {
+    match result {
+        Err(error) if is_reset(&error) => Ok(()),
+        other => other.map_err(Fault::from),
     }
 }
 

@@ -1,0 +1,504 @@
+//! Attacks in small: what a peer may send, in turns with a budget. Neither a turn nor all of
+//! them together may do more work than what was sent is worth, whatever it is sent about.
+//!
+//! `benches/attack` does the same to a whole gateway, with a client beside that measures.
+
+use crate::driver::{INBOX, Operation, SYSTEM, operations};
+use std::collections::{HashMap, VecDeque};
+use tidegate::gateway::{
+    BrokerLimits, BrokerMessage, ClientKey, Delivery, Gateway, Options, Outbox, Time, WebAction,
+    WebRequest,
+};
+
+/// Work units of one turn.
+const UNITS: u32 = 2_000;
+
+/// What the last step of a turn may do beyond its budget: wide, for a step's own size.
+const BEYOND: u64 = 20_000;
+
+const NOW: Time = Time(0);
+
+/// What get requests are answered with, by the resource's name.
+type Get = Box<dyn Fn(&str) -> String>;
+
+/// A gateway in turns, the services that answer it, and the largest turn so far.
+struct Stage {
+    gateway: Gateway,
+    out: Outbox,
+    get: Get,
+    asked: VecDeque<(String, String)>,
+    /// Subjects of names, by which their subscription IDs are found.
+    sids: HashMap<String, u64>,
+    largest: u64,
+    turns: u64,
+    /// Messages to clients, and statuses of web answers.
+    messages: u64,
+    statuses: Vec<u16>,
+}
+
+impl Stage {
+    fn new(get: impl Fn(&str) -> String + 'static) -> Self {
+        let mut stage = Self {
+            gateway: Gateway::new(Options::default()),
+            out: Outbox::default(),
+            get: Box::new(get),
+            asked: VecDeque::new(),
+            sids: HashMap::new(),
+            largest: 0,
+            turns: 0,
+            messages: 0,
+            statuses: Vec::new(),
+        };
+        let limits = BrokerLimits {
+            max_payload: 1 << 20,
+        };
+        stage.turn(|gateway, out| gateway.broker_connected(NOW, limits, out));
+        stage
+    }
+
+    /// An input in a turn of its own, and the turns that go on with what it left.
+    fn turn(&mut self, input: impl FnOnce(&mut Gateway, &mut Outbox)) {
+        let mut input = Some(input);
+        while input.is_some() || self.gateway.has_work() {
+            let before = self.gateway.work_done();
+            self.gateway.begin_turn(UNITS);
+            match input.take() {
+                Some(input) => input(&mut self.gateway, &mut self.out),
+                None => self.gateway.go_on(NOW, &mut self.out),
+            }
+            self.turns += 1;
+            self.largest = self.largest.max(self.gateway.work_done() - before);
+            self.take();
+        }
+    }
+
+    fn take(&mut self) {
+        for operation in operations(&self.out) {
+            match operation {
+                Operation::Publish { subject, reply, .. } => {
+                    let asked = (subject.to_owned(), reply.to_owned());
+                    self.asked.push_back(asked);
+                }
+                Operation::Subscribe { sid, subject } => {
+                    self.sids.insert(subject.to_owned(), sid);
+                }
+                Operation::Unsubscribe { .. } => {}
+            }
+        }
+        for (_, delivery) in self.out.drain_clients() {
+            match delivery {
+                Delivery::Message(_) | Delivery::Answer(_) => self.messages += 1,
+                Delivery::Web(answer) => self.statuses.push(answer.status),
+                _ => {}
+            }
+        }
+        self.out.clear();
+    }
+
+    /// Answers until nothing is asked any more.
+    fn serve(&mut self) {
+        while let Some((subject, reply)) = self.asked.pop_front() {
+            let (kind, name) = subject.split_once('.').expect("subjects have parts");
+            let payload = match kind {
+                "get" => format!(r#"{{"result":{}}}"#, (self.get)(name)),
+                "access" => r#"{"result":{"get":true,"call":"*"}}"#.to_owned(),
+                _ => r#"{"result":{"events":[]}}"#.to_owned(),
+            };
+            self.tell(INBOX, &reply, &payload);
+        }
+    }
+
+    fn tell(&mut self, sid: u64, subject: &str, payload: &str) {
+        self.turn(|gateway, out| {
+            let message = BrokerMessage {
+                sid,
+                subject: subject.as_bytes(),
+                payload: payload.as_bytes(),
+                status: None,
+            };
+            gateway.broker_message(NOW, message, out);
+        });
+    }
+
+    fn event(&mut self, name: &str, event: &str, payload: &str) {
+        let sid = self.sids[&format!("event.{name}.*")];
+        self.tell(sid, &format!("event.{name}.{event}"), payload);
+    }
+
+    fn connect(&mut self, client: u32) {
+        let remote = ([127, 0, 0, 1], 4_000).into();
+        let key = ClientKey(client);
+        self.turn(|gateway, out| gateway.client_connected(NOW, key, Box::default(), remote, out));
+    }
+
+    fn ask(&mut self, client: u32, method: &str) {
+        let request = format!(r#"{{"id":1,"method":"{method}"}}"#);
+        self.turn(|gateway, out| {
+            gateway.client_message(NOW, ClientKey(client), request.as_bytes(), out);
+        });
+    }
+
+    /// A client asks, and services answer.
+    fn settle(&mut self, client: u32, method: &str) {
+        self.ask(client, method);
+        self.serve();
+    }
+
+    fn web_get(&mut self, client: u32, path: &str) {
+        let request = WebRequest {
+            action: WebAction::Get,
+            path,
+            query: None,
+            body: b"",
+            head: b"",
+            remote: ([127, 0, 0, 1], 4_000).into(),
+        };
+        self.turn(|gateway, out| gateway.web_request(NOW, ClientKey(client), request, out));
+        self.serve();
+    }
+
+    /// What an attack costs: from here to [`Cost::is_within`].
+    fn begin(&mut self) -> Cost {
+        self.largest = 0;
+        Cost {
+            before: self.gateway.work_done(),
+            messages: self.messages,
+        }
+    }
+}
+
+struct Cost {
+    before: u64,
+    messages: u64,
+}
+
+impl Cost {
+    /// The attack has cost about so many units in all, and no turn too many; and it was
+    /// counted at all, at one unit for each of `least` things that must have been done.
+    #[track_caller]
+    fn is_within(&self, stage: &Stage, least: u64, most: u64) {
+        let units = stage.gateway.work_done() - self.before;
+        let largest = stage.largest;
+        assert!(
+            units >= least,
+            "{units} units are charged for {least} things"
+        );
+        assert!(units <= most, "it cost {units} units, not {most}");
+        let bound = u64::from(UNITS) + BEYOND;
+        assert!(largest <= bound, "a turn did {largest} units");
+    }
+
+    fn messages(&self, stage: &Stage) -> u64 {
+        stage.messages - self.messages
+    }
+}
+
+fn number(name: &str) -> usize {
+    let last = name.rsplit('.').next();
+    last.and_then(|last| last.parse().ok()).unwrap_or(0)
+}
+
+fn reference(name: impl std::fmt::Display) -> String {
+    format!(r#"{{"rid":"{name}"}}"#)
+}
+
+fn collection(values: impl Iterator<Item = String>) -> String {
+    format!(
+        r#"{{"collection":[{}]}}"#,
+        values.collect::<Vec<_>>().join(",")
+    )
+}
+
+const RING: usize = 2_000;
+
+/// A client holds a ring of models that refer to the next and to the one before.
+fn ring() -> Stage {
+    let mut stage = Stage::new(|name| {
+        let place = number(name);
+        let next = reference(format!("test.ring.{}", (place + 1) % RING));
+        let before = reference(format!("test.ring.{}", (place + RING - 1) % RING));
+        format!(r#"{{"model":{{"next":{next},"prev":{before}}}}}"#)
+    });
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.ring.0");
+    stage
+}
+
+#[test]
+fn a_member_of_a_ring_is_subscribed_and_unsubscribed_at_the_cost_of_a_member() {
+    let mut stage = ring();
+    let cost = stage.begin();
+    for _ in 0..100 {
+        stage.settle(0, &format!("subscribe.test.ring.{}", RING / 2));
+        stage.ask(0, &format!("unsubscribe.test.ring.{}", RING / 2));
+    }
+    assert_eq!(cost.messages(&stage), 200);
+    // The whole ring each time would be 200,000 at least.
+    cost.is_within(&stage, 200, 40_000);
+}
+
+#[test]
+fn a_ring_is_cut_and_rewired_at_the_cost_of_what_changes() {
+    let mut stage = ring();
+    let cost = stage.begin();
+    for event in 0..200 {
+        let place = event * (RING / 200);
+        let next = reference(format!("test.ring.{}", (place + RING / 2) % RING));
+        let next = if event % 2 == 0 {
+            "null".to_owned()
+        } else {
+            next
+        };
+        let change = format!(r#"{{"values":{{"next":{next}}}}}"#);
+        stage.event(&format!("test.ring.{place}"), "change", &change);
+    }
+    assert_eq!(cost.messages(&stage), 200);
+    cost.is_within(&stage, 200, 100_000);
+}
+
+#[test]
+fn a_hub_with_many_holders_of_which_one_is_held_is_let_go_in_small_turns() {
+    const LEAVES: usize = 2_000;
+    let mut stage = Stage::new(|name| match name {
+        "test.hub" => collection((0..LEAVES).map(|leaf| reference(format!("test.leaf.{leaf}")))),
+        _ => format!(r#"{{"model":{{"hub":{}}}}}"#, reference("test.hub")),
+    });
+    stage.connect(0);
+    stage.settle(0, &format!("subscribe.test.leaf.{}", LEAVES - 1));
+    let cost = stage.begin();
+    for _ in 0..50 {
+        stage.settle(0, "subscribe.test.hub");
+        stage.ask(0, "unsubscribe.test.hub");
+    }
+    assert_eq!(cost.messages(&stage), 100);
+    cost.is_within(&stage, 100, 50_000);
+}
+
+#[test]
+fn a_deep_chain_is_loaded_and_left_in_small_turns() {
+    const LENGTH: usize = 2_000;
+    let mut stage = Stage::new(|name| match number(name) + 1 {
+        LENGTH => r#"{"model":{"next":null}}"#.to_owned(),
+        next => {
+            let next = reference(format!("test.chain.{next}"));
+            format!(r#"{{"model":{{"next":{next}}}}}"#)
+        }
+    });
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.chain.0");
+    let cost = stage.begin();
+    for _ in 0..10 {
+        stage.ask(0, "unsubscribe.test.chain.0");
+        stage.settle(0, "subscribe.test.chain.0");
+    }
+    cost.is_within(&stage, 20 * LENGTH as u64, 40 * 10 * LENGTH as u64);
+}
+
+#[test]
+fn a_get_that_doubles_at_each_level_is_refused_at_the_cost_of_its_levels() {
+    let mut stage = Stage::new(|name| match number(name) {
+        30 => r#"{"collection":[1]}"#.to_owned(),
+        level => {
+            let next = || reference(format!("test.dag.{}", level + 1));
+            collection([next(), next()].into_iter())
+        }
+    });
+    stage.web_get(1, "test/dag/0");
+    let cost = stage.begin();
+    for client in 2..12 {
+        stage.web_get(client, "test/dag/0");
+    }
+    assert_eq!(stage.statuses.len(), 11);
+    assert!(stage.statuses.iter().all(|status| *status >= 500));
+    cost.is_within(&stage, 10, 100_000);
+}
+
+#[test]
+fn a_get_of_friends_of_friends_is_bounded() {
+    const USERS: usize = 15;
+    let mut stage = Stage::new(|name| match name.starts_with("test.friends.") {
+        true => {
+            let own = number(name);
+            let others = (0..USERS).filter(move |other| *other != own);
+            collection(others.map(|other| reference(format!("test.user.{other}"))))
+        }
+        false => {
+            let friends = reference(format!("test.friends.{}", number(name)));
+            format!(r#"{{"model":{{"friends":{friends}}}}}"#)
+        }
+    });
+    stage.web_get(1, "test/user/0");
+    let cost = stage.begin();
+    stage.web_get(2, "test/user/0");
+    assert_eq!(stage.statuses.len(), 2);
+    cost.is_within(&stage, 1, 2_000_000);
+}
+
+#[test]
+fn gets_of_a_large_collection_are_work_of_several_turns() {
+    const ITEMS: usize = 3_000;
+    let mut stage = Stage::new(|name| match name {
+        "test.all" => collection((0..ITEMS).map(|item| reference(format!("test.item.{item}")))),
+        _ => r#"{"model":{"name":"an item"}}"#.to_owned(),
+    });
+    stage.web_get(1, "test/all");
+    let cost = stage.begin();
+    for client in 2..7 {
+        stage.web_get(client, "test/all");
+    }
+    assert_eq!(stage.statuses, [200; 6]);
+    cost.is_within(&stage, ITEMS as u64, 5 * 40 * ITEMS as u64);
+}
+
+#[test]
+fn adds_at_the_beginning_of_a_long_collection_do_not_move_all_of_it() {
+    const LENGTH: usize = 20_000;
+    let mut stage = Stage::new(|_| collection((0..LENGTH).map(|value| value.to_string())));
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.list");
+    let cost = stage.begin();
+    for _ in 0..500 {
+        stage.event("test.list", "add", r#"{"idx":0,"value":1}"#);
+    }
+    assert_eq!(cost.messages(&stage), 500);
+    // All of it each time would be ten million entries.
+    cost.is_within(&stage, 500, 500 * 1_000);
+}
+
+#[test]
+fn a_collection_in_another_order_is_compared_in_bounded_work() {
+    const LENGTH: usize = 5_000;
+    let round = std::cell::Cell::new(0);
+    let mut stage = Stage::new(move |_| {
+        round.set(round.get() + 1);
+        let step = 7_919 * (2 * round.get() - 1);
+        collection((0..LENGTH).map(|at| (at * step % LENGTH).to_string()))
+    });
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.list");
+    let cost = stage.begin();
+    stage.tell(SYSTEM, "system.reset", r#"{"resources":["test.list"]}"#);
+    stage.serve();
+    cost.is_within(&stage, LENGTH as u64, 100 * LENGTH as u64);
+}
+
+#[test]
+fn patterns_that_mix_every_part_with_its_wildcard_are_not_all_tried_for_each_name() {
+    const PARTS: usize = 10;
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    stage.connect(0);
+    let path = ["a"; PARTS].join(".");
+    for name in 0..300 {
+        stage.settle(0, &format!("subscribe.test.{path}.{name}"));
+    }
+    let patterns = (0..1_usize << PARTS).map(|mixture| {
+        let part = |place| if mixture >> place & 1 == 0 { "a" } else { "*" };
+        let parts: Vec<&str> = (0..PARTS).map(part).collect();
+        format!("\"test.{}.none\"", parts.join("."))
+    });
+    let reset = format!(
+        r#"{{"resources":[{}]}}"#,
+        patterns.collect::<Vec<_>>().join(",")
+    );
+    let cost = stage.begin();
+    stage.tell(SYSTEM, "system.reset", &reset);
+    assert_eq!(stage.asked.len(), 0);
+    // Every pattern for every name would be 307,200 at least.
+    cost.is_within(&stage, 1 << PARTS, 300_000);
+}
+
+/// A client with many subscriptions.
+fn with_many(count: usize) -> Stage {
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    stage.connect(0);
+    for name in 0..count {
+        stage.settle(0, &format!("subscribe.test.item.{name}"));
+    }
+    stage
+}
+
+#[test]
+fn a_client_with_many_subscriptions_is_gone_in_small_turns() {
+    let mut stage = with_many(30_000);
+    let cost = stage.begin();
+    stage.turn(|gateway, out| gateway.client_closed(NOW, ClientKey(0), out));
+    assert_eq!(stage.gateway.stats().subscriptions, 0);
+    cost.is_within(&stage, 30_000, 40 * 30_000);
+}
+
+#[test]
+fn resets_of_everything_in_a_row_are_work_of_many_turns() {
+    let mut stage = with_many(5_000);
+    let cost = stage.begin();
+    for _ in 0..20 {
+        stage.tell(
+            SYSTEM,
+            "system.reset",
+            r#"{"resources":[">"],"access":[">"]}"#,
+        );
+    }
+    stage.serve();
+    cost.is_within(&stage, 5_000, 20 * 20 * 5_000);
+}
+
+#[test]
+fn query_events_of_many_queries_ask_in_small_turns() {
+    const QUERIES: u64 = 3_000;
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    // As it came, the query is its own normal form.
+    stage.get = Box::new(|_| r#"{"model":{"a":1},"query":"x"}"#.to_owned());
+    stage.connect(0);
+    for query in 0..QUERIES {
+        stage.get = Box::new(move |_| format!(r#"{{"model":{{"a":1}},"query":"q={query}"}}"#));
+        stage.settle(0, &format!("subscribe.test.list?q={query}"));
+    }
+    let cost = stage.begin();
+    for event in 0..5 {
+        let event = format!(r#"{{"subject":"query.{event}"}}"#);
+        stage.event("test.list", "query", &event);
+        stage.serve();
+    }
+    cost.is_within(&stage, 5 * QUERIES, 5 * 40 * QUERIES);
+}
+
+#[test]
+fn changes_of_many_members_cost_what_they_say() {
+    const MEMBERS: u64 = 5_000;
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.wide");
+    let cost = stage.begin();
+    let mut bytes = 0;
+    for event in 0..10 {
+        let values = (0..MEMBERS).map(|member| format!(r#""m{member}":{event}"#));
+        let values = values.collect::<Vec<_>>().join(",");
+        let change = format!(r#"{{"values":{{{values}}}}}"#);
+        bytes += change.len() as u64;
+        stage.event("test.wide", "change", &change);
+    }
+    assert_eq!(cost.messages(&stage), 10);
+    cost.is_within(&stage, bytes / 64, 40 * 10 * MEMBERS);
+}
+
+#[test]
+fn a_reference_for_many_clients_is_sent_in_small_turns() {
+    const CLIENTS: u32 = 2_000;
+    let mut stage = Stage::new(|name| match name {
+        "test.list" => r#"{"collection":[]}"#.to_owned(),
+        _ => r#"{"model":{"a":1}}"#.to_owned(),
+    });
+    for client in 0..CLIENTS {
+        stage.connect(client);
+        stage.settle(client, "subscribe.test.list");
+    }
+    let cost = stage.begin();
+    for item in 0..5 {
+        let value = reference(format!("test.item.{item}"));
+        let add = format!(r#"{{"idx":0,"value":{value}}}"#);
+        stage.event("test.list", "add", &add);
+        stage.serve();
+    }
+    let all = 5 * u64::from(CLIENTS);
+    assert_eq!(cost.messages(&stage), all);
+    cost.is_within(&stage, all, 40 * all);
+}
