@@ -447,7 +447,7 @@ pub(super) static OPTIONS: [Spec; 35] = [
         kind: LIMIT,
         blank: Blank::Kept,
         default: Value::Number(100_000),
-        help: "values of a collection, properties of a model",
+        help: "values of a list, or of a model",
         manual: "Most values of a collection, and most properties of a model. An answer with \
             more is an error to whoever asks. An event, or the answer to a reset, that would \
             leave a resource with more ends it: its subscribers get a `delete` event and an \

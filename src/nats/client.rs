@@ -188,22 +188,7 @@ impl fmt::Display for ClientError {
             Self::Server { text, .. } => {
                 write!(f, "NATS server refused the connection (\"{text}\")")
             }
-            Self::ConnectTimeout {
-                ms,
-                phase: Phase::AwaitingInfo,
-            } => write!(
-                f,
-                "NATS server did not send INFO within {ms} ms; one that expects TLS first \
-                 (handshake_first) needs --natstlsfirst"
-            ),
-            Self::ConnectTimeout { ms, phase } => write!(
-                f,
-                "NATS server did not {} within {ms} ms",
-                match phase {
-                    Phase::AwaitingTls => "finish the TLS handshake",
-                    _ => "answer CONNECT",
-                }
-            ),
+            Self::ConnectTimeout { ms, phase } => write_timeout(*ms, *phase, f),
             Self::Stale { pings } => {
                 write!(
                     f,
@@ -220,6 +205,18 @@ impl fmt::Display for ClientError {
             Self::Closed => f.write_str("NATS connection has ended before"),
         }
     }
+}
+
+fn write_timeout(ms: u64, phase: Phase, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (what, hint) = match phase {
+        Phase::AwaitingInfo => (
+            "send INFO",
+            "; one that expects TLS first (handshake_first) needs --natstlsfirst",
+        ),
+        Phase::AwaitingTls => ("finish the TLS handshake", ""),
+        _ => ("answer CONNECT", ""),
+    };
+    write!(f, "NATS server did not {what} within {ms} ms{hint}")
 }
 
 impl std::error::Error for ClientError {

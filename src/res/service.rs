@@ -633,12 +633,12 @@ fn action_as_value() -> Error {
     Error::internal("invalid service response")
 }
 
+/// Members of an object, in the order of their names.
+type Properties<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
+
 /// Reads the members of an object as properties: sorted by name, of duplicates the last.
 /// `None` if there are more than `most`, duplicates included.
-fn properties(
-    text: Raw<'_>,
-    most: usize,
-) -> Result<Option<Vec<(Cow<'_, str>, Raw<'_>)>>, JsonError> {
+fn properties(text: Raw<'_>, most: usize) -> Result<Option<Properties<'_>>, JsonError> {
     let (mut members, mut are_too_many) = (Vec::new(), false);
     let read = json::object(text, |name, raw| {
         if members.len() >= most {

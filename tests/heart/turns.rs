@@ -50,6 +50,12 @@ impl Turns {
     }
 
     fn tell(&mut self, sid: u64, subject: &str, payload: &str) {
+        self.message(sid, subject, payload);
+        self.take();
+    }
+
+    /// The same, but for what is sent then.
+    fn message(&mut self, sid: u64, subject: &str, payload: &str) {
         let message = BrokerMessage {
             sid,
             subject: subject.as_bytes(),
@@ -57,7 +63,6 @@ impl Turns {
             status: None,
         };
         self.gateway.broker_message(NOW, message, &mut self.out);
-        self.take();
     }
 
     fn go_on(&mut self) {
@@ -217,13 +222,7 @@ fn a_long_difference_is_sent_in_several_turns_and_in_order() {
     // The answer is read and compared, and then nothing is left of the budget.
     turns.gateway.begin_turn(UNITS);
     let answer = list(&new);
-    let message = BrokerMessage {
-        sid: crate::driver::INBOX,
-        subject: reply.as_bytes(),
-        payload: answer.as_bytes(),
-        status: None,
-    };
-    turns.gateway.broker_message(NOW, message, &mut turns.out);
+    turns.message(crate::driver::INBOX, &reply, &answer);
     let mut values = clients.map(|_| old.clone());
     let mut most = 0;
     loop {

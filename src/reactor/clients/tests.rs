@@ -76,7 +76,7 @@ fn fill(host: &mut Host, key: ConnectionKey, now: Time) -> usize {
     while host.clients.get_mut(key).unwrap().writable {
         host.push(key, 256 << 10, now);
         pushed += 256 << 10;
-        host.clients.flush(&mut host.clock);
+        host.clients.flush(&host.clock);
     }
     pushed - host.clients.get_mut(key).unwrap().output_bytes()
 }
@@ -92,7 +92,7 @@ fn a_key_is_free_only_when_no_list_names_it() {
     assert_eq!(host.clients.fresh(), 0);
     host.clients.reap(|_| true);
     assert_eq!(host.clients.len(), 1, "both lists still name it");
-    host.clients.flush(&mut host.clock);
+    host.clients.flush(&host.clock);
     host.clients.reap(|_| true);
     assert_eq!(host.clients.len(), 1, "one list still names it");
     assert_eq!(host.clients.next_ready(), Some(key));
@@ -189,10 +189,10 @@ fn last_words_arrive_before_the_end() {
         let mut got = Vec::new();
         peer.read_to_end(&mut got).map(|_| got.len()).unwrap()
     });
-    host.clients.flush(&mut host.clock);
+    host.clients.flush(&host.clock);
     while host.clients.deadline(key) != Some(Kind::Linger) {
         host.poll_until(|clients| clients.has_output());
-        host.clients.flush(&mut host.clock);
+        host.clients.flush(&host.clock);
     }
     assert_eq!(reader.join().unwrap(), 3_000_000);
 }
@@ -232,7 +232,7 @@ fn who_reads_nothing_is_closed_and_who_reads_is_not() {
     host.clients.look_at_slow(Time(now.0 + STALL_TIME));
     assert!(host.is_gone(slow));
     assert_eq!(host.clients.slow_closed(), 1);
-    host.clients.flush(&mut host.clock);
+    host.clients.flush(&host.clock);
     host.clients.reap(|_| true);
     // Not a byte more than what was under way reaches it, and no orderly end.
     let error = loop {
@@ -294,13 +294,13 @@ fn a_websocket_ends_when_both_sides_have_said_so() {
         host.push(key, 4, Time(0));
         host.clients.close(key, Kind::Close, Time(0));
         if written_first {
-            host.clients.flush(&mut host.clock);
+            host.clients.flush(&host.clock);
             assert!(!host.is_gone(key), "their close frame has not come");
             host.clients.complete(key);
         } else {
             host.clients.complete(key);
             assert!(!host.is_gone(key), "our close frame has not left");
-            host.clients.flush(&mut host.clock);
+            host.clients.flush(&host.clock);
         }
         assert_eq!(host.is_gone(key), !readable);
         if readable {
