@@ -34,7 +34,7 @@ pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
-pub use process::{Broker, Gateway, Stack};
+pub use process::{Broker, Gateway, Stack, broker_version};
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service};
 

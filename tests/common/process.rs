@@ -155,6 +155,16 @@ impl Broker {
     }
 }
 
+/// Major and minor version of the nats-server that tests use.
+pub fn broker_version() -> (u32, u32) {
+    let output = Command::new(broker_binary()).arg("--version").output();
+    let output = output.expect("nats-server tells its version");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut parts = text.trim().rsplit('v').next().unwrap_or("").split('.');
+    let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    (number(), number())
+}
+
 fn broker_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("NATS_SERVER_BIN") {
         return path.into();
