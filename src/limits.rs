@@ -181,7 +181,12 @@ fn services() -> [[String; 3]; 9] {
         ),
         (
             "input from NATS that waits to be looked at",
-            bytes(reactor::BACKLOG_HIGH),
+            format!(
+                "{} for {}, or {}",
+                bytes(reactor::BACKLOG_HIGH),
+                time(reactor::PATIENCE),
+                bytes(reactor::BACKLOG_MAX)
+            ),
             "the busiest names lose their events and are fetched again",
         ),
         (

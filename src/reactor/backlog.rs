@@ -3,12 +3,43 @@
 
 use hashbrown::HashMap;
 
+use crate::gateway::Time;
 use crate::nats::{Op, Parser};
 
-/// Bytes that wait, from which on some are dropped; and those beyond which nothing more is
-/// read, whatever the server makes of that.
+/// Bytes that wait, of which some are dropped when as many wait for [`PATIENCE`]; and those
+/// of which some are dropped at once, and beyond which nothing more is read, whatever the
+/// server makes of that.
 pub(crate) const BACKLOG_HIGH: usize = 8 << 20;
-pub(crate) const BACKLOG_MAX: usize = 4 * BACKLOG_HIGH;
+pub(crate) const BACKLOG_MAX: usize = 6 * BACKLOG_HIGH;
+
+/// Milliseconds for a burst to be worked off.
+pub(crate) const PATIENCE: u64 = 1_000;
+
+/// Since when too much waits.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    since: Option<Time>,
+    /// Whether some was dropped since then because no more could be kept.
+    was_full: bool,
+}
+
+impl Backlog {
+    /// Whether some of what waits must be dropped now. If it is, time begins anew.
+    pub(super) fn is_too_long(&mut self, waiting: usize, now: Time) -> bool {
+        if waiting < BACKLOG_HIGH {
+            *self = Self::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_over = now.0.saturating_sub(since.0) >= PATIENCE;
+        // Where nothing could be dropped it is not tried at each turn.
+        let is_full = waiting >= BACKLOG_MAX && !std::mem::replace(&mut self.was_full, true);
+        if is_over || is_full {
+            self.since = Some(now);
+        }
+        is_over || is_full
+    }
+}
 
 /// Drops messages from whole operations at the front of what was received, until half of
 /// it is left: all those of the subscriptions that have most, if `may_drop` says so of
@@ -93,6 +124,20 @@ mod tests {
         let (len, sids) = shed(&mut bytes, |sid| sid != 2);
         assert_eq!(sids, [7]);
         assert_eq!(std::str::from_utf8(&bytes[..len]), Ok(&*(expected + tail)));
+    }
+
+    #[test]
+    fn a_burst_has_a_while_to_be_worked_off() {
+        let mut backlog = Backlog::default();
+        assert!(!backlog.is_too_long(BACKLOG_HIGH, Time(0)));
+        assert!(!backlog.is_too_long(BACKLOG_HIGH - 1, Time(PATIENCE)));
+        assert!(!backlog.is_too_long(BACKLOG_HIGH, Time(PATIENCE)));
+        assert!(!backlog.is_too_long(BACKLOG_HIGH, Time(2 * PATIENCE - 1)));
+        assert!(backlog.is_too_long(BACKLOG_HIGH, Time(2 * PATIENCE)));
+        assert!(!backlog.is_too_long(BACKLOG_HIGH, Time(2 * PATIENCE)));
+        assert!(!backlog.is_too_long(0, Time(2 * PATIENCE)));
+        assert!(backlog.is_too_long(BACKLOG_MAX, Time(2 * PATIENCE)));
+        assert!(!backlog.is_too_long(BACKLOG_MAX, Time(2 * PATIENCE)));
     }
 
     #[test]

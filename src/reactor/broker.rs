@@ -7,7 +7,7 @@ use mio::Registry;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 
-use super::backlog::{self, BACKLOG_HIGH, BACKLOG_MAX};
+use super::backlog::{self, BACKLOG_MAX, Backlog};
 use super::connection::BROKER;
 use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
@@ -77,8 +77,8 @@ pub(super) struct Broker {
     published: u64,
     /// What is to be sent, and waits.
     pacing: Pacing,
-    /// So many bytes must wait for messages to be dropped.
-    shed_at: usize,
+    /// Whether too much of the input waits.
+    backlog: Backlog,
 }
 
 impl Broker {
@@ -127,7 +127,7 @@ impl Broker {
             traffic: Traffic::default(),
             published: 0,
             pacing: Pacing::default(),
-            shed_at: BACKLOG_HIGH,
+            backlog: Backlog::default(),
         })
     }
 
@@ -343,6 +343,7 @@ impl Broker {
     pub(super) fn read_ahead(
         &mut self,
         most: usize,
+        now: Time,
         may_drop: impl Fn(u64) -> bool,
     ) -> Result<Vec<u64>, BrokerError> {
         let mut most = most;
@@ -352,17 +353,11 @@ impl Broker {
                 len => most = most.saturating_sub(len),
             }
         }
-        let waiting = self.end - self.start;
-        if waiting < self.shed_at {
-            if waiting < BACKLOG_HIGH / 2 {
-                self.shed_at = BACKLOG_HIGH;
-            }
+        if !self.backlog.is_too_long(self.end - self.start, now) {
             return Ok(Vec::new());
         }
         let (len, sids) = backlog::shed(&mut self.input[self.start..self.end], may_drop);
         self.end = self.start + len;
-        // It may be that nothing can be dropped.
-        self.shed_at = BACKLOG_HIGH.max(2 * len);
         self.parser = Parser::default();
         Ok(sids)
     }

@@ -3,7 +3,7 @@
 use super::deadlines::Kind;
 
 pub(crate) use super::BROKER_BUDGET;
-pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX};
+pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX, PATIENCE};
 pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_HIGH};
 pub(crate) use super::clients::{FLUSH_TIME, LONG};
 pub(crate) use super::compression::{EXCESS_MAX, EXCESS_RATE, LENGTHS, TURN_BUDGET};

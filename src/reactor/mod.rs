@@ -578,7 +578,7 @@ impl Reactor {
         let Some(broker) = self.link.ready() else {
             return Ok(());
         };
-        let dropped = broker.read_ahead(BROKER_BUDGET, Gateway::may_drop)?;
+        let dropped = broker.read_ahead(BROKER_BUDGET, now, Gateway::may_drop)?;
         if !dropped.is_empty() {
             log::warn!(
                 "NATS sends events faster than they can be taken: those of {} resource names \
