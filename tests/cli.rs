@@ -267,7 +267,7 @@ fn a_missing_file_is_created() {
 \t\"maxBuffers\": 256,
 \t\"reusePort\": false,
 \t\"cpu\": 0,
-\t\"maxEntries\": 100000,
+\t\"maxEntries\": 1000000,
 \t\"maxResourceSize\": 16777216,
 \t\"apiMaxResources\": 100000,
 \t\"apiMaxBytes\": 8388608

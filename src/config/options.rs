@@ -446,7 +446,7 @@ pub(super) static OPTIONS: [Spec; 35] = [
         value: "<n>",
         kind: LIMIT,
         blank: Blank::Kept,
-        default: Value::Number(100_000),
+        default: Value::Number(1_000_000),
         help: "values of a list, or of a model",
         manual: "Most values of a collection, and most properties of a model. An answer with \
             more is an error to whoever asks. An event, or the answer to a reset, that would \

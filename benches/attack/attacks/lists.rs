@@ -11,7 +11,7 @@ use crate::stage::{Next, Stage};
 
 pub const ADD_FLOOD: Attack = Attack {
     id: "add-flood",
-    title: "90,000 values added at the beginning of one collection, as fast as can",
+    title: "300,000 values added at the beginning of one collection, as fast as can",
     flags: &[],
     run: add_flood,
 };
@@ -73,7 +73,7 @@ pub const DELETES: Attack = Attack {
 };
 
 fn add_flood(stage: &mut Stage) -> Outcome {
-    let count = stage.scale.count(90_000);
+    let count = stage.scale.count(300_000);
     let added = Rc::new(Cell::new(0));
     let its = Rc::clone(&added);
     stage.serve(move |_, _| {

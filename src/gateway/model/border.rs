@@ -48,7 +48,7 @@ impl Default for Options {
             reset_throttle: 0,
             reference_throttle: 0,
             resources: Limits {
-                entries: 100_000,
+                entries: 1_000_000,
                 bytes: 16 << 20,
             },
             web_resources: 100_000,
