@@ -444,7 +444,13 @@ mod tests {
         }
         // Anchors with parts between them that are just small enough to be compared.
         let parts = |kinds: usize| {
-            let value = move |n: usize| if n.is_multiple_of(2_800) { 100 + n } else { n % kinds };
+            let value = move |n: usize| {
+                if n.is_multiple_of(2_800) {
+                    100 + n
+                } else {
+                    n % kinds
+                }
+            };
             (0..LENGTH).map(value)
         };
         let random_values = Vec::from_iter((0..LENGTH).map(|_| pick(1_000)));
