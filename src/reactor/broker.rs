@@ -239,10 +239,12 @@ impl Broker {
 
     /// Whether a write would find something to do at once.
     pub(super) fn has_output(&self) -> bool {
-        self.writable
-            && (self.written < self.output.len()
-                || self.stream.has_unsent()
-                || self.pacing.has_work())
+        self.has_unwritten() || self.writable && self.pacing.has_work()
+    }
+
+    /// Whether the socket may take more of what was queued.
+    fn has_unwritten(&self) -> bool {
+        self.writable && (self.written < self.output.len() || self.stream.has_unsent())
     }
 
     /// Whether so much waits for the server that clients must not add to it.
@@ -425,7 +427,8 @@ impl Broker {
             return Ok(());
         }
         self.pacing.go_on(&mut self.output);
-        while self.has_output() {
+        // Not while more may be queued: nothing would be written, which is an error.
+        while self.has_unwritten() {
             let output = &self.output[self.written..];
             let (len, takes_more) = self
                 .stream

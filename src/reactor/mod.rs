@@ -532,6 +532,7 @@ impl Reactor {
 
     /// The connection to NATS has failed.
     fn lose(&mut self, cause: BrokerError) -> End {
+        log::debug!("the connection to NATS is lost: {cause}");
         End::Lost {
             url: self.link.lost(self.clock.now()),
             cause,
