@@ -47,7 +47,7 @@ bench-short: ## every benchmark for moments: fails on lost or reordered messages
 	@tests/tools/bench-short.sh
 
 attack: ## every attack, with a client beside that must not notice; PEER=binary too (ARGS=--help)
-	@tests/tools/attack.sh '$(PEER)' $(ARGS)
+	@BENCH=attack tests/tools/bench.sh '$(PEER)' $(ARGS)
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh

@@ -5,7 +5,9 @@
 #
 # PEER is a gateway's binary with the same flags, or empty; `bench.sh '' --help` lists the
 # arguments. docs/BENCHMARKS.md tells what is measured and how to read it.
+# BENCH=attack runs the attacks of docs/SECURITY.md in its place.
 
+BENCH=${BENCH:-gateway}
 SCRIPT="bench"
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/setup.sh"
@@ -22,4 +24,4 @@ shift $(($# > 0))
 need_rust
 need_nats
 say "$("$NATS_SERVER_BIN" --version) as the broker; nothing else should run meanwhile"
-cargo bench --bench gateway -- "${arguments[@]}" "$@"
+cargo bench --bench "$BENCH" -- "${arguments[@]}" "$@"
