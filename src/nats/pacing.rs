@@ -30,6 +30,9 @@ const RELEASES_HIGH: usize = 1 << 14;
 /// What a waiting subscription costs beside its subject, in bytes.
 const OVERHEAD: usize = 128;
 
+/// Room for the words around a subject in an operation, the reply subject among them.
+const WORDS: usize = 24;
+
 /// What is counted until the server has confirmed it.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -86,8 +89,10 @@ pub struct Pacing {
     turns: VecDeque<u32>,
     /// Subscriptions that are to end.
     releases: VecDeque<u64>,
-    /// Background messages as they will be sent, and the length of each.
-    background: VecDeque<u8>,
+    /// Background messages as they will be sent, and the length of each. What comes before
+    /// `background_start` has left.
+    background: Vec<u8>,
+    background_start: usize,
     lengths: VecDeque<usize>,
     /// What waits costs so many bytes.
     bytes: usize,
@@ -96,10 +101,12 @@ pub struct Pacing {
 /// A subscription that waits.
 #[derive(Debug)]
 struct Waiting {
-    /// `None` if it has ended before it began.
-    subject: Option<Box<[u8]>>,
-    /// What leaves behind it, in order, as it will be sent.
+    /// Its own operation, and what leaves behind it in order, as they will be sent.
     text: Vec<u8>,
+    /// Length of its own operation.
+    own: usize,
+    /// It has ended before it began, and is left out.
+    has_ended: bool,
     behind: Vec<Behind>,
 }
 
@@ -120,11 +127,15 @@ impl Pacing {
             writer::subscribe(out, sid, subject);
             return self.count(Kind::Subscribe);
         };
-        self.bytes += subject.len() + OVERHEAD;
+        // Most names are asked for access and content right behind it.
+        let mut text = Vec::with_capacity(4 * (subject.len() + WORDS));
+        writer::subscribe(&mut text, sid, subject);
+        self.bytes += text.len() + OVERHEAD;
         let waiting = Waiting {
-            subject: Some(subject.into()),
-            text: Vec::new(),
-            behind: Vec::new(),
+            own: text.len(),
+            text,
+            has_ended: false,
+            behind: Vec::with_capacity(2),
         };
         self.waiting.insert(sid, waiting);
         self.line_up(sid, client);
@@ -140,8 +151,7 @@ impl Pacing {
             && let Some(waiting) = self.waiting.get_mut(&sid)
         {
             // It never was; but what waits behind it was asked for all the same.
-            let subject = waiting.subject.take();
-            self.bytes -= subject.map_or(0, |subject| subject.len());
+            waiting.has_ended = true;
         } else if self.releases.is_empty() && self.has_room(Kind::Unsubscribe) {
             writer::unsubscribe(out, sid);
             self.count(Kind::Unsubscribe);
@@ -167,10 +177,10 @@ impl Pacing {
                         self.line_up(sid, client);
                     }
                 }
-                let mut text = Vec::new();
-                writer::publish(&mut text, subject, Some(reply), payload);
                 let after = if first.is_some() { after[1] } else { 0 };
-                return self.put_behind(sid, &text, after, lane);
+                return self.put_behind(sid, after, lane, |text| {
+                    writer::publish(text, subject, Some(reply), payload);
+                });
             }
         }
         if lane != Lane::Background {
@@ -179,9 +189,7 @@ impl Pacing {
             writer::publish(out, subject, Some(reply), payload);
             self.count(Kind::Background);
         } else {
-            let mut text = Vec::new();
-            writer::publish(&mut text, subject, Some(reply), payload);
-            self.put_off(&text);
+            self.put_off(|text| writer::publish(text, subject, Some(reply), payload));
         }
     }
 
@@ -204,7 +212,9 @@ impl Pacing {
             && let Some(length) = self.lengths.pop_front()
         {
             self.bytes -= length;
-            out.extend(self.background.drain(..length));
+            let start = self.background_start;
+            self.background_start += length;
+            out.extend_from_slice(&self.background[start..self.background_start]);
             self.count(Kind::Background);
         }
         self.trim();
@@ -270,23 +280,29 @@ impl Pacing {
         }
     }
 
-    fn put_behind(&mut self, sid: u64, text: &[u8], after: u64, lane: Lane) {
+    /// What `write` appends waits behind a subscription that waits.
+    fn put_behind(&mut self, sid: u64, after: u64, lane: Lane, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(waiting) = self.waiting.get_mut(&sid) else {
             return;
         };
-        waiting.text.extend_from_slice(text);
+        let before = waiting.text.len();
+        write(&mut waiting.text);
+        let length = waiting.text.len() - before;
         waiting.behind.push(Behind {
-            length: text.len(),
+            length,
             after,
             lane,
         });
-        self.bytes += text.len();
+        self.bytes += length;
     }
 
-    fn put_off(&mut self, text: &[u8]) {
-        self.background.extend(text);
-        self.lengths.push_back(text.len());
-        self.bytes += text.len();
+    /// What `write` appends waits behind the rest of the background.
+    fn put_off(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.background.len();
+        write(&mut self.background);
+        let length = self.background.len() - before;
+        self.lengths.push_back(length);
+        self.bytes += length;
     }
 
     /// The next subscription of the client whose turn it is, and what waits behind it.
@@ -300,16 +316,15 @@ impl Pacing {
         } else {
             self.turns.push_back(client);
         }
-        let Some((sid, waiting)) = sid.and_then(|sid| self.waiting.remove_entry(&sid)) else {
+        let Some(waiting) = sid.and_then(|sid| self.waiting.remove(&sid)) else {
             return; // It has left with another client's.
         };
         self.bytes -= OVERHEAD + waiting.text.len();
-        if let Some(subject) = waiting.subject {
-            self.bytes -= subject.len();
-            writer::subscribe(out, sid, &subject);
+        let (own, mut rest) = waiting.text.split_at(waiting.own);
+        if !waiting.has_ended {
+            out.extend_from_slice(own);
             self.count(Kind::Subscribe);
         }
-        let mut rest = &waiting.text[..];
         for Behind {
             length,
             after,
@@ -319,9 +334,9 @@ impl Pacing {
             let (text, behind) = rest.split_at(length);
             rest = behind;
             if self.waiting.contains_key(&after) {
-                self.put_behind(after, text, 0, lane);
+                self.put_behind(after, 0, lane, |out| out.extend_from_slice(text));
             } else if lane == Lane::Background {
-                self.put_off(text);
+                self.put_off(|out| out.extend_from_slice(text));
             } else {
                 out.extend_from_slice(text);
             }
@@ -341,7 +356,13 @@ impl Pacing {
         }
         if self.lengths.is_empty() {
             self.lengths.shrink_to(KEPT);
-            self.background.shrink_to(KEPT);
+            self.background.clear();
+            self.background.shrink_to(64 * KEPT);
+            self.background_start = 0;
+        } else if 2 * self.background_start > self.background.len() {
+            // Moves less than has left since the last time.
+            self.background.drain(..self.background_start);
+            self.background_start = 0;
         }
     }
 }

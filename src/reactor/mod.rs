@@ -355,6 +355,7 @@ impl Reactor {
             self.run_timers(now).map_err(|cause| self.lose(cause))?;
         }
         self.do_what_is_left(now);
+        self.fill_turn(start).map_err(|cause| self.lose(cause))?;
         self.write_broker().map_err(|cause| self.lose(cause))?;
         self.clients.flush(&self.clock);
         if may_judge {
@@ -571,6 +572,20 @@ impl Reactor {
         self.outbox.seal();
         self.streak.clear();
         self.read_ahead(now)
+    }
+
+    /// NATS has what nobody else needs of a turn: the more events in one, the fewer writes for
+    /// each client.
+    fn fill_turn(&mut self, start: u64) -> Result<(), BrokerError> {
+        while self.link.has_input()
+            && self.takes_broker_input()
+            && !self.has_clients_input()
+            && !self.gateway.has_work()
+            && self.clock.micros() - start < turn::FILLED
+        {
+            self.read_broker()?;
+        }
+        Ok(())
     }
 
     /// Reads what NATS sends though its turn is over, and lets the gateway know of what

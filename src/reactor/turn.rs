@@ -39,6 +39,9 @@ pub(crate) const LEFT: Share = share(4_000, 500);
 /// See [`LEFT`].
 pub(crate) const LEFT_STEPS: u32 = 5;
 
+/// Microseconds of a turn in which NATS may have its share again, if nobody else has work.
+pub(crate) const FILLED: u64 = 1_300;
+
 /// Microseconds after which the rest of a turn takes one step of each kind and no more.
 const TURN_MAX: u64 = 4_000;
 
