@@ -32,6 +32,7 @@ impl Gateway {
         self.audit_sizes()?;
         self.holdings.audit()?;
         self.requests.audit()?;
+        self.broker.audit()?;
         self.texts.audit()?;
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());

@@ -22,7 +22,7 @@ mod tests;
 mod turn;
 
 pub use model::border::{
-    BrokerLimits, BrokerMessage, Method, Options, Stats, WebAction, WebRequest, WriteHead,
+    BrokerLimits, BrokerMessage, Method, Options, Refusal, Stats, WebAction, WebRequest, WriteHead,
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
@@ -38,6 +38,7 @@ use model::outbox::Streak;
 use model::random::Random;
 use model::sid::Sid;
 use parts::background::Background;
+use parts::broker::Broker;
 use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
@@ -142,6 +143,7 @@ pub struct Gateway {
     waiters: Waiters,
     requests: requests::Requests,
     background: Background,
+    broker: Broker,
     resets: Resets,
     trees: Trees,
     unsettled: Unsettled,
@@ -171,6 +173,7 @@ impl Gateway {
             waiters: Waiters::default(),
             requests: requests::Requests::new(options.request_timeout, &mut random),
             background: Background::new(options.reset_throttle),
+            broker: Broker::default(),
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
             unsettled: Unsettled::default(),
@@ -184,20 +187,6 @@ impl Gateway {
             #[cfg(debug_assertions)]
             unaudited: audit::Unaudited::default(),
         }
-    }
-
-    /// The broker is there: subscribes to answers and system events.
-    pub fn broker_connected(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
-        self.input(now, out, |gateway| {
-            gateway.requests.set_max_payload(limits.max_payload);
-            let inbox = gateway.requests.inbox();
-            gateway
-                .out
-                .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
-            let system = Sid::System.number();
-            gateway.out.subscribe(system, &["system.*"], None);
-            Origin::System
-        });
     }
 
     /// A message came from the broker.
@@ -311,7 +300,7 @@ impl Gateway {
 
     /// Whether inputs have left work over. [`Gateway::go_on`] does it.
     pub fn has_work(&self) -> bool {
-        self.work.has_left() || self.background.can_start()
+        self.work.has_left() || self.broker.is_there() && self.background.can_start()
     }
 
     /// Goes on with what inputs have left over, as far as the turn's budget reaches:

@@ -89,6 +89,7 @@ impl Gateway {
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
+            Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
             Work::Due => self.do_what_is_due(),
             Work::Collect => self.go_on_collecting(),

@@ -64,6 +64,7 @@ pub(super) fn deliver(
 fn close(clients: &mut Clients, client: ClientKey, reason: CloseReason, now: Time) {
     let (code, text) = match reason {
         CloseReason::Overflow => (1013, "too many events wait for a service"),
+        CloseReason::TokenInDoubt { .. } => (1012, "the token may have changed meanwhile"),
     };
     if let Some((key, connection)) = clients.find(client)
         && connection.framing().is_some()

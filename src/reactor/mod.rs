@@ -248,6 +248,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                keep_tokens: false,
                 seed,
                 write_head,
             }),

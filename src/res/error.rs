@@ -36,6 +36,8 @@ impl Error {
         BAD_REQUEST = "system.badRequest", "Bad request";
         /// The resource was deleted.
         DELETED = "system.deleted", "Deleted";
+        /// The broker does not send the events of the resource to the gateway.
+        EVENTS_REFUSED = "system.internalError", "Internal error: NATS refuses the gateway the events of the resource";
         /// The client must not do this, whoever it is.
         FORBIDDEN = "system.forbidden", "Forbidden";
         /// Something went wrong that the client cannot mend.

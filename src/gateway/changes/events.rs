@@ -251,7 +251,7 @@ impl Gateway {
         self.end_resource(key, json::compact(payload).into(), Error::DELETED);
     }
 
-    fn end_resource(&mut self, key: ResourceKey, payload: Box<str>, reason: Error) {
+    pub(super) fn end_resource(&mut self, key: ResourceKey, payload: Box<str>, reason: Error) {
         let update = Update::of(StepKind::Delete { payload, reason }, 0);
         let before = self.cache.resources()[key].content.clone();
         self.publish(key, update, Some(before));

@@ -20,7 +20,7 @@ impl Gateway {
     /// Makes an input wait for its turn.
     pub(in crate::gateway) fn hold_input(&mut self, key: NameKey, input: Deferred) {
         if self.cache.defer(key, input) == Room::None {
-            self.give_up_queries(key);
+            self.give_up_queries(key, "too much waits for it");
         }
     }
 
@@ -211,14 +211,13 @@ impl Gateway {
         }
     }
 
-    /// More waits than may: the open query requests are given up, and their resources
-    /// fetched whole.
-    fn give_up_queries(&mut self, key: NameKey) {
+    /// The open query requests of a name are given up, and their resources fetched whole.
+    pub(in crate::gateway) fn give_up_queries(&mut self, key: NameKey, reason: &str) {
         let GivenUp { open, unsent } = self.cache.give_up_queries(key);
         if open.is_empty() && unsent.is_none() {
             return; // They were given up before; what waits is being acted on.
         }
-        let text = format_args!("query event is given up: too much waits for it");
+        let text = format_args!("query event is given up: {reason}");
         self.warn(Warning::Query, key, text);
         for request in open {
             let pending = self.forget_request(request);

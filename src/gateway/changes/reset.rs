@@ -102,7 +102,8 @@ impl Gateway {
 
     /// Access to a name is about to be used. Reset events that came before put it in
     /// question first, also where their walk has not come to the name yet.
-    pub(super) fn catch_up_name(&mut self, name: NameKey) {
+    pub(in crate::gateway) fn catch_up_name(&mut self, name: NameKey) {
+        self.rejoin_name(name, None);
         if self.resets.is_empty() {
             return;
         }
@@ -119,9 +120,7 @@ impl Gateway {
 
     /// The same for the name of an alias.
     pub(in crate::gateway) fn catch_up(&mut self, alias: AliasKey) {
-        if !self.resets.is_empty() {
-            self.catch_up_name(self.cache.aliases()[alias].name);
-        }
+        self.catch_up_name(self.cache.aliases()[alias].name);
     }
 
     /// Puts all resources of a name in doubt.
@@ -174,6 +173,7 @@ impl Gateway {
         }
         let resource = &self.cache.resources()[key];
         let (name, query) = (resource.name, resource.query.clone());
+        self.rejoin_name(name, None);
         let then = Then::Refresh(key);
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             texts::write_query(&query, out);
@@ -242,6 +242,12 @@ impl Gateway {
                 self.resource_event(key, kind, &payload);
             }
         }
+    }
+
+    /// The events of a resource do not come: its subscribers are told, and the cache forgets
+    /// it.
+    pub(in crate::gateway) fn end_unheard(&mut self, key: ResourceKey) {
+        self.end_resource(key, "null".into(), Error::EVENTS_REFUSED);
     }
 
     /// Sends the get requests again whose pause is over.

@@ -99,7 +99,7 @@ impl Gateway {
     }
 
     /// Forgets a connection and all that it held.
-    pub(super) fn close_client(&mut self, key: ClientKey) {
+    pub(in crate::gateway) fn close_client(&mut self, key: ClientKey) {
         let Some(client) = self.sessions.close(key) else {
             return;
         };
@@ -114,7 +114,7 @@ impl Gateway {
             // Nobody waits for it any more, and it could be kept for a day.
             self.abandon(request);
         }
-        if client.is_listening() {
+        if self.broker.hears(client.heard_on()) {
             trace!("U=> conn.{}.*", client.cid());
             let serial = client.serial();
             let client = ClientRef { key, serial };

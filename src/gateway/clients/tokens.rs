@@ -21,7 +21,8 @@ impl Gateway {
         let Some(client) = self.sessions.get_mut(key) else {
             return;
         };
-        if client.listen() {
+        let there = self.broker.is_there().then(|| self.broker.connection());
+        if client.listen(there) {
             let serial = client.serial();
             let sid = Sid::Client(ClientRef { key, serial }).number();
             self.out

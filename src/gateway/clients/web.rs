@@ -78,6 +78,15 @@ impl Gateway {
         self.send_header_auth(key, method.as_ref());
     }
 
+    /// Asks a service once more who a WebSocket client is.
+    pub(in crate::gateway) fn renew_by_head(&mut self, key: ClientKey) {
+        if let Some(client) = self.sessions.get_mut(key) {
+            client.begin_renewal();
+            let method = self.options.ws_header_auth.clone();
+            self.send_header_auth(key, method.as_ref());
+        }
+    }
+
     /// Asks a service who the sender of a request is, by its head.
     fn send_header_auth(&mut self, key: ClientKey, method: Option<&Method>) {
         let target = method.and_then(|method| Some((method, self.target(key, &method.resource)?)));
@@ -100,7 +109,10 @@ impl Gateway {
         });
         self.release_name(name);
         if sent.is_err() {
-            self.authenticated(key);
+            match self.sessions.get_mut(key).is_some_and(Client::end_renewal) {
+                true => self.dismiss(key),
+                false => self.authenticated(key),
+            }
         }
     }
 
@@ -114,6 +126,16 @@ impl Gateway {
     ) {
         if self.sessions.present(client).is_none() {
             return self.note_unused("auth", name, &"the client is gone");
+        }
+        let there = self.sessions.get_mut(client.key);
+        if there.is_some_and(Client::end_renewal) {
+            return match answer.and_then(|payload| service::call(&payload, false).map(drop)) {
+                Ok(()) => {}
+                Err(error) => {
+                    self.note_unused("auth", name, &error);
+                    self.dismiss(client.key);
+                }
+            };
         }
         if let Err(error) = &answer {
             self.note_unused("auth", name, error);

@@ -3,7 +3,9 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::content::Content;
-use crate::gateway::model::keys::{AliasKey, ClientKey, NameKey, ResourceKey, SubKey, TreeKey};
+use crate::gateway::model::keys::{
+    AliasKey, ClientKey, Connection, NameKey, ResourceKey, SubKey, TreeKey,
+};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{self, Deferred, Released};
@@ -62,12 +64,15 @@ impl Gateway {
 
     /// Sends the get request of an alias, which a client needs first.
     pub(in crate::gateway) fn send_get(&mut self, key: AliasKey, client: ClientKey) {
+        if self.cache.aliases().contains(key) {
+            self.catch_up(key);
+        }
         let Some(alias) = self.cache.begin_load(key) else {
             return;
         };
         let (name, query) = (alias.name, alias.query.clone());
-        if !self.listen_to_events(name, client) {
-            return self.load_failed(key, Error::SUBJECT_TOO_LONG);
+        if let Err(error) = self.listen_to_events(name, client) {
+            return self.load_failed(key, error);
         }
         let then = Then::Load(key);
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
@@ -78,22 +83,58 @@ impl Gateway {
         }
     }
 
-    /// Subscribes to a name's events, in the turn of a client. `false` when the name is too long to be asked for:
-    /// the subject of the events could be longer than the broker takes.
-    pub(in crate::gateway) fn listen_to_events(&mut self, key: NameKey, client: ClientKey) -> bool {
+    /// Subscribes to a name's events, in the turn of a client.
+    ///
+    /// # Errors
+    /// The name is too long to be asked for: the subject of the events could be longer than
+    /// the broker takes. Or the broker has refused to send them, not long ago.
+    pub(in crate::gateway) fn listen_to_events(
+        &mut self,
+        key: NameKey,
+        client: ClientKey,
+    ) -> Result<(), Error> {
         let name = &self.cache.names()[key];
         if name.subscribed {
-            return true;
+            self.rejoin_name(key, Some(client));
+            return Ok(());
         }
         if "get.".len() + name.text.len() > MAX_SUBJECT {
-            return false;
+            return Err(Error::SUBJECT_TOO_LONG);
         }
-        self.cache.set_subscribed(key);
-        let name = &self.cache.names()[key];
-        let subject = ["event.", &name.text, ".*"];
+        if self.broker.refuses(&name.text, self.now) {
+            return Err(Error::EVENTS_REFUSED);
+        }
+        self.hear_name(key, Some(client));
+        Ok(())
+    }
+
+    /// Subscribes to a name's events, as soon as there is a broker.
+    fn hear_name(&mut self, key: NameKey, client: Option<ClientKey>) {
+        if !self.broker.is_there() {
+            return self.cache.subscribe(key, Connection::NONE);
+        }
+        self.cache.subscribe(key, self.broker.connection());
+        let subject = ["event.", self.cache.name_text(key), ".*"];
         self.out
-            .subscribe(Sid::Name(key).number(), &subject, Some(client));
-        true
+            .subscribe(Sid::Name(key).number(), &subject, client);
+    }
+
+    /// If the events of a name were last subscribed on an earlier connection, they are
+    /// subscribed on this one, and what is known of it is in doubt: events may have been
+    /// missed. What nobody uses is forgotten.
+    pub(in crate::gateway) fn rejoin_name(&mut self, key: NameKey, client: Option<ClientKey>) {
+        let name = &self.cache.names()[key];
+        if !self.broker.is_there() || !name.subscribed || self.broker.hears(name.heard_on) {
+            return;
+        }
+        self.hear_name(key, client);
+        let resources: Vec<ResourceKey> = self.cache.names()[key].resources().collect();
+        for resource in resources {
+            if !self.cache.is_used(&self.cache.resources()[resource]) {
+                self.cache.remove_resource(resource);
+            }
+        }
+        self.events_lost(key);
     }
 
     /// A get request of an alias was answered.
@@ -113,10 +154,17 @@ impl Gateway {
                 return self.load_failed(key, Error::TOO_LARGE);
             }
         };
+        let Some(alias) = self.cache.aliases().get(key) else {
+            return;
+        };
+        let name = alias.name;
+        if !self.cache.names()[name].subscribed {
+            // It was loaded already as the events were refused.
+            return self.load_failed(key, Error::EVENTS_REFUSED);
+        }
         let Some(ended) = self.cache.end_load(key) else {
             return;
         };
-        let name = self.cache.aliases()[key].name;
         // What is cached has seen every event since, and is as good as the answer.
         let cached = self.cache.resource(name, &resource.query);
         let resource = cached.unwrap_or_else(|| {
@@ -151,7 +199,7 @@ impl Gateway {
         resource
     }
 
-    fn load_failed(&mut self, key: AliasKey, error: Error) {
+    pub(in crate::gateway) fn load_failed(&mut self, key: AliasKey, error: Error) {
         let Some(ended) = self.cache.end_load(key) else {
             return;
         };
@@ -315,14 +363,14 @@ impl Gateway {
     }
 
     /// Forgets a name that nothing uses, with its resources.
-    fn forget_name(&mut self, key: NameKey) {
+    pub(in crate::gateway) fn forget_name(&mut self, key: NameKey) {
         let Some(name) = self.cache.names().get(key) else {
             return;
         };
         if name.uses > 0 {
             return;
         }
-        if name.subscribed {
+        if self.broker.hears(name.heard_on) {
             trace!("U=> event.{}.*", name.text);
             self.out.unsubscribe(Sid::Name(key).number());
         }

@@ -29,6 +29,9 @@ pub struct Options {
     pub web_resources: u64,
     /// Most bytes of such an answer.
     pub web_bytes: u64,
+    /// Whether clients keep the tokens that they have when the broker comes back: events that
+    /// changed or revoked them may have been missed.
+    pub keep_tokens: bool,
     /// Seed of everything random: connection IDs, the inbox name, hash keys.
     pub seed: [u64; 4],
     /// Tells services of a connection.
@@ -53,6 +56,7 @@ impl Default for Options {
             },
             web_resources: 100_000,
             web_bytes: 8 << 20,
+            keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
                 out.extend_from_slice(b"\"remoteAddr\":");
@@ -83,6 +87,27 @@ pub struct Method {
 pub struct BrokerLimits {
     /// Largest payload that may be published, in bytes.
     pub max_payload: usize,
+}
+
+/// Why the broker refuses a subscription or a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The gateway's user has no right to the subject.
+    Permission,
+    /// The connection may have no more subscriptions.
+    Limit,
+    /// Its subject or payload is longer than the broker takes.
+    TooLong,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Permission => "the gateway's user has no right to them",
+            Self::Limit => "the gateway may have no more subscriptions",
+            Self::TooLong => "the subject is too long",
+        })
+    }
 }
 
 /// A message from the broker, as the NATS client parsed it.

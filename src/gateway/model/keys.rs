@@ -71,6 +71,21 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
+/// A connection to the broker, by its number. What was subscribed or sent on an earlier one
+/// is not known to the broker any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection(u32);
+
+impl Connection {
+    /// None at all.
+    pub const NONE: Self = Self(0);
+
+    /// The one that is made next. Their numbers go round.
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1).max(1))
+    }
+}
+
 /// Says what a key is of.
 pub mod of {
     pub enum Name {}

@@ -195,6 +195,13 @@ pub struct WebResponse {
 pub enum CloseReason {
     /// Events waited for a service longer than the queue of a subscription can hold.
     Overflow,
+    /// The broker was away, and may have sent meanwhile that the client's token does not hold
+    /// any more. The gateway has forgotten the client; it is closed after so many
+    /// milliseconds, and what it sends until then means nothing.
+    TokenInDoubt {
+        /// Milliseconds until then.
+        after: u64,
+    },
 }
 
 /// Something for one connection, in the order in which it must leave.

@@ -113,6 +113,8 @@ pub struct Requests {
 pub struct Counters {
     /// WebSocket clients that connected.
     pub clients: u64,
+    /// WebSocket clients that had to go since their token may not have held any more.
+    pub dismissed: u64,
     /// Valid `get` requests of WebSocket clients.
     pub gets: u64,
     /// Valid `subscribe` requests of WebSocket clients.
@@ -134,6 +136,7 @@ impl Counters {
     pub(in crate::gateway) fn new() -> Self {
         Self {
             clients: 0,
+            dismissed: 0,
             gets: 0,
             subscribes: 0,
             unsubscribes: 0,

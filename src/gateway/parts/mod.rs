@@ -2,6 +2,7 @@
 //! None knows another, and none knows the gateway.
 
 pub mod background;
+pub mod broker;
 pub mod cache;
 pub mod counters;
 pub mod deprecated;

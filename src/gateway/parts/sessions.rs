@@ -1,6 +1,6 @@
 //! Connections, and what is kept of each.
 
-use crate::gateway::model::keys::{ClientKey, ClientRef, PendingKey, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
@@ -14,6 +14,17 @@ use std::rc::Rc;
 pub(crate) const MAX_IN_FLIGHT: u16 = 256;
 pub(crate) const MAX_WAITING: usize = 4 << 20;
 
+/// Who gave a client the token that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// It has none.
+    None,
+    /// Header authentication, which can be repeated.
+    Head,
+    /// A call of an auth method, or whoever sent a token event.
+    Events,
+}
+
 /// A connection: a WebSocket client, or one web request.
 pub struct Client {
     /// Tells apart the connections that had the same key.
@@ -26,8 +37,14 @@ pub struct Client {
     token_serial: u32,
     /// Where an auth request is due that a token reset asked for.
     renewal: Option<Rc<str>>,
-    /// Whether the broker sends its connection events.
+    /// Who gave it the token.
+    token_source: TokenSource,
+    /// It is being authenticated again by its head.
+    renewing: bool,
+    /// Whether its connection events are wanted from the broker, and the connection on which
+    /// they were subscribed last.
     listening: bool,
+    heard_on: Connection,
     pub dialect: Dialect,
     transport: Transport,
     in_flight: u16,
@@ -70,6 +87,11 @@ impl Client {
     /// before.
     pub fn set_token(&mut self, token: Option<Rc<str>>, tid: Option<Box<str>>) -> bool {
         let had_token = self.token_serial > 0;
+        self.token_source = match &token {
+            None => TokenSource::None,
+            Some(_) if self.renewing || self.is_http() => TokenSource::Head,
+            Some(_) => TokenSource::Events,
+        };
         self.token = token;
         self.tid = tid;
         self.token_serial = self.token_serial.checked_add(1).unwrap_or(1);
@@ -87,14 +109,39 @@ impl Client {
         self.renewal.take()
     }
 
-    /// Its connection events are subscribed from now on. Returns whether they were not.
-    pub fn listen(&mut self) -> bool {
-        !std::mem::replace(&mut self.listening, true)
+    /// Its connection events are wanted from now on, and subscribed on this connection, or on
+    /// the next one where there is none. Returns whether they were not.
+    pub fn listen(&mut self, connection: Option<Connection>) -> bool {
+        self.listening = true;
+        let Some(connection) = connection else {
+            return false;
+        };
+        std::mem::replace(&mut self.heard_on, connection) != connection
     }
 
-    /// Whether its connection events are subscribed.
+    /// Whether its connection events are wanted.
     pub fn is_listening(&self) -> bool {
         self.listening
+    }
+
+    /// The connection on which its connection events were subscribed last.
+    pub fn heard_on(&self) -> Connection {
+        self.heard_on
+    }
+
+    /// Who gave it the token.
+    pub fn token_source(&self) -> TokenSource {
+        self.token_source
+    }
+
+    /// Begins to be authenticated again by its head.
+    pub fn begin_renewal(&mut self) {
+        self.renewing = true;
+    }
+
+    /// Was authenticated again by its head, or was not. Returns whether it was to be.
+    pub fn end_renewal(&mut self) -> bool {
+        std::mem::take(&mut self.renewing)
     }
 
     /// The head of the request that it connected with.
@@ -250,6 +297,11 @@ impl Sessions {
         places.filter_map(|(key, client)| Some((ClientKey(key as u32), client.as_deref()?)))
     }
 
+    /// Places of the table.
+    pub fn places(&self) -> usize {
+        self.clients.len()
+    }
+
     /// Connections of all kinds.
     pub fn count(&self) -> usize {
         self.count
@@ -283,7 +335,10 @@ impl Sessions {
             tid: None,
             token_serial: 0,
             renewal: None,
+            token_source: TokenSource::None,
+            renewing: false,
             listening: false,
+            heard_on: Connection::NONE,
             dialect: match transport {
                 Transport::Web(_) => Dialect::Current,
                 Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),

@@ -33,6 +33,8 @@ pub enum Warning {
     Query,
     /// A system or connection event that is not used.
     System,
+    /// A name whose events the broker does not send.
+    Refused,
     /// A resource that goes beyond a limit.
     Limit,
 }

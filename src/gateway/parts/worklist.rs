@@ -26,6 +26,8 @@ pub enum Work {
     Reset,
     /// The web answer whose turn it is goes on.
     Expand,
+    /// The broker is told more of what it does not know since it is there again.
+    Return,
     /// More is due than the budget reached.
     Due,
     /// What has lost a holder is looked at further.

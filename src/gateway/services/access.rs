@@ -14,14 +14,15 @@ impl Gateway {
     pub(in crate::gateway) fn require_access(&mut self, sub: SubKey, purpose: Use) {
         self.catch_up(self.holdings[sub].alias());
         match &self.holdings[sub].access {
-            AccessState::Known(verdict) => {
+            // What has changed while the broker is away is not known.
+            AccessState::Known(verdict) if self.broker.is_there() => {
                 let verdict = verdict.clone();
                 self.use_access(Some(sub), purpose, &verdict);
             }
             AccessState::Asking(key) => {
                 self.requests.await_access(*key, purpose);
             }
-            AccessState::Unknown => {
+            AccessState::Known(_) | AccessState::Unknown => {
                 self.ask_access_of(sub, purpose);
             }
         }
@@ -51,7 +52,8 @@ impl Gateway {
         if sub.is_some() {
             // A kept answer holds until an event says otherwise, so none may be missed. A
             // name too long for that cannot be loaded either.
-            self.listen_to_events(name, client);
+            // One whose events are refused neither, and an answer about it is not kept.
+            let _ = self.listen_to_events(name, client);
         }
         let there = self.sessions.get(client)?;
         let request = AccessRequest {
@@ -119,9 +121,10 @@ impl Gateway {
         if let Err(error) = &verdict {
             self.note_unused("access", name, error);
         }
+        let is_heard = name.is_some_and(|name| self.cache.names()[name].subscribed);
         let lasting = match &verdict {
-            Ok(_) => same_token,
-            Err(error) => same_token && error.is(&Error::ACCESS_DENIED),
+            Ok(_) => same_token && is_heard,
+            Err(error) => same_token && is_heard && error.is(&Error::ACCESS_DENIED),
         };
         let verdict = self.requests.share_verdict(verdict);
         if let Some(sub) = request.sub.and_then(|sub| self.holdings.get_mut(sub))
@@ -205,6 +208,10 @@ impl Gateway {
         if sub.holders.direct() == 0 || recheck == Recheck::Settled {
             return;
         }
+        if !self.broker.is_there() && verdict.is_err() {
+            // Nobody could be asked.
+            return self.recheck_later(key);
+        }
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
@@ -221,6 +228,20 @@ impl Gateway {
             }
         }
         self.work.push(Work::Pump(key));
+    }
+
+    /// Access to a subscription that is being asked is asked when the broker is there again.
+    pub(super) fn recheck_later(&mut self, key: SubKey) {
+        let Some(sub) = self.holdings.get_mut(key) else {
+            return;
+        };
+        if matches!(
+            sub.standing.recheck(),
+            Recheck::Asking | Recheck::AskingAgain
+        ) {
+            sub.standing.set_recheck(Recheck::Queued);
+            self.background.queue(Job::Reaccess(key));
+        }
     }
 
     /// Ends a client's direct subscriptions of a resource.

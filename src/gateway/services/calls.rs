@@ -34,16 +34,11 @@ impl Gateway {
             return;
         }
         self.listen_to_connection(call.client.key);
-        let (client, name, kind) = (call.client.key, call.name, call.kind);
+        let (client, name, kind, verb) = (call.client.key, call.name, call.kind, call.verb());
         let waited = call.waiting();
         self.relieve(client, |client| client.waited(waited));
         let (query, params) = (std::mem::take(&mut call.query), call.params.take());
         let method = call.method.clone();
-        let verb = if kind == CallKind::Auth {
-            "auth"
-        } else {
-            "call"
-        };
         let subject = Subject::Name(verb, name, &method);
         let sent = self.request(subject, Then::Call(call), |gateway, out| {
             out.extend_from_slice(b"{\"params\":");

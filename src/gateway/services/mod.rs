@@ -1,6 +1,7 @@
 //! What services are asked, and what is done with their answers.
 
 mod access;
+mod broker;
 mod calls;
 mod requests;
 mod trees;

@@ -3,7 +3,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::BrokerMessage;
-use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, NameKey, PendingKey};
 use crate::gateway::model::outbox::{Lane, Place};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
@@ -42,20 +42,30 @@ impl Gateway {
             }
         };
         self.counters.opened(RequestKind::of(&then));
-        let place = self.place_of(name, &then);
-        let (key, reply) = self.requests.open(self.now, name, then, form);
         if let Some(name) = name {
             self.cache.hold_name(name);
         }
-        self.out
-            .publish(&text[..length], reply.as_bytes(), &text[length..], place);
+        let key = if self.broker.is_there() {
+            let place = self.place_of(name, &then);
+            let sent_on = self.broker.connection();
+            let (key, reply) = self.requests.open(self.now, name, then, form, sent_on);
+            self.out
+                .publish(&text[..length], reply.as_bytes(), &text[length..], place);
+            key
+        } else {
+            let (key, _) = self
+                .requests
+                .open(self.now, name, then, form, Connection::NONE);
+            self.broker.park(key, &text, length);
+            key
+        };
         self.texts.keep_scratch(text);
         Ok(key)
     }
 
     /// Where a request stands among others: behind the subscriptions without which its
     /// answer could not be kept up to date.
-    fn place_of(&self, name: Option<NameKey>, then: &Then) -> Place {
+    pub(super) fn place_of(&self, name: Option<NameKey>, then: &Then) -> Place {
         let events = || name.map_or(0, |name| Sid::Name(name).number());
         let connection = |client: ClientRef| {
             let there = self.sessions.present(client);
@@ -84,7 +94,7 @@ impl Gateway {
         Place { after, lane }
     }
 
-    fn write_subject(&self, subject: Subject<'_>, out: &mut Vec<u8>) -> Option<NameKey> {
+    pub(super) fn write_subject(&self, subject: Subject<'_>, out: &mut Vec<u8>) -> Option<NameKey> {
         match subject {
             Subject::Name(kind, name, method) => {
                 out.extend_from_slice(kind.as_bytes());
@@ -163,13 +173,15 @@ impl Gateway {
             self.answer(key, Err(Error::TIMEOUT));
             self.work.spend(1);
             if self.work.is_spent() {
-                return;
+                break;
             }
         }
+        let requests = &self.requests;
+        self.broker.forget_parked(|key| requests.get(key).is_none());
     }
 
     /// An answer, or word that none will come.
-    fn answer(&mut self, key: PendingKey, answer: Answer<'_>) {
+    pub(super) fn answer(&mut self, key: PendingKey, answer: Answer<'_>) {
         self.requests.stop_timer(key);
         let Some(pending) = self.requests.get(key) else {
             return;
@@ -229,7 +241,8 @@ impl Gateway {
     /// Sends what waits in the background, as far as few enough are open and the turn's
     /// budget reaches.
     pub(in crate::gateway) fn start_jobs(&mut self) {
-        while !self.work.is_spent()
+        while self.broker.is_there()
+            && !self.work.is_spent()
             && let Some((job, reset)) = self.background.next()
         {
             let sent = match job {

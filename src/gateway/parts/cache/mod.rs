@@ -17,7 +17,9 @@ pub use resets::{ResetStep, ResetWalk, Resets};
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
-use crate::gateway::model::keys::{AliasKey, NameKey, ResourceKey, SubKey, TreeKey, of};
+use crate::gateway::model::keys::{
+    AliasKey, Connection, NameKey, ResourceKey, SubKey, TreeKey, of,
+};
 use crate::gateway::model::time::{LINGER, Time};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -30,8 +32,10 @@ pub struct Name {
     pub text: Box<str>,
     /// Subscriptions of its aliases, and open requests.
     pub uses: u32,
-    /// Whether the broker sends its events.
+    /// Whether its events are wanted from the broker, and the connection on which they were
+    /// subscribed last.
     pub subscribed: bool,
+    pub heard_on: Connection,
     /// Runs while it is subscribed and unused.
     linger: Option<TimerKey>,
     /// The resource without query.
@@ -214,6 +218,7 @@ impl Cache {
             text: text.into(),
             uses: 0,
             subscribed: false,
+            heard_on: Connection::NONE,
             linger: None,
             bare: None,
             queries: BTreeMap::new(),
@@ -425,6 +430,13 @@ impl Cache {
         Some(key)
     }
 
+    /// The time without use of a name is over before its time.
+    pub fn end_linger_of(&mut self, key: NameKey) {
+        if let Some(timer) = self.names[key].linger.take() {
+            self.lingering.remove(timer);
+        }
+    }
+
     /// When the next name's time without use is over.
     pub fn next_linger(&self) -> Option<Time> {
         self.lingering.next()
@@ -435,9 +447,17 @@ impl Cache {
         self.lingering.len()
     }
 
-    /// The broker sends a name's events from now on.
-    pub fn set_subscribed(&mut self, key: NameKey) {
-        self.names[key].subscribed = true;
+    /// A name's events are wanted from now on, and were subscribed on a connection, or will
+    /// be on the next one.
+    pub fn subscribe(&mut self, key: NameKey, heard_on: Connection) {
+        let name = &mut self.names[key];
+        (name.subscribed, name.heard_on) = (true, heard_on);
+    }
+
+    /// The broker does not send a name's events.
+    pub fn unsubscribe(&mut self, key: NameKey) {
+        let name = &mut self.names[key];
+        (name.subscribed, name.heard_on) = (false, Connection::NONE);
     }
 
     /// A get request for an alias is open or due. `None` if there is no such alias.
@@ -469,6 +489,13 @@ impl Cache {
     pub fn put_off_load(&mut self, key: AliasKey) {
         if let Some(alias) = self.aliases.get_mut(key) {
             (alias.loading, alias.stale, alias.lost) = (false, false, false);
+        }
+    }
+
+    /// The get request of an alias is sent once more: what put its answer in doubt came before.
+    pub fn load_again(&mut self, key: AliasKey) {
+        if let Some(alias) = self.aliases.get_mut(key) {
+            (alias.stale, alias.lost) = (false, false);
         }
     }
 

@@ -111,6 +111,20 @@ impl Cache {
         is_due
     }
 
+    /// No answer will come to the get request of a resource in doubt. Returns whether one is to
+    /// be queued again.
+    pub fn reopen_refresh(&mut self, key: ResourceKey) -> bool {
+        let resource = self.resources.get_mut(key);
+        match resource.and_then(|resource| resource.refresh.as_mut()) {
+            Some(refresh) if refresh.state == RefreshState::Open => {
+                refresh.state = RefreshState::Queued;
+                refresh.kept = Kept::Lost;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The get request of a resource in doubt is about to be sent. Returns whether it is
     /// still wanted.
     pub fn open_refresh(&mut self, key: ResourceKey) -> bool {

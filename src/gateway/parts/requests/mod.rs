@@ -8,7 +8,7 @@ use crate::gateway::model::arena::Arena;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::of;
 use crate::gateway::model::keys::{
-    AliasKey, ClientRef, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
+    AliasKey, ClientRef, Connection, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
 };
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
@@ -32,6 +32,8 @@ pub struct Pending {
     /// When it was sent.
     pub sent: Time,
     pub cause: Cause,
+    /// The connection to the broker that it was sent on; none while it waits for one.
+    pub sent_on: Connection,
     /// The short number in its reply subject, if that has one.
     short: Option<u32>,
 }
@@ -40,6 +42,11 @@ impl Pending {
     /// Whether a service has given it another time-out than the usual one.
     pub fn is_extended(&self) -> bool {
         matches!(self.timer, Timer::Set(_))
+    }
+
+    /// Whether an answer is still to come.
+    pub fn is_awaited(&self) -> bool {
+        !matches!(self.timer, Timer::Stopped)
     }
 }
 
@@ -148,6 +155,16 @@ pub enum CallKind {
     Auth,
     /// The deprecated request: a call of `new` that must be answered with a resource.
     New,
+}
+
+impl CallRequest {
+    /// What its subject begins with.
+    pub fn verb(&self) -> &'static str {
+        match self.kind {
+            CallKind::Auth => "auth",
+            CallKind::Call | CallKind::New => "call",
+        }
+    }
 }
 
 impl fmt::Display for CallKind {
@@ -275,13 +292,14 @@ impl Requests {
         Ok(form)
     }
 
-    /// Adds a request that is sent now.
+    /// Adds a request that is sent now on a connection, or waits for one.
     pub fn open(
         &mut self,
         now: Time,
         name: Option<NameKey>,
         then: Then,
         form: ReplyForm,
+        sent_on: Connection,
     ) -> (PendingKey, Reply) {
         let key = self.pending.insert(Pending {
             name,
@@ -289,6 +307,7 @@ impl Requests {
             timer: Timer::Stopped,
             sent: now,
             cause: Cause::Need,
+            sent_on,
             short: None,
         });
         let timer = self.usual.insert(now, key);
@@ -310,12 +329,61 @@ impl Requests {
         self.pending[key].cause = cause;
     }
 
+    /// A request that has waited for a connection is sent on it now: its time begins.
+    pub fn send(&mut self, key: PendingKey, now: Time, sent_on: Connection) -> Option<Reply> {
+        self.begin_time(key, now, sent_on)?;
+        let reply = match self.pending[key].short {
+            Some(number) => self.replies.short(number),
+            None => self.replies.usual(key),
+        };
+        Some(reply)
+    }
+
+    /// A request that was sent on an earlier connection is sent again. Answers to what was
+    /// sent before are not its answers any more. `None` if its answer is there, or if no
+    /// short number is free.
+    pub fn send_again(&mut self, key: PendingKey, now: Time, sent_on: Connection) -> Option<Reply> {
+        if !self.replies.can_shorten() {
+            return None;
+        }
+        self.begin_time(key, now, sent_on)?;
+        let number = self.replies.shorten(key);
+        if let Some(before) = self.pending[key].short.replace(number) {
+            self.replies.forget(before);
+        }
+        Some(self.replies.short(number))
+    }
+
+    /// The time of a request that is still without answer begins.
+    fn begin_time(&mut self, key: PendingKey, now: Time, sent_on: Connection) -> Option<()> {
+        if matches!(self.pending.get(key)?.timer, Timer::Stopped) {
+            return None;
+        }
+        self.stop_timer(key);
+        let timer = self.usual.insert(now, key);
+        let pending = &mut self.pending[key];
+        pending.timer = Timer::Usual(timer);
+        (pending.sent, pending.sent_on) = (now, sent_on);
+        Some(())
+    }
+
     /// The request that a message on the inbox answers; `None` for one that is over, or
-    /// was answered before.
+    /// was answered before, or sent again since.
     pub fn awaited(&self, subject: &[u8]) -> Option<PendingKey> {
-        let key = self.replies.find(subject)?;
+        let (key, form) = self.replies.find(subject)?;
         let pending = self.pending.get(key)?;
-        (!matches!(pending.timer, Timer::Stopped)).then_some(key)
+        let is_form = pending.short.is_some() == (form == ReplyForm::Short);
+        (is_form && !matches!(pending.timer, Timer::Stopped)).then_some(key)
+    }
+
+    /// How many places of the table are, or were, in use.
+    pub fn places(&self) -> usize {
+        self.pending.places()
+    }
+
+    /// The request in a place.
+    pub fn key_at(&self, place: u32) -> Option<PendingKey> {
+        self.pending.key_at(place)
     }
 
     /// A service sets another time-out, in milliseconds from now.

@@ -84,7 +84,7 @@ impl Replies {
         let room = MAX_ARGUMENTS - subject - "  ".len();
         if INBOX + LONG + digits <= room {
             Some(ReplyForm::Usual)
-        } else if INBOX + SHORT + digits <= room && self.short.len() < SHORT_NUMBERS as usize {
+        } else if INBOX + SHORT + digits <= room && self.can_shorten() {
             Some(ReplyForm::Short)
         } else {
             None
@@ -136,8 +136,13 @@ impl Replies {
         Reply { text, length }
     }
 
-    /// The request that a reply subject means. It may be over.
-    pub fn find(&self, subject: &[u8]) -> Option<PendingKey> {
+    /// Whether a short number is free.
+    pub fn can_shorten(&self) -> bool {
+        self.short.len() < SHORT_NUMBERS as usize
+    }
+
+    /// The request that a reply subject means, and its form. The request may be over.
+    pub fn find(&self, subject: &[u8]) -> Option<(PendingKey, ReplyForm)> {
         let digits = subject.strip_prefix(&self.inbox)?;
         let mut number = 0u64;
         for byte in digits {
@@ -150,8 +155,14 @@ impl Replies {
             number = number.checked_mul(62)?.checked_add(u64::from(digit))?;
         }
         match digits.len() {
-            LONG => Some(PendingKey::from_parts(number as u32, (number >> 32) as u32)),
-            SHORT => self.short.get(&(number as u32)).copied(),
+            LONG => {
+                let key = PendingKey::from_parts(number as u32, (number >> 32) as u32);
+                Some((key, ReplyForm::Usual))
+            }
+            SHORT => {
+                let key = self.short.get(&(number as u32)).copied()?;
+                Some((key, ReplyForm::Short))
+            }
             _ => None,
         }
     }
@@ -172,11 +183,17 @@ mod tests {
             let key = PendingKey::from_parts(index, generation);
             let usual = replies.usual(key);
             assert_eq!(usual.as_bytes().len(), 27);
-            assert_eq!(replies.find(usual.as_bytes()), Some(key));
+            assert_eq!(
+                replies.find(usual.as_bytes()),
+                Some((key, ReplyForm::Usual))
+            );
             let number = replies.shorten(key);
             let short = replies.short(number);
             assert_eq!(short.as_bytes().len(), 20);
-            assert_eq!(replies.find(short.as_bytes()), Some(key));
+            assert_eq!(
+                replies.find(short.as_bytes()),
+                Some((key, ReplyForm::Short))
+            );
             replies.forget(number);
             assert_eq!(replies.find(short.as_bytes()), None);
         }

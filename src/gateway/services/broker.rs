@@ -1,0 +1,448 @@
+//! The broker comes, goes, and comes back; and it refuses what it does not let the gateway do.
+//!
+//! While it is away clients stay. What they ask for waits, each within its time-out; what was
+//! asked before and is not known to have arrived is asked again when it can do no harm: get
+//! and access requests, but no call. When the broker is there again, all is subscribed anew.
+//! A name's events may have been missed until then, so what is cached of it is fetched again
+//! and access to it is asked again. Whatever concerns a name that the walk over all names has
+//! not come to yet makes it catch up first.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::border::{BrokerLimits, Refusal};
+use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, NameKey, PendingKey};
+use crate::gateway::model::outbox::{CloseReason, Delivery, Outbox, Place};
+use crate::gateway::model::sid::Sid;
+use crate::gateway::model::texts;
+use crate::gateway::model::time::Time;
+use crate::gateway::parts::background::Job;
+use crate::gateway::parts::broker::{Parked, Stage, Vital};
+use crate::gateway::parts::holdings::AccessState;
+use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Subject, Then, Use};
+use crate::gateway::parts::sessions::TokenSource;
+use crate::gateway::parts::warnings::Warning;
+use crate::gateway::parts::worklist::{Origin, Work};
+use crate::res::Error;
+use std::borrow::Cow;
+
+impl Gateway {
+    /// The broker is there: subscribes to answers and system events.
+    pub fn broker_connected(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
+        self.broker_back(now, limits, out);
+    }
+
+    /// The broker is there again, or another one in its place, and knows nothing of the
+    /// gateway: all is subscribed anew, then asked anew.
+    pub fn broker_back(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            gateway.requests.set_max_payload(limits.max_payload);
+            gateway.broker.connect();
+            let inbox = gateway.requests.inbox();
+            gateway
+                .out
+                .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
+            let system = Sid::System.number();
+            gateway.out.subscribe(system, &["system.*"], None);
+            gateway.broker.begin_return();
+            gateway.work.push(Work::Return);
+            Origin::System
+        });
+    }
+
+    /// The broker is away: nothing can be asked until [`Gateway::broker_back`].
+    pub fn broker_lost(&mut self, now: Time, out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            if gateway.broker.lose() {
+                gateway.put_background_off();
+            }
+            Origin::System
+        });
+    }
+
+    /// What the broker says that it takes has changed.
+    pub fn broker_limits(&mut self, limits: BrokerLimits) {
+        self.requests.set_max_payload(limits.max_payload);
+    }
+
+    /// Whether the broker is there, and sends all that the gateway cannot do without.
+    pub fn is_ready(&self) -> bool {
+        self.broker.is_ready()
+    }
+
+    /// Bytes of requests that wait until the broker is there again.
+    pub fn parked(&self) -> usize {
+        self.broker.parked_bytes()
+    }
+
+    /// The broker refuses a subscription, which is not there any more.
+    pub fn subscription_refused(&mut self, now: Time, sid: u64, reason: Refusal, out: &mut Outbox) {
+        self.input(now, out, |gateway| {
+            gateway.take_in(0);
+            match Sid::of(sid) {
+                Some(Sid::Inbox) => gateway.broker.lacks(Vital::Inbox),
+                Some(Sid::System) => gateway.broker.lacks(Vital::System),
+                Some(Sid::Client(_)) => gateway.broker.lacks(Vital::Connections),
+                Some(Sid::Name(name)) if gateway.cache.names().contains(name) => {
+                    gateway.refuse_name(name, reason);
+                    return Origin::Name(name);
+                }
+                _ => {}
+            }
+            Origin::System
+        });
+    }
+
+    /// The broker refuses a request: it is answered at once. The request is named by its
+    /// subject, or by its reply subject.
+    pub fn publish_refused(
+        &mut self,
+        now: Time,
+        subject: &[u8],
+        reason: Refusal,
+        out: &mut Outbox,
+    ) {
+        self.input(now, out, |gateway| {
+            gateway.take_in(subject.len());
+            let key = gateway.requests.awaited(subject);
+            if let Some(key) = key.or_else(|| gateway.find_request(subject)) {
+                gateway.answer(key, Err(reason.error()));
+            }
+            Origin::System
+        });
+    }
+
+    /// A request without answer that was sent on a subject: the oldest.
+    fn find_request(&mut self, subject: &[u8]) -> Option<PendingKey> {
+        let mut text = Vec::new();
+        let mut found: Option<(Time, PendingKey)> = None;
+        self.work.spend(self.requests.len());
+        for (key, pending) in self.requests.iter() {
+            text.clear();
+            self.write_subject_of(pending, &mut text);
+            let is_awaited = text == subject && pending.is_awaited();
+            if is_awaited && found.is_none_or(|(sent, _)| pending.sent < sent) {
+                found = Some((pending.sent, key));
+            }
+        }
+        found.map(|(_, key)| key)
+    }
+
+    /// The subject that a request was sent on, as far as the request tells.
+    fn write_subject_of(&self, pending: &Pending, out: &mut Vec<u8>) {
+        let (verb, method) = match &pending.then {
+            Then::Load(_) | Then::Refresh(_) => ("get", ""),
+            Then::Access(_) => ("access", ""),
+            Then::Call(call) => (call.verb(), &*call.method),
+            Then::HeaderAuth(_) => ("auth", self.head_method(pending)),
+            Then::Query(_) => return,
+            Then::TokenReset(subject) => return out.extend_from_slice(subject.as_bytes()),
+        };
+        if let Some(name) = pending.name {
+            self.write_subject(Subject::Name(verb, name, method), out);
+        }
+    }
+
+    fn head_method(&self, pending: &Pending) -> &str {
+        let client = pending.then.client();
+        let is_web = client
+            .and_then(|client| self.sessions.present(client))
+            .is_some_and(|client| client.is_web());
+        let method = match is_web {
+            true => &self.options.header_auth,
+            false => &self.options.ws_header_auth,
+        };
+        method.as_ref().map_or("", |method| &method.method)
+    }
+
+    /// The broker does not send a name's events: nothing of it is kept, and whoever holds it
+    /// is told.
+    fn refuse_name(&mut self, key: NameKey, reason: Refusal) {
+        let text = format_args!("NATS does not send its events ({reason}): it is not served");
+        self.warn(Warning::Refused, key, text);
+        self.broker.refuse(self.cache.name_text(key), self.now);
+        // It lives until all of this is done.
+        self.cache.hold_name(key);
+        self.cache.unsubscribe(key);
+        self.give_up_queries(key, "the events of its name are refused");
+        let name = &self.cache.names()[key];
+        let (resources, aliases): (Vec<_>, Vec<AliasKey>) =
+            (name.resources().collect(), name.aliases.clone());
+        for alias in &aliases {
+            for sub in self.cache.aliases()[*alias].subs.clone() {
+                self.holdings[sub].access = AccessState::Unknown;
+            }
+        }
+        for resource in resources {
+            self.end_unheard(resource);
+        }
+        for alias in aliases {
+            let there = self.cache.aliases().get(alias);
+            if there.is_some_and(|alias| alias.loading) {
+                self.load_failed(alias, Error::EVENTS_REFUSED);
+            }
+        }
+        self.release_name(key);
+    }
+
+    /// No answer will come to the requests of the background that are open: they are sent
+    /// anew when there is a broker. Query events cannot be acted on any more; what they were
+    /// about is fetched again anyway.
+    fn put_background_off(&mut self) {
+        let of_background = |(key, pending): (PendingKey, &Pending)| {
+            (pending.cause != Cause::Need && pending.is_awaited()).then_some(key)
+        };
+        let open: Vec<PendingKey> = self.requests.iter().filter_map(of_background).collect();
+        self.work.spend(self.requests.len() / 16 + open.len());
+        let mut queried: Vec<NameKey> = self.background.queries().collect();
+        for key in open {
+            match self.requests.get(key).map(|pending| &pending.then) {
+                Some(Then::Query(_)) => {
+                    queried.extend(self.requests.get(key).and_then(|pending| pending.name));
+                }
+                Some(Then::Refresh(_) | Then::Access(_)) => self.queue_again(key),
+                _ => {}
+            }
+        }
+        queried.sort();
+        queried.dedup();
+        for name in queried {
+            self.give_up_queries(name, "NATS is away");
+        }
+    }
+
+    /// Queues an open request of the background once more.
+    fn queue_again(&mut self, key: PendingKey) {
+        let Some(pending) = self.forget_request(key) else {
+            return;
+        };
+        self.background.resume_reset(pending.cause.reset());
+        match pending.then {
+            Then::Refresh(resource) => {
+                if self.cache.reopen_refresh(resource) {
+                    self.background.queue(Job::Refresh(resource));
+                }
+            }
+            Then::Access(AccessRequest {
+                sub: Some(sub),
+                waiting,
+                ..
+            }) => {
+                if let Some(sub) = self.holdings.get_mut(sub)
+                    && matches!(sub.access, AccessState::Asking(asked) if asked == key)
+                {
+                    sub.access = AccessState::Unknown;
+                }
+                for purpose in waiting {
+                    match purpose {
+                        Use::Reaccess => self.recheck_later(sub),
+                        purpose if self.holdings.get(sub).is_some() => {
+                            self.require_access(sub, purpose);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.background.resume_reset(None);
+        self.background.done(pending.cause.reset());
+        if let Some(name) = pending.name {
+            self.release_name(name);
+        }
+    }
+
+    /// Goes on with what the broker has to be told since it is there again: first what
+    /// clients wait for.
+    pub(in crate::gateway) fn go_on_with_return(&mut self) {
+        while self.broker.is_there() {
+            if self.work.is_spent() {
+                return self.work.push(Work::Return);
+            }
+            self.work.spend(1);
+            if let Some(parked) = self.broker.next_parked() {
+                self.send_parked(&parked);
+                continue;
+            }
+            let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
+            let next = self.broker.next_place(|stage| match stage {
+                Stage::Requests => requests.places(),
+                Stage::Clients => sessions.places(),
+                Stage::Names => names.places(),
+            });
+            match next {
+                None => return,
+                Some((Stage::Requests, place)) => {
+                    if let Some(key) = self.requests.key_at(place) {
+                        self.ask_again(key);
+                    }
+                }
+                Some((Stage::Clients, place)) => self.rejoin_client(ClientKey(place)),
+                Some((Stage::Names, place)) => {
+                    if let Some(key) = self.cache.names().key_at(place) {
+                        self.rejoin_or_forget(key);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a request that has waited for the broker.
+    fn send_parked(&mut self, parked: &Parked) {
+        let there = self.requests.get(parked.request);
+        let Some(pending) = there.filter(|pending| pending.is_awaited()) else {
+            return; // Its time is over.
+        };
+        self.work.spend(parked.payload().len() / 64);
+        let (client, name) = (pending.then.client(), pending.name);
+        let hears = match &pending.then {
+            Then::Load(_) => true,
+            Then::Access(request) => request.sub.is_some(),
+            _ => false,
+        };
+        self.hear_before(client, name.filter(|_| hears));
+        let (key, connection) = (parked.request, self.broker.connection());
+        if let Some(reply) = self.requests.send(key, self.now, connection)
+            && let Some(place) = self.own_answer(key)
+        {
+            self.out
+                .publish(parked.subject(), reply.as_bytes(), parked.payload(), place);
+        }
+    }
+
+    /// What must be heard of before a request is sent, is subscribed.
+    fn hear_before(&mut self, client: Option<ClientRef>, name: Option<NameKey>) {
+        if let Some(client) = client
+            && let Some(there) = self.sessions.present(client)
+            && there.is_listening()
+        {
+            self.listen_to_connection(client.key);
+        }
+        if let Some(name) = name {
+            self.rejoin_name(name, client.map(|client| client.key));
+        }
+    }
+
+    /// A request is sent only now, so its answer will be as good as any. Returns where it
+    /// stands among others.
+    fn own_answer(&mut self, key: PendingKey) -> Option<Place> {
+        let pending = self.requests.get(key)?;
+        match &pending.then {
+            Then::Load(alias) => self.cache.load_again(*alias),
+            Then::Access(AccessRequest { sub: Some(sub), .. }) => {
+                if let Some(sub) = self.holdings.get_mut(*sub)
+                    && matches!(sub.access, AccessState::Unknown)
+                {
+                    sub.access = AccessState::Asking(key);
+                }
+            }
+            _ => {}
+        }
+        Some(self.place_of(pending.name, &pending.then))
+    }
+
+    /// A request that was sent on an earlier connection, and that may have been lost: a get or
+    /// access request is sent once more.
+    fn ask_again(&mut self, key: PendingKey) {
+        let connection = self.broker.connection();
+        let Some(pending) = self.requests.get(key) else {
+            return;
+        };
+        if pending.sent_on == connection || !pending.is_awaited() {
+            return;
+        }
+        let mut text = self.texts.take_scratch();
+        self.write_subject_of(pending, &mut text);
+        let (length, name, client) = (text.len(), pending.name, pending.then.client());
+        let hears = match &pending.then {
+            Then::Load(alias) => {
+                let query = self.cache.aliases().get(*alias).map(|alias| &alias.query);
+                query.is_some_and(|query| {
+                    texts::write_query(query, &mut text);
+                    true
+                })
+            }
+            Then::Access(request) => {
+                let query = self.query_of(request);
+                text.push(b'{');
+                self.write_identity(request.client.key, query, &mut text);
+                text.push(b'}');
+                request.sub.is_some()
+            }
+            _ => return self.texts.keep_scratch(text),
+        };
+        self.hear_before(client, name.filter(|_| hears));
+        let reply = self.requests.send_again(key, self.now, connection);
+        if let Some(reply) = reply
+            && let Some(place) = self.own_answer(key)
+        {
+            let (subject, payload) = text.split_at(length);
+            self.out.publish(subject, reply.as_bytes(), payload, place);
+        }
+        self.work.spend(text.len() / 64);
+        self.texts.keep_scratch(text);
+    }
+
+    /// The query that access is asked with.
+    fn query_of<'a>(&'a self, request: &'a AccessRequest) -> &'a str {
+        if let Some(sub) = request.sub.and_then(|sub| self.holdings.get(sub)) {
+            return &self.cache.aliases()[sub.alias()].query;
+        }
+        let calls = request.waiting.iter().find_map(|purpose| match purpose {
+            Use::Call(call) => Some(&*call.query),
+            _ => None,
+        });
+        calls.unwrap_or_default()
+    }
+
+    /// A client's connection events are subscribed again. Some may have been missed, about
+    /// its token: what the configuration wants then is done.
+    fn rejoin_client(&mut self, key: ClientKey) {
+        let Some(client) = self.sessions.get(key) else {
+            return;
+        };
+        if !client.is_listening() || self.broker.hears(client.heard_on()) {
+            return;
+        }
+        let is_doubted = !client.is_http() && !self.options.keep_tokens;
+        match client.token_source() {
+            TokenSource::Events if is_doubted => self.dismiss(key),
+            TokenSource::Head if is_doubted => {
+                self.listen_to_connection(key);
+                self.renew_by_head(key);
+            }
+            _ => self.listen_to_connection(key),
+        }
+    }
+
+    /// A client whose token may not hold any more is told to connect anew, at a time of its
+    /// own, and is served no longer.
+    pub(in crate::gateway) fn dismiss(&mut self, key: ClientKey) {
+        let after = self.broker.next_goodbye();
+        self.counters.dismissed += 1;
+        self.out
+            .deliver(key, Delivery::Close(CloseReason::TokenInDoubt { after }));
+        self.close_client(key);
+    }
+
+    fn rejoin_or_forget(&mut self, key: NameKey) {
+        let name = &self.cache.names()[key];
+        if name.uses > 0 {
+            return self.rejoin_name(key, None);
+        }
+        if !self.broker.hears(name.heard_on) {
+            self.cache.end_linger_of(key);
+            self.forget_name(key);
+        }
+    }
+}
+
+impl Refusal {
+    /// What whoever has asked is told.
+    fn error(self) -> Error {
+        match self {
+            Self::TooLong => Error::SUBJECT_TOO_LONG,
+            Self::Permission | Self::Limit => Error::internal(Cow::Borrowed(
+                "NATS does not let the gateway send the request",
+            )),
+        }
+    }
+}
