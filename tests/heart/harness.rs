@@ -15,7 +15,8 @@ use crate::driver::{Driver, Input, Operation, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Message, Options, Stats, WebAction, WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Message, Options, Refusal, Stats, WebAction, WebRequest,
+    WebResponse,
 };
 use tidegate::res::meta::Fields;
 
@@ -360,6 +361,41 @@ impl Heart {
         let sid = self.sid_for(&format!("event.{name}.lost"));
         let sid = sid.unwrap_or_else(|| panic!("nobody listens to {name}"));
         self.input(Input::Dropped(&[sid]));
+    }
+
+    /// The broker is away: it forgets all subscriptions, and nobody sees the requests that
+    /// were not looked at.
+    pub fn lose_broker(&mut self) {
+        self.subscriptions.clear();
+        self.sids.clear();
+        self.requests.clear();
+        self.input(Input::Lost);
+    }
+
+    /// The broker is there again.
+    pub fn return_broker(&mut self) {
+        self.input(Input::Broker {
+            max_payload: 1 << 20,
+        });
+    }
+
+    /// The broker refuses a subscription.
+    pub fn refuse_subscription(&mut self, subject: &str) {
+        let sid = self.sids.remove(subject);
+        let sid = sid.unwrap_or_else(|| panic!("{subject} is not subscribed"));
+        self.subscriptions.remove(&sid);
+        self.input(Input::Refused(sid, Refusal::Permission));
+    }
+
+    /// The broker refuses a request.
+    pub fn refuse_request(&mut self, subject: &str) {
+        self.expect_request(subject);
+        self.input(Input::Unsent(subject, Refusal::Permission));
+    }
+
+    /// Whether the broker is there and sends what cannot be done without.
+    pub fn is_ready(&self) -> bool {
+        self.driver.gateway.is_ready()
     }
 
     /// Whether the gateway has subscribed to a subject.

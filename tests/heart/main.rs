@@ -27,6 +27,7 @@ mod header_auth;
 mod limits;
 mod loading;
 mod meta;
+mod outages;
 mod queries;
 mod races;
 mod resets;

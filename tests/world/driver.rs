@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Time,
-    WebRequest,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
+    Time, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.
@@ -79,6 +79,21 @@ pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
 pub enum Input<'a> {
     /// The broker is there, and takes payloads of so many bytes.
     Broker { max_payload: usize },
+    /// The broker is away.
+    #[allow(dead_code, reason = "only some tests that share this lose it")]
+    Lost,
+    /// The broker refuses a subscription.
+    #[allow(
+        dead_code,
+        reason = "only some tests that share this have it refuse any"
+    )]
+    Refused(u64, Refusal),
+    /// The broker refuses a request on a subject.
+    #[allow(
+        dead_code,
+        reason = "only some tests that share this have it refuse any"
+    )]
+    Unsent(&'a str, Refusal),
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
     /// Messages for these subscriptions were dropped unseen.
@@ -154,6 +169,11 @@ impl Driver {
         match input {
             Input::Broker { max_payload } => {
                 gateway.broker_connected(now, BrokerLimits { max_payload }, out);
+            }
+            Input::Lost => gateway.broker_lost(now, out),
+            Input::Refused(sid, reason) => gateway.subscription_refused(now, sid, reason, out),
+            Input::Unsent(subject, reason) => {
+                gateway.publish_refused(now, subject.as_bytes(), reason, out);
             }
             Input::Message(message) => gateway.broker_message(now, message, out),
             Input::Dropped(sids) => gateway.messages_dropped(now, sids, out),

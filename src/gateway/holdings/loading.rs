@@ -127,7 +127,11 @@ impl Gateway {
         if !self.broker.is_there() || !name.subscribed || self.broker.hears(name.heard_on) {
             return;
         }
+        let is_new = name.heard_on == Connection::NONE;
         self.hear_name(key, client);
+        if is_new {
+            return; // Nothing was known of it that could be in doubt.
+        }
         let resources: Vec<ResourceKey> = self.cache.names()[key].resources().collect();
         for resource in resources {
             if !self.cache.is_used(&self.cache.resources()[resource]) {

@@ -216,10 +216,8 @@ impl Gateway {
         };
         self.background.resume_reset(pending.cause.reset());
         match pending.then {
-            Then::Refresh(resource) => {
-                if self.cache.reopen_refresh(resource) {
-                    self.background.queue(Job::Refresh(resource));
-                }
+            Then::Refresh(resource) if self.cache.reopen_refresh(resource) => {
+                self.background.queue(Job::Refresh(resource));
             }
             Then::Access(AccessRequest {
                 sub: Some(sub),
@@ -253,36 +251,41 @@ impl Gateway {
     /// Goes on with what the broker has to be told since it is there again: first what
     /// clients wait for.
     pub(in crate::gateway) fn go_on_with_return(&mut self) {
-        while self.broker.is_there() {
+        while self.broker.is_there() && self.take_step_of_return() {
+            self.work.spend(1);
             if self.work.is_spent() {
                 return self.work.push(Work::Return);
             }
-            self.work.spend(1);
-            if let Some(parked) = self.broker.next_parked() {
-                self.send_parked(&parked);
-                continue;
-            }
-            let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
-            let next = self.broker.next_place(|stage| match stage {
-                Stage::Requests => requests.places(),
-                Stage::Clients => sessions.places(),
-                Stage::Names => names.places(),
-            });
-            match next {
-                None => return,
-                Some((Stage::Requests, place)) => {
-                    if let Some(key) = self.requests.key_at(place) {
-                        self.ask_again(key);
-                    }
+        }
+    }
+
+    /// Whether there was a step to take.
+    fn take_step_of_return(&mut self) -> bool {
+        if let Some(parked) = self.broker.next_parked() {
+            self.send_parked(&parked);
+            return true;
+        }
+        let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
+        let next = self.broker.next_place(|stage| match stage {
+            Stage::Requests => requests.places(),
+            Stage::Clients => sessions.places(),
+            Stage::Names => names.places(),
+        });
+        match next {
+            None => return false,
+            Some((Stage::Requests, place)) => {
+                if let Some(key) = self.requests.key_at(place) {
+                    self.ask_again(key);
                 }
-                Some((Stage::Clients, place)) => self.rejoin_client(ClientKey(place)),
-                Some((Stage::Names, place)) => {
-                    if let Some(key) = self.cache.names().key_at(place) {
-                        self.rejoin_or_forget(key);
-                    }
+            }
+            Some((Stage::Clients, place)) => self.rejoin_client(ClientKey(place)),
+            Some((Stage::Names, place)) => {
+                if let Some(key) = self.cache.names().key_at(place) {
+                    self.rejoin_or_forget(key);
                 }
             }
         }
+        true
     }
 
     /// Sends a request that has waited for the broker.

@@ -125,7 +125,14 @@ impl Gateway {
         };
         let name = self.requests.get(key).and_then(|pending| pending.name);
         if message.status == Some(503) && message.payload.is_empty() {
-            self.answer(key, Err(Error::NOT_FOUND));
+            let then = self.requests.get(key).map(|pending| &pending.then);
+            // What is cached may well be there still: its service is restarted, perhaps.
+            let is_cached = matches!(then, Some(Then::Refresh(_) | Then::Query(_)));
+            let error = match is_cached {
+                true => Error::internal("nobody answers"),
+                false => Error::NOT_FOUND,
+            };
+            self.answer(key, Err(error));
         } else {
             match service::pre_response(message.payload) {
                 Some(PreResponse::Timeout(timeout)) => self.extend(key, timeout),
