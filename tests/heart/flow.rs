@@ -1,6 +1,6 @@
 //! What comes from NATS faster than it can be acted on, and what goes there in its turn.
 
-use crate::harness::{Heart, changed};
+use crate::harness::{Heart, changed, deleted};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -105,6 +105,23 @@ fn events_lost_while_a_get_request_is_open_make_its_answer_doubtful() {
         h.grant("test.other");
     }
     h.client(1).receives(&changed("test.other", r#"{"a":3}"#));
+}
+
+#[test]
+fn what_is_of_another_kind_after_events_were_lost_was_deleted_meanwhile() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.thing", r#"{"model":{"a":1}}"#);
+    h.lose_events("test.thing");
+    h.serve("test.thing", r#"{"collection":[1]}"#);
+    h.grant("test.thing");
+    h.client(1)
+        .receives(r#"{"event":"test.thing.delete","data":null}"#)
+        .receives(&deleted("test.thing"));
+    h.client(1).subscribe(1, "test.thing");
+    h.grant("test.thing");
+    h.serve("test.thing", r#"{"collection":[2]}"#);
+    h.client(1)
+        .receives(r#"{"result":{"collections":{"test.thing":[2]}},"id":1}"#);
 }
 
 #[test]
