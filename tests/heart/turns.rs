@@ -1,6 +1,7 @@
 //! Turns with a budget: what an input leaves over, and that it comes to the same end.
 
-use crate::driver::operations;
+use crate::driver::{Driver, INBOX, Input, Operation, UNLIMITED, operations};
+use std::collections::{HashMap, VecDeque};
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, ClientKey, Gateway, Options, Outbox, Stats, Time,
 };
@@ -251,4 +252,87 @@ fn a_long_difference_is_sent_in_several_turns_and_in_order() {
     assert!(values.iter().all(|values| *values == new));
     assert!(most <= UNITS as usize, "{most} events in a turn");
     turns.gateway.audit().unwrap();
+}
+
+/// What is left over of one client's suspects is looked at while another one is sent an
+/// event: what the former holds must then be what it was sent, and not what the event made
+/// of it.
+#[test]
+fn an_event_to_one_client_meets_what_is_left_over_of_another() {
+    let mut driver = Driver::new(Options::default(), 0);
+    let (mut sids, mut asked) = (HashMap::new(), VecDeque::new());
+    let mut input = |units, input: Input<'_>, finishes: bool| {
+        let mut output = driver.input(units, input);
+        if finishes {
+            driver.finish(units, &mut output);
+        }
+        while !output.broker.is_empty() || !asked.is_empty() {
+            for operation in output.broker.drain(..) {
+                match operation {
+                    Operation::Publish { subject, reply, .. } => asked.push_back((subject, reply)),
+                    Operation::Subscribe { sid, subject } => {
+                        sids.insert(subject, sid);
+                    }
+                    Operation::Unsubscribe { .. } => {}
+                }
+            }
+            let Some((subject, reply)) = asked.pop_front() else {
+                break;
+            };
+            let answer = match subject.as_str() {
+                "get.test.root" => r#"{"result":{"model":{"c":{"rid":"test.c"}}}}"#,
+                "get.test.c" => r#"{"result":{"model":{"q":{"rid":"test.q"}}}}"#,
+                "get.test.q" => {
+                    r#"{"result":{"model":{"c":{"rid":"test.c"},"z":{"rid":"test.z"}}}}"#
+                }
+                "get.test.z" => r#"{"result":{"model":{"a":1}}}"#,
+                _ => r#"{"result":{"get":true}}"#,
+            };
+            let message = message(INBOX, &reply, answer);
+            let more = driver.input(UNLIMITED, Input::Message(message));
+            output.broker.extend(more.broker);
+            output.clients.extend(more.clients);
+            output.fault = output.fault.or(more.fault);
+        }
+        assert_eq!(output.fault, None);
+        (
+            driver.gateway.has_work(),
+            sids.clone(),
+            driver.gateway.stats(),
+        )
+    };
+    input(
+        UNLIMITED,
+        Input::Broker {
+            max_payload: 1 << 20,
+        },
+        true,
+    );
+    for (client, root) in [(0, "test.q"), (1, "test.root")] {
+        let (key, remote) = (ClientKey(client), ([127, 0, 0, 1], 4_000).into());
+        input(UNLIMITED, Input::Connect(key, Box::default(), remote), true);
+        let subscribe = format!(r#"{{"id":1,"method":"subscribe.{root}"}}"#);
+        input(UNLIMITED, Input::Say(key, subscribe.as_bytes()), true);
+    }
+    let (_, sids, stats) = input(UNLIMITED, Input::GoOn, true);
+    assert_eq!(stats.subscriptions, 3 + 4);
+    let change = |subject: &'static str, values: &'static str| {
+        let sid = sids[&format!("event.{subject}.*")];
+        (sid, format!("event.{subject}.change"), values)
+    };
+    let (sid, subject, values) = change("test.root", r#"{"values":{"c":null}}"#);
+    let (has_work, ..) = input(1, Input::Message(message(sid, &subject, values)), false);
+    assert!(has_work, "nothing is left over");
+    let (sid, subject, values) = change("test.q", r#"{"values":{"z":{"rid":"test.c"}}}"#);
+    let (.., stats) = input(1, Input::Message(message(sid, &subject, values)), true);
+    assert_eq!(stats.subscriptions, 2 + 1);
+}
+
+fn message<'a>(sid: u64, subject: &'a str, payload: &'a str) -> BrokerMessage<'a> {
+    BrokerMessage {
+        sid,
+        subject: subject.as_bytes(),
+        payload: payload.as_bytes(),
+        status: None,
+    }
 }
