@@ -130,7 +130,7 @@ fn clients() -> [[String; 3]; 8] {
 }
 
 /// What services may answer and cause.
-fn services() -> [[String; 3]; 9] {
+fn services() -> [[String; 3]; 10] {
     rows([
         (
             "answer to a GET, with all that is nested in it",
@@ -193,6 +193,15 @@ fn services() -> [[String; 3]; 9] {
             "time-out that a pre-response sets",
             time(gateway::MAX_TIMEOUT),
             "that",
+        ),
+        (
+            "warnings about services",
+            format!(
+                "one for a name and kind in {}, for {} names of a kind",
+                time(gateway::WARNING_PERIOD),
+                count(gateway::MAX_WARNED_NAMES)
+            ),
+            "counted, in the next one of the kind; shown by `--debug`",
         ),
     ])
 }

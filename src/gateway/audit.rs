@@ -4,8 +4,8 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
-use crate::gateway::parts::holdings::{AccessState, Hold};
-use crate::gateway::parts::requests::{Cause, Pending, Then, Use};
+use crate::gateway::parts::holdings::{AccessState, Hold, Recheck};
+use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +127,18 @@ impl Gateway {
                     && waiter.is_none_or(|waiter| waiter.cause() != Awaiting::Event(key))
                 {
                     return Err(format!("{key:?} waits with another's waiter"));
+                }
+            }
+            if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
+                && self.sessions.get(sub.client()).is_some()
+            {
+                let then = self.requests.get(request).map(|pending| &pending.then);
+                let is_its = |access: &AccessRequest| {
+                    let mut uses = access.waiting.iter();
+                    access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
+                };
+                if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
+                    return Err(format!("{key:?} is in question, and nobody is asked"));
                 }
             }
             if let AccessState::Asking(request) = sub.access {

@@ -94,6 +94,7 @@ impl Gateway {
             Work::Due => self.do_what_is_due(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),
+            Work::Unwanted(request) => self.forget_unwanted(request),
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::nats::{
     self, Client, ClientError, Event, Options, Pacing, Parser, Phase, Publish, ServerUrl, writer,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Size of the input buffer; it grows while a larger message is coming in.
 const INPUT: usize = 256 << 10;
 

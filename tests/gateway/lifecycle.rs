@@ -221,6 +221,46 @@ fn sigterm_answers_pending_http_requests_unlike_resgate() {
 }
 
 #[test]
+fn much_work_cannot_hold_up_the_end_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    const LEVELS: usize = 16;
+    let mut stack = Stack::start(&["--apiencoding", "jsonflat"]);
+    let svc = stack.service("life_busy");
+    // What it is expanded to doubles at each level, and is just not refused.
+    let mut first = stack.http();
+    first.get("/api/life_busy/0");
+    let content = |level: usize| {
+        let next = format!(r#"{{"rid":"life_busy.{}"}}"#, level + 1);
+        format!(r#"{{"collection":[{next},{next}]}}"#)
+    };
+    svc.serve("life_busy.0", &content(0));
+    for level in 1..LEVELS {
+        svc.serve_get(&format!("life_busy.{level}"), &content(level));
+    }
+    svc.serve_get(&format!("life_busy.{LEVELS}"), r#"{"collection":[1]}"#);
+    assert_eq!(first.response().status, 200);
+    let mut clients: Vec<Http> = (0..30).map(|_| stack.http()).collect();
+    for client in &mut clients {
+        client.get("/api/life_busy/0");
+    }
+    // An event makes all of it be made anew; and then it is to end in the middle of it.
+    svc.event("life_busy.16.add", r#"{"idx":0,"value":2}"#);
+    for _ in &clients {
+        svc.grant("life_busy.0");
+    }
+    svc.flush();
+    stack.gateway.signal(Signal::TERM);
+    for client in &mut clients {
+        let status = client.response().status;
+        assert!(status == 200 || status == 503, "{status}");
+        client.expect_closed();
+    }
+    assert_eq!(stack.gateway.wait(Duration::from_secs(12)), Some(0));
+}
+
+#[test]
 fn a_client_that_does_not_read_cannot_hold_up_the_end() {
     let mut stack = Stack::start(&[]);
     let svc = stack.service("life_stall");

@@ -1,6 +1,6 @@
 //! Access: what is asked when, how long an answer counts, tokens, and reaccess.
 
-use crate::harness::{Heart, REQUEST_TIMEOUT, access_lost, changed, error, nothing_new};
+use crate::harness::{Heart, REQUEST_TIMEOUT, Request, access_lost, changed, error, nothing_new};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 const DENIED: (&str, &str) = ("system.accessDenied", "Access denied");
@@ -459,6 +459,50 @@ fn an_unsubscribe_while_access_is_asked_ends_it_quietly() {
         h.client(1).receives_nothing();
         assert_eq!(h.stats().subscriptions, 0);
     }
+}
+
+/// A client that holds a child by reference and has subscribed to it too, whose access was
+/// put in question twice: the first question is open since before it unsubscribed and
+/// subscribed again, and the second is asked after that.
+fn questioned_before_and_after() -> (Heart, Request, Request) {
+    let mut h = Heart::new();
+    h.subscribed_tree(1, &[PARENT, CHILD]);
+    h.client(1).subscribe(1, "test.child");
+    h.grant("test.child");
+    h.client(1).receives(&nothing_new(1));
+    h.event("event.test.child.reaccess", "");
+    let first = h.expect_request("access.test.child");
+    h.unsubscribed(1, "test.child");
+    h.event("event.test.child.reaccess", "");
+    h.client(1).subscribe(2, "test.child");
+    h.grant("test.child");
+    h.client(1).receives(&nothing_new(2));
+    h.event("event.test.child.reaccess", "");
+    let second = h.expect_request("access.test.child");
+    (h, first, second)
+}
+
+#[test]
+fn a_right_granted_before_an_unsubscribe_does_not_answer_what_is_asked_after_it() {
+    let (mut h, first, second) = questioned_before_and_after();
+    h.respond(&first, r#"{"result":{"get":true}}"#);
+    h.change("test.child", r#"{"n":2}"#);
+    h.client(1).receives_nothing();
+    h.respond(&second, r#"{"result":{}}"#);
+    h.client(1)
+        .receives(&access_lost("test.child"))
+        .receives(&changed("test.child", r#"{"n":2}"#));
+}
+
+#[test]
+fn a_right_denied_before_an_unsubscribe_does_not_answer_what_is_asked_after_it() {
+    let (mut h, first, second) = questioned_before_and_after();
+    h.respond(&first, r#"{"result":{}}"#);
+    h.client(1).receives_nothing();
+    h.change("test.child", r#"{"n":2}"#);
+    h.respond(&second, r#"{"result":{"get":true}}"#);
+    h.client(1).receives(&changed("test.child", r#"{"n":2}"#));
+    h.unsubscribed(1, "test.child");
 }
 
 #[test]

@@ -16,30 +16,34 @@ const UNITS: u32 = 2_000;
 /// What the last step of a turn may do beyond its budget: wide, for a step's own size.
 const BEYOND: u64 = 20_000;
 
-const NOW: Time = Time(0);
+pub const NOW: Time = Time(0);
 
 /// What get requests are answered with, by the resource's name.
 type Get = Box<dyn Fn(&str) -> String>;
 
 /// A gateway in turns, the services that answer it, and the largest turn so far.
-struct Stage {
-    gateway: Gateway,
+pub struct Stage {
+    pub gateway: Gateway,
     out: Outbox,
     get: Get,
     asked: VecDeque<(String, String)>,
     /// Subjects of names, by which their subscription IDs are found.
-    sids: HashMap<String, u64>,
+    pub sids: HashMap<String, u64>,
     largest: u64,
     turns: u64,
     /// Messages to clients, and statuses of web answers.
     messages: u64,
-    statuses: Vec<u16>,
+    pub statuses: Vec<u16>,
 }
 
 impl Stage {
-    fn new(get: impl Fn(&str) -> String + 'static) -> Self {
+    pub fn new(get: impl Fn(&str) -> String + 'static) -> Self {
+        Self::with(Options::default(), get)
+    }
+
+    fn with(options: Options, get: impl Fn(&str) -> String + 'static) -> Self {
         let mut stage = Self {
-            gateway: Gateway::new(Options::default()),
+            gateway: Gateway::new(options),
             out: Outbox::default(),
             get: Box::new(get),
             asked: VecDeque::new(),
@@ -57,7 +61,7 @@ impl Stage {
     }
 
     /// An input in a turn of its own, and the turns that go on with what it left.
-    fn turn(&mut self, input: impl FnOnce(&mut Gateway, &mut Outbox)) {
+    pub fn turn(&mut self, input: impl FnOnce(&mut Gateway, &mut Outbox)) {
         let mut input = Some(input);
         while input.is_some() || self.gateway.has_work() {
             let before = self.gateway.work_done();
@@ -96,7 +100,7 @@ impl Stage {
     }
 
     /// Answers until nothing is asked any more.
-    fn serve(&mut self) {
+    pub fn serve(&mut self) {
         while let Some((subject, reply)) = self.asked.pop_front() {
             let (kind, name) = subject.split_once('.').expect("subjects have parts");
             let payload = match kind {
@@ -108,7 +112,12 @@ impl Stage {
         }
     }
 
-    fn tell(&mut self, sid: u64, subject: &str, payload: &str) {
+    /// Requests that are not answered yet.
+    pub fn asked(&self) -> usize {
+        self.asked.len()
+    }
+
+    pub fn tell(&mut self, sid: u64, subject: &str, payload: &str) {
         self.turn(|gateway, out| {
             let message = BrokerMessage {
                 sid,
@@ -120,18 +129,18 @@ impl Stage {
         });
     }
 
-    fn event(&mut self, name: &str, event: &str, payload: &str) {
+    pub fn event(&mut self, name: &str, event: &str, payload: &str) {
         let sid = self.sids[&format!("event.{name}.*")];
         self.tell(sid, &format!("event.{name}.{event}"), payload);
     }
 
-    fn connect(&mut self, client: u32) {
+    pub fn connect(&mut self, client: u32) {
         let remote = ([127, 0, 0, 1], 4_000).into();
         let key = ClientKey(client);
         self.turn(|gateway, out| gateway.client_connected(NOW, key, Box::default(), remote, out));
     }
 
-    fn ask(&mut self, client: u32, method: &str) {
+    pub fn ask(&mut self, client: u32, method: &str) {
         let request = format!(r#"{{"id":1,"method":"{method}"}}"#);
         self.turn(|gateway, out| {
             gateway.client_message(NOW, ClientKey(client), request.as_bytes(), out);
@@ -139,12 +148,12 @@ impl Stage {
     }
 
     /// A client asks, and services answer.
-    fn settle(&mut self, client: u32, method: &str) {
+    pub fn settle(&mut self, client: u32, method: &str) {
         self.ask(client, method);
         self.serve();
     }
 
-    fn web_get(&mut self, client: u32, path: &str) {
+    pub fn web_get(&mut self, client: u32, path: &str) {
         let request = WebRequest {
             action: WebAction::Get,
             path,
@@ -158,7 +167,7 @@ impl Stage {
     }
 
     /// What an attack costs: from here to [`Cost::is_within`].
-    fn begin(&mut self) -> Cost {
+    pub fn begin(&mut self) -> Cost {
         self.largest = 0;
         Cost {
             before: self.gateway.work_done(),
@@ -167,7 +176,7 @@ impl Stage {
     }
 }
 
-struct Cost {
+pub struct Cost {
     before: u64,
     messages: u64,
 }
@@ -176,14 +185,14 @@ impl Cost {
     /// The attack has cost about so many units in all, and no turn too many; and it was
     /// counted at all, at one unit for each of `least` things that must have been done.
     #[track_caller]
-    fn is_within(&self, stage: &Stage, least: u64, most: u64) {
+    pub fn is_within(&self, stage: &Stage, least: u64, most: u64) {
         self.is_within_turns(stage, least, most, u64::from(UNITS) + BEYOND);
     }
 
     /// The same where one step is known to be larger than a turn's budget.
     #[track_caller]
-    fn is_within_turns(&self, stage: &Stage, least: u64, most: u64, turn: u64) {
-        let units = stage.gateway.work_done() - self.before;
+    pub fn is_within_turns(&self, stage: &Stage, least: u64, most: u64, turn: u64) {
+        let units = self.units(stage);
         let largest = stage.largest;
         assert!(
             units >= least,
@@ -193,7 +202,12 @@ impl Cost {
         assert!(largest <= turn, "a turn did {largest} units");
     }
 
-    fn messages(&self, stage: &Stage) -> u64 {
+    /// Units in all, so far.
+    pub fn units(&self, stage: &Stage) -> u64 {
+        stage.gateway.work_done() - self.before
+    }
+
+    pub fn messages(&self, stage: &Stage) -> u64 {
         stage.messages - self.messages
     }
 }
@@ -301,21 +315,27 @@ fn a_deep_chain_is_loaded_and_left_in_small_turns() {
 
 #[test]
 fn a_get_that_doubles_at_each_level_is_refused_at_the_cost_of_its_levels() {
-    let mut stage = Stage::new(|name| match number(name) {
-        30 => r#"{"collection":[1]}"#.to_owned(),
-        level => {
-            let next = || reference(format!("test.dag.{}", level + 1));
-            collection([next(), next()].into_iter())
+    for flat in [false, true] {
+        let options = Options {
+            flat,
+            ..Options::default()
+        };
+        let mut stage = Stage::with(options, |name| match number(name) {
+            30 => r#"{"collection":[1]}"#.to_owned(),
+            level => {
+                let next = || reference(format!("test.dag.{}", level + 1));
+                collection([next(), next()].into_iter())
+            }
+        });
+        stage.web_get(1, "test/dag/0");
+        let cost = stage.begin();
+        for client in 2..12 {
+            stage.web_get(client, "test/dag/0");
         }
-    });
-    stage.web_get(1, "test/dag/0");
-    let cost = stage.begin();
-    for client in 2..12 {
-        stage.web_get(client, "test/dag/0");
+        assert_eq!(stage.statuses.len(), 11);
+        assert!(stage.statuses.iter().all(|status| *status >= 500));
+        cost.is_within(&stage, 10, 100_000);
     }
-    assert_eq!(stage.statuses.len(), 11);
-    assert!(stage.statuses.iter().all(|status| *status >= 500));
-    cost.is_within(&stage, 10, 100_000);
 }
 
 #[test]
@@ -417,7 +437,7 @@ fn patterns_that_mix_every_part_with_its_wildcard_are_tried_over_many_turns() {
 }
 
 /// A client with many subscriptions.
-fn with_many(count: usize) -> Stage {
+pub fn with_many(count: usize) -> Stage {
     let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
     stage.connect(0);
     for name in 0..count {

@@ -1,6 +1,6 @@
 //! What comes from NATS faster than it can be acted on, and what goes there in its turn.
 
-use crate::harness::{Heart, changed};
+use crate::harness::{Heart, changed, deleted};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -108,6 +108,23 @@ fn events_lost_while_a_get_request_is_open_make_its_answer_doubtful() {
 }
 
 #[test]
+fn what_is_of_another_kind_after_events_were_lost_was_deleted_meanwhile() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.thing", r#"{"model":{"a":1}}"#);
+    h.lose_events("test.thing");
+    h.serve("test.thing", r#"{"collection":[1]}"#);
+    h.grant("test.thing");
+    h.client(1)
+        .receives(r#"{"event":"test.thing.delete","data":null}"#)
+        .receives(&deleted("test.thing"));
+    h.client(1).subscribe(1, "test.thing");
+    h.grant("test.thing");
+    h.serve("test.thing", r#"{"collection":[2]}"#);
+    h.client(1)
+        .receives(r#"{"result":{"collections":{"test.thing":[2]}},"id":1}"#);
+}
+
+#[test]
 fn a_call_of_a_client_that_has_gone_is_forgotten_however_long_it_may_take() {
     let mut h = Heart::new();
     h.client(1).request(1, "auth.test.login");
@@ -122,6 +139,58 @@ fn a_call_of_a_client_that_has_gone_is_forgotten_however_long_it_may_take() {
     assert_eq!(h.stats().pending, 0);
     h.respond(&before, r#"{"result":null}"#);
     assert_eq!(h.stats().pending, 0);
+}
+
+const A_DAY: &str = r#"timeout:"86400000""#;
+
+#[test]
+fn a_get_that_nobody_waits_for_is_forgotten_however_long_it_may_take() {
+    let mut h = Heart::new();
+    h.client(1).subscribe(1, "test.model");
+    h.grant("test.model");
+    let before = h.expect_request("get.test.model");
+    h.respond(&before, A_DAY);
+    // Another one waits for the same.
+    h.client(2).subscribe(1, "test.model");
+    h.grant("test.model");
+    h.close(1);
+    assert_eq!(h.stats().pending, 1);
+    h.close(2);
+    assert_eq!(h.stats().pending, 0);
+    h.respond(&before, r#"{"result":{"model":{"a":1}}}"#);
+    assert_eq!(h.stats().resources, 0);
+
+    // The time is set when they have gone.
+    h.client(3).subscribe(1, "test.model");
+    h.grant("test.model");
+    let after = h.expect_request("get.test.model");
+    h.close(3);
+    assert_eq!(h.stats().pending, 1);
+    h.respond(&after, A_DAY);
+    assert_eq!(h.stats().pending, 0);
+
+    // Who comes then is not told of it.
+    h.subscribed(4, "test.model", r#"{"model":{"a":2}}"#);
+    h.expect_no_request();
+}
+
+#[test]
+fn a_get_of_a_reset_is_forgotten_with_the_last_subscriber() {
+    let mut h = Heart::new();
+    for rid in ["test.model", "test.model?a=1"] {
+        h.subscribed(1, rid, r#"{"model":{"a":1}}"#);
+        h.event("system.reset", r#"{"resources":["test.>"]}"#);
+        let request = h.expect_request("get.test.model");
+        h.respond(&request, A_DAY);
+        assert_eq!(h.stats().pending, 1);
+        h.client(1).receives_nothing();
+        h.unsubscribed(1, rid);
+        let stats = h.stats();
+        assert_eq!((stats.pending, stats.resources), (0, 0), "{rid}");
+        h.respond(&request, r#"{"result":{"model":{"a":2}}}"#);
+    }
+    // It is not answered from what was in doubt.
+    h.subscribed(2, "test.model", r#"{"model":{"a":3}}"#);
 }
 
 #[test]

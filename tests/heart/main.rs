@@ -21,6 +21,7 @@ mod cuts;
 mod defects;
 mod events;
 mod expansions;
+mod floods;
 mod flow;
 mod harness;
 mod header_auth;

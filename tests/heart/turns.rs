@@ -1,6 +1,7 @@
 //! Turns with a budget: what an input leaves over, and that it comes to the same end.
 
-use crate::driver::operations;
+use crate::driver::{Driver, INBOX, Input, Operation, Output, UNLIMITED, operations};
+use std::collections::{HashMap, VecDeque};
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, ClientKey, Gateway, Options, Outbox, Stats, Time,
 };
@@ -251,4 +252,122 @@ fn a_long_difference_is_sent_in_several_turns_and_in_order() {
     assert!(values.iter().all(|values| *values == new));
     assert!(most <= UNITS as usize, "{most} events in a turn");
     turns.gateway.audit().unwrap();
+}
+
+/// A gateway with resources that reference each other, whose services answer at once.
+struct Ring {
+    driver: Driver,
+    sids: HashMap<String, u64>,
+    asked: VecDeque<(String, String)>,
+}
+
+impl Ring {
+    /// Two clients, of which the first holds two resources that hold each other and a leaf,
+    /// and the second the same by way of another.
+    fn with_two_clients() -> Self {
+        let mut ring = Self {
+            driver: Driver::new(Options::default(), 0),
+            sids: HashMap::new(),
+            asked: VecDeque::new(),
+        };
+        let max_payload = 1 << 20;
+        ring.input(UNLIMITED, Input::Broker { max_payload });
+        for (client, root) in [(0, "test.q"), (1, "test.root")] {
+            let (key, remote) = (ClientKey(client), ([127, 0, 0, 1], 4_000).into());
+            ring.input(UNLIMITED, Input::Connect(key, Box::default(), remote));
+            ring.say(UNLIMITED, client, &format!("subscribe.{root}"));
+        }
+        assert_eq!(ring.driver.gateway.stats().subscriptions, 3 + 4);
+        ring
+    }
+
+    fn answer(subject: &str) -> &'static str {
+        match subject {
+            "get.test.root" => r#"{"result":{"model":{"c":{"rid":"test.c"}}}}"#,
+            "get.test.c" => r#"{"result":{"model":{"q":{"rid":"test.q"}}}}"#,
+            "get.test.q" => r#"{"result":{"model":{"c":{"rid":"test.c"},"z":{"rid":"test.z"}}}}"#,
+            "get.test.z" => r#"{"result":{"model":{"a":1}}}"#,
+            _ => r#"{"result":{"get":true}}"#,
+        }
+    }
+
+    /// An input in a turn of so many units, and all answers to what it asks.
+    fn input(&mut self, units: u32, input: Input<'_>) {
+        let output = self.driver.input(units, input);
+        self.take(output);
+        while let Some((subject, reply)) = self.asked.pop_front() {
+            let message = BrokerMessage {
+                sid: INBOX,
+                subject: reply.as_bytes(),
+                payload: Self::answer(&subject).as_bytes(),
+                status: None,
+            };
+            let output = self.driver.input(UNLIMITED, Input::Message(message));
+            self.take(output);
+        }
+    }
+
+    fn take(&mut self, output: Output) {
+        assert_eq!(output.fault, None);
+        for operation in output.broker {
+            match operation {
+                Operation::Publish { subject, reply, .. } => {
+                    self.asked.push_back((subject, reply));
+                }
+                Operation::Subscribe { sid, subject } => {
+                    self.sids.insert(subject, sid);
+                }
+                Operation::Unsubscribe { .. } => {}
+            }
+        }
+    }
+
+    fn say(&mut self, units: u32, client: u32, method: &str) {
+        let message = format!(r#"{{"id":1,"method":"{method}"}}"#);
+        self.input(units, Input::Say(ClientKey(client), message.as_bytes()));
+    }
+
+    fn change(&mut self, units: u32, name: &str, values: &str) {
+        let sid = self.sids[&format!("event.{name}.*")];
+        let subject = format!("event.{name}.change");
+        let message = BrokerMessage {
+            sid,
+            subject: subject.as_bytes(),
+            payload: values.as_bytes(),
+            status: None,
+        };
+        self.input(units, Input::Message(message));
+    }
+
+    /// How many subscriptions there are when nothing is left over.
+    fn subscriptions(&mut self) -> usize {
+        while self.driver.gateway.has_work() {
+            self.input(1, Input::GoOn);
+        }
+        self.driver.gateway.stats().subscriptions
+    }
+}
+
+/// What is left over of one client's suspects is looked at while another one is sent an
+/// event: what the former holds must then be what it was sent, and not what the event made
+/// of it.
+#[test]
+fn an_event_to_one_client_meets_what_is_left_over_of_another() {
+    let mut ring = Ring::with_two_clients();
+    ring.change(1, "test.root", r#"{"values":{"c":null}}"#);
+    assert!(ring.driver.gateway.has_work(), "nothing is left over");
+    ring.change(1, "test.q", r#"{"values":{"z":{"rid":"test.c"}}}"#);
+    assert_eq!(ring.subscriptions(), 2 + 1);
+}
+
+#[test]
+fn a_client_leaves_while_what_it_let_go_of_is_left_over() {
+    let mut ring = Ring::with_two_clients();
+    ring.say(1, 0, "unsubscribe.test.q");
+    assert!(ring.driver.gateway.has_work(), "nothing is left over");
+    ring.input(1, Input::Close(ClientKey(0)));
+    assert_eq!(ring.subscriptions(), 4);
+    ring.say(1, 1, "unsubscribe.test.root");
+    ring.input(UNLIMITED, Input::Close(ClientKey(1)));
+    assert_eq!(ring.subscriptions(), 0);
 }

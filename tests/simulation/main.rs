@@ -44,6 +44,10 @@ fn clients_agree_with_the_services() {
             let small = shrink::shrink(&script, &failure);
             let (failure, trace) = shrink::attempt(&small, true);
             println!("{}", trace.join("\n"));
+            if trace.is_empty() {
+                // It went with the panic.
+                println!("{:#?}", small.steps);
+            }
             panic!(
                 "seed {seed} fails, in {} of {} steps: {}\n{:?}",
                 small.steps.len(),

@@ -140,6 +140,7 @@ impl World {
                     ..token_event(cid, 0)
                 });
             }
+            Action::Behind(choice) => self.fall_behind(choice),
             Action::Settle => self.settle(),
             _ => self.serve(action),
         }

@@ -228,6 +228,12 @@ impl World {
             if self.profile.lies && is_removal && data["idx"].is_null() {
                 data.to_mut()["idx"] = json!(0);
             }
+            if let (Some(number), Some((rid, _))) =
+                (data["number"].as_u64(), event.rsplit_once('.'))
+                && let Some(entry) = self.service.entry(&client.target(rid).0)
+            {
+                data.to_mut()["number"] = json!(entry.place(number));
+            }
             client
                 .replica
                 .event(event, &data)

@@ -97,7 +97,7 @@ pub enum Input<'a> {
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
     /// Messages for these subscriptions were dropped unseen.
-    #[allow(dead_code, reason = "only some tests that share this drop any")]
+    #[allow(dead_code, reason = "not all who share this drop any")]
     Dropped(&'a [u64]),
     /// A client is connected.
     Connect(ClientKey, Box<[u8]>, SocketAddr),

@@ -103,7 +103,8 @@ impl World {
             let (name, query) = target(rid, cid);
             let truth = self.service.truth(&name, query.as_deref());
             let entry = self.service.entry(&name);
-            let (number, lied) = entry.map_or((0, false), |entry| (entry.number, entry.lied));
+            let (number, lied) =
+                entry.map_or((0, false), |entry| (entry.place(entry.number), entry.lied));
             let Held::Content(held) = &item.held else {
                 continue;
             };

@@ -109,6 +109,9 @@ pub enum Action {
     LyingSystem(u64),
     /// The same of a connection's token.
     LyingToken(usize, u64),
+    /// More events come than the gateway can take: those on the way to it of one name,
+    /// chosen by number, are dropped.
+    Behind(usize),
     /// Lets everything come to rest, and compares.
     Settle,
 }
@@ -283,7 +286,7 @@ impl Profile {
     }
 
     /// How often each kind of step is taken.
-    fn weights(&self) -> [u64; 18] {
+    fn weights(&self) -> [u64; 19] {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         [
             60,
@@ -304,6 +307,7 @@ impl Profile {
             on(self.lies, 14),
             on(self.lies, 3),
             on(self.lies, 2),
+            on(self.latency > 0, 3),
         ]
     }
 
@@ -366,7 +370,8 @@ impl Profile {
             14 => Action::Settle,
             15 => Action::LyingEvent(name, rng.seed()),
             16 => Action::LyingSystem(rng.seed()),
-            _ => Action::LyingToken(slot, rng.seed()),
+            17 => Action::LyingToken(slot, rng.seed()),
+            _ => Action::Behind(rng.below(64)),
         }
     }
 

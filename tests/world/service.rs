@@ -7,7 +7,7 @@ use super::content::{Content, canonical};
 use super::query;
 use super::request::{Kind, Request};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds of token that a connection may have: none, and two users.
 pub const TOKENS: usize = 3;
@@ -69,6 +69,8 @@ pub struct Entry {
     pub grants: [Grant; TOKENS],
     /// The last number given to a custom event.
     pub number: u64,
+    /// Numbers of those that never came to the gateway.
+    lost: BTreeSet<u64>,
     /// The state changed without an event that says so, and no reset was sent since.
     pub doubt: bool,
     /// The same for access.
@@ -428,6 +430,18 @@ impl Service {
 }
 
 impl Entry {
+    /// An event never comes to the gateway. If it is a numbered one, the next follows the one
+    /// before.
+    pub fn lose(&mut self, payload: &[u8]) {
+        let data: Value = serde_json::from_slice(payload).unwrap_or_default();
+        self.lost.extend(data["number"].as_u64());
+    }
+
+    /// What place a custom event has among those that came to the gateway.
+    pub fn place(&self, number: u64) -> u64 {
+        number - self.lost.range(..=number).count() as u64
+    }
+
     fn new(shape: Shape, focus: Focus, rng: &mut impl Choices) -> Self {
         let mut entry = Self {
             shape,
@@ -438,6 +452,7 @@ impl Entry {
                 call: "*",
             }; TOKENS],
             number: 0,
+            lost: BTreeSet::new(),
             doubt: false,
             access_doubt: false,
             disturbed: false,

@@ -14,7 +14,7 @@ use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use tidegate::gateway::{BrokerMessage, ClientKey, Delivery, Options};
+use tidegate::gateway::{BrokerMessage, ClientKey, Delivery, Gateway, Options};
 use tidegate::res::rid::is_subject;
 
 /// Prefix of the web API.
@@ -55,6 +55,11 @@ enum Ascending {
     Publish(Rc<Request>),
     Subscribe(u64, String),
     Unsubscribe(u64),
+}
+
+/// The name and the kind of the event that a subject is for.
+fn event_of(subject: &str) -> Option<(&str, &str)> {
+    subject.strip_prefix("event.")?.rsplit_once('.')
 }
 
 /// Where the luck of a run comes from.
@@ -471,6 +476,42 @@ impl World {
                 self.message(sid, &subject, &payload, status);
             }
         }
+    }
+
+    /// The gateway cannot take what is on the way to it: of one of the names with events
+    /// there, chosen by number, all are dropped, and it is told so.
+    pub fn fall_behind(&mut self, choice: usize) {
+        let mut names: BTreeMap<u64, String> = BTreeMap::new();
+        for due in self.due.values() {
+            if let Due::Message { sid, subject, .. } = due
+                && Gateway::may_drop(*sid)
+                && let Some((name, _)) = event_of(subject)
+            {
+                names.insert(*sid, name.to_owned());
+            }
+        }
+        let place = choice % names.len().max(1);
+        let victim = names.into_iter().nth(place);
+        let Some((victim, name)) = victim else { return };
+        let mut dropped = Vec::new();
+        self.due.retain(|_, due| match due {
+            Due::Message { sid, payload, .. } if *sid == victim => {
+                dropped.push(std::mem::take(payload));
+                false
+            }
+            _ => true,
+        });
+        self.log(|| format!("{} events of {name} are dropped", dropped.len()));
+        if let Some(entry) = self.service.entry(&name) {
+            // Events that come until it is fetched again mean nothing.
+            entry.disturbed = true;
+            for payload in dropped {
+                entry.lose(&payload);
+            }
+        }
+        // Access may have been put in question by what was dropped.
+        self.note(&format!("event.{name}.reaccess"), b"", None);
+        self.input(Input::Dropped(&[victim]));
     }
 
     /// A request reaches its service, which decides how to treat it.

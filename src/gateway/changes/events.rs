@@ -279,6 +279,10 @@ impl Gateway {
         // must then know its own version.
         let at_once =
             resource.aliases.len() == 1 && update.steps.len() == 1 && !update.ends_resource();
+        let subs = match at_once {
+            true => self.put_off_unsettled(subs, &update, before.as_ref()),
+            false => subs,
+        };
         let mut waiting = Vec::new();
         for (at, sub) in subs.into_iter().enumerate() {
             let there = self.holdings.get_mut(sub);
@@ -288,8 +292,7 @@ impl Gateway {
             if !self.unsettled.is_empty() && self.unsettled.is_leaving(there.client()) {
                 continue;
             }
-            let must_wait = !self.unsettled.is_empty() && self.unsettled.has(there.client())
-                || self.work.is_spent() && at >= SUBS_AT_ONCE;
+            let must_wait = self.work.is_spent() && at >= SUBS_AT_ONCE;
             match (there.is_live(), &before) {
                 (true, Some(before)) if !at_once || must_wait => {
                     there.standing.freeze(before.clone());
@@ -317,6 +320,29 @@ impl Gateway {
                 self.pump(sub);
             }
         }
+    }
+
+    /// Puts an update off at live subscriptions of unsettled clients, and returns the others.
+    /// While these are sent it, what the former hold may be looked at, which must then know
+    /// the version that it stands at.
+    fn put_off_unsettled(
+        &mut self,
+        subs: Vec<SubKey>,
+        update: &Rc<Update>,
+        before: Option<&Rc<Content>>,
+    ) -> Vec<SubKey> {
+        if self.unsettled.is_empty() {
+            return subs;
+        }
+        let (unsettled, others): (Vec<SubKey>, Vec<SubKey>) = subs.into_iter().partition(|sub| {
+            let sub = self.holdings.get(*sub).filter(|sub| sub.is_live());
+            sub.is_some_and(|sub| self.unsettled.has(sub.client()))
+        });
+        for sub in unsettled {
+            self.put_off(sub, before);
+            self.enqueue(sub, update);
+        }
+        others
     }
 
     /// The hot path: nobody's holdings change.

@@ -195,6 +195,10 @@ impl Gateway {
         match self.read_resource(answer) {
             Ok(resource) => {
                 if !self.replace(key, resource.data) {
+                    if self.cache.has_lost_events(key) {
+                        // That it was deleted and made anew is among what was lost.
+                        return self.delete(key, "null");
+                    }
                     return self.refresh_failed(key, &Unfit::OtherType);
                 }
                 match self.cache.end_refresh(key) {

@@ -68,7 +68,9 @@ impl Gateway {
         loop {
             let suspects = &mut self.holdings.suspects;
             if let Some(key) = suspects.take_adrift() {
-                self.drop_sub(key);
+                if self.is_kept(key) {
+                    self.drop_sub(key);
+                }
             } else if let Some(key) = suspects.take_suspect() {
                 self.look_at_suspect(key);
             } else {
@@ -80,7 +82,7 @@ impl Gateway {
         }
         // What hangs on what is known by now.
         let mut doubtful = self.holdings.suspects.take_doubtful();
-        doubtful.retain(|key| self.holdings.contains(*key));
+        doubtful.retain(|key| self.is_kept(*key));
         if doubtful.is_empty() {
             return;
         }
@@ -93,12 +95,20 @@ impl Gateway {
         self.holdings.suspects.set_adrift(unheld);
     }
 
+    /// Whether a subscription is still there, and its client has not left: then all goes
+    /// together.
+    fn is_kept(&self, key: SubKey) -> bool {
+        let sub = self.holdings.get(key);
+        sub.is_some_and(|sub| !self.unsettled.is_leaving(sub.client()))
+    }
+
     /// Drops a suspect, or marks it as one that the client does not hold any more, if so. What
     /// was not sent and may be held only by what is below it is doubtful.
     fn look_at_suspect(&mut self, key: SubKey) {
-        let Some(sub) = self.holdings.get(key) else {
+        if !self.is_kept(key) {
             return;
-        };
+        }
+        let sub = &self.holdings[key];
         if !sub.holders.any() {
             return self.drop_sub(key);
         }

@@ -292,6 +292,9 @@ impl Gateway {
 
     /// The last subscription of an alias is gone.
     pub(super) fn alias_unused(&mut self, key: AliasKey) {
+        if self.requests.has_extended_gets() {
+            self.want_no_longer(key);
+        }
         let alias = &self.cache.aliases()[key];
         let Some(resource) = alias.resource else {
             if !alias.loading {

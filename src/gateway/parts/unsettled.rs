@@ -4,12 +4,14 @@
 
 use crate::gateway::model::keys::ClientKey;
 use crate::gateway::parts::worklist::Work;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub struct Unsettled {
-    /// What waits until a client's holdings are in order.
-    clients: HashMap<ClientKey, Vec<Work>, foldhash::fast::RandomState>,
+    /// What waits until a client's holdings are in order. They go on in the order of their
+    /// keys: equal inputs give equal outputs.
+    clients: BTreeMap<ClientKey, Vec<Work>>,
     leaving: HashSet<ClientKey, foldhash::fast::RandomState>,
     /// Clients that are settled since they were last told that they may ask again.
     resumed: Vec<ClientKey>,
@@ -111,5 +113,8 @@ mod tests {
         );
         unsettled.forget(there);
         assert!(unsettled.is_empty());
+        let keys = [9, 2, 40, 7, 0, 31, 5].map(ClientKey);
+        keys.into_iter().for_each(|key| unsettled.add(key));
+        assert!(unsettled.settle().map(|(key, _)| key).is_sorted());
     }
 }

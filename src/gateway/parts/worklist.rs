@@ -1,7 +1,7 @@
 //! The worklist: consequences of an input, one after the other, none within another; and
 //! what is left of them when the turn's budget is used up.
 
-use crate::gateway::model::keys::{ClientKey, NameKey, SubKey, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, WaiterKey};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 
@@ -34,6 +34,8 @@ pub enum Work {
     Collect,
     /// More of what a client that has left held is taken out.
     Leave(ClientKey),
+    /// A get request that may take long, and that nobody may want any more.
+    Unwanted(PendingKey),
 }
 
 /// Whose input work follows from. What is left of one is done in its order; those of

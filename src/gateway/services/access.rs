@@ -17,7 +17,7 @@ impl Gateway {
             // What has changed while the broker is away is not known.
             AccessState::Known(verdict) if self.broker.is_there() => {
                 let verdict = verdict.clone();
-                self.use_access(Some(sub), purpose, &verdict);
+                self.use_access(Some(sub), purpose, &verdict, None);
             }
             AccessState::Asking(key) => {
                 self.requests.await_access(*key, purpose);
@@ -82,7 +82,7 @@ impl Gateway {
                 if let Then::Access(request) = unsent.then {
                     let verdict = Err(unsent.error);
                     for purpose in request.waiting {
-                        self.use_access(sub, purpose, &verdict);
+                        self.use_access(sub, purpose, &verdict, None);
                     }
                 }
                 None
@@ -137,11 +137,19 @@ impl Gateway {
             };
         }
         for purpose in request.waiting {
-            self.use_access(request.sub, purpose, &verdict);
+            self.use_access(request.sub, purpose, &verdict, Some(key));
         }
     }
 
-    fn use_access(&mut self, sub: Option<SubKey>, purpose: Use, verdict: &Verdict) {
+    /// Goes on with what an access answer was needed for: the answer to a request, or what
+    /// was known before one had to be sent.
+    fn use_access(
+        &mut self,
+        sub: Option<SubKey>,
+        purpose: Use,
+        verdict: &Verdict,
+        asked: Option<PendingKey>,
+    ) {
         match purpose {
             Use::Request(waiter) => match readable(verdict) {
                 Ok(()) => self.admit(waiter),
@@ -154,7 +162,7 @@ impl Gateway {
             },
             Use::Reaccess => {
                 if let Some(sub) = sub {
-                    self.reaccessed(sub, verdict);
+                    self.reaccessed(sub, verdict, asked);
                 }
             }
         }
@@ -178,9 +186,9 @@ impl Gateway {
         let standing = &mut self.holdings[key].standing;
         match standing.recheck() {
             Recheck::Settled => {}
-            Recheck::Asking => return standing.question_again(),
+            Recheck::Asking(asked) => return standing.question_again(asked),
             // The question that is still to come is about this too.
-            Recheck::Queued | Recheck::AskingAgain => return,
+            Recheck::Queued | Recheck::AskingAgain(_) => return,
         }
         self.freeze(key);
         self.holdings[key].standing.set_recheck(Recheck::Queued);
@@ -192,20 +200,37 @@ impl Gateway {
         if sub.holders.direct() == 0 || sub.standing.recheck() != Recheck::Queued {
             return None;
         }
-        self.holdings[key].standing.set_recheck(Recheck::Asking);
-        if !matches!(self.holdings[key].access, AccessState::Unknown) {
+        let is_unknown = matches!(sub.access, AccessState::Unknown);
+        let sent = if is_unknown {
+            self.ask_access_of(key, Use::Reaccess)
+        } else {
             self.require_access(key, Use::Reaccess);
-            return None;
+            None
+        };
+        if let Some(sub) = self.holdings.get_mut(key)
+            && sub.standing.recheck() == Recheck::Queued
+            && let AccessState::Asking(asked) = sub.access
+        {
+            sub.standing.set_recheck(Recheck::Asking(asked));
         }
-        self.ask_access_of(key, Use::Reaccess)
+        sent
     }
 
-    fn reaccessed(&mut self, key: SubKey, verdict: &Verdict) {
+    /// Access to a subscription is known again: by the answer to the request `asked`, or
+    /// without one.
+    fn reaccessed(&mut self, key: SubKey, verdict: &Verdict, asked: Option<PendingKey>) {
         let Some(sub) = self.holdings.get_mut(key) else {
             return;
         };
         let recheck = sub.standing.recheck();
-        if sub.holders.direct() == 0 || recheck == Recheck::Settled {
+        // The answer to what was asked for an earlier subscription of the client's says
+        // nothing of now.
+        let is_latest = match recheck {
+            Recheck::Settled => false,
+            Recheck::Queued => asked.is_none(),
+            Recheck::Asking(latest) | Recheck::AskingAgain(latest) => asked == Some(latest),
+        };
+        if sub.holders.direct() == 0 || !is_latest {
             return;
         }
         if !self.broker.is_there() && verdict.is_err() {
@@ -215,17 +240,14 @@ impl Gateway {
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
         }
-        match recheck {
-            // It was asked before access was put in question, and says nothing of now.
-            Recheck::Settled | Recheck::Queued => return,
-            Recheck::Asking => sub.standing.set_recheck(Recheck::Settled),
-            Recheck::AskingAgain => {
-                sub.access = AccessState::Unknown;
-                if sub.standing.grant_for_now() {
-                    self.background.hurry(Job::Reaccess(key));
-                }
-                self.background.queue(Job::Reaccess(key));
+        if let Recheck::AskingAgain(_) = recheck {
+            sub.access = AccessState::Unknown;
+            if sub.standing.grant_for_now() {
+                self.background.hurry(Job::Reaccess(key));
             }
+            self.background.queue(Job::Reaccess(key));
+        } else {
+            sub.standing.set_recheck(Recheck::Settled);
         }
         self.work.push(Work::Pump(key));
     }

@@ -3,16 +3,20 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::BrokerMessage;
-use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, NameKey, PendingKey};
+use crate::gateway::model::keys::{
+    AliasKey, ClientKey, ClientRef, Connection, NameKey, PendingKey,
+};
 use crate::gateway::model::outbox::{Lane, Place};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::Deferred;
 use crate::gateway::parts::counters::RequestKind;
 use crate::gateway::parts::holdings::AccessState;
-use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Subject, Then, Unsent, Use};
+use crate::gateway::parts::requests::{
+    AccessRequest, Cause, GetFor, Pending, Subject, Then, Unsent, Use,
+};
 use crate::gateway::parts::sessions::Client;
-use crate::gateway::parts::worklist::Origin;
+use crate::gateway::parts::worklist::{Origin, Work};
 use crate::res::service::PreResponse;
 use crate::res::{Error, json, service, trace};
 use log::debug;
@@ -144,7 +148,8 @@ impl Gateway {
     }
 
     /// A service sets another time-out. What only one client waits for is kept with the
-    /// client: nobody would want it for so long when that has gone.
+    /// client: nobody would want it for so long when that has gone. A get request is for
+    /// whoever subscribes.
     fn extend(&mut self, key: PendingKey, timeout: u64) {
         let client = self
             .requests
@@ -157,6 +162,47 @@ impl Gateway {
             }
         }
         self.requests.extend(key, self.now, timeout);
+        if client.is_none() {
+            self.work.push(Work::Unwanted(key));
+        }
+    }
+
+    /// The last subscription of an alias is gone: it needs no get request any more.
+    pub(in crate::gateway) fn want_no_longer(&mut self, key: AliasKey) {
+        let alias = &self.cache.aliases()[key];
+        let gets = [
+            Some(GetFor::Alias(key)),
+            alias.resource.map(GetFor::Resource),
+        ];
+        for get in gets.into_iter().flatten() {
+            if let Some(request) = self.requests.extended_get(get) {
+                self.work.push(Work::Unwanted(request));
+            }
+        }
+    }
+
+    /// Forgets a get request to which a service has given other time than usual, a day even,
+    /// if nobody wants its answer: it will be sent again when somebody does.
+    pub(in crate::gateway) fn forget_unwanted(&mut self, key: PendingKey) {
+        let pending = self.requests.get(key);
+        let Some(pending) = pending.filter(|pending| pending.is_extended()) else {
+            return;
+        };
+        match pending.then {
+            Then::Load(alias) => {
+                let alias = self.cache.aliases().get(alias);
+                if alias.is_some_and(|alias| !alias.subs.is_empty()) {
+                    return;
+                }
+            }
+            Then::Refresh(key) => match self.cache.resources().get(key) {
+                Some(resource) if self.cache.is_used(resource) => return,
+                Some(_) => self.cache.remove_resource(key),
+                None => {}
+            },
+            _ => return,
+        }
+        self.resume(key, Err(Error::TIMEOUT));
     }
 
     /// Forgets a request whose client has gone.

@@ -11,7 +11,7 @@ use super::*;
 use crate::reactor::compression::{EXCESS_MAX, EXCESS_RATE};
 use crate::reactor::link::tests::{agreeable, config};
 use crate::reactor::signals::Signals;
-use crate::reactor::turn::VISIT_STEPS;
+use crate::reactor::turn::{READ_STEP, VISIT_STEPS};
 
 /// Turns after which a test fails.
 const PATIENCE: usize = 10_000;
@@ -180,6 +180,86 @@ fn pipelined_requests_leave_others_their_turn() {
         answers.extend(received(&mut loud));
         count(&answers) == 1_500
     });
+}
+
+#[test]
+fn pings_leave_others_their_turn() {
+    const PINGS: usize = 2_000;
+    let mut stage = Stage::new(&[]);
+    let (_, mut loud) = stage.open("");
+    let (_, mut quiet) = stage.open("");
+    // A ping without payload; a key of zeros. Its pong has two bytes.
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    loud.write_all(&ping.repeat(PINGS))
+        .expect("the socket has room");
+    let (mut pongs, mut turns) = (0, 0);
+    while pongs == 0 {
+        stage.turn();
+        pongs += received(&mut loud).len() / 2;
+    }
+    quiet.write_all(&version()).expect("the socket has room");
+    stage.turn();
+    assert_eq!(stage.deliveries(), 1, "it waits for the flood");
+    assert!(pongs < PINGS, "the test needs a longer flood");
+    while pongs < PINGS {
+        let before = pongs;
+        stage.turn();
+        turns += 1;
+        assert!(turns < PATIENCE);
+        pongs += received(&mut loud).len() / 2;
+        // Those of the turn before may have been in the socket.
+        assert!(pongs - before <= 4 * VISIT_STEPS as usize);
+    }
+    assert_eq!(pongs, PINGS);
+}
+
+#[test]
+fn large_heads_leave_others_their_turn() {
+    const REQUESTS: usize = 60;
+    let mut stage = Stage::new(&[]);
+    let (_, mut quiet) = stage.open("");
+    let listener = stage.reactor.listener.as_ref().expect("it listens");
+    let address = listener.local_addr().expect("an address");
+    let mut loud = TcpStream::connect(address).expect("it listens");
+    loud.set_nonblocking(true).expect("a socket");
+    let field = format!("X-Long: {}\r\n", "v".repeat(140));
+    let fields = field.repeat(98);
+    let request = format!("GET /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let input = request.repeat(REQUESTS);
+    let (mut sent, mut answers, mut asked) = (0, 0, false);
+    let mut turns = 0;
+    while answers < REQUESTS {
+        if let Ok(len) = loud.write(&input.as_bytes()[sent..]) {
+            sent += len;
+        }
+        let (before, quiet_before) = (answers, stage.deliveries());
+        let has_asked = asked;
+        if !asked && answers > 5 {
+            quiet.write_all(&version()).expect("the socket has room");
+            asked = true;
+        }
+        stage.turn();
+        turns += 1;
+        assert!(turns < PATIENCE);
+        let text = received(&mut loud);
+        answers += text.windows(9).filter(|part| part == b"HTTP/1.1 ").count();
+        // Each counts by its length: so many bytes as make a share, twice in a turn at most,
+        // and what was in the socket of the turn before.
+        let share = VISIT_STEPS as usize * READ_STEP / request.len() + 1;
+        assert!(
+            answers - before <= 4 * share,
+            "{} in a turn",
+            answers - before
+        );
+        if asked && !has_asked {
+            assert_eq!(
+                stage.deliveries(),
+                quiet_before + 1,
+                "it waits for the flood"
+            );
+        }
+    }
+    assert!(asked);
 }
 
 #[test]

@@ -125,6 +125,12 @@ impl Cache {
         }
     }
 
+    /// Whether events of a resource were lost since it was last known for certain.
+    pub fn has_lost_events(&self, key: ResourceKey) -> bool {
+        let refresh = self.resources[key].refresh.as_ref();
+        refresh.is_some_and(|refresh| matches!(refresh.kept, Kept::Lost))
+    }
+
     /// The get request of a resource in doubt is about to be sent. Returns whether it is
     /// still wanted.
     pub fn open_refresh(&mut self, key: ResourceKey) -> bool {
@@ -142,9 +148,8 @@ impl Cache {
     /// Whether an answer that is to come will make events of a resource moot.
     pub fn is_refreshing(&self, key: ResourceKey) -> bool {
         let refresh = self.resources[key].refresh.as_ref();
-        refresh.is_some_and(|refresh| {
-            refresh.state == RefreshState::Open || matches!(refresh.kept, Kept::Lost)
-        })
+        refresh.is_some_and(|refresh| refresh.state == RefreshState::Open)
+            || self.has_lost_events(key)
     }
 
     /// Keeps an event of a resource back that such an answer will make moot.

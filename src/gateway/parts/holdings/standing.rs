@@ -2,7 +2,7 @@
 
 use crate::gateway::model::content::Content;
 use crate::gateway::model::few::Few;
-use crate::gateway::model::keys::{TreeKey, WaiterKey};
+use crate::gateway::model::keys::{PendingKey, TreeKey, WaiterKey};
 use crate::gateway::model::update::Queue;
 use crate::res::Error;
 use std::rc::Rc;
@@ -135,10 +135,10 @@ pub enum Recheck {
     Settled,
     /// It is to be asked.
     Queued,
-    /// It is being asked.
-    Asking,
+    /// It is being asked, by this request.
+    Asking(PendingKey),
     /// It was put in question once more meanwhile.
-    AskingAgain,
+    AskingAgain(PendingKey),
 }
 
 /// What a subscription leaves behind that is loaded, or failed to be.
@@ -251,13 +251,13 @@ impl Standing {
         }
     }
 
-    /// Access is put in question while it is being asked. What has come until now waits
+    /// Access is put in question while a request asks for it. What has come until now waits
     /// for the answer, what comes from now on for that to the next question.
-    pub fn question_again(&mut self) {
+    pub fn question_again(&mut self, asked: PendingKey) {
         if let Self::Lagging(lag) = self {
             lag.asked = lag.queue.len();
         }
-        self.set_recheck(Recheck::AskingAgain);
+        self.set_recheck(Recheck::AskingAgain(asked));
     }
 
     /// Access was granted to what has come until it was put in question again, and is to

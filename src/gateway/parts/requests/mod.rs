@@ -15,7 +15,7 @@ use crate::gateway::model::time::Time;
 use crate::res::service::Access;
 use crate::res::{Error, trace};
 use replies::{Replies, Reply, ReplyForm};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -102,6 +102,23 @@ impl Then {
             Self::Call(request) => Some(request.client),
             Self::HeaderAuth(client) => Some(*client),
             Self::Load(_) | Self::Refresh(_) | Self::Query(_) | Self::TokenReset(_) => None,
+        }
+    }
+}
+
+/// What a get request is for. There is one request at a time for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GetFor {
+    Alias(AliasKey),
+    Resource(ResourceKey),
+}
+
+impl GetFor {
+    fn of(then: &Then) -> Option<Self> {
+        match then {
+            Then::Load(alias) => Some(Self::Alias(*alias)),
+            Then::Refresh(resource) => Some(Self::Resource(*resource)),
+            _ => None,
         }
     }
 }
@@ -224,6 +241,8 @@ pub struct Requests {
     /// Timers of those with the usual time-out, and of those that a service has set.
     usual: DelayQueue<PendingKey>,
     set: BTreeSet<(Time, PendingKey)>,
+    /// Get requests with a time-out that a service has set.
+    extended_gets: BTreeMap<GetFor, PendingKey>,
     replies: Replies,
     /// Largest payload that the broker takes, in bytes.
     max_payload: usize,
@@ -238,6 +257,7 @@ impl Requests {
             pending: Arena::default(),
             usual: DelayQueue::new(timeout),
             set: BTreeSet::new(),
+            extended_gets: BTreeMap::new(),
             replies: Replies::new(random),
             max_payload: 1 << 20,
             last_verdict: None,
@@ -391,7 +411,21 @@ impl Requests {
         self.stop_timer(key);
         let due = Time(now.0.saturating_add(timeout.min(MAX_TIMEOUT)));
         self.set.insert((due, key));
-        self.pending[key].timer = Timer::Set(due);
+        let pending = &mut self.pending[key];
+        pending.timer = Timer::Set(due);
+        if let Some(get) = GetFor::of(&pending.then) {
+            self.extended_gets.insert(get, key);
+        }
+    }
+
+    /// The get request for something, if a service has given it another time-out.
+    pub fn extended_get(&self, get: GetFor) -> Option<PendingKey> {
+        self.extended_gets.get(&get).copied()
+    }
+
+    /// Whether a service has given any get request another time-out.
+    pub fn has_extended_gets(&self) -> bool {
+        !self.extended_gets.is_empty()
     }
 
     /// The answer is there, or none will come.
@@ -435,6 +469,12 @@ impl Requests {
         if let Some(number) = pending.short {
             self.replies.forget(number);
         }
+        if !self.extended_gets.is_empty()
+            && let Some(get) = GetFor::of(&pending.then)
+            && self.extended_get(get) == Some(key)
+        {
+            self.extended_gets.remove(&get);
+        }
         Some(pending)
     }
 
@@ -468,6 +508,16 @@ impl Requests {
                 Timer::Set(_) => return Err(format!("the request {key:?} has no timer")),
             }
             short += usize::from(pending.short.is_some());
+            let get = GetFor::of(&pending.then).filter(|_| pending.is_extended());
+            if get.is_some_and(|get| self.extended_get(get) != Some(key)) {
+                return Err(format!("the get request {key:?} has more time unseen"));
+            }
+        }
+        let mut gets = self.extended_gets.values();
+        if let Some(stale) = gets.find(|key| !self.pending.contains(**key)) {
+            return Err(format!(
+                "the get request {stale:?} has more time, and is over"
+            ));
         }
         let kept = (self.usual.len(), self.set.len(), self.replies.short_len());
         match kept == (usual, set, short) {
