@@ -374,10 +374,11 @@ pub fn change(payload: Raw<'_>) -> Result<ChangeEvent, ValueError> {
     })?;
     let current = values.filter(|raw| members == 1 || value::parse_change(raw).is_err());
     let properties = properties(current.unwrap_or(payload), usize::MAX)?;
-    let changes = properties.into_iter().flatten();
-    let changes = changes
-        .map(|(name, raw)| Ok((Text::from(&*name), value::parse_change(raw)?)))
-        .collect::<Result<_, ValueError>>()?;
+    let properties = properties.unwrap_or_default();
+    let mut changes = Vec::with_capacity(properties.len());
+    for (name, raw) in properties {
+        changes.push((Text::from(&*name), value::parse_change(raw)?));
+    }
     let is_old = current.is_none() && members > 0;
     Ok(ChangeEvent { changes, is_old })
 }
