@@ -374,7 +374,8 @@ impl Gateway {
             if is_asking && !self.background.queries().any(|name| name == key) {
                 return Err(format!("nobody asks the query resources of {key:?}"));
             }
-            let expected = uses.remove(&key).unwrap_or_default() + u32::from(is_asking);
+            let waiting = u32::from(is_asking) + self.cache.renewals(key) as u32;
+            let expected = uses.remove(&key).unwrap_or_default() + waiting;
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));
             }

@@ -589,7 +589,7 @@ mod tests {
             "1",
             "[],[[]]",
             "\"[[[[[[[[\"",
-            &"12,".repeat(50).trim_end_matches(','),
+            "12,".repeat(50).trim_end_matches(','),
         ] {
             assert!(deep(100, text) && !deep(MAX_DEPTH + 1, text), "{text}");
         }
