@@ -112,6 +112,11 @@ impl Gateway {
             if !sub.holders.any() && self.is_settled(sub.client()) {
                 return Err(format!("nothing holds the subscription {key:?}"));
             }
+            if self.holdings.takings.has(key)
+                && (!sub.standing.is_loaded() || sub.standing.is_sent())
+            {
+                return Err(format!("{key:?} is taken over, and is not pinned"));
+            }
             if sub.is_live() && alias.resource.is_none() {
                 return Err(format!("{key:?} is live without a resource"));
             }
@@ -269,6 +274,11 @@ impl Gateway {
                 *missing.entry(*waiter).or_default() += 1;
             }
         }
+        for (_, taking) in self.holdings.takings.iter() {
+            for waiter in taking.waiters.as_slice() {
+                *missing.entry(*waiter).or_default() += 1;
+            }
+        }
         for (key, waiter) in self.waiters.iter() {
             if self.sessions.get(waiter.client()).is_none() {
                 continue; // It goes with what the client held.
@@ -376,7 +386,8 @@ impl Gateway {
             if is_asking && !self.background.queries().any(|name| name == key) {
                 return Err(format!("nobody asks the query resources of {key:?}"));
             }
-            let expected = uses.remove(&key).unwrap_or_default() + u32::from(is_asking);
+            let waiting = u32::from(is_asking) + self.cache.renewals(key) as u32;
+            let expected = uses.remove(&key).unwrap_or_default() + waiting;
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));
             }
@@ -409,6 +420,11 @@ impl Gateway {
         let mut trees: BTreeMap<TreeKey, (usize, usize)> = BTreeMap::new();
         for (_, sub) in self.holdings.iter() {
             if let Some(tree) = sub.standing.tree() {
+                trees.entry(tree).or_default().0 += 1;
+            }
+        }
+        for (_, taking) in self.holdings.takings.iter() {
+            if let Some(tree) = taking.tree {
                 trees.entry(tree).or_default().0 += 1;
             }
         }

@@ -59,7 +59,9 @@ impl Gateway {
             return Some(work);
         }
         let client = match work {
-            Work::Load(sub) | Work::Pump(sub) => Some(self.holdings.get(sub)?.client()),
+            Work::Load(sub) | Work::Take(sub) | Work::Pump(sub) => {
+                Some(self.holdings.get(sub)?.client())
+            }
             Work::Ready(waiter) => Some(self.waiters.get(waiter)?.client()),
             _ => None,
         };
@@ -79,6 +81,7 @@ impl Gateway {
         };
         match work {
             Work::Load(sub) => self.load(sub),
+            Work::Take(sub) => self.go_on_taking(sub),
             Work::Ready(waiter) => match self.waiters.get(waiter) {
                 Some(there) if there.is_ready() => match there.cause() {
                     Awaiting::Event(sub) => self.event_ready(sub, waiter),

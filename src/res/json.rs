@@ -3,6 +3,7 @@
 //!
 //! Nothing here builds a tree, and nothing recurses over what a peer sent.
 
+use super::scan;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -60,23 +61,39 @@ fn check_depth(text: &str) -> Result<(), JsonError> {
     if openings.count() <= MAX_DEPTH {
         return Ok(());
     }
-    let (mut depth, mut in_string, mut i) = (0usize, false, 0);
-    while i < bytes.len() {
-        match bytes[i] {
-            b'\\' if in_string => i += 1,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(JsonError::new("nesting deeper than 128 levels"));
-                }
-            }
-            b']' | b'}' if !in_string => depth -= 1,
-            _ => {}
+    let (mut depth, mut at) = (0, 0);
+    while at < bytes.len() {
+        if let Some(next) = scan::depths(bytes, at, depth) {
+            is_too_deep(next.most)?;
+            depth = next.last;
+            at += scan::SKIPPED;
+            continue;
         }
-        i += 1;
+        let end = bytes.len().min(at + scan::SKIPPED);
+        while at < end {
+            match bytes[at] {
+                b'"' => {
+                    at = string_end(bytes, at)?;
+                    continue;
+                }
+                b'[' | b'{' => {
+                    depth += 1;
+                    is_too_deep(depth)?;
+                }
+                b']' | b'}' => depth -= 1,
+                _ => {}
+            }
+            at += 1;
+        }
     }
     Ok(())
+}
+
+fn is_too_deep(depth: i32) -> Result<(), JsonError> {
+    match usize::try_from(depth) {
+        Ok(depth) if depth > MAX_DEPTH => Err(JsonError::new("nesting deeper than 128 levels")),
+        _ => Ok(()),
+    }
 }
 
 /// Calls `member` with each name and value of an object, in order. The text is a value that
@@ -169,24 +186,7 @@ impl<'a> Items<'a> {
         let (start, mut end) = (self.at, self.at);
         match bytes.get(start) {
             Some(b'"') => end = string_end(bytes, start)?,
-            Some(b'{' | b'[') => {
-                let mut depth = 0usize;
-                loop {
-                    match bytes.get(end).ok_or(INVALID)? {
-                        b'"' => {
-                            end = string_end(bytes, end)?;
-                            continue;
-                        }
-                        b'{' | b'[' => depth += 1,
-                        b'}' | b']' => depth -= 1,
-                        _ => {}
-                    }
-                    end += 1;
-                    if depth == 0 {
-                        break;
-                    }
-                }
-            }
+            Some(b'{' | b'[') => end = brackets_end(bytes, start)?,
             _ => {
                 let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || is_space(*byte);
                 let rest = bytes.get(start..).unwrap_or_default();
@@ -200,6 +200,10 @@ impl<'a> Items<'a> {
 
 const INVALID: JsonError = JsonError::new("not a JSON value");
 
+fn has(bytes: &[u8], wanted: impl Fn(u8) -> bool + Copy) -> bool {
+    scan::find(bytes, 0, wanted) < bytes.len()
+}
+
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
@@ -208,10 +212,41 @@ fn is_space(byte: u8) -> bool {
 fn string_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut at = start + 1;
     loop {
+        at = scan::find(bytes, at, |byte| byte == b'"' || byte == b'\\');
         match bytes.get(at).ok_or(INVALID)? {
             b'"' => return Ok(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+            _ => at += 2,
+        }
+    }
+}
+
+/// The place behind an array or object that begins at a place.
+fn brackets_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
+    let (mut depth, mut at) = (0, start);
+    loop {
+        if depth > 0
+            && let Some(next) = scan::depths(bytes, at, depth)
+            && next.least > 0
+        {
+            depth = next.last;
+            at += scan::SKIPPED;
+            continue;
+        }
+        let end = at + scan::SKIPPED;
+        while at < end {
+            match bytes.get(at).ok_or(INVALID)? {
+                b'"' => {
+                    at = string_end(bytes, at)?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            at += 1;
+            if depth == 0 {
+                return Ok(at);
+            }
         }
     }
 }
@@ -227,7 +262,7 @@ pub fn string(text: Raw<'_>) -> Result<Cow<'_, str>, JsonError> {
         return Err(JsonError::new("not a string"));
     };
     match rest.strip_suffix('"') {
-        Some(plain) if !plain.bytes().any(|byte| byte == b'\\') => Ok(Cow::Borrowed(plain)),
+        Some(plain) if !has(plain.as_bytes(), |byte| byte == b'\\') => Ok(Cow::Borrowed(plain)),
         _ => Ok(Cow::Owned(serde_json::from_str(text)?)),
     }
 }
@@ -251,6 +286,9 @@ pub fn compact(text: Raw<'_>) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     if !matches!(bytes.first(), Some(b'{' | b'[')) {
         return Cow::Borrowed(text); // One token.
+    }
+    if !has(bytes, is_space) {
+        return Cow::Borrowed(text);
     }
     let Some(first) = next_space(bytes, 0) else {
         return Cow::Borrowed(text);
@@ -482,6 +520,79 @@ mod tests {
             object(empty, |_, _| panic!("it is empty")).unwrap();
         }
         array("[ ]", |_| panic!("it is empty")).unwrap();
+    }
+
+    /// Reads a value by the walks, down to what is neither array nor object.
+    fn walked(text: Raw<'_>) -> serde_json::Value {
+        use serde_json::Value;
+        if text.starts_with('{') {
+            let mut members = serde_json::Map::new();
+            let read = object(text, |name, raw| {
+                members.insert(name.into_owned(), walked(raw));
+                Ok(())
+            });
+            return read.map(|()| Value::Object(members)).unwrap();
+        }
+        if text.starts_with('[') {
+            let mut items = Vec::new();
+            let read = array(text, |raw| {
+                items.push(walked(raw));
+                Ok(())
+            });
+            return read.map(|()| Value::Array(items)).unwrap();
+        }
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn long_texts_are_walked_over_as_short_ones() {
+        use serde_json::{Value, json};
+        let mut state = 1_u32;
+        let mut pick = |n: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % n
+        };
+        let mut values: Vec<Value> = vec![json!(1)];
+        for n in 0..2_000 {
+            let mut known = |most: u32| {
+                let count = pick(most);
+                (0..count)
+                    .map(|_| {
+                        values[values.len() - 1 - pick(values.len().min(4) as u32) as usize].clone()
+                    })
+                    .collect::<Vec<_>>()
+            };
+            let value = match n % 5 {
+                0 => Value::Array(known(6)),
+                1 => known(4)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(n, value)| (format!("\"{n}]"), value))
+                    .collect(),
+                2 => json!(["{[".repeat(n % 40), "\\\"".repeat(n % 30), n]),
+                3 => json!(vec![n; n % 90]),
+                _ => json!({"a": [[[[[n]]]]], "": " "}),
+            };
+            let (text, wide) = (value.to_string(), format!("{value:#}"));
+            if text.len() < 10_000 {
+                assert_eq!(walked(super::value(text.as_bytes()).unwrap()), value);
+                assert_eq!(walked(super::value(wide.as_bytes()).unwrap()), value);
+                assert_eq!(compact(&wide), text);
+                values.push(value);
+            }
+        }
+        let deep = |depth: usize, text: &str| {
+            let (before, behind) = (format!("[{text},").repeat(depth), "]".repeat(depth));
+            super::value(format!("{before}1{behind}").as_bytes()).is_ok()
+        };
+        for text in [
+            "1",
+            "[],[[]]",
+            "\"[[[[[[[[\"",
+            "12,".repeat(50).trim_end_matches(','),
+        ] {
+            assert!(deep(100, text) && !deep(MAX_DEPTH + 1, text), "{text}");
+        }
     }
 
     #[test]

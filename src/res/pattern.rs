@@ -1,7 +1,9 @@
 //! Resource name patterns of system events (RES-Service protocol, "Resource name pattern").
 
 use super::rid::is_token;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use std::num::NonZero;
 
 /// A parsed pattern: parts divided by dots, `*` for any part, a last `>` for any tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,22 +56,43 @@ impl Pattern {
 }
 
 /// Many patterns, looked through at once: what they begin with alike is compared once.
+///
+/// They may be as many as fit into a message, so that a node has no memory of its own.
 #[derive(Debug, Default)]
 pub struct PatternSet {
     /// The first is the root. Each path of parts leads to a node of its own.
     nodes: Vec<Node>,
+    /// What leads from a node to the next one, by the node and the name of the part.
+    named: HashTable<Edge>,
+    /// The names of all parts that are in `named`.
+    texts: String,
+    hasher: foldhash::fast::RandomState,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// Nodes behind a part that is named.
-    named: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
     /// The node behind any part.
-    any: Option<usize>,
+    any: Option<NonZero<u32>>,
     /// Whether a pattern ends here.
     ends: bool,
     /// Whether a pattern goes on with any tail.
     tail: bool,
+}
+
+/// A part that is named, between two nodes.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    from: u32,
+    to: NonZero<u32>,
+    /// Where its name is among the texts.
+    start: u32,
+    length: u32,
+}
+
+impl Edge {
+    fn name(self, texts: &str) -> &str {
+        &texts[self.start as usize..][..self.length as usize]
+    }
 }
 
 impl PatternSet {
@@ -88,21 +111,55 @@ impl PatternSet {
         }
         let mut at = 0;
         for part in pattern.text.split('.') {
-            let new = self.nodes.len();
+            // No message is so long that there could be more.
+            let Some(new) = u32::try_from(self.nodes.len()).ok().and_then(NonZero::new) else {
+                return;
+            };
             let next = match part {
                 ">" => {
-                    self.nodes[at].tail = true;
+                    self.nodes[at as usize].tail = true;
                     return;
                 }
-                "*" => *self.nodes[at].any.get_or_insert(new),
-                _ => *self.nodes[at].named.entry(part.into()).or_insert(new),
+                "*" => *self.nodes[at as usize].any.get_or_insert(new),
+                _ => self.edge(at, part, new),
             };
             if next == new {
                 self.nodes.push(Node::default());
             }
-            at = next;
+            at = next.get();
         }
-        self.nodes[at].ends = true;
+        self.nodes[at as usize].ends = true;
+    }
+
+    /// The node behind a part that is named, which is a new one if there is none.
+    fn edge(&mut self, from: u32, part: &str, new: NonZero<u32>) -> NonZero<u32> {
+        let Self {
+            named,
+            texts,
+            hasher,
+            ..
+        } = self;
+        let is_it = |edge: &Edge| edge.from == from && edge.name(texts) == part;
+        let hash = |edge: &Edge| hasher.hash_one((edge.from, edge.name(texts)));
+        let edge = Edge {
+            from,
+            to: new,
+            start: texts.len() as u32,
+            length: part.len() as u32,
+        };
+        let entry = named.entry(hasher.hash_one((from, part)), is_it, hash);
+        let found = entry.or_insert(edge).get().to;
+        if found == new {
+            texts.push_str(part);
+        }
+        found
+    }
+
+    /// The node behind a part that is named.
+    fn next(&self, from: u32, part: &str) -> Option<NonZero<u32>> {
+        let is_it = |edge: &Edge| edge.from == from && edge.name(&self.texts) == part;
+        let edge = self.named.find(self.hasher.hash_one((from, part)), is_it);
+        edge.map(|edge| edge.to)
     }
 
     /// Whether there is no pattern.
@@ -119,7 +176,7 @@ impl PatternSet {
         let mut open = vec![(0, Some(name))];
         while let Some((at, rest)) = open.pop() {
             *steps += 1;
-            let node = &self.nodes[at];
+            let node = &self.nodes[at as usize];
             let Some(rest) = rest else {
                 if node.ends {
                     return true;
@@ -133,8 +190,13 @@ impl PatternSet {
                 Some((part, rest)) => (part, Some(rest)),
                 None => (rest, None),
             };
-            open.extend(node.any.map(|next| (next, rest)));
-            open.extend(node.named.get(part).map(|next| (*next, rest)));
+            let named = self.next(at, part);
+            open.extend(
+                node.any
+                    .into_iter()
+                    .chain(named)
+                    .map(|next| (next.get(), rest)),
+            );
         }
         false
     }

@@ -8,6 +8,7 @@
 use super::error::Error;
 use super::json::{self, JsonError, Raw};
 use super::meta::Meta;
+use super::order;
 use super::pattern::Pattern;
 use super::rid::Rid;
 use super::text::Text;
@@ -373,10 +374,11 @@ pub fn change(payload: Raw<'_>) -> Result<ChangeEvent, ValueError> {
     })?;
     let current = values.filter(|raw| members == 1 || value::parse_change(raw).is_err());
     let properties = properties(current.unwrap_or(payload), usize::MAX)?;
-    let changes = properties.into_iter().flatten();
-    let changes = changes
-        .map(|(name, raw)| Ok((Text::from(&*name), value::parse_change(raw)?)))
-        .collect::<Result<_, ValueError>>()?;
+    let properties = properties.unwrap_or_default();
+    let mut changes = Vec::with_capacity(properties.len());
+    for (name, raw) in properties {
+        changes.push((Text::from(&*name), value::parse_change(raw)?));
+    }
     let is_old = current.is_none() && members > 0;
     Ok(ChangeEvent { changes, is_old })
 }
@@ -652,7 +654,7 @@ fn properties(text: Raw<'_>, most: usize) -> Result<Option<Properties<'_>>, Json
         return Ok(None);
     }
     read?;
-    members.sort_by(|a: &(Cow<'_, str>, Raw<'_>), b| a.0.cmp(&b.0));
+    sort_by_name(&mut members);
     // Of those that are left out the value is put into the place of the one that stays.
     members.dedup_by(|later, kept| {
         let is_same = later.0 == kept.0;
@@ -662,6 +664,18 @@ fn properties(text: Raw<'_>, most: usize) -> Result<Option<Properties<'_>>, Json
         is_same
     });
     Ok(Some(members))
+}
+
+/// Sorts members by name. Those with the same one stay in order.
+fn sort_by_name(members: &mut Properties<'_>) {
+    if members.len() < order::MANY || members.is_sorted_by(|a, b| a.0 <= b.0) {
+        return members.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    let places = order::places(members.len(), |place| &*members[place].0);
+    let sorted = places.into_iter();
+    let sorted = sorted.map(|place| std::mem::take(&mut members[place]));
+    let sorted = sorted.collect();
+    *members = sorted;
 }
 
 #[cfg(test)]

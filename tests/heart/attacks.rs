@@ -531,3 +531,74 @@ fn a_reference_for_many_clients_is_sent_in_small_turns() {
     assert_eq!(cost.messages(&stage), all);
     cost.is_within(&stage, all, 40 * all);
 }
+
+#[test]
+fn a_large_collection_is_taken_over_by_each_client_in_small_turns() {
+    const LEAVES: u64 = 5_000;
+    let mut stage = Stage::new(|name| match name {
+        "test.all" => collection((0..LEAVES).map(|leaf| reference(format!("test.leaf.{leaf}")))),
+        _ => r#"{"model":{"a":1}}"#.to_owned(),
+    });
+    stage.connect(0);
+    stage.settle(0, "subscribe.test.all");
+    for client in 1..5 {
+        stage.connect(client);
+        let (cost, turns) = (stage.begin(), stage.turns);
+        stage.settle(client, "subscribe.test.all");
+        assert_eq!(cost.messages(&stage), 1);
+        cost.is_within_turns(&stage, LEAVES, 20 * LEAVES, u64::from(UNITS) + LEAVES);
+        // All in one step it would be two or three.
+        assert!(stage.turns - turns > LEAVES / u64::from(UNITS) + 3);
+        stage.gateway.audit().expect("the books agree");
+    }
+    // Events come while it is taken over, and it is let go before that is done.
+    for client in 5..10 {
+        stage.connect(client);
+        let request = br#"{"id":1,"method":"subscribe.test.all"}"#;
+        let (gateway, out) = (&mut stage.gateway, &mut stage.out);
+        gateway.begin_turn(UNITS);
+        gateway.client_message(NOW, ClientKey(client), request, out);
+        stage.take();
+        if client % 2 == 0 {
+            let (subject, reply) = stage.asked.pop_front().expect("access is asked");
+            assert_eq!(subject, "access.test.all");
+            let answer = r#"{"result":{"get":false}}"#;
+            let (gateway, out) = (&mut stage.gateway, &mut stage.out);
+            gateway.begin_turn(UNITS);
+            let message = BrokerMessage {
+                sid: INBOX,
+                subject: reply.as_bytes(),
+                payload: answer.as_bytes(),
+                status: None,
+            };
+            gateway.broker_message(NOW, message, out);
+            stage.take();
+        }
+        stage.gateway.audit().expect("the books agree");
+        let event = format!(
+            r#"{{"idx":0,"value":{}}}"#,
+            reference(format!("test.new.{client}"))
+        );
+        stage.event("test.all", "add", &event);
+        stage.serve();
+        stage.gateway.audit().expect("the books agree");
+    }
+    let subscribed = stage.gateway.stats().subscriptions as u64;
+    assert_eq!(subscribed, 8 * (LEAVES + 6));
+}
+
+#[test]
+fn token_resets_cost_what_they_name_and_not_the_clients() {
+    const CLIENTS: u32 = 2_000;
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    for client in 0..CLIENTS {
+        stage.connect(client);
+        stage.settle(client, "subscribe.test.item");
+    }
+    let cost = stage.begin();
+    for _ in 0..100 {
+        let reset = r#"{"tids":["none"],"subject":"auth.test.renew"}"#;
+        stage.tell(SYSTEM, "system.tokenReset", reset);
+    }
+    cost.is_within(&stage, 100, 100 * 50);
+}

@@ -252,6 +252,7 @@ impl Gateway {
     }
 
     pub(super) fn end_resource(&mut self, key: ResourceKey, payload: Box<str>, reason: Error) {
+        let reason = Box::new(reason);
         let update = Update::of(StepKind::Delete { payload, reason }, 0);
         let before = self.cache.resources()[key].content.clone();
         self.publish(key, update, Some(before));

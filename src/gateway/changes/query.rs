@@ -33,6 +33,12 @@ impl Gateway {
         match input {
             Deferred::Event { kind, payload } => self.take_event(key, kind, &payload),
             Deferred::Answer(pending, answer) => self.resume(pending, answer),
+            Deferred::Replace(resource, data, throttle) => {
+                self.background.resume_reset(throttle);
+                self.renew(resource, data);
+                self.background.end_reset();
+                self.release_name(key);
+            }
             Deferred::Load(alias) => {
                 if self.cache.aliases().contains(alias) {
                     self.cache.put_off_load(alias);

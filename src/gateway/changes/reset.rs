@@ -16,6 +16,10 @@ use crate::res::{Error, Pattern, service};
 use std::fmt::Display;
 use std::rc::Rc;
 
+/// Values from which on to put new ones in place may be too much beside reading them: it is
+/// done in a turn of its own. Fewer in debug builds, so that tests see what comes of that.
+const LARGE: usize = if cfg!(debug_assertions) { 1 } else { 1_024 };
+
 impl Gateway {
     /// A system reset event came.
     pub(in crate::gateway) fn system_reset(&mut self, payload: &[u8]) {
@@ -193,23 +197,37 @@ impl Gateway {
             return self.note_unused("get", None, &"the resource is used no longer");
         }
         match self.read_resource(answer) {
-            Ok(resource) => {
-                if !self.replace(key, resource.data) {
-                    if self.cache.has_lost_events(key) {
-                        // That it was deleted and made anew is among what was lost.
-                        return self.delete(key, "null");
-                    }
-                    return self.refresh_failed(key, &Unfit::OtherType);
-                }
-                match self.cache.end_refresh(key) {
-                    Certainty::Certain => {}
-                    Certainty::Doubted => self.refresh(key),
-                    Certainty::Lost => self.lose_resource(key),
-                }
+            Ok(resource) if self.work.is_spent() && resource.data.len() >= LARGE => {
+                let name = self.cache.resources()[key].name;
+                let throttle = self.background.put_off_reset();
+                let rest = Deferred::Replace(key, resource.data, throttle);
+                self.cache.hold_name(name);
+                self.cache.defer_rest(name, rest);
+                self.work.push(Work::Inbox(name));
             }
+            Ok(resource) => self.renew(key, resource.data),
             Err(Unread::TooLarge) => self.give_up(key),
             Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
             Err(Unread::Failed(error)) => self.refresh_failed(key, &error),
+        }
+    }
+
+    /// The data of a resource in doubt are known.
+    pub(super) fn renew(&mut self, key: ResourceKey, data: Data) {
+        if !self.cache.resources().contains(key) {
+            return;
+        }
+        if !self.replace(key, data) {
+            if self.cache.has_lost_events(key) {
+                // That it was deleted and made anew is among what was lost.
+                return self.delete(key, "null");
+            }
+            return self.refresh_failed(key, &Unfit::OtherType);
+        }
+        match self.cache.end_refresh(key) {
+            Certainty::Certain => {}
+            Certainty::Doubted => self.refresh(key),
+            Certainty::Lost => self.lose_resource(key),
         }
     }
 

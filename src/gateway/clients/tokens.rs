@@ -39,11 +39,10 @@ impl Gateway {
                 return self.warnings.warn(self.now, Warning::System, "conn", text);
             }
         };
-        let Some(client) = self.sessions.get_mut(key) else {
+        let token = event.token.map(|token| Rc::from(&*token));
+        let Some(had_token) = self.sessions.set_token(key, token, event.tid.as_deref()) else {
             return;
         };
-        let token = event.token.map(|token| Rc::from(&*token));
-        let had_token = client.set_token(token, event.tid.map(Into::into));
         let mut next = self.holdings.first(key);
         while let Some(sub_key) = next {
             next = self.holdings.next(sub_key);
@@ -71,14 +70,25 @@ impl Gateway {
         if event.tids.is_empty() {
             return debug!("system.tokenReset is ignored: no token IDs");
         }
-        self.work
-            .spend(payload.len() / 64 + event.tids.len() + self.sessions.count());
         let subject: Rc<str> = event.subject.into();
-        let tids: HashSet<&str, foldhash::fast::RandomState> =
-            event.tids.iter().map(|tid| &**tid).collect();
-        for (reference, client) in self.sessions.iter_mut() {
-            let matches = client.tid().is_some_and(|tid| tids.contains(tid));
-            if matches && !client.is_http() && client.renew(subject.clone()) {
+        // The same token ID may stand there often, and many clients may have it.
+        let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
+        let mut found: Vec<ClientKey> = Vec::new();
+        for tid in &event.tids {
+            if let Some(clients) = self.sessions.with_tid(tid)
+                && seen.insert(tid)
+            {
+                found.extend(clients);
+            }
+        }
+        self.work
+            .spend(payload.len() / 64 + 2 * event.tids.len() + 2 * found.len());
+        for key in found {
+            let reference = self.sessions.reference(key);
+            if let (Some(reference), Some(client)) = (reference, self.sessions.get_mut(key))
+                && !client.is_http()
+                && client.renew(subject.clone())
+            {
                 self.background.queue(Job::TokenReset(reference));
             }
         }

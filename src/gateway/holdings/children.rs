@@ -7,8 +7,11 @@ use crate::res::rid::has_cid_tag;
 use std::borrow::Cow;
 
 impl Gateway {
-    /// What a subscription references, as far as its events have been sent.
+    /// What a subscription references and holds, as far as its events have been sent.
     fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
+        if let Some(ids) = self.holdings.takings.references(key) {
+            return Cow::Borrowed(ids);
+        }
         let Some(content) = self.content(key) else {
             return Cow::default();
         };

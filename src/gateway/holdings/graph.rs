@@ -237,6 +237,9 @@ impl Gateway {
         for child in self.children(key) {
             self.holdings.release(child, key, Hold::Unsent);
         }
+        if let Some(taking) = self.holdings.takings.take(key) {
+            self.leave_tree(taking.tree);
+        }
         let tree = self.holdings[key].standing.give_up_revival();
         self.leave_tree(tree);
     }
@@ -277,7 +280,12 @@ impl Gateway {
         if let Some(waiter) = sub.standing.lag().and_then(|lag| lag.waiting) {
             self.waiters.remove(waiter);
         }
-        if let Some(tree) = sub.standing.tree() {
+        let taking = self.holdings.takings.take(key);
+        if let Some(tree) = sub
+            .standing
+            .tree()
+            .or(taking.and_then(|taking| taking.tree))
+        {
             self.leave_tree(Some(tree));
         }
         let (alias, slot) = (sub.alias(), sub.slot());

@@ -3,13 +3,12 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::content::Content;
-use crate::gateway::model::keys::{
-    AliasKey, ClientKey, Connection, NameKey, ResourceKey, SubKey, TreeKey,
-};
+use crate::gateway::model::few::Few;
+use crate::gateway::model::keys::{AliasKey, ClientKey, Connection, NameKey, ResourceKey, SubKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{self, Deferred, Released};
-use crate::gateway::parts::holdings::Hold;
+use crate::gateway::parts::holdings::{Hold, Loaded, Taking};
 use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, Transport};
@@ -19,6 +18,9 @@ use crate::res::service::{Limits, Resource, Unread};
 use crate::res::{Error, service};
 use log::{debug, trace};
 use std::rc::Rc;
+
+/// Work of subscribing a client to what is referenced, in units.
+const CHILD_UNITS: usize = 8;
 
 /// Work of forgetting a name with its resources, in units.
 const FORGET_UNITS: usize = 64;
@@ -245,35 +247,54 @@ impl Gateway {
             self.notify_waiters(&loaded.waiters, &[]);
             return self.leave_tree(loaded.tree);
         }
-        let children = self.hold_children(key, &content, loaded.tree);
-        self.notify_waiters(&loaded.waiters, &children);
-        self.leave_tree(loaded.tree);
+        let Loaded { waiters, tree } = loaded;
+        self.hold_children(key, Taking::new(content, waiters, tree));
     }
 
-    /// Subscribes a client to what a subscription of it references that was just loaded.
-    ///
-    /// Returns those that may have to be waited for.
-    fn hold_children(
-        &mut self,
-        key: SubKey,
-        content: &Content,
-        mut tree: Option<TreeKey>,
-    ) -> Vec<SubKey> {
+    /// Subscribes a client to what a subscription of it references that was just loaded, as
+    /// far as the turn's budget reaches.
+    fn hold_children(&mut self, key: SubKey, mut taking: Taking) {
+        if !self.hold_some_children(key, &mut taking) {
+            self.holdings.takings.put(key, Box::new(taking));
+            return self.work.push(Work::Take(key));
+        }
+        self.notify_waiters(&taking.waiters, &taking.children);
+        self.leave_tree(taking.tree);
+    }
+
+    /// Goes on with it.
+    pub(in crate::gateway) fn go_on_taking(&mut self, key: SubKey) {
+        if let Some(taking) = self.holdings.takings.take(key) {
+            self.hold_children(key, *taking);
+        }
+    }
+
+    /// Holds what is next of a content's references until the budget is spent. Returns whether
+    /// all are held.
+    fn hold_some_children(&mut self, key: SubKey, taking: &mut Taking) -> bool {
         let client = self.holdings[key].client();
-        let references = content.references();
-        // Those that may have to be waited for, which a leaf has not.
-        let mut children = Vec::new();
-        for child in references {
+        let content = taking.content().clone();
+        let mut tree = taking.tree;
+        for (at, child) in content.references().iter().enumerate().skip(taking.held()) {
+            if self.work.is_spent() && at > taking.held() {
+                taking.set_held(at);
+                // The tree of its children must be there when it goes on.
+                if taking.tree.is_none() && tree.is_some() {
+                    taking.tree = self.trees.join(tree);
+                }
+                return false;
+            }
+            self.work.spend(CHILD_UNITS);
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 tree = tree.or(self.holdings[child].standing.tree());
                 self.holdings[child].holders.hold(Hold::Unsent);
+                // A leaf has nothing to be waited for.
                 if !self.holdings[child].is_pinned_leaf() {
-                    children.push(child);
+                    taking.children.push(child);
                 }
             }
         }
-        self.work.spend(references.len());
-        children
+        true
     }
 
     /// Whether a subscription is a web request's that can be answered from the cache, as far
@@ -317,8 +338,14 @@ impl Gateway {
         let (Some(waiter), Some(content)) = (waiter, self.content(root).cloned()) else {
             return false;
         };
-        let children = self.hold_children(root, &content, None);
-        self.wait_for(waiter, &children)
+        self.hold_children(root, Taking::new(content, Few::None, None));
+        if self.holdings.takings.has(root) {
+            self.wait_again(waiter, &[root]);
+        } else {
+            let children = self.children(root);
+            self.wait_again(waiter, &children);
+        }
+        !self.waiters[waiter].is_complete()
     }
 
     /// The resource of an alias whose content can be handed on at once: no get request may

@@ -9,7 +9,7 @@ use crate::gateway::model::keys::SubKey;
 use crate::gateway::model::set::{Member, Set};
 use crate::gateway::parts::holdings::Standing;
 use crate::res::version::ValueForm;
-use crate::res::{Error, json};
+use crate::res::{Error, json, order};
 use hashbrown::HashSet;
 
 impl Gateway {
@@ -41,7 +41,13 @@ impl Gateway {
                 Standing::Failed(failure) if failure.old.is_some() => continue,
                 Standing::Failed(_) => None,
                 Standing::Deleted(_) => continue,
-                Standing::Pinned(_) | Standing::Live | Standing::Lagging(_) => self.content(next),
+                Standing::Pinned(_) | Standing::Live | Standing::Lagging(_) => {
+                    if self.holdings.takings.has(next) {
+                        loading.push(next);
+                        continue;
+                    }
+                    self.content(next)
+                }
             };
             let version = content.map_or(0, |content| content.version);
             let has_references = content.is_some_and(|content| content.has_references());
@@ -79,7 +85,12 @@ impl Gateway {
             if members.is_empty() {
                 continue;
             }
-            members.sort_by(|a, b| rid(a).cmp(rid(b)));
+            if members.len() < order::MANY {
+                members.sort_by(|a, b| rid(a).cmp(rid(b)));
+            } else {
+                let places = order::places(members.len(), |place| rid(members[place]));
+                *members = places.into_iter().map(|place| members[place]).collect();
+            }
             if out.len() > start {
                 out.push(b',');
             }

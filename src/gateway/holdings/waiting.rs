@@ -76,7 +76,15 @@ impl Gateway {
                     sub.standing.await_load(key);
                     self.waiters[key].miss();
                 }
-            } else if sub.standing.is_loaded() && self.has_children(next) && seen.insert(next) {
+            } else if self.holdings.takings.has(next) {
+                if seen.insert(next) {
+                    self.holdings.takings.wait_for(next, key);
+                    self.waiters[key].miss();
+                }
+            } else if self.holdings[next].standing.is_loaded()
+                && self.has_children(next)
+                && seen.insert(next)
+            {
                 self.push_children(next, &mut stack);
             }
         }
@@ -196,12 +204,6 @@ impl Gateway {
             self.waiters[key].forget_seen(*sub);
         }
         self.visit(key, loading);
-    }
-
-    /// A request waits for some subscriptions as well. Returns whether it has to.
-    pub(super) fn wait_for(&mut self, key: WaiterKey, subs: &[SubKey]) -> bool {
-        self.visit(key, subs);
-        !self.waiters[key].is_complete()
     }
 
     /// A request has been answered.

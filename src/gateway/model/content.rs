@@ -233,14 +233,23 @@ impl Content {
         let Values::Model(model) = &self.values else {
             return Vec::new();
         };
-        changes.retain(|(name, change)| {
-            let old = model.find(|(other, _)| other.cmp(name)).ok();
-            let old = old.map(|(_, (_, value))| value);
-            match change {
-                Change::Set(new) => old != Some(new),
-                Change::Delete => old.is_some(),
-            }
-        });
+        let differs = |old: Option<&Value>, change: &Change| match change {
+            Change::Set(new) => old != Some(new),
+            Change::Delete => old.is_some(),
+        };
+        if are_many(&changes, model) {
+            let mut old = model.iter().peekable();
+            changes.retain(|(name, change)| {
+                while old.next_if(|(other, _)| other < name).is_some() {}
+                let old = old.next_if(|(other, _)| other == name);
+                differs(old.map(|(_, value)| value), change)
+            });
+        } else {
+            changes.retain(|(name, change)| {
+                let old = model.find(|(other, _)| other.cmp(name)).ok();
+                differs(old.map(|(_, (_, value))| value), change)
+            });
+        }
         changes
     }
 
@@ -339,6 +348,9 @@ impl Content {
                 self.bytes += size_of_entry(Some(name), value);
             }
         }
+        if are_many(changes, model) {
+            return self.change_many(changes, applied);
+        }
         for (name, change) in changes {
             let place = model.find(|(other, _)| other.cmp(name));
             let old = match (place.map(|(at, _)| at), change) {
@@ -361,6 +373,32 @@ impl Content {
             let removed = self.references.remove(&old).map(Child::from);
             applied.removed.extend(removed);
         }
+    }
+
+    /// Makes the changes of an event that says much of what the model holds: it is put
+    /// together anew. What is added is counted already.
+    fn change_many(&mut self, changes: &[(Text, Change)], applied: &mut Applied) {
+        let Values::Model(model) = &self.values else {
+            return;
+        };
+        let mut merged = Vec::with_capacity(model.len() + changes.len());
+        let mut old = model.iter().peekable();
+        for (name, change) in changes {
+            while let Some(entry) = old.next_if(|(other, _)| other < name) {
+                merged.push(entry.clone());
+            }
+            if let Some((_, was)) = old.next_if(|(other, _)| other == name) {
+                self.bytes -= size_of_entry(Some(name), was);
+                let removed = self.references.remove(was).map(Child::from);
+                applied.removed.extend(removed);
+            }
+            if let Change::Set(value) = change {
+                merged.push((name.clone(), value.clone()));
+            }
+        }
+        merged.extend(old.cloned());
+        applied.moved = merged.len();
+        self.values = Values::Model(merged.into());
     }
 
     /// What was derived from the version before is that of another one.
@@ -414,6 +452,16 @@ impl Values {
             Self::Collection(values) => values.iter().for_each(|value| visit(None, value)),
         }
     }
+}
+
+/// Changes from which on, and their share of a model, a walk through all of it costs less
+/// than to look for each.
+const MANY: usize = 64;
+const MANY_SHARE: usize = 4;
+
+/// Whether so many changes concern a model.
+fn are_many(changes: &[(Text, Change)], model: &List<Property>) -> bool {
+    changes.len() >= MANY && changes.len().saturating_mul(MANY_SHARE) >= model.len()
 }
 
 /// The bytes of a value's text, and of its name in a model.

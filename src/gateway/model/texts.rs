@@ -25,7 +25,7 @@ pub fn event(rid: &str, kind: &StepKind, form: ValueForm, bundle: &[u8]) -> Rc<M
                 if i > 0 {
                     out.push(b',');
                 }
-                json::write_string(name, &mut out);
+                json::write_string_bytes(name.as_bytes(), &mut out);
                 out.push(b':');
                 match change {
                     Change::Set(value) => value.write(form, &mut out),

@@ -127,7 +127,10 @@ pub enum StepKind {
     Custom { event: Box<str>, payload: Box<str> },
     /// The resource is gone. Always the last step. Whoever subscribed to it is told the
     /// reason.
-    Delete { payload: Box<str>, reason: Error },
+    Delete {
+        payload: Box<str>,
+        reason: Box<Error>,
+    },
 }
 
 /// What a step's text depends on beside the resources that it brings: alias, step and

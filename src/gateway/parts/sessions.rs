@@ -5,6 +5,7 @@ use crate::gateway::model::random::Random;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
+use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -32,7 +33,7 @@ pub struct Client {
     cid: [u8; 20],
     /// The access token, compact JSON.
     token: Option<Rc<str>>,
-    tid: Option<Box<str>>,
+    tid: Option<Rc<str>>,
     /// Counts the tokens that it has had.
     token_serial: u32,
     /// Where an auth request is due that a token reset asked for.
@@ -74,10 +75,6 @@ impl Client {
         self.token.as_deref()
     }
 
-    pub fn tid(&self) -> Option<&str> {
-        self.tid.as_deref()
-    }
-
     /// How many tokens it has had; what was asked with one that is gone is not kept.
     pub fn token_serial(&self) -> u32 {
         self.token_serial
@@ -85,7 +82,7 @@ impl Client {
 
     /// Takes over a token, or that there is none any more. Returns whether it has had one
     /// before.
-    pub fn set_token(&mut self, token: Option<Rc<str>>, tid: Option<Box<str>>) -> bool {
+    fn set_token(&mut self, token: Option<Rc<str>>, tid: Option<Rc<str>>) -> bool {
         let had_token = self.token_serial > 0;
         self.token_source = match &token {
             None => TokenSource::None,
@@ -254,6 +251,8 @@ pub struct Sessions {
     /// Those of them whose transport is HTTP so far.
     http_count: usize,
     serials: u32,
+    /// Those that have a token ID, by that.
+    tids: HashMap<Rc<str>, BTreeSet<ClientKey>, foldhash::fast::RandomState>,
 }
 
 impl Sessions {
@@ -283,13 +282,40 @@ impl Sessions {
         Some(ClientRef { key, serial })
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ClientRef, &mut Client)> {
-        let places = self.clients.iter_mut().enumerate();
-        places.filter_map(|(key, client)| {
-            let (key, client) = (ClientKey(key as u32), client.as_deref_mut()?);
-            let serial = client.serial;
-            Some((ClientRef { key, serial }, client))
-        })
+    /// A client gets a token and a token ID, or has none any more. Returns whether it has had
+    /// a token before; `None` if it is not there.
+    pub fn set_token(
+        &mut self,
+        key: ClientKey,
+        token: Option<Rc<str>>,
+        tid: Option<&str>,
+    ) -> Option<bool> {
+        let tid: Option<Rc<str>> = tid.map(Rc::from);
+        let client = self.get_mut(key)?;
+        let before = client.tid.clone();
+        let had_token = client.set_token(token, tid.clone());
+        self.forget_tid(key, before);
+        if let Some(tid) = tid {
+            self.tids.entry(tid).or_default().insert(key);
+        }
+        Some(had_token)
+    }
+
+    /// A client's token ID does not stand for it any more.
+    fn forget_tid(&mut self, key: ClientKey, tid: Option<Rc<str>>) {
+        if let Some(tid) = tid
+            && let Some(clients) = self.tids.get_mut(&tid)
+        {
+            clients.remove(&key);
+            if clients.is_empty() {
+                self.tids.remove(&tid);
+            }
+        }
+    }
+
+    /// The clients that have a token ID.
+    pub fn with_tid(&self, tid: &str) -> Option<&BTreeSet<ClientKey>> {
+        self.tids.get(tid)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
@@ -374,6 +400,7 @@ impl Sessions {
             .and_then(Option::take)?;
         self.count -= 1;
         self.http_count -= usize::from(client.is_http());
+        self.forget_tid(key, client.tid.clone());
         Some(client)
     }
 
@@ -384,6 +411,21 @@ impl Sessions {
     pub fn audit(&self) -> Result<(), String> {
         let count = self.iter().count();
         let http = self.iter().filter(|(_, client)| client.is_http()).count();
+        let tids = self.iter().filter_map(|(key, client)| {
+            let tid = client.tid.as_deref()?;
+            Some(
+                self.with_tid(tid)
+                    .is_some_and(|clients| clients.contains(&key)),
+            )
+        });
+        let tids: Vec<bool> = tids.collect();
+        let (found, all) = (tids.iter().filter(|found| **found).count(), tids.len());
+        let indexed: usize = self.tids.values().map(BTreeSet::len).sum();
+        if (found, indexed) != (all, all) || self.tids.values().any(BTreeSet::is_empty) {
+            return Err(format!(
+                "{all} connections have token IDs, {found} of {indexed} are found by them"
+            ));
+        }
         match (count, http) == (self.count, self.http_count) {
             true => Ok(()),
             false => Err(format!(

@@ -16,6 +16,8 @@ pub const SLICE: usize = 16;
 pub enum Work {
     /// A subscription needs content.
     Load(SubKey),
+    /// A subscription goes on with holding what its content references.
+    Take(SubKey),
     /// A request or event may have all that it waited for.
     Ready(WaiterKey),
     /// A subscription may go on with the events that wait.

@@ -259,7 +259,7 @@ impl Gateway {
         };
         if matches!(
             sub.standing.recheck(),
-            Recheck::Asking | Recheck::AskingAgain
+            Recheck::Asking(_) | Recheck::AskingAgain(_)
         ) {
             sub.standing.set_recheck(Recheck::Queued);
             self.background.queue(Job::Reaccess(key));

@@ -342,3 +342,33 @@ fn reads_query_answers() {
         .is_err()
     );
 }
+
+#[test]
+fn many_properties_are_sorted_by_name_and_of_duplicates_the_last_stays() {
+    let name = |n: usize| match n % 4 {
+        0 => format!("member{n}"),
+        1 => format!("member{}", "0".repeat(n % 23)),
+        2 => format!("member, longer than others by some {}", n % 50),
+        _ => format!("membe{}", char::from(b'a' + (n % 26) as u8)),
+    };
+    for prefix in ["", "a", "\0"] {
+        let names: Vec<String> = (0..400)
+            .map(|n| format!("{prefix}{}", name(n * 7)))
+            .collect();
+        let members = names.iter().enumerate();
+        let members = members.map(|(n, name)| format!("{}:{n}", serde_json::json!(name)));
+        let payload = format!(
+            r#"{{"values":{{{}}}}}"#,
+            members.collect::<Vec<_>>().join(",")
+        );
+        let expected: std::collections::BTreeMap<&str, String> = (names.iter().enumerate())
+            .map(|(n, name)| (&**name, n.to_string()))
+            .collect();
+        let changes = change(&payload).unwrap().changes;
+        let read = changes.iter().map(|(name, change)| match change {
+            Change::Set(Value::Primitive(text)) => (&**name, text.to_string()),
+            other => panic!("{other:?}"),
+        });
+        assert!(read.eq(expected));
+    }
+}

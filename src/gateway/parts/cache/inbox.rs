@@ -5,6 +5,8 @@ use super::Cache;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, ResourceKey, SubKey};
+use crate::res::Value;
+use crate::res::service::Data;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -21,6 +23,8 @@ pub enum Deferred {
     },
     /// An answer to a request.
     Answer(PendingKey, Answer<'static>),
+    /// New content of a resource, from an answer that is read, to be put in place.
+    Replace(ResourceKey, Data, Option<ResetKey>),
     /// A get request that was to be sent for an alias.
     Load(AliasKey),
     /// Cached content that was to be handed to a new subscription.
@@ -37,7 +41,7 @@ impl Deferred {
     /// The reset event that it is a part of.
     fn reset(&self) -> Option<ResetKey> {
         match self {
-            Self::Reset(reset) | Self::Reaccess(reset) => *reset,
+            Self::Reset(reset) | Self::Reaccess(reset) | Self::Replace(.., reset) => *reset,
             _ => None,
         }
     }
@@ -46,6 +50,7 @@ impl Deferred {
         match self {
             Self::Event { payload, .. } => payload.len(),
             Self::Answer(_, Ok(payload)) => payload.len(),
+            Self::Replace(_, data, _) => data.len() * size_of::<Value>(),
             _ => 0,
         }
     }
@@ -119,6 +124,22 @@ impl Cache {
             true => Room::None,
             false => Room::Left,
         }
+    }
+
+    /// New content that waits at a name to be put in place, each of which uses the name.
+    pub fn renewals(&self, key: NameKey) -> usize {
+        let inputs = self.names[key].inbox.iter().flat_map(|inbox| &inbox.inputs);
+        inputs
+            .filter(|input| matches!(input, Deferred::Replace(..)))
+            .count()
+    }
+
+    /// Makes the rest of an input wait, before all that waits already.
+    pub fn defer_rest(&mut self, key: NameKey, input: Deferred) {
+        self.epoch += 1;
+        let inbox = self.names[key].inbox.get_or_insert_default();
+        inbox.size += input.size();
+        inbox.inputs.push_front(input);
     }
 
     /// The next input of a name, if it need not wait any more.

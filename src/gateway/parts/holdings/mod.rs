@@ -5,9 +5,11 @@ mod holders;
 mod parents;
 mod standing;
 mod suspects;
+mod takings;
 
 pub use holders::{Hold, Holders};
-pub use standing::{Loading, Recheck, Standing};
+pub use standing::{Loaded, Loading, Recheck, Standing};
+pub use takings::Taking;
 
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::content::Content;
@@ -21,6 +23,7 @@ use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use suspects::Suspects;
+use takings::Takings;
 
 /// A subscription. It lives while anything holds it.
 pub struct Sub {
@@ -150,6 +153,8 @@ pub struct Holdings {
     lists: Lists,
     /// Subscriptions that may have lost their last holder.
     pub suspects: Suspects,
+    /// Subscriptions that are taken over in several turns.
+    pub takings: Takings,
 }
 
 /// Where a subscription that is not there would be found.
@@ -172,6 +177,7 @@ impl Holdings {
             first: Vec::new(),
             lists: Lists::default(),
             suspects: Suspects::default(),
+            takings: Takings::default(),
         }
     }
 

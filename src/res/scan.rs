@@ -1,0 +1,102 @@
+//! Looking for bytes in JSON text, many at a time: without a branch for each, which is many
+//! times faster than one by one.
+
+/// Bytes that are looked at together.
+const CHUNK: usize = 32;
+
+/// Bytes that are looked at one by one first: most names and values are short.
+const NEAR: usize = 16;
+
+/// The place of the next byte that is `wanted`, from a place on; the length if there is none.
+pub fn find(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool + Copy) -> usize {
+    let near = bytes.get(at..bytes.len().min(at + NEAR));
+    let near = near.unwrap_or_default();
+    if let Some(place) = near.iter().position(|byte| wanted(*byte)) {
+        return at + place;
+    }
+    at += near.len();
+    while let Some(chunk) = chunk(bytes, at) {
+        if has(chunk, wanted) {
+            break;
+        }
+        at += CHUNK;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let place = rest.iter().position(|byte| wanted(*byte));
+    place.map_or(bytes.len(), |place| at + place)
+}
+
+/// How far the depth of brackets goes down and up within a chunk without strings, and where
+/// it is behind it.
+pub struct Depths {
+    pub least: i32,
+    pub most: i32,
+    pub last: i32,
+}
+
+/// The depths of brackets in the next bytes, [`SKIPPED`] in all, if no string begins there.
+pub fn depths(bytes: &[u8], at: usize, depth: i32) -> Option<Depths> {
+    let chunk = chunk(bytes, at).filter(|chunk| !has(chunk, |byte| byte == b'"'))?;
+    let mut depths = Depths {
+        least: depth,
+        most: depth,
+        last: depth,
+    };
+    for byte in chunk {
+        depths.last += i32::from(STEPS[usize::from(*byte)]);
+        depths.least = depths.least.min(depths.last);
+        depths.most = depths.most.max(depths.last);
+    }
+    Some(depths)
+}
+
+/// Bytes that [`depths`] goes through.
+pub const SKIPPED: usize = CHUNK;
+
+/// What a byte does to the depth of brackets.
+const STEPS: [i8; 256] = {
+    let mut steps = [0; 256];
+    steps[b'[' as usize] = 1;
+    steps[b'{' as usize] = 1;
+    steps[b']' as usize] = -1;
+    steps[b'}' as usize] = -1;
+    steps
+};
+
+fn chunk(bytes: &[u8], at: usize) -> Option<&[u8; CHUNK]> {
+    bytes.get(at..)?.first_chunk()
+}
+
+fn has(chunk: &[u8; CHUNK], wanted: impl Fn(u8) -> bool) -> bool {
+    chunk.iter().fold(false, |any, byte| any | wanted(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_one_by_one_finds() {
+        for length in 0..150 {
+            let mut bytes = vec![b'x'; length];
+            assert_eq!(find(&bytes, 0, |byte| byte == b'"'), length);
+            for place in 0..length {
+                bytes[place] = b'"';
+                for from in 0..length + 2 {
+                    let expected = if from <= place { place } else { length };
+                    assert_eq!(find(&bytes, from, |byte| byte == b'"'), expected);
+                }
+                bytes[place] = b'x';
+            }
+        }
+    }
+
+    #[test]
+    fn depths_are_those_of_each_place() {
+        let text = b"[[{}],1]]]]]{{{[[[,,,,,,,,,,,,,,,,,,,,,,\"";
+        let depths = super::depths(text, 0, 5).unwrap();
+        assert_eq!((depths.least, depths.most, depths.last), (1, 8, 7));
+        assert!(super::depths(text, text.len() - CHUNK, 5).is_none());
+        assert!(super::depths(text, text.len() - CHUNK + 1, 5).is_none());
+    }
+}
