@@ -92,6 +92,7 @@ impl Gateway {
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
+            Work::Dismiss(client) => self.dismiss_now(client),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
             Work::Due => self.do_what_is_due(),

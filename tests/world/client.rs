@@ -60,6 +60,8 @@ pub struct Client {
     pub tid: Option<String>,
     /// Token events so far. The first one puts no access in question.
     pub token_events: u32,
+    /// The broker was away, and may have sent that the token does not hold any more.
+    pub in_doubt: bool,
     /// Open requests by ID, with the time when they were sent.
     pub pending: BTreeMap<u64, (Pending, u64)>,
     pub backlog: VecDeque<Stored>,
@@ -82,6 +84,7 @@ impl Client {
             token: Value::Null,
             tid: None,
             token_events: 0,
+            in_doubt: false,
             pending: BTreeMap::new(),
             backlog: VecDeque::new(),
             next_id: FIRST_ID,

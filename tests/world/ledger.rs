@@ -192,7 +192,7 @@ impl World {
         self.outcomes.entry(key).or_default().misunderstood = true;
     }
 
-    fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
+    pub fn spoil(&mut self, affected: impl Fn(&AccessKey) -> bool) {
         let has_work = self.has_work();
         self.calls_fade |= has_work;
         for (key, outcome) in &mut self.outcomes {

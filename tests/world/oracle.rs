@@ -85,6 +85,9 @@ impl World {
         if let Some(open) = client.observer.open() {
             return Err(format!("{open:?} is not answered, as observed"));
         }
+        if client.in_doubt {
+            return Err("it is served, and its token may not hold any more".to_owned());
+        }
         if !client.backlog.is_empty() {
             return Err("the gateway takes no requests".to_owned());
         }

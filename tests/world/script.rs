@@ -112,6 +112,8 @@ pub enum Action {
     /// More events come than the gateway can take: those on the way to it of one name,
     /// chosen by number, are dropped.
     Behind(usize),
+    /// The broker is away for so many milliseconds.
+    Outage(u64),
     /// Lets everything come to rest, and compares.
     Settle,
 }
@@ -151,6 +153,9 @@ pub struct Profile {
     /// Services say and clients send anything. What services have is known then only of
     /// that of which they said nothing wrong.
     pub lies: bool,
+    /// The broker goes away and comes back; and whether clients keep their tokens then.
+    pub outages: bool,
+    pub keep_tokens: bool,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -261,6 +266,8 @@ impl Profile {
             units: *apart.pick(&[0, 1, 3, 10, 50]),
             follows_runs: apart.chance(50),
             lies,
+            outages: faults && apart.chance(40),
+            keep_tokens: apart.chance(50),
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
@@ -286,7 +293,7 @@ impl Profile {
     }
 
     /// How often each kind of step is taken.
-    fn weights(&self) -> [u64; 19] {
+    fn weights(&self) -> [u64; 20] {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         [
             60,
@@ -308,6 +315,7 @@ impl Profile {
             on(self.lies, 3),
             on(self.lies, 2),
             on(self.latency > 0, 3),
+            on(self.outages, 3),
         ]
     }
 
@@ -371,7 +379,8 @@ impl Profile {
             15 => Action::LyingEvent(name, rng.seed()),
             16 => Action::LyingSystem(rng.seed()),
             17 => Action::LyingToken(slot, rng.seed()),
-            _ => Action::Behind(rng.below(64)),
+            18 => Action::Behind(rng.below(64)),
+            _ => Action::Outage(*rng.pick(&[0, 1, 50, 900, 2_900, 4_000])),
         }
     }
 

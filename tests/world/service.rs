@@ -290,6 +290,15 @@ impl Service {
         self.entry(name).map_or(open, |entry| entry.grants[token])
     }
 
+    /// Events of all resources may be lost.
+    pub fn disturb_all(&mut self) {
+        for name in self.names() {
+            if let Some(entry) = self.entry(&name) {
+                entry.disturbed = true;
+            }
+        }
+    }
+
     /// Changes a resource. Without events if `silent`, and then a reset is due.
     pub fn mutate(&mut self, name: &str, rng: &mut impl Choices, silent: bool) -> Vec<Sent> {
         let focus = self.focus;

@@ -14,7 +14,7 @@ use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use tidegate::gateway::{BrokerMessage, ClientKey, Delivery, Gateway, Options};
+use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options};
 use tidegate::res::rid::is_subject;
 
 /// Prefix of the web API.
@@ -47,6 +47,8 @@ enum Due {
         payload: Vec<u8>,
         status: Option<u16>,
     },
+    /// The broker is there again.
+    Return,
 }
 
 /// An operation on its way to the broker.
@@ -86,6 +88,10 @@ pub struct World {
     /// Names that a false query event may hold up: their answers and events may wait.
     pub held_up: BTreeSet<String>,
     pub open: BTreeMap<String, Open>,
+    /// The broker is away.
+    away: bool,
+    /// Names whose events were subscribed when it went, and were not since.
+    unheard: BTreeSet<String>,
     pub source: Source,
     pub profile: Profile,
     /// The client whose request is the present input.
@@ -108,6 +114,7 @@ impl World {
             reset_throttle: profile.reset_throttle,
             reference_throttle: profile.reference_throttle,
             web_resources: profile.web_resources,
+            keep_tokens: profile.keep_tokens,
             ..Options::default()
         };
         let mut service = Service::new(profile.seed, profile.focus);
@@ -127,6 +134,8 @@ impl World {
             calls_fade: false,
             held_up: BTreeSet::new(),
             open: BTreeMap::new(),
+            away: false,
+            unheard: BTreeSet::new(),
             source,
             profile,
             acting: None,
@@ -136,9 +145,64 @@ impl World {
             failure: None,
         };
         world.driver.follows_runs = profile.follows_runs;
-        let max_payload = if profile.small_payloads { 100 } else { 1 << 20 };
-        world.input(Input::Broker { max_payload });
+        world.find_broker();
         world
+    }
+
+    fn find_broker(&mut self) {
+        let is_small = self.profile.small_payloads;
+        let max_payload = if is_small { 100 } else { 1 << 20 };
+        self.input(Input::Broker { max_payload });
+    }
+
+    /// The broker is away for some time. All that is on its way to the gateway or from there is
+    /// lost, and so is what services publish meanwhile.
+    pub fn lose_broker(&mut self, time: u64) {
+        if std::mem::replace(&mut self.away, true) {
+            return;
+        }
+        for subject in std::mem::take(&mut self.broker).subjects() {
+            if let Some((name, _)) = event_of(subject) {
+                self.unheard.insert(name.to_owned());
+            }
+        }
+        let (mut messages, mut requests) = (Vec::new(), Vec::new());
+        self.due.retain(|_, due| {
+            match due {
+                Due::Operation(Ascending::Publish(request)) => requests.push(request.clone()),
+                Due::Operation(_) => {}
+                Due::Message {
+                    subject, payload, ..
+                } => messages.push((std::mem::take(subject), std::mem::take(payload))),
+                _ => return true,
+            }
+            false
+        });
+        for request in requests {
+            self.service.will_fail(&request);
+        }
+        for (subject, payload) in messages {
+            if let Some((name, _)) = event_of(&subject)
+                && let Some(entry) = self.service.entry(name)
+            {
+                entry.lose(&payload);
+            }
+        }
+        self.service.disturb_all();
+        self.spoil(|_| true);
+        let keeps = self.profile.keep_tokens;
+        for client in self.clients.iter_mut().flatten() {
+            client.in_doubt |= !keeps && !client.token.is_null();
+        }
+        self.input(Input::Lost);
+        self.schedule(self.driver.now + time, Due::Return);
+    }
+
+    /// The broker is there again.
+    fn return_broker(&mut self) {
+        self.away = false;
+        self.find_broker();
+        self.flush_clients();
     }
 
     /// How long a message takes between the gateway and the broker, in milliseconds.
@@ -234,17 +298,37 @@ impl World {
         if let Some(fault) = output.fault {
             self.fail(format!("inside, {fault}"));
         }
+        if self.away && !output.broker.is_empty() {
+            self.fail(format!("the broker is away, and asked {:?}", output.broker));
+        }
         for operation in output.broker {
             self.operation(operation);
         }
         self.acting = None;
+        let mut dismissed = Vec::new();
         for (key, delivery) in output.clients {
-            self.delivery(key, delivery);
+            match delivery {
+                Delivery::Close(CloseReason::TokenInDoubt { .. }) => dismissed.push(key),
+                delivery => self.delivery(key, delivery),
+            }
+        }
+        for key in dismissed {
+            self.dismissed(key.0 as usize);
         }
         if !self.has_work() {
             self.settle_calls();
         }
         self.flush_clients();
+    }
+
+    /// A client must connect anew since its token may not hold any more.
+    fn dismissed(&mut self, slot: usize) {
+        self.log(|| format!("client {slot} is dismissed"));
+        let client = self.clients.get(slot).and_then(Option::as_ref);
+        match client.is_some_and(|client| client.in_doubt) {
+            true => self.disconnect(slot),
+            false => self.fail(format!("client {slot} is dismissed without a reason")),
+        }
     }
 
     fn operation(&mut self, operation: Operation<String>) {
@@ -429,7 +513,11 @@ impl World {
 
     fn happen(&mut self, due: Due) {
         match due {
+            Due::Return => self.return_broker(),
             Due::Operation(Ascending::Subscribe(sid, subject)) => {
+                if let Some((name, _)) = event_of(&subject) {
+                    self.unheard.remove(name);
+                }
                 let result = self.broker.subscribe(sid, &subject);
                 self.check(result);
             }
@@ -452,6 +540,12 @@ impl World {
                 payload,
                 status,
             } => {
+                if let Some((name, _)) = event_of(&subject)
+                    && self.unheard.contains(name)
+                    && let Some(entry) = self.service.entry(name)
+                {
+                    entry.lose(&payload);
+                }
                 let latency = self.latency("down");
                 for sid in self.broker.route(&subject) {
                     let at = self.lanes.arrival(" down", self.driver.now + latency);
@@ -702,6 +796,9 @@ impl World {
                 let Some(client) = &mut self.clients[slot] else {
                     break;
                 };
+                if self.away && client.cid.is_empty() {
+                    break; // Its connection ID would be learned by nobody.
+                }
                 let Some((text, pending)) = client.backlog.pop_front() else {
                     break;
                 };

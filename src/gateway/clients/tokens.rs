@@ -2,12 +2,15 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
-use crate::gateway::model::keys::{ClientKey, ClientRef, PendingKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey};
+use crate::gateway::model::outbox::{CloseReason, Delivery};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::holdings::AccessState;
 use crate::gateway::parts::requests::{Subject, Then};
+use crate::gateway::parts::sessions::TokenSource;
 use crate::gateway::parts::warnings::Warning;
+use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
 use crate::res::service;
 use hashbrown::HashSet;
@@ -16,18 +19,56 @@ use std::fmt::Display;
 use std::rc::Rc;
 
 impl Gateway {
-    /// Subscribes to a connection's events, before a service can learn its ID.
-    pub(in crate::gateway) fn listen_to_connection(&mut self, key: ClientKey) {
-        let Some(client) = self.sessions.get_mut(key) else {
-            return;
-        };
+    /// Subscribes to a connection's events, before a service can learn its ID. If they were
+    /// last subscribed on an earlier connection to the broker, some may have been missed: what
+    /// the configuration wants of a token that may not hold any more is done.
+    ///
+    /// Returns whether the client is still served.
+    pub(in crate::gateway) fn listen_to_connection(&mut self, key: ClientKey) -> bool {
         let there = self.broker.is_there().then(|| self.broker.connection());
-        if client.listen(there) {
-            let serial = client.serial();
-            let sid = Sid::Client(ClientRef { key, serial }).number();
-            self.out
-                .subscribe(sid, &["conn.", client.cid(), ".*"], Some(key));
+        let Some(client) = self.sessions.get_mut(key) else {
+            return false;
+        };
+        let was_away = there.is_some()
+            && client.heard_on() != Connection::NONE
+            && Some(client.heard_on()) != there;
+        let is_doubted = was_away && !client.is_http() && !self.options.keep_tokens;
+        let source = client.token_source();
+        if is_doubted && source == TokenSource::Events {
+            self.dismiss(key);
+            return false;
         }
+        if !client.listen(there) {
+            return true;
+        }
+        let serial = client.serial();
+        let sid = Sid::Client(ClientRef { key, serial }).number();
+        self.out
+            .subscribe(sid, &["conn.", client.cid(), ".*"], Some(key));
+        if is_doubted && source == TokenSource::Head {
+            self.renew_by_head(key);
+        }
+        true
+    }
+
+    /// A client whose token may not hold any more is told to connect anew, at a time of its
+    /// own, and is served no longer.
+    pub(in crate::gateway) fn dismiss(&mut self, key: ClientKey) {
+        // Whoever has come here may have more to do with it.
+        let client = self.sessions.reference(key);
+        self.work.extend(client.into_iter().map(Work::Dismiss));
+    }
+
+    pub(in crate::gateway) fn dismiss_now(&mut self, client: ClientRef) {
+        if self.sessions.present(client).is_none() {
+            return;
+        }
+        let key = client.key;
+        let after = self.broker.next_goodbye();
+        self.counters.dismissed += 1;
+        self.out
+            .deliver(key, Delivery::Close(CloseReason::TokenInDoubt { after }));
+        self.close_client(key);
     }
 
     /// A token event came for a connection.
@@ -97,7 +138,9 @@ impl Gateway {
     pub(in crate::gateway) fn send_token_reset(&mut self, client: ClientRef) -> Option<PendingKey> {
         self.sessions.present(client)?;
         let subject = self.sessions.get_mut(client.key)?.take_renewal()?;
-        self.listen_to_connection(client.key);
+        if !self.listen_to_connection(client.key) {
+            return None;
+        }
         let (to, then) = (
             Subject::Chosen(&subject, None),
             Then::TokenReset(subject.clone()),

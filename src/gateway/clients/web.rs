@@ -98,6 +98,7 @@ impl Gateway {
         };
         let name = self.cache.intern_name(&target.expanded);
         self.cache.hold_name(name);
+        // It has no token yet, or is being asked about the one that it has.
         self.listen_to_connection(key);
         let then = Then::HeaderAuth(client);
         let subject = Subject::Name("auth", name, &method.method);

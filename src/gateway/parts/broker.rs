@@ -48,9 +48,9 @@ impl Parked {
 /// Which tables are gone through when the broker is there again, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    Clients,
     /// Requests that were sent on the connection before.
     Requests,
-    Clients,
     Names,
 }
 
@@ -109,7 +109,7 @@ impl Broker {
 
     /// All that was known to it has to be said again.
     pub fn begin_return(&mut self) {
-        let (stage, at) = (Stage::Requests, 0);
+        let (stage, at) = (Stage::Clients, 0);
         self.returning = Some(Return { stage, at });
     }
 
@@ -167,14 +167,20 @@ impl Broker {
             }
             returning.at = 0;
             returning.stage = match stage {
-                Stage::Requests => Stage::Clients,
-                Stage::Clients => Stage::Names,
+                Stage::Clients => Stage::Requests,
+                Stage::Requests => Stage::Names,
                 Stage::Names => {
                     self.returning = None;
                     return None;
                 }
             };
         }
+    }
+
+    /// Whether the return has not come to all clients yet.
+    pub fn is_among_clients(&self) -> bool {
+        let stage = self.returning.as_ref().map(|returning| returning.stage);
+        stage == Some(Stage::Clients)
     }
 
     /// It does not send what the gateway cannot do without.

@@ -1,7 +1,7 @@
 //! The worklist: consequences of an input, one after the other, none within another; and
 //! what is left of them when the turn's budget is used up.
 
-use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, WaiterKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey, SubKey, WaiterKey};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 
@@ -28,6 +28,8 @@ pub enum Work {
     Reset,
     /// The web answer whose turn it is goes on.
     Expand,
+    /// A client whose token may not hold any more is closed.
+    Dismiss(ClientRef),
     /// The broker is told more of what it does not know since it is there again.
     Return,
     /// More is due than the budget reached.

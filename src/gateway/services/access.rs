@@ -47,7 +47,7 @@ impl Gateway {
         let is_read = matches!(purpose, Use::Request(_));
         if !(is_read && self.sessions.get(client)?.is_web()) {
             // No token could matter to a web request that only reads.
-            self.listen_to_connection(client);
+            self.listen_to_connection(client).then_some(())?;
         }
         if sub.is_some() {
             // A kept answer holds until an event says otherwise, so none may be missed. A

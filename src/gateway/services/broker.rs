@@ -9,16 +9,20 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::border::{BrokerLimits, Refusal};
-use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, NameKey, PendingKey};
-use crate::gateway::model::outbox::{CloseReason, Delivery, Outbox, Place};
+use crate::gateway::model::keys::{
+    AliasKey, ClientKey, ClientRef, Connection, NameKey, PendingKey,
+};
+use crate::gateway::model::outbox::{Outbox, Place};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::broker::{Parked, Stage, Vital};
 use crate::gateway::parts::holdings::AccessState;
-use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Subject, Then, Use};
-use crate::gateway::parts::sessions::TokenSource;
+use crate::gateway::parts::requests::{
+    AccessRequest, Cause, Pending, Requests, Subject, Then, Use,
+};
+use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::{Origin, Work};
 use crate::res::Error;
@@ -253,7 +257,8 @@ impl Gateway {
     pub(in crate::gateway) fn go_on_with_return(&mut self) {
         while self.broker.is_there() && self.take_step_of_return() {
             self.work.spend(1);
-            if self.work.is_spent() {
+            // What follows from a step comes before the next: whoever is dismissed uses nothing.
+            if self.work.is_spent() || !self.work.is_done() {
                 return self.work.push(Work::Return);
             }
         }
@@ -261,7 +266,10 @@ impl Gateway {
 
     /// Whether there was a step to take.
     fn take_step_of_return(&mut self) -> bool {
-        if let Some(parked) = self.broker.next_parked() {
+        // Whose token may not hold any more asks for nothing.
+        if !self.broker.is_among_clients()
+            && let Some(parked) = self.broker.next_parked()
+        {
             self.send_parked(&parked);
             return true;
         }
@@ -301,7 +309,9 @@ impl Gateway {
             Then::Access(request) => request.sub.is_some(),
             _ => false,
         };
-        self.hear_before(client, name.filter(|_| hears));
+        if !self.hear_before(client, name.filter(|_| hears)) {
+            return;
+        }
         let (key, connection) = (parked.request, self.broker.connection());
         if let Some(reply) = self.requests.send(key, self.now, connection)
             && let Some(place) = self.own_answer(key)
@@ -311,17 +321,20 @@ impl Gateway {
         }
     }
 
-    /// What must be heard of before a request is sent, is subscribed.
-    fn hear_before(&mut self, client: Option<ClientRef>, name: Option<NameKey>) {
+    /// What must be heard of before a request is sent, is subscribed. Returns whether it is
+    /// to be sent.
+    fn hear_before(&mut self, client: Option<ClientRef>, name: Option<NameKey>) -> bool {
         if let Some(client) = client
             && let Some(there) = self.sessions.present(client)
             && there.is_listening()
+            && !self.listen_to_connection(client.key)
         {
-            self.listen_to_connection(client.key);
+            return false;
         }
         if let Some(name) = name {
             self.rejoin_name(name, client.map(|client| client.key));
         }
+        true
     }
 
     /// A request is sent only now, so its answer will be as good as any. Returns where it
@@ -349,7 +362,8 @@ impl Gateway {
         let Some(pending) = self.requests.get(key) else {
             return;
         };
-        if pending.sent_on == connection || !pending.is_awaited() {
+        // One that waited for the broker has its own turn.
+        if [connection, Connection::NONE].contains(&pending.sent_on) || !pending.is_awaited() {
             return;
         }
         let mut text = self.texts.take_scratch();
@@ -372,9 +386,10 @@ impl Gateway {
             }
             _ => return self.texts.keep_scratch(text),
         };
-        self.hear_before(client, name.filter(|_| hears));
-        let reply = self.requests.send_again(key, self.now, connection);
-        if let Some(reply) = reply
+        let is_wanted = self.hear_before(client, name.filter(|_| hears));
+        let again = |requests: &mut Requests| requests.send_again(key, self.now, connection);
+        if is_wanted
+            && let Some(reply) = again(&mut self.requests)
             && let Some(place) = self.own_answer(key)
         {
             let (subject, payload) = text.split_at(length);
@@ -396,34 +411,11 @@ impl Gateway {
         calls.unwrap_or_default()
     }
 
-    /// A client's connection events are subscribed again. Some may have been missed, about
-    /// its token: what the configuration wants then is done.
+    /// A client's connection events are subscribed again.
     fn rejoin_client(&mut self, key: ClientKey) {
-        let Some(client) = self.sessions.get(key) else {
-            return;
-        };
-        if !client.is_listening() || self.broker.hears(client.heard_on()) {
-            return;
+        if self.sessions.get(key).is_some_and(Client::is_listening) {
+            self.listen_to_connection(key);
         }
-        let is_doubted = !client.is_http() && !self.options.keep_tokens;
-        match client.token_source() {
-            TokenSource::Events if is_doubted => self.dismiss(key),
-            TokenSource::Head if is_doubted => {
-                self.listen_to_connection(key);
-                self.renew_by_head(key);
-            }
-            _ => self.listen_to_connection(key),
-        }
-    }
-
-    /// A client whose token may not hold any more is told to connect anew, at a time of its
-    /// own, and is served no longer.
-    pub(in crate::gateway) fn dismiss(&mut self, key: ClientKey) {
-        let after = self.broker.next_goodbye();
-        self.counters.dismissed += 1;
-        self.out
-            .deliver(key, Delivery::Close(CloseReason::TokenInDoubt { after }));
-        self.close_client(key);
     }
 
     fn rejoin_or_forget(&mut self, key: NameKey) {

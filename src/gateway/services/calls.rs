@@ -33,7 +33,9 @@ impl Gateway {
         if self.sessions.present(call.client).is_none() {
             return;
         }
-        self.listen_to_connection(call.client.key);
+        if !self.listen_to_connection(call.client.key) {
+            return;
+        }
         let (client, name, kind, verb) = (call.client.key, call.name, call.kind, call.verb());
         let waited = call.waiting();
         self.relieve(client, |client| client.waited(waited));
