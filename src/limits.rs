@@ -35,6 +35,11 @@ fn count(number: impl TryInto<u64>) -> String {
     text
 }
 
+/// So many of something, or so many bytes.
+fn either(number: usize, size: usize) -> String {
+    format!("{} or {}", count(number), bytes(size))
+}
+
 /// A time in microseconds.
 fn micros(number: u64) -> String {
     format!("{} ms", number as f64 / 1_000.0)
@@ -154,29 +159,17 @@ fn services() -> [[String; 3]; 10] {
         ),
         (
             "events that wait at one subscription, for references or access",
-            format!(
-                "{} or {}",
-                count(gateway::MAX_QUEUE),
-                bytes(gateway::MAX_QUEUE_SIZE)
-            ),
+            either(gateway::MAX_QUEUE, gateway::MAX_QUEUE_SIZE),
             "the client is closed",
         ),
         (
             "inputs of one name that wait for the answers to a query event",
-            format!(
-                "{} or {}",
-                count(gateway::MAX_INBOX),
-                bytes(gateway::MAX_INBOX_SIZE)
-            ),
+            either(gateway::MAX_INBOX, gateway::MAX_INBOX_SIZE),
             "the query resources are fetched whole",
         ),
         (
             "reset events that wait",
-            format!(
-                "{} or {}",
-                count(gateway::MAX_RESETS),
-                bytes(gateway::MAX_RESETS_SIZE)
-            ),
+            either(gateway::MAX_RESETS, gateway::MAX_RESETS_SIZE),
             "they become one about everything",
         ),
         (

@@ -698,7 +698,7 @@ pub(super) static OPTIONS: [Spec; 35] = [
         kind: Kind::Switch,
         blank: Blank::Kept,
         default: Value::Switch(false),
-        help: "log messages to and from services (-DV: both)",
+        help: "log messages of services and clients (-DV: both)",
         manual: "Log every message between gateway and services.",
     },
 ];

@@ -3,11 +3,10 @@
 //!
 //! `benches/attack` does the same to a whole gateway, with a client beside that measures.
 
-use crate::driver::{INBOX, Operation, SYSTEM, operations};
+use crate::driver::{INBOX, Operation, SYSTEM, operations, web_get};
 use std::collections::{HashMap, VecDeque};
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, ClientKey, Delivery, Gateway, Options, Outbox, Time, WebAction,
-    WebRequest,
+    BrokerLimits, BrokerMessage, ClientKey, Delivery, Gateway, Options, Outbox, Time,
 };
 
 /// Work units of one turn.
@@ -154,14 +153,7 @@ impl Stage {
     }
 
     pub fn web_get(&mut self, client: u32, path: &str) {
-        let request = WebRequest {
-            action: WebAction::Get,
-            path,
-            query: None,
-            body: b"",
-            head: b"",
-            remote: ([127, 0, 0, 1], 4_000).into(),
-        };
+        let request = web_get(path);
         self.turn(|gateway, out| gateway.web_request(NOW, ClientKey(client), request, out));
         self.serve();
     }

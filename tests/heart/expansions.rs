@@ -1,12 +1,10 @@
 //! Web answers that are large, or would be: what they take is bounded in each turn, and is
 //! not taken twice.
 
-use crate::driver::{Driver, INBOX, Input, Operation};
+use crate::driver::{Driver, INBOX, Input, Operation, web_get};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Message, Options, WebAction, WebBody, WebRequest,
-};
+use tidegate::gateway::{BrokerMessage, ClientKey, Delivery, Message, Options, WebBody};
 
 /// Work units of a turn, and what its last step may pass that by.
 const UNITS: u32 = 4_000;
@@ -83,15 +81,7 @@ impl Web {
     }
 
     fn get(&mut self, client: u32, path: &str) {
-        let request = WebRequest {
-            action: WebAction::Get,
-            path,
-            query: None,
-            body: b"",
-            head: b"",
-            remote: ([127, 0, 0, 1], 4000).into(),
-        };
-        self.input(Input::Web(ClientKey(client), request));
+        self.input(Input::Web(ClientKey(client), web_get(path)));
     }
 
     /// Services answer, and turns follow, until nothing is left.

@@ -1,6 +1,6 @@
 //! Limits of a resource: what is beyond is not held, and whoever is concerned is told.
 
-use crate::harness::{Heart, REQUEST_TIMEOUT, error};
+use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
 use tidegate::gateway::Options;
 use tidegate::res::service::Limits;
 
@@ -92,22 +92,13 @@ fn up_to_the_limit_all_events_count() {
         h.event("event.test.list.remove", r#"{"idx":2}"#);
         h.client(1)
             .receives(r#"{"event":"test.list.remove","data":{"idx":2}}"#);
-        let values = r#"{"a":{"action":"delete"},"d":4}"#;
-        h.event(
-            "event.test.model.change",
-            &format!(r#"{{"values":{values}}}"#),
-        );
-        h.client(1).receives(&format!(
-            r#"{{"event":"test.model.change","data":{{"values":{values}}}}}"#
-        ));
-        let values = r#"{"a":1,"d":{"action":"delete"}}"#;
-        h.event(
-            "event.test.model.change",
-            &format!(r#"{{"values":{values}}}"#),
-        );
-        h.client(1).receives(&format!(
-            r#"{{"event":"test.model.change","data":{{"values":{values}}}}}"#
-        ));
+        for values in [
+            r#"{"a":{"action":"delete"},"d":4}"#,
+            r#"{"a":1,"d":{"action":"delete"}}"#,
+        ] {
+            h.change("test.model", values);
+            h.client(1).receives(&changed("test.model", values));
+        }
     }
 }
 

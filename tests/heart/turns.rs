@@ -1,6 +1,6 @@
 //! Turns with a budget: what an input leaves over, and that it comes to the same end.
 
-use crate::driver::{Driver, INBOX, Input, Operation, Output, UNLIMITED, operations};
+use crate::driver::{Driver, INBOX, Input, Operation, Output, SYSTEM, UNLIMITED, operations};
 use std::collections::{HashMap, VecDeque};
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, ClientKey, Gateway, Options, Outbox, Stats, Time,
@@ -254,11 +254,16 @@ fn a_long_difference_is_sent_in_several_turns_and_in_order() {
     turns.gateway.audit().unwrap();
 }
 
+/// References in a list, more than are taken out in one go.
+const ITEMS: usize = 100;
+
 /// A gateway with resources that reference each other, whose services answer at once.
 struct Ring {
     driver: Driver,
     sids: HashMap<String, u64>,
     asked: VecDeque<(String, String)>,
+    /// Whether the list has its items.
+    is_full: bool,
 }
 
 impl Ring {
@@ -269,6 +274,7 @@ impl Ring {
             driver: Driver::new(Options::default(), 0),
             sids: HashMap::new(),
             asked: VecDeque::new(),
+            is_full: true,
         };
         let max_payload = 1 << 20;
         ring.input(UNLIMITED, Input::Broker { max_payload });
@@ -281,14 +287,20 @@ impl Ring {
         ring
     }
 
-    fn answer(subject: &str) -> &'static str {
-        match subject {
+    fn answer(&self, subject: &str) -> String {
+        let items = (0..ITEMS).map(|item| format!(r#"{{"rid":"test.item.{item}"}}"#));
+        let items: Vec<String> = items.filter(|_| self.is_full).collect();
+        let items = format!(r#"{{"result":{{"collection":[{}]}}}}"#, items.join(","));
+        let answer = match subject {
+            "get.test.list" => &items,
+            item if item.starts_with("get.test.item.") => r#"{"result":{"model":{"a":1}}}"#,
             "get.test.root" => r#"{"result":{"model":{"c":{"rid":"test.c"}}}}"#,
             "get.test.c" => r#"{"result":{"model":{"q":{"rid":"test.q"}}}}"#,
             "get.test.q" => r#"{"result":{"model":{"c":{"rid":"test.c"},"z":{"rid":"test.z"}}}}"#,
             "get.test.z" => r#"{"result":{"model":{"a":1}}}"#,
             _ => r#"{"result":{"get":true}}"#,
-        }
+        };
+        answer.to_owned()
     }
 
     /// An input in a turn of so many units, and all answers to what it asks.
@@ -296,13 +308,14 @@ impl Ring {
         let output = self.driver.input(units, input);
         self.take(output);
         while let Some((subject, reply)) = self.asked.pop_front() {
+            let answer = self.answer(&subject);
             let message = BrokerMessage {
                 sid: INBOX,
                 subject: reply.as_bytes(),
-                payload: Self::answer(&subject).as_bytes(),
+                payload: answer.as_bytes(),
                 status: None,
             };
-            let output = self.driver.input(UNLIMITED, Input::Message(message));
+            let output = self.driver.input(units, Input::Message(message));
             self.take(output);
         }
     }
@@ -329,11 +342,14 @@ impl Ring {
 
     fn change(&mut self, units: u32, name: &str, values: &str) {
         let sid = self.sids[&format!("event.{name}.*")];
-        let subject = format!("event.{name}.change");
+        self.tell(units, sid, &format!("event.{name}.change"), values);
+    }
+
+    fn tell(&mut self, units: u32, sid: u64, subject: &str, payload: &str) {
         let message = BrokerMessage {
             sid,
             subject: subject.as_bytes(),
-            payload: values.as_bytes(),
+            payload: payload.as_bytes(),
             status: None,
         };
         self.input(units, Input::Message(message));
@@ -370,4 +386,14 @@ fn a_client_leaves_while_what_it_let_go_of_is_left_over() {
     ring.say(1, 1, "unsubscribe.test.root");
     ring.input(UNLIMITED, Input::Close(ClientKey(1)));
     assert_eq!(ring.subscriptions(), 0);
+}
+
+#[test]
+fn what_a_long_run_of_removals_cuts_off_is_looked_for_in_each_part_of_it() {
+    let mut ring = Ring::with_two_clients();
+    ring.say(UNLIMITED, 0, "subscribe.test.list");
+    assert_eq!(ring.subscriptions(), 3 + 4 + 1 + ITEMS);
+    ring.is_full = false;
+    ring.tell(1, SYSTEM, "system.reset", r#"{"resources":["test.list"]}"#);
+    assert_eq!(ring.subscriptions(), 3 + 4 + 1);
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
-    Time, WebRequest,
+    Time, WebAction, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.
@@ -74,6 +74,19 @@ pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
     })
 }
 
+/// A web request that asks for a resource.
+#[allow(dead_code, reason = "not all who share this ask for any")]
+pub fn web_get(path: &str) -> WebRequest<'_> {
+    WebRequest {
+        action: WebAction::Get,
+        path,
+        query: None,
+        body: b"",
+        head: b"",
+        remote: ([127, 0, 0, 1], 4_000).into(),
+    }
+}
+
 /// Something that happens to the heart.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -113,6 +126,19 @@ pub enum Input<'a> {
     Time,
     /// Nothing happens; work that was left over is gone on with.
     GoOn,
+}
+
+impl Input<'_> {
+    /// Bytes that it has.
+    #[allow(dead_code, reason = "not all who share this ask")]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Message(message) => message.subject.len() + message.payload.len(),
+            Self::Say(_, text) => text.len(),
+            Self::Web(_, request) => request.path.len() + request.body.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What the heart wants done.

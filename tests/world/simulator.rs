@@ -23,6 +23,10 @@ pub const API: &str = "/api/";
 /// Longer than any request, retry or lingering resource needs.
 const REST_LIMIT: u64 = 600_000;
 
+/// Work units that a turn may do beyond its budget and the size of its input: what one step
+/// costs in a world with so few resources, where one may answer 256 requests of a client.
+const BEYOND: u64 = 10_000;
+
 /// The first thing found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
@@ -263,7 +267,13 @@ impl World {
         if self.profile.units > 0 && self.roll("seal").chance(5) {
             self.driver.seal();
         }
+        let most = u64::from(units) + BEYOND + input.size() as u64 / 4;
+        let before = self.driver.gateway.work_done();
         let output = self.driver.input(units, input);
+        let done = self.driver.gateway.work_done() - before;
+        if units != UNLIMITED && done > most {
+            self.fail(format!("a turn of {units} units did {done}, not {most}"));
+        }
         self.take(output);
     }
 

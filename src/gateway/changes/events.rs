@@ -510,6 +510,8 @@ impl Gateway {
             if lag.step < update.steps.len() {
                 let (step, has_many) = (lag.step, update.steps.len() > AT_ONCE);
                 if sent >= PUMPED && (has_many || self.work.is_spent()) {
+                    // What was cut off so far may be looked at by others' inputs.
+                    self.collect();
                     return self.work.push(Work::Pump(key));
                 }
                 sent += 1;

@@ -223,19 +223,12 @@ impl Gateway {
             return;
         };
         let recheck = sub.standing.recheck();
-        // The answer to what was asked for an earlier subscription of the client's says
-        // nothing of now.
-        let is_latest = match recheck {
-            Recheck::Settled => false,
-            Recheck::Queued => asked.is_none(),
-            Recheck::Asking(latest) | Recheck::AskingAgain(latest) => asked == Some(latest),
-        };
-        if sub.holders.direct() == 0 || !is_latest {
+        if sub.holders.direct() == 0 || !recheck.is_answered_by(asked) {
             return;
         }
         if !self.broker.is_there() && verdict.is_err() {
             // Nobody could be asked.
-            return self.recheck_later(key);
+            return self.recheck_later(key, asked);
         }
         if let Err(error) = readable(verdict) {
             return self.revoke(key, &error);
@@ -253,14 +246,11 @@ impl Gateway {
     }
 
     /// Access to a subscription that is being asked is asked when the broker is there again.
-    pub(super) fn recheck_later(&mut self, key: SubKey) {
+    pub(super) fn recheck_later(&mut self, key: SubKey, asked: Option<PendingKey>) {
         let Some(sub) = self.holdings.get_mut(key) else {
             return;
         };
-        if matches!(
-            sub.standing.recheck(),
-            Recheck::Asking(_) | Recheck::AskingAgain(_)
-        ) {
+        if sub.standing.recheck().is_answered_by(asked) {
             sub.standing.set_recheck(Recheck::Queued);
             self.background.queue(Job::Reaccess(key));
         }

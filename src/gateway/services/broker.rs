@@ -235,7 +235,7 @@ impl Gateway {
                 }
                 for purpose in waiting {
                     match purpose {
-                        Use::Reaccess => self.recheck_later(sub),
+                        Use::Reaccess => self.recheck_later(sub, Some(key)),
                         purpose if self.holdings.get(sub).is_some() => {
                             self.require_access(sub, purpose);
                         }

@@ -141,6 +141,19 @@ pub enum Recheck {
     AskingAgain(PendingKey),
 }
 
+impl Recheck {
+    /// Whether this is the answer to the latest question: to a request, or to none where one
+    /// did not have to be sent. That to what was asked for an earlier subscription of the
+    /// client's says nothing of now.
+    pub fn is_answered_by(self, asked: Option<PendingKey>) -> bool {
+        match self {
+            Self::Settled => false,
+            Self::Queued => asked.is_none(),
+            Self::Asking(latest) | Self::AskingAgain(latest) => asked == Some(latest),
+        }
+    }
+}
+
 /// What a subscription leaves behind that is loaded, or failed to be.
 #[derive(Default)]
 pub struct Loaded {
