@@ -211,6 +211,14 @@ fn is_space(byte: u8) -> bool {
 /// The place behind a string that begins at a place.
 fn string_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut at = start + 1;
+    // Most are short.
+    for _ in 0..16 {
+        match bytes.get(at).ok_or(INVALID)? {
+            b'"' => return Ok(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
     loop {
         at = scan::find(bytes, at, |byte| byte == b'"' || byte == b'\\');
         match bytes.get(at).ok_or(INVALID)? {

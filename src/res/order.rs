@@ -1,7 +1,7 @@
 //! Many texts in order.
 
 /// Texts from which on it pays to sort them by keys.
-pub const MANY: usize = 64;
+pub const MANY: usize = 512;
 
 /// The places of some texts in the order of the texts; of equal ones the first comes first.
 ///

@@ -4,17 +4,8 @@
 /// Bytes that are looked at together.
 const CHUNK: usize = 32;
 
-/// Bytes that are looked at one by one first: most names and values are short.
-const NEAR: usize = 16;
-
 /// The place of the next byte that is `wanted`, from a place on; the length if there is none.
 pub fn find(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool + Copy) -> usize {
-    let near = bytes.get(at..bytes.len().min(at + NEAR));
-    let near = near.unwrap_or_default();
-    if let Some(place) = near.iter().position(|byte| wanted(*byte)) {
-        return at + place;
-    }
-    at += near.len();
     while let Some(chunk) = chunk(bytes, at) {
         if has(chunk, wanted) {
             break;

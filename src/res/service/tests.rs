@@ -352,7 +352,7 @@ fn many_properties_are_sorted_by_name_and_of_duplicates_the_last_stays() {
         _ => format!("membe{}", char::from(b'a' + (n % 26) as u8)),
     };
     for prefix in ["", "a", "\0"] {
-        let names: Vec<String> = (0..400)
+        let names: Vec<String> = (0..700)
             .map(|n| format!("{prefix}{}", name(n * 7)))
             .collect();
         let members = names.iter().enumerate();
