@@ -379,6 +379,17 @@ impl Heart {
         });
     }
 
+    /// So many resources are compared with what services have.
+    pub fn check_drift(&mut self, count: usize) {
+        self.input(Input::Check(count));
+    }
+
+    /// How many were asked for, and how many differed.
+    pub fn drifts(&self) -> (u64, u64) {
+        let counters = self.driver.gateway.counters();
+        (counters.drift_checks, counters.drifts)
+    }
+
     /// The broker refuses a subscription.
     pub fn refuse_subscription(&mut self, subject: &str) {
         let sid = self.sids.remove(subject);

@@ -19,6 +19,7 @@ mod calls;
 mod clients;
 mod cuts;
 mod defects;
+mod drift;
 mod events;
 mod expansions;
 mod floods;

@@ -141,6 +141,7 @@ impl World {
                 });
             }
             Action::Behind(choice) => self.fall_behind(choice),
+            Action::Check(count) => self.input(Input::Check(count)),
             Action::Outage(time) => self.lose_broker(time),
             Action::Settle => self.settle(),
             _ => self.serve(action),

@@ -107,6 +107,9 @@ pub enum Input<'a> {
         reason = "only some tests that share this have it refuse any"
     )]
     Unsent(&'a str, Refusal),
+    /// So many cached resources are to be compared with what services have.
+    #[allow(dead_code, reason = "only some tests that share this compare any")]
+    Check(usize),
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
     /// Messages for these subscriptions were dropped unseen.
@@ -196,6 +199,7 @@ impl Driver {
             Input::Broker { max_payload } => {
                 gateway.broker_connected(now, BrokerLimits { max_payload }, out);
             }
+            Input::Check(count) => gateway.check_drift(now, count, out),
             Input::Lost => gateway.broker_lost(now, out),
             Input::Refused(sid, reason) => gateway.subscription_refused(now, sid, reason, out),
             Input::Unsent(subject, reason) => {

@@ -114,6 +114,8 @@ pub enum Action {
     Behind(usize),
     /// The broker is away for so many milliseconds.
     Outage(u64),
+    /// So many resources are compared with what services have.
+    Check(usize),
     /// Lets everything come to rest, and compares.
     Settle,
 }
@@ -293,7 +295,7 @@ impl Profile {
     }
 
     /// How often each kind of step is taken.
-    fn weights(&self) -> [u64; 20] {
+    fn weights(&self) -> [u64; 21] {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
         [
             60,
@@ -316,6 +318,7 @@ impl Profile {
             on(self.lies, 2),
             on(self.latency > 0, 3),
             on(self.outages, 3),
+            6,
         ]
     }
 
@@ -380,7 +383,8 @@ impl Profile {
             16 => Action::LyingSystem(rng.seed()),
             17 => Action::LyingToken(slot, rng.seed()),
             18 => Action::Behind(rng.below(64)),
-            _ => Action::Outage(*rng.pick(&[0, 1, 50, 900, 2_900, 4_000])),
+            19 => Action::Outage(*rng.pick(&[0, 1, 50, 900, 2_900, 4_000])),
+            _ => Action::Check(1 + rng.below(6)),
         }
     }
 

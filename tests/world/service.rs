@@ -290,6 +290,13 @@ impl Service {
         self.entry(name).map_or(open, |entry| entry.grants[token])
     }
 
+    /// Whether events of a resource were lost, or none were sent of a change.
+    pub fn may_drift(&self) -> bool {
+        self.entries
+            .values()
+            .any(|entry| entry.disturbed || entry.lied || entry.doubt || entry.failed)
+    }
+
     /// Events of all resources may be lost.
     pub fn disturb_all(&mut self) {
         for name in self.names() {

@@ -308,6 +308,9 @@ impl World {
         if let Some(fault) = output.fault {
             self.fail(format!("inside, {fault}"));
         }
+        if self.driver.gateway.counters().drifts > 0 && !self.service.may_drift() {
+            self.fail("a resource is said to have drifted, and no event was lost");
+        }
         if self.away && !output.broker.is_empty() {
             self.fail(format!("the broker is away, and asked {:?}", output.broker));
         }
@@ -367,7 +370,9 @@ impl World {
                 if let Some(cid) = subject
                     .strip_prefix("conn.")
                     .and_then(|s| s.strip_suffix(".*"))
+                    // When the broker is back, others' are subscribed again in between.
                     && let Some(client) = self.acting.and_then(|slot| self.clients[slot].as_mut())
+                    && client.cid.is_empty()
                 {
                     cid.clone_into(&mut client.cid);
                     if cid.len() != 20 {

@@ -1,5 +1,6 @@
 //! What services say of their resources: events, query events, resets.
 
+mod drift;
 mod events;
 mod query;
 mod reset;

@@ -18,6 +18,8 @@ pub enum Job {
     Refresh(ResourceKey),
     /// Ask a subscription's access again.
     Reaccess(SubKey),
+    /// See whether a cached resource is still what its service has.
+    Check(ResourceKey),
     /// Let a service renew a client's token.
     TokenReset(ClientRef),
     /// Ask the next query resource of a name what a query event means for it.
@@ -33,7 +35,7 @@ impl Job {
             Self::Query(_) => 0,
             Self::Refresh(_) => 1,
             Self::Reaccess(_) => 2,
-            Self::TokenReset(_) => 3,
+            Self::TokenReset(_) | Self::Check(_) => 3,
         }
     }
 }

@@ -64,7 +64,8 @@ pub enum RequestKind {
     Access,
     /// Get request for a resource that is not cached.
     Load,
-    /// Get request for a cached resource that a reset has put in doubt.
+    /// Get request for a cached resource that a reset has put in doubt, or that is checked
+    /// for drift.
     Refresh,
     /// Call request.
     Call,
@@ -89,7 +90,7 @@ impl RequestKind {
         match then {
             Then::Access(_) => Self::Access,
             Then::Load(_) => Self::Load,
-            Then::Refresh(_) => Self::Refresh,
+            Then::Refresh(_) | Then::Check(_) => Self::Refresh,
             Then::Call(call) if call.kind == CallKind::Auth => Self::Auth,
             Then::Call(_) => Self::Call,
             Then::Query(_) => Self::Query,
@@ -115,6 +116,10 @@ pub struct Counters {
     pub clients: u64,
     /// WebSocket clients that had to go since their token may not have held any more.
     pub dismissed: u64,
+    /// Get requests that compare a cached resource with what its service has.
+    pub drift_checks: u64,
+    /// Resources that differed.
+    pub drifts: u64,
     /// Valid `get` requests of WebSocket clients.
     pub gets: u64,
     /// Valid `subscribe` requests of WebSocket clients.
@@ -137,6 +142,8 @@ impl Counters {
         Self {
             clients: 0,
             dismissed: 0,
+            drift_checks: 0,
+            drifts: 0,
             gets: 0,
             subscribes: 0,
             unsubscribes: 0,

@@ -35,6 +35,8 @@ pub enum Warning {
     System,
     /// A name whose events the broker does not send.
     Refused,
+    /// A resource that was not what its service has.
+    Drift,
     /// A resource that goes beyond a limit.
     Limit,
 }

@@ -133,7 +133,7 @@ impl Gateway {
     /// The subject that a request was sent on, as far as the request tells.
     fn write_subject_of(&self, pending: &Pending, out: &mut Vec<u8>) {
         let (verb, method) = match &pending.then {
-            Then::Load(_) | Then::Refresh(_) => ("get", ""),
+            Then::Load(_) | Then::Refresh(_) | Then::Check(_) => ("get", ""),
             Then::Access(_) => ("access", ""),
             Then::Call(call) => (call.verb(), &*call.method),
             Then::HeaderAuth(_) => ("auth", self.head_method(pending)),
@@ -202,7 +202,7 @@ impl Gateway {
                 Some(Then::Query(_)) => {
                     queried.extend(self.requests.get(key).and_then(|pending| pending.name));
                 }
-                Some(Then::Refresh(_) | Then::Access(_)) => self.queue_again(key),
+                Some(Then::Refresh(_) | Then::Access(_) | Then::Check(_)) => self.queue_again(key),
                 _ => {}
             }
         }

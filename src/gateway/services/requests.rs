@@ -82,7 +82,7 @@ impl Gateway {
         };
         let (after, lane) = match then {
             Then::Load(_) => ([events(), 0], Lane::Direct),
-            Then::Refresh(_) => ([events(), 0], Lane::Background),
+            Then::Refresh(_) | Then::Check(_) => ([events(), 0], Lane::Background),
             Then::Access(request) => {
                 let events = request.sub.map_or(0, |_| events());
                 let lane = match request.waiting[..] {
@@ -131,7 +131,10 @@ impl Gateway {
         if message.status == Some(503) && message.payload.is_empty() {
             let then = self.requests.get(key).map(|pending| &pending.then);
             // What is cached may well be there still: its service is restarted, perhaps.
-            let is_cached = matches!(then, Some(Then::Refresh(_) | Then::Query(_)));
+            let is_cached = matches!(
+                then,
+                Some(Then::Refresh(_) | Then::Query(_) | Then::Check(_))
+            );
             let error = match is_cached {
                 true => Error::internal("nobody answers"),
                 false => Error::NOT_FOUND,
@@ -262,6 +265,7 @@ impl Gateway {
         match pending.then {
             Then::Load(alias) => self.loaded(alias, answer),
             Then::Refresh(resource) => self.refreshed(resource, answer),
+            Then::Check(resource) => self.checked(resource, answer),
             Then::Access(request) => self.access_answered(key, request, pending.name, answer),
             Then::Call(request) => self.call_answered(request, answer),
             Then::Query(resource) => self.query_answered(key, resource, pending.name, answer),
@@ -300,6 +304,7 @@ impl Gateway {
         {
             let sent = match job {
                 Job::Refresh(resource) => self.send_refresh(resource),
+                Job::Check(resource) => self.send_check(resource),
                 Job::Reaccess(sub) => self.send_reaccess(sub),
                 Job::TokenReset(client) => self.send_token_reset(client),
                 Job::Query(name) => self.send_query(name),

@@ -138,6 +138,8 @@ pub struct Cache {
     versions: u64,
     /// Changes of what can be handed on at once, so far.
     epoch: u64,
+    /// The place of the resource that is compared next with what its service has.
+    check_at: usize,
 }
 
 impl Cache {
@@ -153,6 +155,7 @@ impl Cache {
             pauses: BTreeSet::new(),
             versions: 0,
             epoch: 0,
+            check_at: 0,
         }
     }
 
@@ -385,6 +388,20 @@ impl Cache {
             .aliases
             .iter()
             .any(|alias| !self.aliases[*alias].subs.is_empty())
+    }
+
+    /// The resource in the next place, round and round; `None` if there is none.
+    pub fn next_to_check(&mut self) -> Option<ResourceKey> {
+        let places = self.resources.places();
+        let place = self.check_at;
+        self.check_at = if place + 1 < places { place + 1 } else { 0 };
+        self.resources.key_at(place as u32)
+    }
+
+    /// Whether a resource is in use, and its content not in doubt.
+    pub fn is_checkable(&self, key: ResourceKey) -> bool {
+        let resource = self.resources.get(key);
+        resource.is_some_and(|resource| resource.refresh.is_none() && self.is_used(resource))
     }
 
     /// Something begins to use a name.

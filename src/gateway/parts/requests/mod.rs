@@ -82,6 +82,8 @@ pub enum Then {
     Load(AliasKey),
     /// Get request: is the content still true?
     Refresh(ResourceKey),
+    /// Get request: is it what the events so far have made of it?
+    Check(ResourceKey),
     /// Access request.
     Access(AccessRequest),
     /// Call or auth request.
@@ -101,7 +103,11 @@ impl Then {
             Self::Access(request) => Some(request.client),
             Self::Call(request) => Some(request.client),
             Self::HeaderAuth(client) => Some(*client),
-            Self::Load(_) | Self::Refresh(_) | Self::Query(_) | Self::TokenReset(_) => None,
+            Self::Load(_)
+            | Self::Refresh(_)
+            | Self::Check(_)
+            | Self::Query(_)
+            | Self::TokenReset(_) => None,
         }
     }
 }
