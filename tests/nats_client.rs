@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidegate::nats::{
-    Client, ClientError, Credentials, Event, Message, Options, Parser, Phase, ServerUrl, writer,
+    Client, ClientError, Credentials, Event, Message, Options, Parser, Phase, Refused, ServerUrl,
+    TooLong,
+    writer::{self, MAX_ARGUMENTS},
 };
 
 /// The test fails when a server is silent for so long.
@@ -116,8 +118,7 @@ enum Happened {
     StartTls,
     InfoChanged,
     Message(Received),
-    PermissionViolation(String),
-    Refused(String),
+    Refused(Refused),
     Ended(ClientError),
 }
 
@@ -205,10 +206,7 @@ impl Connection {
                         Ok(Some(Event::StartTls)) => return Happened::StartTls,
                         Ok(Some(Event::InfoChanged)) => return Happened::InfoChanged,
                         Ok(Some(Event::Message(m))) => return Happened::Message(m.into()),
-                        Ok(Some(Event::PermissionViolation(text))) => {
-                            return Happened::PermissionViolation(text);
-                        }
-                        Ok(Some(Event::Refused(text))) => return Happened::Refused(text),
+                        Ok(Some(Event::Refused { what, .. })) => return Happened::Refused(what),
                         Err(error) => return Happened::Ended(error),
                     }
                 }
@@ -388,16 +386,15 @@ fn the_largest_payload_and_a_larger_one() {
             other => panic!("{other:?}"),
         }
         connection.publish("a", &vec![b'x'; limit + 1]);
-        let text = "Maximum Payload Violation".into();
-        let error = ClientError::Server {
-            text,
-            phase: Phase::Ready,
+        let error = ClientError::TooLong {
+            what: TooLong::Payload,
+            text: "Maximum Payload Violation".into(),
         };
         assert_eq!(connection.next(), Happened::Ended(error));
     }
 }
 
-/// What `publish_fits` and `subscribe_fits` allow is taken, and one byte more is not.
+/// What is as long as `MAX_ARGUMENTS` allows is taken, and one byte more is not.
 #[test]
 fn the_longest_subjects_and_longer_ones() {
     let reply = "_INBOX.0123456789";
@@ -409,8 +406,10 @@ fn the_longest_subjects_and_longer_ones() {
         subject.pop();
         subject
     };
-    let publish = longest(&|s| writer::publish_fits(s.as_bytes(), Some(reply.as_bytes()), 10));
-    let subscribe = longest(&|s| writer::subscribe_fits(s.as_bytes(), 12_345));
+    let publish = longest(&|s| {
+        writer::publish_len(s.as_bytes(), Some(reply.as_bytes()), 10) <= MAX_ARGUMENTS
+    });
+    let subscribe = longest(&|s| writer::subscribe_len(s.as_bytes(), 12_345) <= MAX_ARGUMENTS);
     for binary in binaries() {
         let server = Server::start(&binary, &[]);
         let mut connection = Connection::ready(&server, Credentials::None);
@@ -435,10 +434,9 @@ fn the_longest_subjects_and_longer_ones() {
         assert_eq!(connection.next(), message(12_345, &subscribe, "x"));
 
         let too_long = |connection: &mut Connection| {
-            let text = "maximum control line exceeded".into();
-            let error = ClientError::Server {
-                text,
-                phase: Phase::Ready,
+            let error = ClientError::TooLong {
+                what: TooLong::ControlLine,
+                text: "maximum control line exceeded".into(),
             };
             assert_eq!(connection.next(), Happened::Ended(error));
         };
@@ -511,29 +509,16 @@ fn refused_operations_do_not_end_the_connection() {
         let server = Server::with_config(&binary, "refused", CONFIG);
         let mut connection = Connection::ready(&server, url_credentials("u:p@host"));
         connection.publish("closed.a", b"");
-        match connection.next() {
-            Happened::PermissionViolation(text) => {
-                assert_eq!(text, "Permissions Violation for Publish to \"closed.a\"");
-            }
-            other => panic!("{other:?}"),
-        }
+        let refused = Refused::Publish(b"closed.a".into());
+        assert_eq!(connection.next(), Happened::Refused(refused));
         connection.subscribe(1, "closed.>");
-        match connection.next() {
-            Happened::PermissionViolation(text) => {
-                assert_eq!(
-                    text,
-                    "Permissions Violation for Subscription to \"closed.>\""
-                );
-            }
-            other => panic!("{other:?}"),
-        }
+        let (subject, sid) = (b"closed.>".into(), None);
+        let refused = Refused::Subscription { subject, sid };
+        assert_eq!(connection.next(), Happened::Refused(refused));
         connection.subscribe(2, "open.a");
         connection.subscribe(3, "open.b");
         connection.subscribe(4, "open.c");
-        assert_eq!(
-            connection.next(),
-            Happened::Refused("maximum subscriptions exceeded".into())
-        );
+        assert_eq!(connection.next(), Happened::Refused(Refused::TooMany));
         connection.publish("open.b", b"alive");
         assert_eq!(connection.next(), message(3, "open.b", "alive"));
     }
@@ -559,19 +544,14 @@ fn pings_are_answered_and_their_absence_is_noticed() {
             assert_eq!(connection.next(), message(1, "marker", ""), "round {round}");
         }
         // With nothing read any more there is no PONG.
-        for _ in 0..2 {
+        let mut timeout = || {
             connection.now_ms = connection.client.next_timeout().unwrap();
             connection
                 .client
                 .timeout(connection.now_ms, &mut connection.out)
-                .unwrap();
-            connection.flush();
-        }
-        connection.now_ms = connection.client.next_timeout().unwrap();
-        let result = connection
-            .client
-            .timeout(connection.now_ms, &mut connection.out);
-        assert_eq!(result, Err(ClientError::Stale { pings: 2 }));
+        };
+        assert_eq!(timeout(), Ok(()));
+        assert_eq!(timeout(), Err(ClientError::Stale { ms: 10_000 }));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::text::printable;
-use super::{Credentials, Message, Op, ProtocolError, ServerInfo, UserCredentials, writer};
+use super::{
+    Credentials, Message, Op, ProtocolError, Refused, ServerInfo, UserCredentials, writer,
+};
 
 #[cfg(test)]
 mod tests;
@@ -27,16 +29,13 @@ pub struct Options {
     /// Time from the making of the client until the connection must be ready, in
     /// milliseconds.
     pub connect_timeout_ms: u64,
-    /// Time between two `PING`s, in milliseconds; 0 for none.
+    /// Time between two `PING`s, in milliseconds; 0 for none. A server that has sent no
+    /// byte from one to the next is given up.
     pub ping_interval_ms: u64,
-    /// `PING`s since the last byte from the server after which, when the next is due, the
-    /// connection is given up.
-    pub max_pings_out: u32,
 }
 
 impl Default for Options {
-    /// No name, version or credentials; 2 s to connect, a `PING` every 2 minutes, 2 of
-    /// them unanswered.
+    /// No name, version or credentials; 2 s to connect, a `PING` every 10 s.
     fn default() -> Self {
         Self {
             name: String::new(),
@@ -46,8 +45,7 @@ impl Default for Options {
             tls: false,
             tls_first: false,
             connect_timeout_ms: 2_000,
-            ping_interval_ms: 120_000,
-            max_pings_out: 2,
+            ping_interval_ms: 10_000,
         }
     }
 }
@@ -82,12 +80,13 @@ pub enum Event<'a> {
     Pong,
     /// A message for a subscription.
     Message(Message<'a>),
-    /// The server refused to publish or to subscribe for want of permission; these are its
-    /// words. The connection lives on.
-    PermissionViolation(String),
-    /// The server refused an operation for another reason, such as too many
-    /// subscriptions; these are its words. The connection lives on.
-    Refused(String),
+    /// The server refused an operation, and keeps the connection.
+    Refused {
+        /// What it refused.
+        what: Refused,
+        /// Its words.
+        text: String,
+    },
 }
 
 /// Why a connection ended, or could not be made. It must be closed.
@@ -113,6 +112,13 @@ pub enum ClientError {
         /// Whether any credentials were sent.
         had_credentials: bool,
     },
+    /// The server ended the connection since it was sent something longer than it takes.
+    TooLong {
+        /// What was too long.
+        what: TooLong,
+        /// The server's words.
+        text: String,
+    },
     /// The server ended the connection for another reason.
     Server {
         /// The server's words.
@@ -129,8 +135,8 @@ pub enum ClientError {
     },
     /// The server no longer answers.
     Stale {
-        /// The number of `PING`s since the last byte from the server.
-        pings: u32,
+        /// Milliseconds since it was asked to by a `PING`; it has sent nothing since.
+        ms: u64,
     },
     /// The server closed the connection without a word.
     Disconnected {
@@ -139,6 +145,15 @@ pub enum ClientError {
     },
     /// The client was used after it had ended.
     Closed,
+}
+
+/// What can be longer than a server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    /// The payload of a message.
+    Payload,
+    /// The line before it, which holds the subjects.
+    ControlLine,
 }
 
 impl fmt::Display for ClientError {
@@ -182,17 +197,18 @@ impl fmt::Display for ClientError {
             Self::Server {
                 text,
                 phase: Phase::Ready,
-            } => {
+            }
+            | Self::TooLong { text, .. } => {
                 write!(f, "NATS server ended the connection (\"{text}\")")
             }
             Self::Server { text, .. } => {
                 write!(f, "NATS server refused the connection (\"{text}\")")
             }
             Self::ConnectTimeout { ms, phase } => write_timeout(*ms, *phase, f),
-            Self::Stale { pings } => {
+            Self::Stale { ms } => {
                 write!(
                     f,
-                    "NATS server no longer answers ({pings} PINGs without PONG)"
+                    "NATS server no longer answers (nothing came for {ms} ms after a PING)"
                 )
             }
             Self::Disconnected {
@@ -244,7 +260,8 @@ pub struct Client {
     info: ServerInfo,
     /// When [`Client::timeout`] has something to do: give up connecting, or send `PING`.
     deadline: Option<u64>,
-    pings_out: u32,
+    /// When a `PING` was sent, if no byte has come since.
+    asked: Option<u64>,
     has_tls: bool,
 }
 
@@ -259,7 +276,7 @@ impl Client {
             },
             options,
             info: ServerInfo::default(),
-            pings_out: 0,
+            asked: None,
             has_tls: false,
         }
     }
@@ -278,7 +295,7 @@ impl Client {
     /// operation. They show that it lives, as a `PONG` does that may stand behind minutes
     /// of messages.
     pub fn received(&mut self) {
-        self.pings_out = 0;
+        self.asked = None;
     }
 
     /// Takes an operation from the server. What is to be sent is appended to `out`.
@@ -361,16 +378,32 @@ impl Client {
             };
             return Err(self.end(error));
         }
-        if self.pings_out >= self.options.max_pings_out {
-            let error = ClientError::Stale {
-                pings: self.pings_out,
-            };
-            return Err(self.end(error));
+        if let Some(asked) = self.asked {
+            let ms = now_ms.saturating_sub(asked);
+            return Err(self.end(ClientError::Stale { ms }));
         }
-        writer::ping(out);
-        self.pings_out += 1;
+        self.ask(now_ms, out);
         self.deadline = self.next_ping(now_ms);
         Ok(())
+    }
+
+    /// Asks at once for a sign of life, as requests were not answered: none within half of
+    /// the usual time is enough to give the server up. Does nothing while it is asked
+    /// already, or is not ready, or where `PING`s are off.
+    pub fn probe(&mut self, now_ms: u64, out: &mut Vec<u8>) {
+        if self.phase != Phase::Ready || self.asked.is_some() {
+            return;
+        }
+        if self.deadline.is_none() {
+            return;
+        }
+        self.ask(now_ms, out);
+        self.deadline = Some(now_ms.saturating_add(self.options.ping_interval_ms / 2));
+    }
+
+    fn ask(&mut self, now_ms: u64, out: &mut Vec<u8>) {
+        writer::ping(out);
+        self.asked = Some(now_ms);
     }
 
     /// Takes the news that the server has closed the connection, and says what that
@@ -429,22 +462,15 @@ impl Client {
     }
 
     fn server_error<'a>(&mut self, text: &[u8]) -> Result<Event<'a>, ClientError> {
+        if self.phase == Phase::Ready
+            && let Some(what) = Refused::read(text)
+        {
+            let text = printable(text);
+            return Ok(Event::Refused { what, text });
+        }
         let lower = text.to_ascii_lowercase();
         let begins = |words: &[&str]| words.iter().any(|w| lower.starts_with(w.as_bytes()));
         let text = printable(text);
-        if self.phase == Phase::Ready {
-            if begins(&["permissions violation"]) {
-                return Ok(Event::PermissionViolation(text));
-            }
-            // After these the server keeps the connection.
-            if begins(&[
-                "maximum subscriptions exceeded",
-                "invalid subject",
-                "invalid publish",
-            ]) {
-                return Ok(Event::Refused(text));
-            }
-        }
         let error = if begins(&[
             "authorization",
             "authentication",
@@ -457,6 +483,12 @@ impl Client {
                 text,
                 had_credentials,
             }
+        } else if begins(&["maximum payload"]) {
+            let what = TooLong::Payload;
+            ClientError::TooLong { what, text }
+        } else if begins(&["maximum control line"]) {
+            let what = TooLong::ControlLine;
+            ClientError::TooLong { what, text }
         } else {
             ClientError::Server {
                 text,

@@ -1,6 +1,6 @@
 //! What a server says of itself in `INFO`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::parser::MAX_PAYLOAD;
 
@@ -36,6 +36,9 @@ pub struct ServerInfo {
     /// Whether the server is about to shut down ("lame duck mode").
     #[serde(rename = "ldm")]
     pub lame_duck: bool,
+    /// Addresses of the cluster's servers, `host:port` each.
+    #[serde(deserialize_with = "list_or_null")]
+    pub connect_urls: Vec<String>,
     #[serde(rename = "max_payload")]
     stated_max_payload: i64,
 }
@@ -54,9 +57,14 @@ impl Default for ServerInfo {
             nonce: String::new(),
             client_id: 0,
             lame_duck: false,
+            connect_urls: Vec::new(),
             stated_max_payload: DEFAULT_MAX_PAYLOAD,
         }
     }
+}
+
+fn list_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl ServerInfo {
@@ -108,6 +116,7 @@ mod tests {
                 nonce: "q1w2".into(),
                 client_id: u64::MAX,
                 lame_duck: true,
+                connect_urls: vec!["10.0.0.1:4222".into()],
                 stated_max_payload: 4096,
             }
         );
@@ -119,6 +128,8 @@ mod tests {
         let info = ServerInfo::from_json(b"{}").unwrap();
         assert_eq!(info, ServerInfo::default());
         assert!(!info.headers);
+        let null = ServerInfo::from_json(br#"{"connect_urls":null}"#).unwrap();
+        assert_eq!(null, info);
         assert_eq!(info.max_payload(), 1024 * 1024);
     }
 

@@ -13,20 +13,24 @@
 mod client;
 mod credentials;
 mod info;
+mod longest;
 mod nkey;
 mod pacing;
 mod parser;
+mod refusal;
 pub mod subject;
 mod text;
 mod url;
 pub mod writer;
 
-pub use client::{Client, ClientError, Event, Options, Phase};
+pub use client::{Client, ClientError, Event, Options, Phase, TooLong};
 pub use credentials::{Credentials, CredentialsError, UserCredentials};
 pub use info::ServerInfo;
+pub use longest::Lesson;
 pub use nkey::{SeedError, UserKey};
 #[cfg(test)]
 pub(crate) use pacing::{BACKGROUND_MAX, SUBSCRIBES_MAX, UNSUBSCRIBES_MAX};
 pub use pacing::{Lane, Pacing, Publish};
 pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
+pub use refusal::Refused;
 pub use url::{ServerUrl, UrlError, UrlErrorKind};

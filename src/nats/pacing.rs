@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::writer;
+use super::longest::{Lesson, Longest};
+use super::{TooLong, writer};
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,11 @@ pub struct Pacing {
     /// What the server has not confirmed, and how much of that has no `PING` behind it.
     open: Counts,
     unmarked: Counts,
+    /// Which subscriptions it has not confirmed.
+    unconfirmed: Unconfirmed,
+    /// A `PING` is wanted behind the subscriptions that have none yet.
+    wants_mark: bool,
+    longest: Longest,
     /// Subscriptions that wait, by ID; and the IDs by client, who have turns. One that
     /// several clients want leaves with the first.
     waiting: HashMap<u64, Waiting, foldhash::fast::RandomState>,
@@ -119,13 +125,76 @@ struct Behind {
     lane: Lane,
 }
 
+/// The subject of a subscription as it is sent.
+fn subject_of(line: &[u8]) -> &[u8] {
+    let mut words = line.split(|byte| *byte == b' ');
+    words.nth(1).unwrap_or_default()
+}
+
+/// Subscriptions that were sent, until a `PONG` says that the server has taken them.
+#[derive(Debug, Default)]
+struct Unconfirmed {
+    /// ID and length of the subject; the ID is `None` once the server has refused it.
+    sids: VecDeque<(Option<u64>, u32)>,
+    /// The subjects, one behind the other.
+    subjects: VecDeque<u8>,
+    /// How many of them the server has refused, as there are too many.
+    too_many: usize,
+}
+
+impl Unconfirmed {
+    fn push(&mut self, sid: u64, subject: &[u8]) {
+        // A control line has some thousand bytes.
+        self.sids.push_back((Some(sid), subject.len() as u32));
+        self.subjects.extend(subject);
+    }
+
+    /// The oldest `count` are confirmed. If some were refused for their number, the IDs of
+    /// all are returned, oldest first.
+    fn confirm(&mut self, count: usize) -> Vec<u64> {
+        let mut length = 0;
+        let confirmed = self.sids.drain(..count.min(self.sids.len()));
+        let confirmed = confirmed.inspect(|(_, bytes)| length += *bytes as usize);
+        let in_doubt = match self.too_many {
+            0 => {
+                confirmed.for_each(drop);
+                Vec::new()
+            }
+            _ => confirmed.filter_map(|(sid, _)| sid).collect(),
+        };
+        self.subjects.drain(..length);
+        in_doubt
+    }
+
+    fn trim(&mut self) {
+        const KEPT: usize = 64 << 10;
+        if self.subjects.is_empty() && self.subjects.capacity() > KEPT {
+            (self.sids, self.subjects) = Default::default();
+        }
+    }
+
+    fn refuse(&mut self, subject: &[u8]) -> Option<u64> {
+        let mut start = 0;
+        for (sid, bytes) in &mut self.sids {
+            let end = start + *bytes as usize;
+            let is_it = end - start == subject.len()
+                && sid.is_some()
+                && self.subjects.range(start..end).eq(subject);
+            if is_it {
+                return sid.take();
+            }
+            start = end;
+        }
+        None
+    }
+}
+
 impl Pacing {
     /// Queues a subscription, which must fit a control line. What no client asks for is
     /// sent at once.
     pub fn subscribe(&mut self, sid: u64, subject: &[u8], client: Option<u32>, out: &mut Vec<u8>) {
         let Some(client) = client.filter(|_| !self.has_room_to_subscribe()) else {
-            writer::subscribe(out, sid, subject);
-            return self.count(Kind::Subscribe);
+            return self.send_subscription(sid, subject, out);
         };
         // Most names are asked for access and content right behind it.
         let mut text = Vec::with_capacity(4 * (subject.len() + WORDS));
@@ -139,6 +208,19 @@ impl Pacing {
         };
         self.waiting.insert(sid, waiting);
         self.line_up(sid, client);
+    }
+
+    fn send_subscription(&mut self, sid: u64, subject: &[u8], out: &mut Vec<u8>) {
+        writer::subscribe(out, sid, subject);
+        self.subscribed(sid, subject);
+    }
+
+    /// A subscription leaves.
+    fn subscribed(&mut self, sid: u64, subject: &[u8]) {
+        self.unconfirmed.push(sid, subject);
+        self.longest
+            .note(0, writer::subscribe_len(subject, sid), &[]);
+        self.count(Kind::Subscribe);
     }
 
     fn has_room_to_subscribe(&self) -> bool {
@@ -169,6 +251,8 @@ impl Pacing {
             after,
             lane,
         } = *message;
+        let line = writer::publish_len(subject, Some(reply), payload.len());
+        self.longest.note(payload.len(), line, reply);
         if !self.waiting.is_empty() {
             let [first, second] = after.map(|sid| self.waiting.contains_key(&sid).then_some(sid));
             if let Some(sid) = first.or(second) {
@@ -219,29 +303,78 @@ impl Pacing {
         }
         self.trim();
         let is_due = |(count, at): (&u32, &u32)| count >= at;
-        if self.unmarked.iter().zip(&MARK_AT).any(is_due) {
+        if self.wants_mark || self.unmarked.iter().zip(&MARK_AT).any(is_due) {
             writer::ping(out);
-            self.marks.push_back(std::mem::take(&mut self.unmarked));
+            self.pinged();
         }
+    }
+
+    /// Sees to it that a `PING` follows all that has no such behind it.
+    pub fn confirm(&mut self) {
+        self.wants_mark |= self.unmarked != Counts::default();
     }
 
     /// Somebody else has sent a `PING`.
     pub fn pinged(&mut self) {
+        self.wants_mark = false;
+        self.longest.mark();
         self.marks.push_back(std::mem::take(&mut self.unmarked));
     }
 
-    /// A `PONG` has come: the server has taken what its `PING` stood behind.
-    pub fn confirmed(&mut self) {
+    /// A `PONG` has come: the server has taken what its `PING` stood behind. Returns which
+    /// subscriptions among that it has refused, as there were too many; they were ended,
+    /// where it is not certain which it meant.
+    pub fn confirmed(&mut self, out: &mut Vec<u8>) -> Vec<u64> {
         // One that nobody has asked for means nothing.
         let mark = self.marks.pop_front().unwrap_or_default();
+        self.longest.confirm();
         for (open, confirmed) in self.open.iter_mut().zip(mark) {
             *open -= confirmed;
         }
+        let [subscribes, ends, _] = mark.map(|count| count as usize);
+        let mut refused = self.unconfirmed.confirm(subscribes);
+        let (first, count) = (
+            refused.len(),
+            std::mem::take(&mut self.unconfirmed.too_many),
+        );
+        if ends == 0 && count < first {
+            // Once there are too many, each further one is refused.
+            refused.drain(..first - count);
+        } else {
+            for sid in &refused {
+                self.unsubscribe(*sid, out);
+            }
+        }
+        refused
+    }
+
+    /// The server has refused the subscription to this subject. Its ID, if it was not
+    /// confirmed before.
+    pub fn refused(&mut self, subject: &[u8]) -> Option<u64> {
+        self.unconfirmed.refuse(subject)
+    }
+
+    /// The server has refused a subscription, as there are too many. Which one is known when
+    /// all before the next `PING` is confirmed.
+    pub fn refused_one(&mut self) {
+        self.unconfirmed.too_many += 1;
+        self.confirm();
+    }
+
+    /// Whether the server has confirmed or refused all subscriptions.
+    pub fn is_confirmed(&self) -> bool {
+        self.waiting.is_empty() && self.unconfirmed.sids.is_empty()
+    }
+
+    /// What the server has shown by ending the connection since something was too long.
+    pub fn learn(&self, what: TooLong) -> Option<Lesson> {
+        self.longest.learn(what)
     }
 
     /// Whether something waits that [`Pacing::go_on`] would let go.
     pub fn has_work(&self) -> bool {
-        !self.waiting.is_empty() && self.has_room(Kind::Subscribe)
+        self.wants_mark
+            || !self.waiting.is_empty() && self.has_room(Kind::Subscribe)
             || !self.releases.is_empty() && self.has_room(Kind::Unsubscribe)
             || !self.lengths.is_empty() && self.has_room(Kind::Background)
     }
@@ -316,14 +449,14 @@ impl Pacing {
         } else {
             self.turns.push_back(client);
         }
-        let Some(waiting) = sid.and_then(|sid| self.waiting.remove(&sid)) else {
+        let Some((sid, waiting)) = sid.and_then(|sid| self.waiting.remove_entry(&sid)) else {
             return; // It has left with another client's.
         };
         self.bytes -= OVERHEAD + waiting.text.len();
         let (own, mut rest) = waiting.text.split_at(waiting.own);
         if !waiting.has_ended {
             out.extend_from_slice(own);
-            self.count(Kind::Subscribe);
+            self.subscribed(sid, subject_of(own));
         }
         for Behind {
             length,
@@ -354,6 +487,7 @@ impl Pacing {
         if self.releases.is_empty() {
             self.releases.shrink_to(KEPT);
         }
+        self.unconfirmed.trim();
         if self.lengths.is_empty() {
             self.lengths.shrink_to(KEPT);
             self.background.clear();

@@ -113,17 +113,15 @@ pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, payload:
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether the arguments of [`publish`] are within [`MAX_ARGUMENTS`]. The digits of the
-/// payload's size count too.
-pub fn publish_fits(subject: &[u8], reply: Option<&[u8]>, payload_len: usize) -> bool {
+/// Bytes of the arguments of [`publish`]. The digits of the payload's size count too.
+pub fn publish_len(subject: &[u8], reply: Option<&[u8]>, payload_len: usize) -> usize {
     let reply_len = reply.map_or(0, |reply| reply.len() + 1);
-    subject.len() + 1 + reply_len + digit_count(payload_len as u64) <= MAX_ARGUMENTS
+    subject.len() + 1 + reply_len + digit_count(payload_len as u64)
 }
 
-/// Whether the arguments of [`subscribe`] are within [`MAX_ARGUMENTS`]. The digits of the
-/// number count too.
-pub fn subscribe_fits(subject: &[u8], sid: u64) -> bool {
-    subject.len() + 1 + digit_count(sid) <= MAX_ARGUMENTS
+/// Bytes of the arguments of [`subscribe`]. The digits of the number count too.
+pub fn subscribe_len(subject: &[u8], sid: u64) -> usize {
+    subject.len() + 1 + digit_count(sid)
 }
 
 /// Appends `SUB`. `sid` is the caller's number of the subscription, which comes back in
@@ -256,7 +254,8 @@ mod tests {
                 let mut line = Vec::new();
                 publish(&mut line, &subject, reply, &vec![b'x'; payload_len]);
                 let fits = arguments(line) <= MAX_ARGUMENTS;
-                assert_eq!(publish_fits(&subject, reply, payload_len), fits, "{len}");
+                let total = publish_len(&subject, reply, payload_len);
+                assert_eq!(total <= MAX_ARGUMENTS, fits, "{len}");
             }
         }
         for sid in [0, 9, 10, 99_999, u64::MAX] {
@@ -265,7 +264,8 @@ mod tests {
                 let mut line = Vec::new();
                 subscribe(&mut line, sid, &subject);
                 let fits = arguments(line) <= MAX_ARGUMENTS;
-                assert_eq!(subscribe_fits(&subject, sid), fits, "{len}");
+                let total = subscribe_len(&subject, sid);
+                assert_eq!(total <= MAX_ARGUMENTS, fits, "{len}");
             }
         }
     }

@@ -140,7 +140,8 @@ fn a_session_cut_at_every_byte() {
                 payload: b"hi",
             }),
             "InfoChanged".to_owned(),
-            r#"PermissionViolation("Permissions Violation for Publish to \"x\"")"#.to_owned(),
+            r#"Refused { what: Publish([120]), text: "Permissions Violation for Publish to \"x\"" }"#
+                .to_owned(),
             message(Message {
                 sid: 4,
                 subject: b"in.1",
@@ -192,7 +193,7 @@ fn phases_of_connecting() {
     driver.feed(b"PONG\r\n", 2999).unwrap();
     assert_eq!(driver.events, ["Connected"]);
     assert_eq!(driver.client.info().max_payload(), 5);
-    assert_eq!(driver.client.next_timeout(), Some(122_999));
+    assert_eq!(driver.client.next_timeout(), Some(12_999));
 }
 
 #[test]
@@ -294,14 +295,21 @@ fn errors_while_ready() {
             phase: Phase::Ready,
         })
     };
-    let permission = |text: &str| Ok(format!("{:?}", Event::PermissionViolation(text.into())));
-    let refused = |text: &str| Ok(format!("{:?}", Event::Refused(text.into())));
+    let too_long = |text: &str, what| {
+        let text = text.to_owned();
+        Err(ClientError::TooLong { what, text })
+    };
+    let refused = |text: &str| {
+        let what = Refused::read(text.as_bytes()).expect("it names what it refuses");
+        let text = text.into();
+        Ok(format!("{:?}", Event::Refused { what, text }))
+    };
     let table = [
         ("Stale Connection", fatal("Stale Connection")),
         ("Slow Consumer", fatal("Slow Consumer")),
         (
             "Maximum Payload Violation",
-            fatal("Maximum Payload Violation"),
+            too_long("Maximum Payload Violation", TooLong::Payload),
         ),
         (
             "Unknown Protocol Operation",
@@ -309,7 +317,7 @@ fn errors_while_ready() {
         ),
         (
             "maximum control line exceeded",
-            fatal("maximum control line exceeded"),
+            too_long("maximum control line exceeded", TooLong::ControlLine),
         ),
         (
             "Account Authentication Expired",
@@ -320,11 +328,11 @@ fn errors_while_ready() {
         ),
         (
             "permissions violation for x",
-            permission("permissions violation for x"),
+            refused("permissions violation for x"),
         ),
         (
             "Permissions Violation for Subscription to \"a.>\"",
-            permission("Permissions Violation for Subscription to \"a.>\""),
+            refused("Permissions Violation for Subscription to \"a.>\""),
         ),
         (
             "maximum subscriptions exceeded",
@@ -367,34 +375,82 @@ fn connecting_takes_too_long() {
     }
 }
 
+fn timeout(driver: &mut Driver, now: u64) -> Result<String, ClientError> {
+    driver.out.clear();
+    driver
+        .client
+        .timeout(now, &mut driver.out)
+        .map(|()| driver.out().to_owned())
+}
+
 #[test]
 fn pings_and_a_stale_connection() {
     let mut driver = Driver::ready();
-    let timeout = |driver: &mut Driver, now| {
-        driver.out.clear();
-        driver
-            .client
-            .timeout(now, &mut driver.out)
-            .map(|()| driver.out().to_owned())
-    };
-    assert_eq!(driver.client.next_timeout(), Some(121_000));
-    assert_eq!(timeout(&mut driver, 120_999).as_deref(), Ok(""));
-    assert_eq!(timeout(&mut driver, 121_000).as_deref(), Ok("PING\r\n"));
-    assert_eq!(driver.client.next_timeout(), Some(241_000));
-    assert_eq!(timeout(&mut driver, 121_000).as_deref(), Ok(""));
-    // An answer, even a late one, makes good for all before it.
-    assert_eq!(timeout(&mut driver, 241_000).as_deref(), Ok("PING\r\n"));
-    driver.feed(b"PONG\r\n", 300_000).unwrap();
+    assert_eq!(driver.client.next_timeout(), Some(11_000));
+    assert_eq!(timeout(&mut driver, 10_999).as_deref(), Ok(""));
+    assert_eq!(timeout(&mut driver, 11_000).as_deref(), Ok("PING\r\n"));
+    assert_eq!(driver.client.next_timeout(), Some(21_000));
+    assert_eq!(timeout(&mut driver, 11_000).as_deref(), Ok(""));
+    // An answer that comes late makes good for what was.
+    driver.feed(b"PONG\r\n", 20_999).unwrap();
     assert_eq!(driver.events, ["Pong"]);
     // A late call does not make the next one early.
-    assert_eq!(timeout(&mut driver, 361_500).as_deref(), Ok("PING\r\n"));
-    assert_eq!(driver.client.next_timeout(), Some(481_500));
-    assert_eq!(timeout(&mut driver, 481_500).as_deref(), Ok("PING\r\n"));
+    assert_eq!(timeout(&mut driver, 21_500).as_deref(), Ok("PING\r\n"));
+    assert_eq!(driver.client.next_timeout(), Some(31_500));
+    assert_eq!(timeout(&mut driver, 31_499).as_deref(), Ok(""));
     assert_eq!(
-        timeout(&mut driver, 601_500),
-        Err(ClientError::Stale { pings: 2 })
+        timeout(&mut driver, 31_500),
+        Err(ClientError::Stale { ms: 10_000 })
     );
     assert_eq!(driver.client.next_timeout(), None);
+}
+
+/// Whatever a server has sent last, it is given up within two intervals.
+#[test]
+fn silence_is_noticed_within_two_intervals() {
+    for last in [1_000, 1_001, 6_000, 10_999, 11_000, 11_001, 15_000, 20_999] {
+        let mut driver = Driver::ready();
+        let (mut end, mut was_heard) = (None, false);
+        for now in 1_000..60_000 {
+            if now == last {
+                driver.feed(b"PING\r\n", now).unwrap();
+                was_heard = true;
+            }
+            if timeout(&mut driver, now).is_err() {
+                end = Some(now);
+                break;
+            }
+        }
+        assert!(was_heard);
+        let silence = end.expect("it is given up") - last;
+        assert!((10_000..=20_000).contains(&silence), "{last}: {silence}");
+    }
+}
+
+#[test]
+fn a_probe_asks_at_once_and_has_half_of_the_time() {
+    let mut driver = Driver::ready();
+    let probe = |driver: &mut Driver, now| {
+        driver.out.clear();
+        driver.client.probe(now, &mut driver.out);
+        driver.out().to_owned()
+    };
+    // Also when the next PING would have been due in a moment.
+    assert_eq!(probe(&mut driver, 10_999), "PING\r\n");
+    assert_eq!(driver.client.next_timeout(), Some(15_999));
+    assert_eq!(probe(&mut driver, 11_000), "", "it is asked");
+    driver.feed(b"PONG\r\n", 12_000).unwrap();
+    assert_eq!(timeout(&mut driver, 15_999).as_deref(), Ok("PING\r\n"));
+    assert_eq!(driver.client.next_timeout(), Some(25_999));
+    driver.feed(b"PONG\r\n", 16_000).unwrap();
+    assert_eq!(probe(&mut driver, 17_000), "PING\r\n");
+    assert_eq!(
+        timeout(&mut driver, 22_000),
+        Err(ClientError::Stale { ms: 5_000 })
+    );
+    assert_eq!(probe(&mut driver, 23_000), "", "it is over");
+    let mut connecting = Driver::new(options());
+    assert_eq!(probe(&mut connecting, 1_500), "");
 }
 
 /// A server may have so much to send that its PONGs are minutes behind.
@@ -418,12 +474,15 @@ fn any_byte_is_a_sign_of_life() {
     for _ in 0..360 {
         second(&mut driver, b"MSG a 1 2\r\nhi\r\n");
     }
-    assert_eq!((driver.events.len(), pings), (361, 4));
-    // Silence from now on is the end as before, after two PINGs.
-    for expected in [Ok(()), Ok(()), Err(ClientError::Stale { pings: 2 })] {
-        let due = driver.client.next_timeout().unwrap();
-        assert_eq!(driver.client.timeout(due, &mut driver.out), expected);
-    }
+    assert_eq!((driver.events.len(), pings), (361, 54));
+    // Silence from now on is the end, after a PING.
+    let due = driver.client.next_timeout().unwrap();
+    assert_eq!(driver.client.timeout(due, &mut driver.out), Ok(()));
+    let due = driver.client.next_timeout().unwrap();
+    assert_eq!(
+        driver.client.timeout(due, &mut driver.out),
+        Err(ClientError::Stale { ms: 10_000 })
+    );
 }
 
 #[test]
@@ -439,6 +498,9 @@ fn pings_can_be_off_and_time_does_not_overflow() {
 
     let client = Client::new(options(), u64::MAX - 1);
     assert_eq!(client.next_timeout(), Some(u64::MAX));
+    driver.out.clear();
+    driver.client.probe(5_000, &mut driver.out);
+    assert_eq!(driver.out(), "", "they are off");
 }
 
 #[test]
@@ -554,7 +616,10 @@ fn messages_say_what_to_do() {
             ClientError::Unexpected { op: "PONG", phase },
             "sent PONG before INFO",
         ),
-        (ClientError::Stale { pings: 2 }, "2 PINGs without PONG"),
+        (
+            ClientError::Stale { ms: 7 },
+            "nothing came for 7 ms after a PING",
+        ),
         (
             ClientError::Server {
                 text: "Slow Consumer".into(),

@@ -34,6 +34,7 @@ struct Both {
     pacing: Pacing,
     server: Server,
     out: Vec<u8>,
+    refused: Vec<u64>,
 }
 
 impl Both {
@@ -63,7 +64,8 @@ impl Both {
     /// The server answers all that it was asked.
     fn answer(&mut self) {
         for _ in 0..std::mem::take(&mut self.server.pongs) {
-            self.pacing.confirmed();
+            let refused = self.pacing.confirmed(&mut self.out);
+            self.refused.extend(refused);
         }
     }
 
@@ -128,6 +130,76 @@ fn a_flood_has_a_window_and_a_request_passes_it() {
         let sub = both.place(&format!("SUB s{sid} "));
         assert!(sub < both.place(&format!("PUB get.{sid}.x ")), "{sid}");
     }
+}
+
+#[test]
+fn a_subscription_that_is_refused_by_its_subject_has_its_id() {
+    let mut both = Both::default();
+    for sid in 1..=100 {
+        both.subscribe(sid, 1);
+    }
+    both.subscribe(101, 1);
+    assert!(!both.pacing.is_confirmed());
+    assert_eq!(both.pacing.refused(b"s7"), Some(7));
+    assert_eq!(both.pacing.refused(b"s7"), None, "it is known");
+    assert_eq!(both.pacing.refused(b"s"), None);
+    assert_eq!(both.pacing.refused(b"s101"), Some(101));
+    both.turn();
+    both.answer();
+    assert_eq!(both.pacing.refused(b"s8"), None, "it is confirmed");
+    assert!(both.pacing.is_confirmed());
+    assert_eq!(both.refused, [0; 0]);
+    // One behind the last PING is asked for.
+    both.subscribe(200, 1);
+    both.turn();
+    assert_eq!(both.server.pongs, 0);
+    both.pacing.confirm();
+    assert!(both.pacing.has_work() && !both.pacing.is_confirmed());
+    both.turn();
+    both.answer();
+    assert!(both.pacing.is_confirmed() && !both.pacing.has_work());
+    both.pacing.confirm();
+    both.turn();
+    assert_eq!(both.server.pongs, 0, "nothing is to be confirmed");
+}
+
+#[test]
+fn of_too_many_subscriptions_the_last_were_refused() {
+    let mut both = Both::default();
+    for sid in 1..=10 {
+        both.subscribe(sid, 1);
+    }
+    both.pacing.refused_one();
+    both.turn();
+    assert_eq!(both.server.pongs, 1, "it is asked at once which these are");
+    // The next ones are no longer meant, whatever comes before the PONG.
+    both.subscribe(11, 1);
+    both.pacing.refused_one();
+    both.answer();
+    assert_eq!(both.refused, [9, 10]);
+    both.turn();
+    assert_eq!(both.server.count("UNSUB"), 0);
+    both.pacing.confirm();
+    both.turn();
+    both.answer();
+    assert_eq!(both.refused, [9, 10]);
+}
+
+#[test]
+fn where_others_ended_between_all_are_in_doubt_and_ended() {
+    let mut both = Both::default();
+    both.subscribe(1, 1);
+    both.subscribe(2, 1);
+    both.pacing.unsubscribe(1, &mut both.out);
+    both.subscribe(3, 1);
+    both.pacing.refused(b"s2");
+    both.pacing.refused_one();
+    both.turn();
+    both.answer();
+    assert_eq!(both.refused, [1, 3]);
+    both.turn();
+    let ends = |sid: u64| both.server.count(&format!("UNSUB {sid}"));
+    assert_eq!([1, 2, 3].map(ends), [2, 0, 1]);
 }
 
 #[test]
@@ -208,7 +280,7 @@ fn releases_and_the_background_wait_for_confirmation() {
     both.finish();
     assert_eq!(both.server.count("UNSUB"), 100_000);
     assert_eq!(both.server.count("PUB get.x"), 100_000);
-    both.pacing.confirmed();
+    assert!(both.pacing.confirmed(&mut both.out).is_empty());
 }
 
 #[test]
