@@ -270,7 +270,10 @@ fn a_missing_file_is_created() {
 \t\"maxEntries\": 1000000,
 \t\"maxResourceSize\": 16777216,
 \t\"apiMaxResources\": 100000,
-\t\"apiMaxBytes\": 8388608
+\t\"apiMaxBytes\": 8388608,
+\t\"natsReconnect\": 30000,
+\t\"natsReconnectTokens\": \"close\",
+\t\"natsPingInterval\": 10000
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

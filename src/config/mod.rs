@@ -108,6 +108,12 @@ pub struct Config {
     pub api_max_resources: u32,
     /// Most bytes of the answer to a web request for a resource.
     pub api_max_bytes: u32,
+    /// How long clients are kept while NATS is away; zero is not at all.
+    pub nats_reconnect: Duration,
+    /// What becomes of clients with a token when NATS is there again.
+    pub nats_reconnect_tokens: ReconnectTokens,
+    /// Time between two `PING`s to NATS.
+    pub nats_ping_interval: Duration,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.
@@ -131,6 +137,16 @@ pub enum ApiEncoding {
     Json,
     /// References are replaced by the content alone.
     JsonFlat,
+}
+
+/// What becomes of clients with a token when NATS was away: an event that changed or revoked
+/// it may have been missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReconnectTokens {
+    /// They are closed, and must authenticate anew.
+    Close,
+    /// They keep it.
+    Keep,
 }
 
 /// A method of a resource.

@@ -45,6 +45,9 @@ pub(super) enum Setting {
     MaxResourceSize,
     ApiMaxResources,
     ApiMaxBytes,
+    NatsReconnect,
+    NatsReconnectTokens,
+    NatsPingInterval,
 }
 
 impl Setting {
@@ -184,7 +187,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 35] = [
+pub(super) static OPTIONS: [Spec; 38] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -672,6 +675,53 @@ pub(super) static OPTIONS: [Spec; 35] = [
         help: "bytes of a web answer",
         manual: "Most bytes of the answer to a web request for a resource, with all that is \
             nested in it; a larger one is an error.",
+    },
+    Spec {
+        key: Setting::NatsReconnect,
+        flag: "--natsreconnect",
+        short: "",
+        variable: "TIDEGATE_NATSRECONNECT",
+        member: "natsReconnect",
+        alias: None,
+        value: "<ms>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(30_000),
+        help: "keep clients without NATS, in ms",
+        manual: "Time in milliseconds that clients are kept while the connection to NATS is \
+            lost and made anew; when it is over, clients are closed with 1001 and the process \
+            ends with 1. 0 means at once, as Resgate does. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::NatsReconnectTokens,
+        flag: "--natstokens",
+        short: "",
+        variable: "TIDEGATE_NATSTOKENS",
+        member: "natsReconnectTokens",
+        alias: None,
+        value: "<what>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("close"),
+        help: "clients with token on return",
+        manual: "What becomes of clients with a token when the connection to NATS returns, as \
+            events that changed or revoked it may have been missed: `close` or `keep`. See \
+            [When NATS goes away](DEPLOYMENT.md#when-nats-goes-away). Not in Resgate.",
+    },
+    Spec {
+        key: Setting::NatsPingInterval,
+        flag: "--natspinginterval",
+        short: "",
+        variable: "TIDEGATE_NATSPINGINTERVAL",
+        member: "natsPingInterval",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(100, 3_600_000),
+        blank: Blank::Default,
+        default: Value::Number(10_000),
+        help: "between two PINGs to NATS, in ms",
+        manual: "Time between two PINGs to NATS, in milliseconds. A server that sends nothing \
+            at all from one to the next counts as lost. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

@@ -78,6 +78,8 @@ fn numbers_reach_the_configuration() {
         Setting::MaxResourceSize => Some(config.max_resource_size.into()),
         Setting::ApiMaxResources => Some(config.api_max_resources.into()),
         Setting::ApiMaxBytes => Some(config.api_max_bytes.into()),
+        Setting::NatsReconnect => i64::try_from(config.nats_reconnect.as_millis()).ok(),
+        Setting::NatsPingInterval => i64::try_from(config.nats_ping_interval.as_millis()).ok(),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::options::Setting;
 use super::settings::Settings;
-use super::{AllowOrigin, ApiEncoding, AuthMethod, Config};
+use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, ReconnectTokens};
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -77,6 +77,9 @@ impl Checker<'_> {
             max_resource_size: self.count(Setting::MaxResourceSize),
             api_max_resources: self.count(Setting::ApiMaxResources),
             api_max_bytes: self.count(Setting::ApiMaxBytes),
+            nats_reconnect: self.millis(Setting::NatsReconnect),
+            nats_reconnect_tokens: self.reconnect_tokens()?,
+            nats_ping_interval: self.millis(Setting::NatsPingInterval),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)
@@ -143,6 +146,10 @@ impl Checker<'_> {
     fn count(&self, key: Setting) -> u32 {
         let number = self.settings.number(key).unwrap_or_default();
         u32::try_from(number).unwrap_or_default()
+    }
+
+    fn millis(&self, key: Setting) -> Duration {
+        Duration::from_millis(self.count(key).into())
     }
 
     /// Resgate once took seconds; up to 10 is still understood so.
@@ -213,6 +220,18 @@ impl Checker<'_> {
             _ => self.invalid(
                 Setting::ApiEncoding,
                 format!("{text:?} is not an encoding; give json or jsonflat"),
+            ),
+        }
+    }
+
+    fn reconnect_tokens(&self) -> Result<ReconnectTokens, Error> {
+        let text = self.text(Setting::NatsReconnectTokens);
+        match text.to_ascii_lowercase().as_str() {
+            "close" => Ok(ReconnectTokens::Close),
+            "keep" => Ok(ReconnectTokens::Keep),
+            _ => self.invalid(
+                Setting::NatsReconnectTokens,
+                format!("{text:?} is neither; give close or keep"),
             ),
         }
     }

@@ -134,6 +134,34 @@ fn encodings() {
 }
 
 #[test]
+fn clients_with_a_token_when_nats_returns() {
+    for (given, meant) in [
+        ("", ReconnectTokens::Close),
+        ("close", ReconnectTokens::Close),
+        ("Keep", ReconnectTokens::Keep),
+    ] {
+        let config = check(Setting::NatsReconnectTokens, text(given)).0;
+        assert_eq!(config.expect(given).nats_reconnect_tokens, meant);
+    }
+    assert_eq!(
+        refusal(Setting::NatsReconnectTokens, text("drop")),
+        "\"natsReconnectTokens\" in x.json: \"drop\" is neither; give close or keep"
+    );
+}
+
+#[test]
+fn no_time_without_nats_is_a_choice() {
+    let config = |number| check(Setting::NatsReconnect, Value::Number(number)).0;
+    for ms in [0, 1, 30_000] {
+        let time = config(ms).expect("valid").nats_reconnect;
+        assert_eq!(time.as_millis(), u128::try_from(ms).expect("positive"));
+    }
+    let interval = check(Setting::NatsPingInterval, Value::Number(0)).0;
+    let interval = interval.expect("the default").nats_ping_interval;
+    assert_eq!(interval, Duration::from_secs(10));
+}
+
+#[test]
 fn auth_and_mapped_methods() {
     for (key, given, valid) in [
         (Setting::HeaderAuth, "auth.login", true),
