@@ -408,8 +408,7 @@ fn input() -> [[String; 3]; 7] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 7] {
-    let nats = crate::nats::Options::default();
+fn times() -> [[String; 3]; 9] {
     rows([
         (
             "time for a head, a body",
@@ -443,11 +442,25 @@ fn times() -> [[String; 3]; 7] {
         (
             "NATS without a byte",
             format!(
-                "{} `PING`s, {} apart, and until the next is due",
-                nats.max_pings_out,
-                time(nats.ping_interval_ms)
+                "`natsPingInterval`, 10 s, and until the next `PING` is due; half of it if {} requests \
+                 in a row were not answered",
+                reactor::SILENT_REQUESTS
             ),
             "the connection counts as lost",
+        ),
+        (
+            "pause between two rounds through all NATS servers",
+            format!(
+                "{} to {}",
+                time(reactor::PAUSE_MIN),
+                time(reactor::PAUSE_MAX)
+            ),
+            "they are tried again, until `natsReconnect` is over",
+        ),
+        (
+            "NATS servers that others tell of",
+            count(reactor::TOLD_MAX as u64),
+            "the rest is left out",
         ),
         (
             "names being looked up",

@@ -57,6 +57,10 @@ pub struct Metrics {
     pub deliveries: u64,
     /// Messages that NATS delivered.
     pub broker_messages: u64,
+    /// Connections to NATS that were lost.
+    pub broker_losses: u64,
+    /// What NATS has refused: subscriptions, messages, and what it did not name.
+    pub broker_refusals: [u64; 3],
     /// Bytes read from clients.
     pub client_bytes_in: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
@@ -75,6 +79,8 @@ impl Metrics {
             http_requests: HttpRequests::default(),
             deliveries: 0,
             broker_messages: 0,
+            broker_losses: 0,
+            broker_refusals: [0; 3],
             client_bytes_in: 0,
             cut_clients: 0,
             cut_turns: 0,
@@ -106,6 +112,8 @@ pub struct Snapshot<'a> {
     pub broker_published: u64,
     /// Whether NATS is connected.
     pub broker_connected: bool,
+    /// Milliseconds for which NATS is away; 0 if it is not.
+    pub broker_away: u64,
     /// Memory of the process, in bytes, if the system tells.
     pub memory: Option<u64>,
 }
@@ -372,6 +380,28 @@ fn write_traffic(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Whether NATS is connected, 1 or 0.",
         u8::from(snapshot.broker_connected),
     );
+    text.family(
+        "tidegate_nats_away_seconds",
+        "gauge",
+        "Time since the connection to NATS was lost, 0 while there is one.",
+    );
+    text.unit("tidegate_nats_away_seconds", "seconds");
+    let away = snapshot.broker_away as f64 / 1_000.0;
+    text.sample("tidegate_nats_away_seconds", &[], away);
+    text.counter(
+        "tidegate_nats_lost_connections",
+        "Connections to NATS that were lost.",
+        metrics.broker_losses,
+    );
+    text.family(
+        "tidegate_nats_refusals",
+        "counter",
+        "Operations that NATS refused, or would not have taken.",
+    );
+    let kinds = ["subscription", "request", "unknown"];
+    for (kind, count) in kinds.iter().zip(metrics.broker_refusals) {
+        text.count("tidegate_nats_refusals", &[("type", kind)], count);
+    }
 }
 
 /// Labels with their values, which hold nothing that must be escaped.

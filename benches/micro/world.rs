@@ -56,6 +56,7 @@ impl World {
         };
         let limits = BrokerLimits {
             max_payload: 1 << 20,
+            max_line: 4_096,
         };
         world.gateway.broker_connected(NOW, limits, &mut world.out);
         world.collect();

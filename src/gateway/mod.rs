@@ -73,7 +73,8 @@ const PARSED: usize = 8;
 /// };
 ///
 /// let (mut gateway, mut out, now) = (Gateway::new(Options::default()), Outbox::default(), Time(0));
-/// gateway.broker_connected(now, BrokerLimits { max_payload: 1 << 20 }, &mut out);
+/// let limits = BrokerLimits { max_payload: 1 << 20, max_line: 4096 };
+/// gateway.broker_connected(now, limits, &mut out);
 /// let inbox = out.broker().iter().find_map(|op| match *op {
 ///     BrokerOp::Subscribe { sid, subject, .. } if out.bytes(subject).starts_with(b"_INBOX.") => Some(sid),
 ///     _ => None,

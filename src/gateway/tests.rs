@@ -34,6 +34,7 @@ fn remembered(values: usize, events: usize) -> usize {
     let (now, inbox) = (Time(0), Sid::Inbox.number());
     let limits = BrokerLimits {
         max_payload: 1 << 20,
+        max_line: 4_096,
     };
     gateway.broker_connected(now, limits, &mut out);
     let list = format!(
@@ -107,6 +108,7 @@ fn events_are_subscribed_before_access_is_asked() {
     let (now, client) = (Time(0), ClientKey(0));
     let limits = BrokerLimits {
         max_payload: 1 << 20,
+        max_line: 4_096,
     };
     let remote = SocketAddr::from(([127, 0, 0, 1], 4000));
     gateway.broker_connected(now, limits, &mut out);

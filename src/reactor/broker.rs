@@ -2,13 +2,15 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+use std::time::Duration;
 
-use mio::Registry;
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
+use mio::{Registry, Token};
 
 use super::backlog::{self, BACKLOG_MAX, Backlog};
-use super::connection::BROKER;
+use super::denials::{Denial, Denials};
 use super::error::BrokerError;
 use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
@@ -17,7 +19,8 @@ use super::trace;
 use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
 use crate::nats::{
-    self, Client, ClientError, Event, Options, Pacing, Parser, Phase, Publish, ServerUrl, writer,
+    self, Client, ClientError, Event, Lesson, Options, Pacing, Parser, Phase, Publish, ServerInfo,
+    ServerUrl, TooLong, writer,
 };
 
 #[cfg(test)]
@@ -50,11 +53,81 @@ pub(crate) const OUTPUT_MAX: usize = 512 << 20;
 /// Time to connect, in milliseconds, for the socket and the greeting together.
 pub(crate) const CONNECT_TIMEOUT: u64 = 2_000;
 
+/// The least that [`Learned::line`] comes to, in bytes: with less no gateway could work.
+pub(crate) const LINE_MIN: usize = 256;
+
+/// What servers have shown to take, by ending connections over what they do not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Learned {
+    /// Bytes of a control line behind its verb.
+    line: usize,
+    /// Bytes of a payload that was too large, and of the largest that is sent since then.
+    payload: Option<(usize, usize)>,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self {
+            line: writer::MAX_ARGUMENTS,
+            payload: None,
+        }
+    }
+}
+
+impl Learned {
+    /// Takes a lesson, and says what it is for the log.
+    pub(super) fn learn(&mut self, lesson: &Lesson) -> String {
+        let Lesson { bytes, limit, .. } = *lesson;
+        let what = match lesson.what {
+            TooLong::ControlLine => {
+                self.line = self.line.min(limit.max(LINE_MIN));
+                "control lines (its max_control_line)"
+            }
+            TooLong::Payload => {
+                self.payload = Some((bytes, limit));
+                "payloads (its max_payload)"
+            }
+        };
+        format!(
+            "NATS takes no {what} of {bytes} bytes: from now on none above {limit} bytes is sent, \
+             and requests that need one get an error"
+        )
+    }
+
+    /// What may be sent to the server that says this of itself.
+    pub(super) fn limits(&self, info: &ServerInfo) -> BrokerLimits {
+        let stated = info.max_payload();
+        BrokerLimits {
+            max_payload: match self.payload {
+                // A server that still says so is wrong.
+                Some((bytes, limit)) if stated >= bytes => limit,
+                _ => stated,
+            },
+            max_line: self.line,
+        }
+    }
+}
+
+/// How a connection is opened.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    pub(super) server: &'a ServerUrl,
+    /// The host that its certificate must name.
+    pub(super) certified: &'a str,
+    pub(super) address: SocketAddr,
+    pub(super) secrets: &'a BrokerSecrets,
+    /// Milliseconds between two `PING`s.
+    pub(super) ping_interval: u64,
+    pub(super) learned: Learned,
+    pub(super) token: Token,
+}
+
 /// A connection to a NATS server: first [`Self::is_open`] is asked until it is, then
 /// [`Self::greet`] is called until the server agrees, and then messages come and go.
 #[derive(Debug)]
 pub(super) struct Broker {
     stream: Stream,
+    token: Token,
     host: String,
     url: String,
     parser: Parser,
@@ -82,6 +155,13 @@ pub(super) struct Broker {
     pacing: Pacing,
     /// Whether too much of the input waits.
     backlog: Backlog,
+    /// What the server has refused.
+    denials: Denials,
+    /// It has sent a new `INFO`.
+    has_info: bool,
+    learned: Learned,
+    /// The connection has failed; what came before counts still.
+    failure: Option<BrokerError>,
 }
 
 impl Broker {
@@ -90,16 +170,18 @@ impl Broker {
     /// # Errors
     ///
     /// The system's.
-    pub(super) fn open(
-        server: &ServerUrl,
-        secrets: &BrokerSecrets,
-        address: SocketAddr,
-        registry: &Registry,
-        now: Time,
-    ) -> io::Result<Self> {
-        let mut stream = Stream::without_tls(TcpStream::connect(address)?);
-        stream.register(registry, BROKER)?;
+    pub(super) fn open(opening: &Opening<'_>, registry: &Registry, now: Time) -> io::Result<Self> {
+        let Opening {
+            server, secrets, ..
+        } = opening;
+        let mut stream = Stream::without_tls(TcpStream::connect(opening.address)?);
+        stream.register(registry, opening.token)?;
         stream.socket().set_tcp_nodelay(true)?;
+        // What was sent and is not confirmed by then shows the loss too.
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        stream
+            .socket()
+            .set_tcp_user_timeout(Some(Duration::from_millis(2 * opening.ping_interval)))?;
         let options = Options {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -108,11 +190,12 @@ impl Broker {
             tls: server.tls || secrets.wants_tls,
             tls_first: secrets.tls_first,
             connect_timeout_ms: CONNECT_TIMEOUT,
-            ..Options::default()
+            ping_interval_ms: opening.ping_interval,
         };
         Ok(Self {
             stream,
-            host: server.host.clone(),
+            token: opening.token,
+            host: opening.certified.to_owned(),
             url: server.to_string(),
             parser: Parser::default(),
             client: Client::new(options, now.0),
@@ -131,6 +214,10 @@ impl Broker {
             published: 0,
             pacing: Pacing::default(),
             backlog: Backlog::default(),
+            denials: Denials::default(),
+            has_info: false,
+            learned: opening.learned,
+            failure: None,
         })
     }
 
@@ -211,9 +298,45 @@ impl Broker {
 
     /// What the server allows.
     pub(super) fn limits(&self) -> BrokerLimits {
-        BrokerLimits {
-            max_payload: self.client.info().max_payload(),
+        self.learned.limits(self.client.info())
+    }
+
+    /// What the server last said of itself.
+    pub(super) fn info(&self) -> &ServerInfo {
+        self.client.info()
+    }
+
+    /// Whether the server has sent a new `INFO` since this was last asked.
+    pub(super) fn take_info(&mut self) -> bool {
+        std::mem::take(&mut self.has_info)
+    }
+
+    /// What the server has refused since this was last asked.
+    pub(super) fn take_denials(&mut self) -> Vec<Denial> {
+        self.denials.take()
+    }
+
+    /// Whether the server has confirmed or refused all subscriptions.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.pacing.is_confirmed()
+    }
+
+    /// Asks the server to confirm the subscriptions.
+    pub(super) fn confirm(&mut self) {
+        self.pacing.confirm();
+    }
+
+    /// What the end of the connection has shown.
+    pub(super) fn lesson(&self, cause: &BrokerError) -> Option<Lesson> {
+        match cause {
+            BrokerError::Client(ClientError::TooLong { what, .. }) => self.pacing.learn(*what),
+            _ => None,
         }
+    }
+
+    /// Whether the socket is the one with this token.
+    pub(super) fn has_token(&self, token: Token) -> bool {
+        self.token == token
     }
 
     /// Bytes so far.
@@ -237,7 +360,12 @@ impl Broker {
 
     /// Whether [`Self::next`] or [`Self::read`] would find something to do at once.
     pub(super) fn has_input(&self) -> bool {
-        self.readable || self.unparsed
+        self.readable || self.unparsed || self.has_news()
+    }
+
+    /// Whether something happened that is no message.
+    fn has_news(&self) -> bool {
+        self.has_info || !self.denials.is_empty() || self.failure.is_some()
     }
 
     /// Whether a write would find something to do at once.
@@ -252,7 +380,9 @@ impl Broker {
 
     /// Whether so much waits for the server that clients must not add to it.
     pub(super) fn is_congested(&self) -> bool {
-        self.output.len() - self.written > OUTPUT_HIGH || self.pacing.waiting() > PACED_HIGH
+        self.output.len() - self.written > OUTPUT_HIGH
+            || self.pacing.waiting() > PACED_HIGH
+            || self.failure.is_some()
     }
 
     /// When [`Self::timeout`] must be called.
@@ -274,6 +404,15 @@ impl Broker {
         Ok(())
     }
 
+    /// Asks the server at once for a sign of life.
+    pub(super) fn probe(&mut self, now: Time) {
+        let before = self.output.len();
+        self.client.probe(now.0, &mut self.output);
+        if self.output.len() > before {
+            self.pacing.pinged();
+        }
+    }
+
     /// The next event in what was read; `None` if more must be read first.
     ///
     /// # Errors
@@ -288,7 +427,14 @@ impl Broker {
             self.start += len;
             match self.client.handle(op, now.0, &mut self.output)? {
                 None => {}
-                Some(Event::Pong) => self.pacing.confirmed(),
+                Some(Event::Pong) => {
+                    let refused = self.pacing.confirmed(&mut self.output);
+                    self.denials.too_many(&refused);
+                }
+                Some(Event::InfoChanged) => self.has_info = true,
+                Some(Event::Refused { what, text }) => {
+                    self.denials.refused(what, text, &mut self.pacing);
+                }
                 Some(event) => {
                     self.unparsed = true;
                     return Ok(Some(event));
@@ -296,6 +442,11 @@ impl Broker {
             }
         }
         self.unparsed = false;
+        if !self.readable
+            && let Some(failure) = self.failure.take()
+        {
+            return Err(failure);
+        }
         Ok(None)
     }
 
@@ -353,9 +504,13 @@ impl Broker {
     ) -> Result<Vec<u64>, BrokerError> {
         let mut most = most;
         while self.readable && most > 0 && self.end - self.start < BACKLOG_MAX {
-            match self.read(most)? {
-                0 => break,
-                len => most = most.saturating_sub(len),
+            match self.read(most) {
+                Ok(0) => break,
+                Ok(len) => most = most.saturating_sub(len),
+                Err(failure) => {
+                    self.readable = false;
+                    self.fail(failure)?;
+                }
             }
         }
         if !self.backlog.is_too_long(self.end - self.start, now) {
@@ -365,6 +520,17 @@ impl Broker {
         self.end = self.start + len;
         self.parser = Parser::default();
         Ok(sids)
+    }
+
+    /// The connection has failed. While something that came before waits that is no error
+    /// yet: there may be answers in it.
+    fn fail(&mut self, failure: BrokerError) -> Result<(), BrokerError> {
+        if !self.readable && !self.unparsed {
+            return Err(failure);
+        }
+        self.writable = false;
+        self.failure.get_or_insert(failure);
+        Ok(())
     }
 
     /// Queues what the gateway asks for.
@@ -381,8 +547,9 @@ impl Broker {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
                     let reply = outbox.bytes(reply);
                     trace::request(subject, reply, payload);
-                    if !writer::publish_fits(subject, Some(reply), payload.len()) {
-                        drop_too_long(subject);
+                    let line = writer::publish_len(subject, Some(reply), payload.len());
+                    if line > self.learned.line {
+                        self.denials.unsent_message(subject, reply);
                         continue;
                     }
                     let message = Publish {
@@ -405,8 +572,8 @@ impl Broker {
                     client,
                 } => {
                     let subject = outbox.bytes(subject);
-                    if !writer::subscribe_fits(subject, sid) {
-                        drop_too_long(subject);
+                    if writer::subscribe_len(subject, sid) > self.learned.line {
+                        self.denials.unsent_subscription(subject, sid);
                         continue;
                     }
                     trace::subscribed(subject);
@@ -433,10 +600,10 @@ impl Broker {
         // Not while more may be queued: nothing would be written, which is an error.
         while self.has_unwritten() {
             let output = &self.output[self.written..];
-            let (len, takes_more) = self
-                .stream
-                .write(output, &mut self.wire_out)
-                .map_err(BrokerError::Socket)?;
+            let (len, takes_more) = match self.stream.write(output, &mut self.wire_out) {
+                Ok(written) => written,
+                Err(error) => return self.fail(BrokerError::Socket(error)),
+            };
             self.written += len;
             self.traffic.sent += len as u64;
             self.writable = takes_more;
@@ -506,15 +673,6 @@ impl Broker {
             self.input = larger;
         }
     }
-}
-
-/// The gateway refuses such subjects before they come here. If one slips through, it
-/// must not cost all clients the connection, which the server would close.
-fn drop_too_long(subject: &[u8]) {
-    log::error!(
-        "dropped an operation on a subject of {} bytes, which NATS would not take",
-        subject.len()
-    );
 }
 
 /// A server that speaks before TLS fails it by that.

@@ -308,12 +308,15 @@ pub(super) const SIGNALS: Token = special(2);
 /// The token of the waker that tells of a name looked up.
 pub(super) const RESOLVER: Token = special(3);
 
+/// The token of a second socket of the broker, while one takes the place of another.
+pub(super) const BROKER_NEXT: Token = special(4);
+
 /// The token of the operators' listening socket.
-pub(super) const MONITOR: Token = special(4);
+pub(super) const MONITOR: Token = special(5);
 
 /// The token of a connection of the operators' port, by its serial number.
 pub(super) fn monitor_token(serial: usize) -> Token {
-    special(5 + serial % ((1 << (usize::BITS - INDEX_BITS)) - 5))
+    special(6 + serial % ((1 << (usize::BITS - INDEX_BITS)) - 6))
 }
 
 /// Whether a token is of the operators' port.
@@ -353,10 +356,10 @@ mod tests {
     #[test]
     fn what_is_no_connection_has_a_token_of_its_own() {
         let monitors = [0, 1, 4_090].map(monitor_token);
-        let specials = [LISTENER, BROKER, SIGNALS, RESOLVER, MONITOR];
+        let specials = [LISTENER, BROKER, SIGNALS, RESOLVER, BROKER_NEXT, MONITOR];
         let specials: Vec<_> = specials.into_iter().chain(monitors).collect();
         for (index, &token) in specials.iter().enumerate() {
-            assert_eq!(is_monitor(token), index >= 4);
+            assert_eq!(is_monitor(token), index >= 5);
             assert!(!specials[..index].contains(&token));
             assert_eq!(ConnectionKey::of_token(token), None);
         }

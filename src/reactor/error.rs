@@ -48,6 +48,15 @@ pub enum Error {
         url: String,
         /// Why.
         cause: BrokerError,
+        /// Milliseconds for which it was tried again.
+        tried: u64,
+    },
+    /// The NATS server refuses what the gateway cannot be without.
+    BrokerRefuses {
+        /// The server's address, without credentials.
+        url: String,
+        /// The server's words.
+        words: String,
     },
 }
 
@@ -85,6 +94,8 @@ pub enum BrokerError {
     },
     /// The server did something, or failed to do something.
     Client(ClientError),
+    /// The server is about to shut down.
+    Leaving,
     /// The server takes less than is sent to it.
     Backlog {
         /// Bytes that wait.
@@ -137,10 +148,17 @@ impl fmt::Display for Error {
                 }
                 f.write_str("; start a NATS server there, or name another with --nats")
             }
-            Error::BrokerLost { url, cause } => write!(
+            Error::BrokerLost { url, cause, tried } => {
+                write!(f, "lost the connection to NATS at {url}: {cause}")?;
+                if *tried > 0 {
+                    write!(f, "; no server was there again within {tried} ms")?;
+                }
+                f.write_str("; clients were disconnected, start again when the server is back")
+            }
+            Error::BrokerRefuses { url, words } => write!(
                 f,
-                "lost the connection to NATS at {url}: {cause}; clients were disconnected, \
-                 start again when the server is back"
+                "NATS at {url} refuses what the gateway cannot be without (\"{words}\"); give its \
+                 user the right to subscribe to _INBOX.>, system.* and conn.>"
             ),
         }
     }
@@ -160,6 +178,7 @@ impl fmt::Display for BrokerError {
             BrokerError::Tls { words, hint } => write!(f, "TLS failed: {words}{hint}"),
             BrokerError::ConnectTimeout { ms } => write!(f, "no connection within {ms} ms"),
             BrokerError::Client(error) => error.fmt(f),
+            BrokerError::Leaving => f.write_str("NATS server is about to shut down"),
             BrokerError::Backlog { bytes } => {
                 write!(
                     f,
@@ -182,6 +201,7 @@ impl std::error::Error for Error {
                 refusals.first().map(|refusal| &refusal.cause as _)
             }
             Error::BrokerLost { cause, .. } => Some(cause),
+            Error::BrokerRefuses { .. } => None,
         }
     }
 }
@@ -196,6 +216,7 @@ impl std::error::Error for BrokerError {
             BrokerError::Secret(error) => Some(error),
             BrokerError::Tls { .. }
             | BrokerError::ConnectTimeout { .. }
+            | BrokerError::Leaving
             | BrokerError::Backlog { .. } => None,
         }
     }
@@ -259,14 +280,43 @@ mod tests {
                  (out of memory); raise the limit of processes, or give an IP address; start a \
                  NATS server there, or name another with --nats",
             ),
+        ];
+        for (error, text) in table {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_end_by_nats_is_explained() {
+        let table = [
             (
                 Error::BrokerLost {
                     url: "nats://a:1".into(),
                     cause: BrokerError::Backlog { bytes: 9 },
+                    tried: 0,
                 },
                 "lost the connection to NATS at nats://a:1: the server does not take what is \
                  sent, 9 bytes wait; clients were disconnected, start again when the server \
                  is back",
+            ),
+            (
+                Error::BrokerLost {
+                    url: "nats://a:1".into(),
+                    cause: BrokerError::Leaving,
+                    tried: 30_000,
+                },
+                "lost the connection to NATS at nats://a:1: NATS server is about to shut down; no \
+                 server was there again within 30000 ms; clients were disconnected, start again \
+                 when the server is back",
+            ),
+            (
+                Error::BrokerRefuses {
+                    url: "nats://a:1".into(),
+                    words: "Permissions Violation".into(),
+                },
+                "NATS at nats://a:1 refuses what the gateway cannot be without (\"Permissions \
+                 Violation\"); give its user the right to subscribe to _INBOX.>, system.* and \
+                 conn.>",
             ),
         ];
         for (error, text) in table {

@@ -424,7 +424,7 @@ impl Reactor {
         self.clients.disarm(key);
         let (head, persistence) = (&request.head, request.persistence);
         match route(head, &self.site.ws_path, &self.site.api_path) {
-            Route::WebSocket if self.site.is_closing => {
+            Route::WebSocket if self.site.is_unavailable() => {
                 let work = self.site.work(head, persistence);
                 self.site.unavailable(&mut self.clients, key, &work, now);
             }

@@ -10,6 +10,7 @@
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
 
+mod away;
 mod backlog;
 mod broker;
 mod clients;
@@ -18,6 +19,7 @@ mod compression;
 mod connection;
 mod deadlines;
 mod deliver;
+mod denials;
 mod error;
 mod framing;
 mod gap;
@@ -55,16 +57,19 @@ use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
+use away::Absence;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{BROKER, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor};
+use connection::{
+    BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
+};
 use deadlines::Kind;
 use deliver::deliver;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
 use input::{OUTPUT_BUDGET, READ_MAX};
-use link::{Link, LinkEvent};
+use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
 use resolver::Resolver;
@@ -132,6 +137,7 @@ struct Reactor {
     signals: Signals,
     listener: Option<Listener>,
     link: Link,
+    absence: Absence,
     clients: Clients,
     site: Site,
     compression: Compression,
@@ -203,7 +209,12 @@ type WatchSignals = fn(&Registry, Token, bool) -> io::Result<Signals>;
 /// Why the loop ends.
 enum End {
     Signal,
-    Lost { url: String, cause: BrokerError },
+    Lost {
+        url: String,
+        cause: BrokerError,
+        /// Milliseconds for which it was tried again.
+        tried: u64,
+    },
     Failed(Error),
 }
 
@@ -220,15 +231,23 @@ impl Reactor {
             watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
-        let request_timeout = config.request_timeout.as_millis();
         Ok(Self {
             poll,
             clock,
             gap: Gap::default(),
             signals,
             listener: None,
-            // Whoever is not there at the start, or is lost, ends the process.
-            link: Link::new(servers, secrets, Resolver::new(waker), None),
+            link: Link::new(
+                servers,
+                secrets,
+                Resolver::new(waker),
+                Keeping {
+                    is_kept: !config.nats_reconnect.is_zero(),
+                    ping_interval: millis(config.nats_ping_interval),
+                    seed: seed[0] ^ seed[1].rotate_left(32),
+                },
+            ),
+            absence: Absence::new(config),
             clients: Clients::new(),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -236,7 +255,7 @@ impl Reactor {
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
                 api_path: config.api_path.clone(),
-                request_timeout: u64::try_from(request_timeout).unwrap_or(u64::MAX),
+                request_timeout: millis(config.request_timeout),
                 reset_throttle: config.reset_throttle as usize,
                 reference_throttle: config.reference_throttle as usize,
                 resources: crate::res::service::Limits {
@@ -248,7 +267,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
-                keep_tokens: false,
+                keep_tokens: away::keeps_tokens(config),
                 seed,
                 write_head,
             }),
@@ -294,7 +313,9 @@ impl Reactor {
             Ok(()) => {}
             // Nobody is served yet who would have to be told.
             Err(End::Signal) => return Ok(()),
-            Err(End::Lost { url, cause }) => return Err(Error::BrokerLost { url, cause }),
+            Err(End::Lost { url, cause, tried }) => {
+                return Err(Error::BrokerLost { url, cause, tried });
+            }
             Err(End::Failed(error)) => return Err(error),
         }
         self.monitor = Monitor::bind(config, self.poll.registry())?;
@@ -307,24 +328,37 @@ impl Reactor {
         match end {
             End::Signal => {
                 log::info!("Stopping");
-                self.stop(&mut events, STOP_TIME, STOP_ANSWERS);
+                // While NATS is away no service answers.
+                let answers = if self.absence.is_now() {
+                    0
+                } else {
+                    STOP_ANSWERS
+                };
+                self.stop(&mut events, STOP_TIME, answers);
                 log::info!("Stopped");
                 Ok(())
             }
-            End::Lost { url, cause } => {
+            End::Lost { url, cause, tried } => {
                 self.stop(&mut events, LOST_TIME, 0);
-                Err(Error::BrokerLost { url, cause })
+                Err(Error::BrokerLost { url, cause, tried })
             }
             End::Failed(error) => Err(error),
         }
     }
 
-    /// Takes turns until the link to NATS is ready.
+    /// Takes turns until the link to NATS is ready, and has taken the subscriptions without
+    /// which the gateway hears of nothing.
     fn connect(&mut self, events: &mut Events) -> Result<(), End> {
-        while !self.link.is_ready() {
+        while !self.link.is_confirmed() {
             self.turn(events, None)?;
         }
-        Ok(())
+        if self.gateway.is_ready() {
+            return Ok(());
+        }
+        Err(End::Failed(Error::BrokerRefuses {
+            url: self.link.url().to_owned(),
+            words: self.absence.refused().to_owned(),
+        }))
     }
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
@@ -348,16 +382,16 @@ impl Reactor {
         self.step_link(now)?;
         // What the last turn has not written is no sign of a slow reader either.
         let is_all_offered = !self.clients.has_output();
-        self.read_broker().map_err(|cause| self.lose(cause))?;
+        self.read_broker().or_else(|cause| self.lose(cause))?;
         self.serve_clients();
         self.shake_hands();
         let may_judge = self.may_judge(events, is_all_offered);
         if may_judge {
-            self.run_timers(now).map_err(|cause| self.lose(cause))?;
+            self.run_timers(now).or_else(|cause| self.lose(cause))?;
         }
         self.do_what_is_left(now);
-        self.fill_turn(start).map_err(|cause| self.lose(cause))?;
-        self.write_broker().map_err(|cause| self.lose(cause))?;
+        self.fill_turn(start).or_else(|cause| self.lose(cause))?;
+        self.write_broker().or_else(|cause| self.lose(cause))?;
         self.clients.flush(&self.clock);
         if may_judge {
             self.clients.look_at_slow(now);
@@ -397,7 +431,7 @@ impl Reactor {
                         listener.set_ready();
                     }
                 }
-                BROKER => self.link.set_ready(event),
+                BROKER | BROKER_NEXT => self.link.set_ready(event),
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
                 SIGNALS => is_signalled = self.signals.take_stop(),
@@ -473,6 +507,7 @@ impl Reactor {
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
                 self.link.next_timeout(),
+                self.absence.next_timeout(),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
@@ -502,43 +537,6 @@ impl Reactor {
         let planned = planned.map(|planned| planned.max(looked));
         self.gap.note_poll(now, planned, is_interrupted);
         Ok(now)
-    }
-
-    /// Goes on with making the link, and tells the gateway when it is ready.
-    fn step_link(&mut self, now: Time) -> Result<(), End> {
-        if self.gap.is_late() {
-            // It would find the time over before what the server has done is known.
-            return Ok(());
-        }
-        match self.link.step(self.poll.registry(), now) {
-            None => {}
-            Some(LinkEvent::Connected {
-                server,
-                url,
-                limits,
-            }) => {
-                log::info!("Connected to {server} at {url}");
-                self.gateway.broker_connected(now, limits, &mut self.outbox);
-                self.carry_out();
-            }
-            Some(LinkEvent::Unreachable { refusals, retry }) => {
-                let error = Error::BrokerUnreachable(refusals);
-                if retry.is_none() {
-                    return Err(End::Failed(error));
-                }
-                log::warn!("{error}; it is tried again");
-            }
-        }
-        Ok(())
-    }
-
-    /// The connection to NATS has failed.
-    fn lose(&mut self, cause: BrokerError) -> End {
-        log::debug!("the connection to NATS is lost: {cause}");
-        End::Lost {
-            url: self.link.lost(self.clock.now()),
-            cause,
-        }
     }
 
     /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
@@ -572,6 +570,7 @@ impl Reactor {
         // What is queued for a client from here on comes behind the streak.
         self.outbox.seal();
         self.streak.clear();
+        self.take_news(now);
         self.read_ahead(now)
     }
 
@@ -629,6 +628,7 @@ impl Reactor {
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
+            self.look_at_silence(now);
         }
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
@@ -804,6 +804,10 @@ impl Reactor {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn method(method: &AuthMethod) -> Method {
     Method {
         resource: method.resource.clone(),
@@ -824,11 +828,8 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
             };
             gateway.broker_message(now, message, outbox);
         }
-        Event::PermissionViolation(text) => {
-            log::error!("NATS refuses a subject: {text}; give the gateway's user the right to it");
-        }
-        Event::Refused(text) => log::error!("NATS refuses an operation: {text}"),
-        Event::InfoChanged => log::debug!("NATS server has sent a new INFO"),
+        // Those are the connection's own.
+        Event::InfoChanged | Event::Refused { .. } => {}
         Event::Connected | Event::StartTls | Event::Pong => {}
     }
 }

@@ -364,9 +364,27 @@ impl Reactor {
                 (200, text)
             }
             Page::Live => (200, "ok\n".to_owned()),
-            Page::Ready if !self.link.is_ready() => (503, "NATS is lost\n".to_owned()),
-            Page::Ready if self.listener.is_none() => (503, "stopping\n".to_owned()),
-            Page::Ready => (200, "ok\n".to_owned()),
+            Page::Ready => match self.unready() {
+                Some(reason) => (503, format!("{reason}\n")),
+                None => (200, "ok\n".to_owned()),
+            },
+        }
+    }
+
+    /// Why no new clients should be sent here; `None` if they should.
+    fn unready(&self) -> Option<String> {
+        if let Some(ms) = self.absence.lasts(self.clock.now()) {
+            Some(format!("NATS is lost, for {} s", ms / 1_000))
+        } else if !self.link.is_ready() {
+            Some("NATS is lost".to_owned())
+        } else if self.listener.is_none() {
+            Some("stopping".to_owned())
+        } else if self.link.is_leaving() {
+            Some("NATS server is about to shut down".to_owned())
+        } else if !self.gateway.is_ready() {
+            Some(format!("NATS refuses: {}", self.absence.refused()))
+        } else {
+            None
         }
     }
 
@@ -382,6 +400,7 @@ impl Reactor {
             broker_traffic: self.link.traffic(),
             broker_published: self.link.published(),
             broker_connected: self.link.is_ready(),
+            broker_away: self.absence.lasts(self.clock.now()).unwrap_or(0),
             memory: resident_memory(),
         }
     }

@@ -17,6 +17,9 @@ use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
+/// Seconds after which to ask again while NATS is away.
+const RETRY_AFTER: &str = "2";
+
 /// Bodies from this size on are queued as they are, not copied behind their head.
 const BODY_COPIED: usize = 16 << 10;
 
@@ -66,6 +69,8 @@ pub(super) struct Site {
     date_due: Time,
     /// The process is about to end: answers end their connections.
     pub(super) is_closing: bool,
+    /// NATS is away: nobody new is served.
+    pub(super) is_away: bool,
 }
 
 impl Site {
@@ -105,6 +110,7 @@ impl Site {
             date: imf_fixdate(unix_seconds()),
             date_due: Time(DATE_STEP),
             is_closing: false,
+            is_away: false,
         }
     }
 
@@ -194,7 +200,7 @@ impl Site {
         let (status, body) = match method {
             "OPTIONS" => (200, None),
             _ if verdict.is_forbidden => (403, Some(FORBIDDEN_ORIGIN)),
-            _ if self.is_closing => (503, Some(UNAVAILABLE)),
+            _ if self.is_unavailable() => (503, Some(UNAVAILABLE)),
             _ if self.action(method).is_some() => return false,
             _ if head.path().ends_with('/') && head.path() != self.api_path => {
                 (404, Some(NOT_FOUND))
@@ -206,6 +212,9 @@ impl Site {
         }
         let mut writer = ResponseWriter::new(&mut out, status, &self.date, persistence);
         self.write_verdict(&mut writer, verdict);
+        if status == 503 && self.is_away {
+            writer = writer.constant("Retry-After", RETRY_AFTER);
+        }
         if status == 405 && writer.field("Allow", self.allow.as_bytes()).is_err() {
             log::error!("left out an Allow that cannot be sent: {}", self.allow);
         }
@@ -306,7 +315,12 @@ impl Site {
         clients.close(key, Kind::Idle, now);
     }
 
-    /// Answers that the process ends, in place of the gateway.
+    /// Whether nobody new is served.
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.is_closing || self.is_away
+    }
+
+    /// Answers that the process ends or that NATS is away, in place of the gateway.
     pub(super) fn unavailable(
         &self,
         clients: &mut Clients,
@@ -314,10 +328,14 @@ impl Site {
         work: &Work,
         now: Time,
     ) {
+        let mut fields = Fields::default();
+        if self.is_away {
+            fields.push("Retry-After", RETRY_AFTER);
+        }
         let response = WebResponse {
             status: 503,
             body: Some(WebBody::Own(UNAVAILABLE.into())),
-            fields: Fields::default(),
+            fields,
         };
         self.answer(clients, key, work, response, now);
     }

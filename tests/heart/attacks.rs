@@ -54,6 +54,7 @@ impl Stage {
         };
         let limits = BrokerLimits {
             max_payload: 1 << 20,
+            max_line: 4_096,
         };
         stage.turn(|gateway, out| gateway.broker_connected(NOW, limits, out));
         stage

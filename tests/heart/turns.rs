@@ -30,6 +30,7 @@ impl Turns {
         };
         let limits = BrokerLimits {
             max_payload: 1 << 20,
+            max_line: 4_096,
         };
         let (gateway, out) = (&mut turns.gateway, &mut turns.out);
         gateway.broker_connected(NOW, limits, out);

@@ -197,7 +197,11 @@ impl Driver {
         gateway.begin_turn(units);
         match input {
             Input::Broker { max_payload } => {
-                gateway.broker_connected(now, BrokerLimits { max_payload }, out);
+                let limits = BrokerLimits {
+                    max_payload,
+                    max_line: 4_096,
+                };
+                gateway.broker_connected(now, limits, out);
             }
             Input::Check(count) => gateway.check_drift(now, count, out),
             Input::Lost => gateway.broker_lost(now, out),

@@ -9,7 +9,6 @@ use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{self, Deferred, Released};
 use crate::gateway::parts::holdings::{Hold, Loaded, Taking};
-use crate::gateway::parts::requests::MAX_SUBJECT;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, Transport};
 use crate::gateway::parts::warnings::Warning;
@@ -100,7 +99,7 @@ impl Gateway {
             self.rejoin_name(key, Some(client));
             return Ok(());
         }
-        if "get.".len() + name.text.len() > MAX_SUBJECT {
+        if "get.".len() + name.text.len() > self.requests.max_subject() {
             return Err(Error::SUBJECT_TOO_LONG);
         }
         if self.broker.refuses(&name.text, self.now) {

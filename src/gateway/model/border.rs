@@ -87,6 +87,8 @@ pub struct Method {
 pub struct BrokerLimits {
     /// Largest payload that may be published, in bytes.
     pub max_payload: usize,
+    /// Longest arguments of a control line that may be sent, in bytes.
+    pub max_line: usize,
 }
 
 /// Why the broker refuses a subscription or a request.

@@ -134,6 +134,8 @@ pub struct Counters {
     pub events_in: u64,
     /// Events that were sent to clients, one for each receiver.
     pub events_out: u64,
+    /// Requests to services that were not answered in time.
+    pub timeouts: u64,
     requests: [Requests; RequestKind::ALL.len()],
 }
 
@@ -151,6 +153,7 @@ impl Counters {
             auths: 0,
             events_in: 0,
             events_out: 0,
+            timeouts: 0,
             requests: std::array::from_fn(|_| Requests {
                 open: 0,
                 times: Histogram::new(ANSWER_TIMES),

@@ -38,7 +38,7 @@ impl Gateway {
     /// gateway: all is subscribed anew, then asked anew.
     pub fn broker_back(&mut self, now: Time, limits: BrokerLimits, out: &mut Outbox) {
         self.input(now, out, |gateway| {
-            gateway.requests.set_max_payload(limits.max_payload);
+            gateway.requests.set_limits(limits);
             gateway.broker.connect();
             let inbox = gateway.requests.inbox();
             gateway
@@ -64,7 +64,7 @@ impl Gateway {
 
     /// What the broker says that it takes has changed.
     pub fn broker_limits(&mut self, limits: BrokerLimits) {
-        self.requests.set_max_payload(limits.max_payload);
+        self.requests.set_limits(limits);
     }
 
     /// Whether the broker is there, and sends all that the gateway cannot do without.

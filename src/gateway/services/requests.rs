@@ -226,6 +226,7 @@ impl Gateway {
     pub(in crate::gateway) fn time_out_requests(&mut self) {
         while let Some(key) = self.requests.expired(self.now) {
             log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
+            self.counters.timeouts += 1;
             self.answer(key, Err(Error::TIMEOUT));
             self.work.spend(1);
             if self.work.is_spent() {

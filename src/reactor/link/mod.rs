@@ -2,27 +2,39 @@
 //!
 //! It is a state machine that the loop steps: its turns are those of the loop, which
 //! serves whoever else is there meanwhile. Each server of the list is tried in turn, and
-//! each address of its host; the first that agrees is taken. If none does, or when the
-//! connection is lost, the link is at its end, or waits and begins again.
+//! each address of its host; the first that agrees is taken. If none does at the start, the
+//! link is at its end. Later, and when the connection is lost, it waits and begins again,
+//! if it is to be kept.
 //!
-//! `Starting` → `Resolving` → `Connecting` → `Greeting` → `Ready` → `Ended` or `Waiting`,
-//! from which it goes on with `Starting`; a failure leads to `Starting` with the next
-//! address or server. One step makes one move, so that no list makes a turn long.
+//! `Starting` → `Resolving` → `Connecting` → `Greeting` → `Made`; a failure leads to
+//! `Starting` with the next address or server, the last one to `Waiting` or `Ended`, and so
+//! does a loss. One step makes one move, so that no list makes a turn long. The connection
+//! that serves stands beside these states: when its server says that it is about to go, the
+//! next one is made while it still serves (`Standing` by, once it is ready).
 
+mod backoff;
+mod pool;
 mod route;
 #[cfg(test)]
 pub(super) mod tests;
 
-use mio::Registry;
 use mio::event::Event as Readiness;
+use mio::{Registry, Token};
 
-use super::broker::Broker;
+use super::broker::{Broker, CONNECT_TIMEOUT, Learned, Opening};
+use super::connection::{BROKER, BROKER_NEXT};
 use super::error::{BrokerError, Refusal};
 use super::resolver::{Resolver, literal};
 use super::secrets::BrokerSecrets;
 use crate::gateway::{BrokerLimits, Time};
 use crate::metrics::Traffic;
-use crate::nats::ServerUrl;
+use crate::nats::{Lesson, ServerUrl};
+use backoff::Backoff;
+#[cfg(test)]
+pub(crate) use backoff::{PAUSE_MAX, PAUSE_MIN};
+#[cfg(test)]
+pub(crate) use pool::TOLD_MAX;
+use pool::{Pool, Server};
 use route::{Move, Route};
 
 /// What the loop has to know of.
@@ -36,6 +48,8 @@ pub(super) enum LinkEvent {
         url: String,
         /// What the server allows.
         limits: BrokerLimits,
+        /// It has taken the place of a connection that served until now.
+        is_switch: bool,
     },
     /// No server took the connection.
     Unreachable {
@@ -46,21 +60,61 @@ pub(super) enum LinkEvent {
     },
 }
 
+/// How a link was lost.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// The server's address, without credentials.
+    pub(super) url: String,
+    /// What the server has shown to take.
+    pub(super) lesson: Option<Lesson>,
+    /// What that means, for the log.
+    pub(super) learned: Option<String>,
+}
+
+/// How a link is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// Whether a link that was lost is made anew.
+    pub(super) is_kept: bool,
+    /// Milliseconds between two `PING`s.
+    pub(super) ping_interval: u64,
+    /// Seed of what is random.
+    pub(super) seed: u64,
+}
+
 /// The connection to one of several NATS servers, made or in the making.
 pub(super) struct Link {
-    servers: Vec<ServerUrl>,
+    pool: Pool,
+    /// The servers of this round, in the order in which they are tried.
+    servers: Vec<Server>,
     secrets: BrokerSecrets,
     resolver: Resolver,
-    /// Milliseconds from a failure to the next start; `None` if a failure is the end.
-    retry_delay: Option<u64>,
+    keeping: Keeping,
+    backoff: Backoff,
     route: Route,
     state: State,
+    serving: Option<Serving>,
+    /// The server that served last.
+    last: Option<Server>,
+    /// The token of the next socket: there are two at most.
+    token: Token,
+    learned: Learned,
     /// Bytes and published messages of the connections that were lost.
     lost_traffic: Traffic,
     lost_published: u64,
 }
 
-/// Where the link stands.
+/// The connection by which messages come and go.
+#[derive(Debug)]
+struct Serving {
+    broker: Box<Broker>,
+    server: Server,
+    since: Time,
+    /// The server is about to go.
+    is_leaving: bool,
+}
+
+/// How far the next connection is.
 #[derive(Debug)]
 enum State {
     /// The next move is due.
@@ -71,8 +125,10 @@ enum State {
     Connecting(Box<Broker>),
     /// The server has yet to agree.
     Greeting(Box<Broker>),
-    /// Messages come and go.
-    Ready(Box<Broker>),
+    /// It has agreed; what the connection before has sent is taken first, until this time.
+    Standing(Box<Broker>, Time),
+    /// No other connection is wanted.
+    Made,
     /// A failure is over; at this time everything begins again.
     Waiting(Time),
     /// Nothing is done any more.
@@ -80,21 +136,28 @@ enum State {
 }
 
 impl Link {
-    /// A link to the first of these servers that agrees; [`Self::step`] makes it. After a
-    /// failure it begins again when `retry_delay` milliseconds are over, or never.
+    /// A link to the first of these servers that agrees; [`Self::step`] makes it.
     pub(super) fn new(
         servers: Vec<ServerUrl>,
         secrets: BrokerSecrets,
         resolver: Resolver,
-        retry_delay: Option<u64>,
+        keeping: Keeping,
     ) -> Self {
+        let pool = Pool::new(servers);
+        let servers = pool.round(None);
         Self {
             route: Route::new(servers.len()),
+            pool,
             servers,
             secrets,
             resolver,
-            retry_delay,
+            keeping,
+            backoff: Backoff::new(keeping.seed),
             state: State::Starting,
+            serving: None,
+            last: None,
+            token: BROKER,
+            learned: Learned::default(),
             lost_traffic: Traffic::default(),
             lost_published: 0,
         }
@@ -102,15 +165,29 @@ impl Link {
 
     /// The connection, if messages come and go.
     pub(super) fn ready(&mut self) -> Option<&mut Broker> {
-        match &mut self.state {
-            State::Ready(broker) => Some(broker),
-            _ => None,
-        }
+        self.serving.as_mut().map(|serving| &mut *serving.broker)
     }
 
     /// Whether messages come and go.
     pub(super) fn is_ready(&self) -> bool {
-        self.connection().is_some()
+        self.serving.is_some()
+    }
+
+    /// Whether the server has confirmed or refused all subscriptions.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.connection().is_some_and(Broker::is_confirmed)
+    }
+
+    /// The server's address, without credentials; empty if there is none.
+    pub(super) fn url(&self) -> &str {
+        self.connection().map_or("", Broker::url)
+    }
+
+    /// Whether the server that serves is about to go.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.serving
+            .as_ref()
+            .is_some_and(|serving| serving.is_leaving)
     }
 
     /// Bytes so far, of all connections that were ready.
@@ -148,29 +225,37 @@ impl Link {
         match &self.state {
             State::Starting => true,
             State::Greeting(broker) => broker.has_input(),
+            State::Standing(..) => !self.has_input(),
             _ => false,
         }
     }
 
     /// When [`Self::step`] must be called, or [`Broker::timeout`] if it is ready.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        match &self.state {
-            State::Connecting(broker) | State::Greeting(broker) | State::Ready(broker) => {
-                broker.next_timeout()
-            }
-            State::Waiting(until) => Some(*until),
-            State::Starting | State::Resolving | State::Ended => None,
-        }
+        let next = match &self.state {
+            State::Connecting(broker) | State::Greeting(broker) => broker.next_timeout(),
+            State::Standing(_, until) | State::Waiting(until) => Some(*until),
+            State::Starting | State::Resolving | State::Made | State::Ended => None,
+        };
+        let serving = self.connection().and_then(Broker::next_timeout);
+        [next, serving].into_iter().flatten().min()
     }
 
     /// Notes a readiness event.
     pub(super) fn set_ready(&mut self, event: &Readiness) {
-        match &mut self.state {
-            State::Connecting(broker) | State::Greeting(broker) | State::Ready(broker) => {
+        let next = match &mut self.state {
+            State::Connecting(broker) | State::Greeting(broker) | State::Standing(broker, _) => {
+                Some(&mut **broker)
+            }
+            State::Starting | State::Resolving | State::Made => None,
+            State::Waiting(_) | State::Ended => None,
+        };
+        let serving = self.serving.as_mut().map(|serving| &mut *serving.broker);
+        // It may also be of a socket that was closed in the same turn.
+        for broker in [serving, next].into_iter().flatten() {
+            if broker.has_token(event.token()) {
                 broker.set_ready(event);
             }
-            // Of a socket that was closed in the same turn.
-            State::Starting | State::Resolving | State::Waiting(_) | State::Ended => {}
         }
     }
 
@@ -178,14 +263,14 @@ impl Link {
     /// every turn.
     pub(super) fn step(&mut self, registry: &Registry, now: Time) -> Option<LinkEvent> {
         match &self.state {
-            State::Ready(_) | State::Ended => return None,
+            State::Made | State::Ended => return None,
             State::Waiting(until) if now < *until => return None,
             _ => {}
         }
         match std::mem::replace(&mut self.state, State::Starting) {
             State::Starting => return self.advance(registry, now),
             State::Waiting(_) => {
-                self.route.restart();
+                self.begin_round();
                 return self.advance(registry, now);
             }
             State::Resolving => match self.resolver.take() {
@@ -201,29 +286,96 @@ impl Link {
                 Err(error) => self.route.failed(error),
             },
             State::Greeting(broker) => return self.greet(broker, now),
-            state @ (State::Ready(_) | State::Ended) => self.state = state,
+            State::Standing(broker, until) if now < until && self.has_input() => {
+                self.state = State::Standing(broker, until);
+            }
+            State::Standing(broker, _) => return Some(self.take_over(broker, now)),
+            state @ (State::Made | State::Ended) => self.state = state,
         }
         None
     }
 
-    /// The connection has failed, or is given up: it is closed. Its server's address,
-    /// without credentials.
-    pub(super) fn lost(&mut self, now: Time) -> String {
-        (self.lost_traffic, self.lost_published) = (self.traffic(), self.published());
-        let after = self.after_failure(now);
-        match std::mem::replace(&mut self.state, after) {
-            State::Connecting(broker) | State::Greeting(broker) | State::Ready(broker) => {
-                broker.url().to_owned()
-            }
-            _ => String::new(),
+    /// The connection that served has failed: it is closed.
+    pub(super) fn lost(&mut self, cause: &BrokerError, now: Time) -> Loss {
+        let Some(serving) = self.close() else {
+            return Loss {
+                url: String::new(),
+                lesson: None,
+                learned: None,
+            };
+        };
+        let lesson = serving.broker.lesson(cause);
+        let learned = lesson.as_ref().map(|lesson| self.learned.learn(lesson));
+        if !self.keeping.is_kept {
+            self.state = State::Ended;
+        } else if matches!(self.state, State::Made) {
+            let lasted = now.0.saturating_sub(serving.since.0);
+            let pause = self.backoff.after_loss(lasted);
+            self.state = State::Waiting(Time(now.0.saturating_add(pause)));
         }
+        Loss {
+            url: serving.broker.url().to_owned(),
+            lesson,
+            learned,
+        }
+    }
+
+    /// The server has sent a new `INFO`: what it tells of others is taken over, and another
+    /// one is looked for if it is about to go. Whether that is news.
+    pub(super) fn learn(&mut self) -> bool {
+        let Some(serving) = &mut self.serving else {
+            return false;
+        };
+        let info = serving.broker.info();
+        self.pool.learn(&info.connect_urls, &serving.server);
+        let is_news = info.lame_duck && !serving.is_leaving;
+        serving.is_leaving |= info.lame_duck;
+        if is_news && self.keeping.is_kept && matches!(self.state, State::Made) {
+            self.begin_round();
+            self.state = State::Starting;
+        }
+        is_news
+    }
+
+    /// The connection that serves is closed.
+    fn close(&mut self) -> Option<Serving> {
+        (self.lost_traffic, self.lost_published) = (self.traffic(), self.published());
+        self.serving.take()
+    }
+
+    /// A connection serves from now on, in place of the one before if there is one.
+    fn take_over(&mut self, broker: Box<Broker>, now: Time) -> LinkEvent {
+        let is_switch = self.close().is_some();
+        let event = LinkEvent::Connected {
+            server: broker.server(),
+            url: broker.url().to_owned(),
+            limits: broker.limits(),
+            is_switch,
+        };
+        let server = self.servers[self.route.server()].clone();
+        self.last = Some(server.clone());
+        self.serving = Some(Serving {
+            broker,
+            server,
+            since: now,
+            is_leaving: false,
+        });
+        self.state = State::Made;
+        self.learn();
+        event
+    }
+
+    /// Begins again with the first server of the list, whose host is looked up anew.
+    fn begin_round(&mut self) {
+        self.servers = self.pool.round(self.last.as_ref());
+        self.route = Route::new(self.servers.len());
     }
 
     /// One move on the route.
     fn advance(&mut self, registry: &Registry, now: Time) -> Option<LinkEvent> {
         match self.route.next() {
             Some(Move::Resolve(server)) => {
-                let ServerUrl { host, port, .. } = &self.servers[server];
+                let ServerUrl { host, port, .. } = &self.servers[server].url;
                 if let Some(address) = literal(host, *port) {
                     self.route.resolved(Ok(vec![address]));
                 } else {
@@ -235,9 +387,24 @@ impl Link {
                 None
             }
             Some(Move::Connect(server, address)) => {
-                let server = &self.servers[server];
-                match Broker::open(server, &self.secrets, address, registry, now) {
-                    Ok(broker) => self.state = State::Connecting(Box::new(broker)),
+                let Server { url, certified } = &self.servers[server];
+                let opening = Opening {
+                    server: url,
+                    certified,
+                    address,
+                    secrets: &self.secrets,
+                    ping_interval: self.keeping.ping_interval,
+                    learned: self.learned,
+                    token: self.token,
+                };
+                match Broker::open(&opening, registry, now) {
+                    Ok(broker) => {
+                        self.state = State::Connecting(Box::new(broker));
+                        self.token = match self.token {
+                            BROKER => BROKER_NEXT,
+                            _ => BROKER,
+                        };
+                    }
                     Err(error) => self.route.failed(BrokerError::Socket(error)),
                 }
                 None
@@ -253,15 +420,16 @@ impl Link {
                 self.state = State::Greeting(broker);
                 None
             }
-            Ok(true) => {
-                let event = LinkEvent::Connected {
-                    server: broker.server(),
-                    url: broker.url().to_owned(),
-                    limits: broker.limits(),
-                };
-                self.state = State::Ready(broker);
-                Some(event)
+            // Whoever is about to go itself takes nobody's place.
+            Ok(true) if broker.info().lame_duck && self.is_ready() => {
+                self.route.failed(BrokerError::Leaving);
+                None
             }
+            Ok(true) if self.is_ready() => {
+                self.state = State::Standing(broker, Time(now.0 + CONNECT_TIMEOUT));
+                None
+            }
+            Ok(true) => Some(self.take_over(broker, now)),
             Err(error) => {
                 self.route.failed(error);
                 None
@@ -271,7 +439,13 @@ impl Link {
 
     /// All servers have failed.
     fn unreachable(&mut self, now: Time) -> LinkEvent {
-        self.state = self.after_failure(now);
+        // Before it was ready for the first time, a failure is the end.
+        self.state = match self.last {
+            Some(_) if self.keeping.is_kept => {
+                State::Waiting(Time(now.0.saturating_add(self.backoff.next())))
+            }
+            _ => State::Ended,
+        };
         let refusals = (self.servers.iter())
             .zip(self.route.take_failures())
             .map(|(server, cause)| Refusal {
@@ -279,23 +453,14 @@ impl Link {
                 cause,
             })
             .collect();
-        LinkEvent::Unreachable {
-            refusals,
-            retry: self.next_timeout(),
-        }
-    }
-
-    fn after_failure(&self, now: Time) -> State {
-        match self.retry_delay {
-            Some(delay) => State::Waiting(Time(now.0.saturating_add(delay))),
-            None => State::Ended,
-        }
+        let retry = match self.state {
+            State::Waiting(until) => Some(until),
+            _ => None,
+        };
+        LinkEvent::Unreachable { refusals, retry }
     }
 
     fn connection(&self) -> Option<&Broker> {
-        match &self.state {
-            State::Ready(broker) => Some(broker),
-            _ => None,
-        }
+        self.serving.as_ref().map(|serving| &*serving.broker)
     }
 }

@@ -8,7 +8,8 @@ use mio::{Events, Poll, Waker};
 
 use super::*;
 use crate::config::{Command, Config, load};
-use crate::reactor::connection::{BROKER, RESOLVER};
+use crate::nats::TooLong;
+use crate::reactor::connection::{BROKER, BROKER_NEXT, RESOLVER};
 use crate::reactor::resolver::tests::Names;
 use crate::reactor::signals::Signals;
 use crate::reactor::{End, Reactor};
@@ -37,7 +38,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(urls: &str, retry_delay: Option<u64>) -> Self {
+    fn new(urls: &str, is_kept: bool) -> Self {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), RESOLVER).expect("a waker");
         let mut resolver = Resolver::new(waker);
@@ -46,7 +47,16 @@ impl Driver {
         let secrets = BrokerSecrets::load(&config(urls, &[])).expect("no files are named");
         Self {
             poll,
-            link: Link::new(servers, secrets, resolver, retry_delay),
+            link: Link::new(
+                servers,
+                secrets,
+                resolver,
+                Keeping {
+                    is_kept,
+                    ping_interval: 10_000,
+                    seed: 1,
+                },
+            ),
             names,
             now: 1_000,
         }
@@ -77,7 +87,7 @@ impl Driver {
         assert!(has_work || !events.is_empty(), "nothing happens: {state:?}");
         for event in &events {
             match event.token() {
-                BROKER => self.link.set_ready(event),
+                BROKER | BROKER_NEXT => self.link.set_ready(event),
                 token => assert_eq!(token, RESOLVER),
             }
         }
@@ -93,12 +103,36 @@ impl Driver {
         }
     }
 
+    /// Reads what the server has sent, and takes its messages.
+    fn read(&mut self) {
+        let now = Time(self.now);
+        let broker = self.link.ready().expect("it is ready");
+        broker.read(1 << 10).expect("it lives");
+        while broker.next(now).expect("it lives").is_some() {}
+    }
+
+    /// Takes turns until the ready connection fails.
+    fn next_error(&mut self) -> BrokerError {
+        loop {
+            assert!(self.turn().is_none());
+            let now = Time(self.now);
+            let broker = self.link.ready().expect("it is ready");
+            let ended = broker
+                .read(1 << 10)
+                .and_then(|_| broker.next(now).map(drop));
+            if let Err(error) = ended {
+                return error;
+            }
+        }
+    }
+
     fn expect_connected(&mut self) -> String {
         match self.next() {
             LinkEvent::Connected {
                 server,
                 url,
                 limits,
+                ..
             } => {
                 assert_eq!(server, "nats-server 2.0 (shore)");
                 assert_eq!(limits.max_payload, 1_000);
@@ -161,7 +195,7 @@ fn each_server_and_each_address_is_tried_in_turn_and_the_first_that_agrees_is_ta
     let (second, _other_end) = agreeable();
     let mut driver = Driver::new(
         &format!("nats://{refusing},nats://unknown:1,nats://shore:2,nats://{second}"),
-        None,
+        false,
     );
     let answers = [
         Err(std::io::Error::other("never heard of")),
@@ -182,7 +216,7 @@ fn when_no_server_agrees_the_end_says_why_for_each() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_address = silent.local_addr().expect("an address");
     let urls = format!("nats://unknown:1,nats://u:hush@{refusing},nats://{silent_address}");
-    let mut driver = Driver::new(&urls, None);
+    let mut driver = Driver::new(&urls, true);
     driver.names.answers.send(Ok(Vec::new())).expect("it waits");
     // Nothing listens at the second; the third takes connections and is silent.
     let closer = thread::spawn(move || drop(silent.accept().expect("a connection")));
@@ -210,7 +244,7 @@ fn when_no_server_agrees_the_end_says_why_for_each() {
 fn an_address_has_two_seconds_to_connect_and_to_agree() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("an address");
-    let mut driver = Driver::new(&format!("nats://{address},nats://shore:2"), Some(30_000));
+    let mut driver = Driver::new(&format!("nats://{address},nats://shore:2"), true);
     // The poll is not asked, so that the link never hears that the socket is connected.
     assert!(driver.work().is_none());
     assert!(matches!(driver.link.state, State::Connecting(_)));
@@ -245,24 +279,20 @@ fn an_address_has_two_seconds_to_connect_and_to_agree() {
                 .to_owned(),
         ]
     );
-    // It begins again when the time has come, and looks names up anew.
-    assert_eq!(retry, Some(35_000));
-    assert_eq!(driver.link.next_timeout(), Some(Time(35_000)));
-    driver.now = 34_999;
-    assert!(!driver.link.has_work());
-    assert!(driver.step().is_none());
-    assert!(matches!(driver.link.state, State::Waiting(Time(35_000))));
-    driver.now = 35_000;
-    assert!(driver.step().is_none());
-    assert!(driver.link.has_work());
-    assert!(driver.work().is_none());
-    assert!(matches!(driver.link.state, State::Connecting(_)));
+    // At the start that is the end.
+    assert_eq!(retry, None);
+    assert!(matches!(driver.link.state, State::Ended));
+}
+
+/// A server has said this.
+fn gone() -> BrokerError {
+    BrokerError::Leaving
 }
 
 #[test]
 fn a_lost_link_is_made_anew_and_its_counts_go_on() {
     let (address, end) = agreeable();
-    let mut driver = Driver::new("nats://shore:2", Some(500));
+    let mut driver = Driver::new("nats://shore:2", true);
     let known = || Ok(vec![address]);
     driver.names.answers.send(known()).expect("it waits");
     driver.expect_connected();
@@ -270,37 +300,225 @@ fn a_lost_link_is_made_anew_and_its_counts_go_on() {
     assert_eq!(greeted.received, INFO.len() as u64 + 6);
     assert!(greeted.sent > 0);
 
+    // It was there for long: it is tried again at once.
     end.send(()).expect("it serves");
-    assert_eq!(driver.link.lost(Time(driver.now)), "nats://shore:2");
-    assert!(matches!(driver.link.state, State::Waiting(Time(1_500))));
+    driver.now = 61_000;
+    let loss = driver.link.lost(&gone(), Time(driver.now));
+    assert_eq!((&*loss.url, loss.lesson), ("nats://shore:2", None));
+    let next = driver.link.next_timeout().expect("it will be tried").0;
+    assert!((61_000..=61_050).contains(&next), "{next}");
     assert!(!driver.link.is_ready() && driver.link.ready().is_none());
     assert_eq!(driver.link.traffic(), greeted);
-    driver.now = 1_500;
+    driver.now = next;
     assert!(driver.step().is_none());
+    // The name is looked up anew.
     assert!(matches!(driver.link.state, State::Resolving));
     driver.names.answers.send(known()).expect("it waits");
     driver.expect_connected();
     assert_eq!(driver.link.traffic().received, 2 * greeted.received);
     assert_eq!(driver.link.traffic().sent, 2 * greeted.sent);
-
-    // Given up in the middle of a look-up: the late answer is for nobody, and the next
-    // look-up waits for it rather than for a second thread.
-    end.send(()).expect("it serves");
-    driver.link.lost(Time(1_500));
-    driver.now = 2_000;
-    assert!(driver.step().is_none());
-    driver.link.lost(Time(2_000));
-    driver.now = 2_500;
-    assert!(driver.step().is_none());
-    assert!(matches!(driver.link.state, State::Resolving));
-    let late = Err(std::io::Error::other("late"));
-    driver.names.answers.send(late).expect("it waits");
-    driver.names.answers.send(known()).expect("it will wait");
-    driver.expect_connected();
-    for _ in 0..4 {
+    for _ in 0..2 {
         assert_eq!(driver.names.asked(), ("shore".to_owned(), 2));
     }
-    assert!(driver.names.asked.try_recv().is_err());
+
+    // Lost again at once, and nothing is there: the pauses grow, up to the longest.
+    end.send(()).expect("it serves");
+    driver.link.lost(&gone(), Time(driver.now));
+    let mut pauses = Vec::new();
+    for _ in 0..10 {
+        let next = driver.link.next_timeout().expect("it will be tried").0;
+        pauses.push(next - driver.now);
+        assert!(
+            !driver.link.has_work() && driver.step().is_none(),
+            "too early"
+        );
+        driver.now = next;
+        assert!(driver.step().is_none());
+        driver.names.answers.send(Ok(Vec::new())).expect("it waits");
+        let event = driver.next();
+        let (refusals, retry) = refused(&event);
+        assert_eq!(refusals.len(), 1);
+        assert_eq!(retry, driver.link.next_timeout().map(|time| time.0));
+    }
+    assert!(pauses[0] >= 50 && pauses[0] <= 100, "{pauses:?}");
+    assert!(
+        pauses[7..].iter().all(|ms| (2_500..=5_000).contains(ms)),
+        "{pauses:?}"
+    );
+}
+
+#[test]
+fn a_link_that_is_not_kept_ends_with_its_loss() {
+    let (address, _end) = agreeable();
+    let mut driver = Driver::new(&format!("nats://{address}"), false);
+    driver.expect_connected();
+    let url = driver.link.lost(&gone(), Time(driver.now)).url;
+    assert_eq!(url, format!("nats://{address}"));
+    driver.now = u64::MAX;
+    assert!(matches!(driver.link.state, State::Ended));
+    assert!(!driver.link.has_work() && driver.step().is_none());
+    assert_eq!(driver.link.next_timeout(), None);
+    // Who was not there cannot be lost.
+    assert_eq!(driver.link.lost(&gone(), Time(driver.now)).url, "");
+}
+
+#[test]
+fn after_a_loss_the_next_server_is_tried_first() {
+    let (first, end) = agreeable();
+    let (second, other_end) = agreeable();
+    let mut driver = Driver::new(&format!("nats://{first},nats://{second}"), true);
+    let (first, second) = (format!("nats://{first}"), format!("nats://{second}"));
+    for (url, end) in [(&first, &end), (&second, &other_end), (&first, &end)] {
+        assert_eq!(&driver.expect_connected(), url);
+        end.send(()).expect("it serves");
+        driver.link.lost(&gone(), Time(driver.now));
+        driver.now = driver.link.next_timeout().expect("it will be tried").0;
+        assert!(driver.step().is_none());
+    }
+}
+
+/// A server whose words the test sends; they come behind what the gateway has sent.
+fn scripted() -> (SocketAddr, Sender<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (words, script) = channel::<Vec<u8>>();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        while let Ok(words) = script.recv() {
+            stream.write_all(&words).expect("it is taken");
+        }
+    });
+    (address, words)
+}
+
+fn info(more: &str) -> Vec<u8> {
+    format!("INFO {{\"server_name\":\"s\",\"max_payload\":1000{more}}}\r\n").into_bytes()
+}
+
+#[test]
+fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
+    let (first, words) = scripted();
+    let (second, other_words) = scripted();
+    let (refusing, _socket) = refusing();
+    let mut driver = Driver::new(&format!("nats://{first}"), true);
+    words
+        .send([&info("")[..], b"PONG\r\n"].concat())
+        .expect("it waits");
+    assert!(matches!(
+        driver.next(),
+        LinkEvent::Connected {
+            is_switch: false,
+            ..
+        }
+    ));
+    let told = format!(",\"ldm\":true,\"connect_urls\":[\"{refusing}\",\"{second}\"]");
+    words.send(info(&told)).expect("it waits");
+    while !driver.link.ready().expect("it serves").take_info() {
+        driver.read();
+        if driver.link.has_input() {
+            continue;
+        }
+        assert!(driver.turn().is_none());
+    }
+    assert!(!driver.link.is_leaving());
+    assert!(driver.link.learn(), "it is news");
+    assert!(driver.link.is_leaving() && driver.link.has_work());
+    assert!(!driver.link.learn(), "it is known");
+    // The one that refuses is passed over, the other one has yet to agree.
+    while !matches!(driver.link.state, State::Greeting(_)) {
+        assert!(driver.turn().is_none());
+    }
+    assert!(driver.link.is_ready());
+    // It agrees, while a message of the first one waits: that is taken before.
+    words
+        .send(b"MSG a 1 2\r\nhi\r\n".to_vec())
+        .expect("it waits");
+    while !driver.link.has_input() {
+        driver.turn();
+    }
+    other_words
+        .send([&info("")[..], b"PONG\r\n"].concat())
+        .expect("it waits");
+    while !matches!(driver.link.state, State::Standing(..)) {
+        assert!(driver.turn().is_none());
+    }
+    assert!(driver.step().is_none() && !driver.link.has_work());
+    driver.read();
+    assert!(!driver.link.has_input());
+    match driver.step() {
+        Some(LinkEvent::Connected { url, is_switch, .. }) => {
+            assert_eq!(url, format!("nats://{second}"));
+            assert!(is_switch);
+        }
+        event => panic!("{event:?}"),
+    }
+    assert!(!driver.link.is_leaving() && matches!(driver.link.state, State::Made));
+}
+
+#[test]
+fn a_server_that_goes_before_another_is_found_is_lost_as_ever() {
+    let (first, words) = scripted();
+    let mut driver = Driver::new(&format!("nats://{first}"), true);
+    words
+        .send([&info(",\"ldm\":true")[..], b"PONG\r\n"].concat())
+        .expect("it waits");
+    assert!(matches!(driver.next(), LinkEvent::Connected { .. }));
+    // It said so from the start, and there is no other: nobody accepts a second connection
+    // of a scripted server.
+    assert!(driver.link.is_leaving());
+    while !matches!(driver.link.state, State::Greeting(_)) {
+        assert!(driver.turn().is_none());
+    }
+    driver.now += 2_000;
+    let event = driver.step().or_else(|| driver.work());
+    let (_, retry) = refused(&event.expect("all have failed"));
+    assert!(retry.is_some() && driver.link.is_ready());
+    driver.link.lost(&gone(), Time(driver.now));
+    assert!(!driver.link.is_ready());
+    assert_eq!(driver.link.next_timeout().map(|time| time.0), retry);
+}
+
+#[test]
+fn what_was_too_long_teaches_the_next_connection() {
+    let (address, words) = scripted();
+    let (other, other_words) = scripted();
+    let mut driver = Driver::new(&format!("nats://{address},nats://{other}"), true);
+    words
+        .send([&info("")[..], b"PONG\r\n"].concat())
+        .expect("it waits");
+    driver.next();
+    words
+        .send(b"-ERR 'maximum control line exceeded'\r\n".to_vec())
+        .expect("it waits");
+    let cause = driver.next_error();
+    // Nothing was sent that could be meant.
+    let loss = driver.link.lost(&cause, Time(driver.now));
+    assert_eq!((loss.lesson, loss.learned), (None, None));
+    driver.now = driver.link.next_timeout().expect("it will be tried").0;
+    driver.step();
+    other_words
+        .send([&info("")[..], b"PONG\r\n"].concat())
+        .expect("it waits");
+    match driver.next() {
+        LinkEvent::Connected { limits, .. } => assert_eq!(limits.max_line, 4_096),
+        event => panic!("{event:?}"),
+    }
+    let lesson = |what, bytes, limit| Lesson {
+        what,
+        bytes,
+        limit,
+        reply: Vec::new(),
+    };
+    let learned = &mut driver.link.learned;
+    learned.learn(&lesson(TooLong::ControlLine, 1_000, 500));
+    learned.learn(&lesson(TooLong::ControlLine, 300, 100));
+    learned.learn(&lesson(TooLong::Payload, 800, 400));
+    let mut info = crate::nats::ServerInfo::from_json(b"{\"max_payload\":1000}").expect("INFO");
+    // Never so little that nothing works; and a server that states it by now is believed.
+    assert_eq!(learned.limits(&info).max_line, 256);
+    assert_eq!(learned.limits(&info).max_payload, 400);
+    info = crate::nats::ServerInfo::from_json(b"{\"max_payload\":700}").expect("INFO");
+    assert_eq!(learned.limits(&info).max_payload, 700);
 }
 
 /// A whole reactor, whose names are in the test's hands.
@@ -345,7 +563,6 @@ fn clients_are_served_while_the_link_is_made_anew() {
     let (address, end) = agreeable();
     let mut config = config("nats://shore:2", &[]);
     let mut reactor = Reactor::new(&config, Signals::none).expect("a reactor");
-    reactor.link.retry_delay = Some(0);
     let names = Names::replace_system(&mut reactor.link.resolver);
     let events = Events::with_capacity(8);
     let mut stage = Stage { reactor, events };
@@ -361,16 +578,14 @@ fn clients_are_served_while_the_link_is_made_anew() {
     stage.expect_service(&mut client);
 
     end.send(()).expect("it serves");
-    // The loop says so; that it is the end is for its caller to decide.
-    let lost = stage.turns(|_| false);
-    assert!(matches!(lost, Err(End::Lost { .. })), "it is lost");
-    assert!(matches!(stage.reactor.link.state, State::Waiting(_)));
     let resolving = |reactor: &Reactor| matches!(reactor.link.state, State::Resolving);
     assert!(stage.turns(resolving).is_ok(), "it begins again");
+    assert!(stage.reactor.absence.is_now());
     stage.expect_service(&mut client);
     assert!(resolving(&stage.reactor), "nobody has answered yet");
     names.answers.send(Ok(vec![address])).expect("it waits");
     assert!(stage.turns(ready).is_ok(), "it connects again");
+    assert!(!stage.reactor.absence.is_now());
     stage.expect_service(&mut client);
 }
 
@@ -387,7 +602,7 @@ fn a_server_that_talks_much_before_it_agrees_gets_one_read_of_a_turn() {
         stream.write_all(&talk).expect("it is taken");
         stream
     });
-    let mut driver = Driver::new(&format!("nats://{address}"), None);
+    let mut driver = Driver::new(&format!("nats://{address}"), false);
     let mut received = 0;
     let event = loop {
         if let Some(event) = driver.turn() {

@@ -2,9 +2,8 @@
 
 mod replies;
 
-pub use replies::MAX_SUBJECT;
-
 use crate::gateway::model::arena::Arena;
+use crate::gateway::model::border::BrokerLimits;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::of;
 use crate::gateway::model::keys::{
@@ -276,8 +275,14 @@ impl Requests {
     }
 
     /// Takes over what the broker says that it takes.
-    pub fn set_max_payload(&mut self, bytes: usize) {
-        self.max_payload = bytes;
+    pub fn set_limits(&mut self, limits: BrokerLimits) {
+        self.max_payload = limits.max_payload;
+        self.replies.set_max_line(limits.max_line);
+    }
+
+    /// Longest request subject, in bytes, however short the reply subject is.
+    pub fn max_subject(&self) -> usize {
+        self.replies.max_subject()
     }
 
     /// What a request and its answers can be matched by in the log: the end of the reply

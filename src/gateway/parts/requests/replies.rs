@@ -9,15 +9,15 @@ use crate::gateway::model::random::Random;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-/// Most that a broker takes in a control line behind its verb, in bytes.
+/// Most that a broker takes in a control line behind its verb, in bytes, unless it is
+/// configured otherwise.
 const MAX_ARGUMENTS: usize = 4096;
 
-/// Longest request subject, in bytes, however short the reply subject is.
-///
-/// It leaves room for the event subscription of every name that can be asked for: from
-/// `get.<name>` to `event.<name>.*` it is four bytes, and a subscription ID has at most
-/// twenty digits.
-pub const MAX_SUBJECT: usize = 4067;
+/// What a control line must have room for beside the subject of a request, in bytes: two
+/// spaces, the shortest reply subject, and a size of seven digits. The event subscription
+/// of a name needs less beside the subject of its get request: `event.` and `.*` for
+/// `get.`, a space, and an ID of at most twenty digits.
+const BESIDE_SUBJECT: usize = 29;
 
 /// `_INBOX.`, eight characters of the process, and a dot.
 const INBOX: usize = 16;
@@ -56,6 +56,8 @@ pub struct Replies {
     /// The short number that was given out last. They go round, so that a late answer
     /// does not meet another request soon.
     pub last: u32,
+    /// Most that the broker takes in a control line behind its verb, in bytes.
+    max_line: usize,
 }
 
 impl Replies {
@@ -66,7 +68,18 @@ impl Replies {
             inbox,
             short: HashMap::default(),
             last: 0,
+            max_line: MAX_ARGUMENTS,
         }
+    }
+
+    /// The broker takes control lines of so many bytes behind their verb.
+    pub fn set_max_line(&mut self, bytes: usize) {
+        self.max_line = bytes;
+    }
+
+    /// Longest request subject, in bytes, however short the reply subject is.
+    pub fn max_subject(&self) -> usize {
+        self.max_line.saturating_sub(BESIDE_SUBJECT)
     }
 
     /// What all reply subjects begin with.
@@ -77,11 +90,11 @@ impl Replies {
     /// The form of reply subject that fits a request whose subject and payload have these
     /// lengths; `None` when none does.
     pub fn form(&self, subject: usize, payload: usize) -> Option<ReplyForm> {
-        if subject > MAX_SUBJECT {
+        if subject > self.max_subject() {
             return None;
         }
         let digits = payload.checked_ilog10().unwrap_or(0) as usize + 1;
-        let room = MAX_ARGUMENTS - subject - "  ".len();
+        let room = self.max_line.saturating_sub(subject + "  ".len());
         if INBOX + LONG + digits <= room {
             Some(ReplyForm::Usual)
         } else if INBOX + SHORT + digits <= room && self.can_shorten() {
@@ -254,8 +267,19 @@ mod tests {
         // A payload of more digits than any broker takes is too long with the subject.
         assert_eq!(replies.form(4_067, 10_000_000), None);
         // The event subscription of the longest name that a get request can be sent for.
-        let name = MAX_SUBJECT - "get.".len();
+        let name = replies.max_subject() - "get.".len();
         let subscribe = "event.".len() + name + ".*".len() + 1 + u64::MAX.to_string().len();
         assert!(subscribe <= MAX_ARGUMENTS);
+    }
+
+    #[test]
+    fn a_broker_may_take_less() {
+        let mut replies = replies();
+        replies.set_max_line(256);
+        assert_eq!(replies.form(227, 9), Some(ReplyForm::Short));
+        assert_eq!(replies.form(228, 9), None);
+        assert_eq!(replies.form(200, 9), Some(ReplyForm::Usual));
+        replies.set_max_line(0);
+        assert_eq!(replies.form(1, 0), None);
     }
 }

@@ -1,0 +1,92 @@
+//! How long a link waits before it tries again. No clock.
+
+/// Milliseconds of the first pause, and of the longest one; both are cut by up to a half at
+/// random, so that the gateways of a site do not all come at once.
+pub(crate) const PAUSE_MIN: u64 = 50;
+pub(crate) const PAUSE_MAX: u64 = 5_000;
+
+/// Milliseconds that a connection must have lasted for its loss to be a new matter.
+const LASTING: u64 = 5_000;
+
+/// The pauses between the rounds through all servers, each twice as long as the one before.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    rounds: u32,
+    random: u64,
+}
+
+impl Backoff {
+    /// Randomness comes from a seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            rounds: 0,
+            random: seed,
+        }
+    }
+
+    /// The pause after a round in which no server was found.
+    pub(super) fn next(&mut self) -> u64 {
+        let most = PAUSE_MAX.min(PAUSE_MIN << self.rounds.min(16));
+        self.rounds += 1;
+        most - self.random(most / 2)
+    }
+
+    /// The pause after the loss of a connection that lasted so many milliseconds. One that
+    /// soon ended is not tried again at once for ever.
+    pub(super) fn after_loss(&mut self, lasted: u64) -> u64 {
+        if lasted >= LASTING {
+            self.rounds = 0;
+        }
+        match self.rounds {
+            0 => {
+                self.rounds = 1;
+                self.random(PAUSE_MIN)
+            }
+            _ => self.next(),
+        }
+    }
+
+    /// A number from 0 to `most`, by a Weyl sequence that is mixed.
+    fn random(&mut self, most: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (mixed ^ mixed >> 32) % (most + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_spread() {
+        let mut firsts = Vec::new();
+        for seed in 0..100 {
+            let mut backoff = Backoff::new(seed);
+            for round in 0..100_u32 {
+                let most = [50, 100, 200, 400, 800, 1_600, 3_200, 5_000][round.min(7) as usize];
+                let pause = backoff.next();
+                assert!(
+                    (most / 2..=most).contains(&pause),
+                    "{seed} {round}: {pause}"
+                );
+                firsts.extend((round == 7).then_some(pause));
+            }
+        }
+        firsts.sort_unstable();
+        assert!(firsts[0] < 2_700 && firsts[99] > 4_800, "{firsts:?}");
+        firsts.dedup();
+        assert!(firsts.len() > 80);
+    }
+
+    #[test]
+    fn a_loss_is_followed_at_once_unless_it_follows_a_loss() {
+        let mut backoff = Backoff::new(7);
+        assert!(backoff.after_loss(60_000) <= 50);
+        let pauses: Vec<u64> = (0..7).map(|_| backoff.after_loss(10)).collect();
+        assert!(pauses[0] >= 50 && pauses[6] >= 2_500, "{pauses:?}");
+        assert!(backoff.after_loss(LASTING) <= 50);
+        assert!(backoff.next() <= 100);
+    }
+}
