@@ -28,15 +28,17 @@ mod openmetrics;
 mod process;
 mod raw;
 mod service;
+mod wire;
 
 pub use authority::{Authority, Directory, Issued, data};
 pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
-pub use process::{Broker, Gateway, Stack, broker_version};
+pub use process::{Broker, Gateway, Stack, broker_binaries, broker_version};
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service};
+pub use wire::Wire;
 
 use std::time::Duration;
 

@@ -108,6 +108,8 @@ impl Drop for Process {
 /// A nats-server of its own on a free port of the loopback interface.
 pub struct Broker {
     process: Process,
+    binary: PathBuf,
+    args: Vec<String>,
     /// `127.0.0.1:port`.
     pub addr: String,
 }
@@ -120,9 +122,25 @@ impl Broker {
 
     /// As [`Broker::start`], with further command line arguments.
     pub fn start_with(args: &[&str]) -> Broker {
+        Broker::start_by(broker_binary(), args)
+    }
+
+    /// As [`Broker::start_with`], of this program.
+    pub fn start_by(binary: PathBuf, args: &[&str]) -> Broker {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (process, addr) = Broker::spawn(&binary, "-1", &args);
+        Broker {
+            process,
+            binary,
+            args,
+            addr,
+        }
+    }
+
+    fn spawn(binary: &PathBuf, port: &str, args: &[String]) -> (Process, String) {
         let process = Process::spawn(
-            Command::new(broker_binary())
-                .args(["-a", "127.0.0.1", "-p", "-1"])
+            Command::new(binary)
+                .args(["-a", "127.0.0.1", "-p", port])
                 .args(args),
         );
         let mut addr = None;
@@ -137,10 +155,8 @@ impl Broker {
                 break;
             }
         }
-        Broker {
-            process,
-            addr: addr.expect("nats-server names its address before it is ready"),
-        }
+        let addr = addr.expect("nats-server names its address before it is ready");
+        (process, addr)
     }
 
     /// The address as the gateway and services take it.
@@ -153,6 +169,42 @@ impl Broker {
         self.process.child.kill().expect("our child");
         self.process.child.wait().expect("our child");
     }
+
+    /// Starts it again at the same address, after [`Broker::kill`].
+    pub fn restart(&mut self) {
+        let port = self.addr.rsplit(':').next().expect("a port");
+        (self.process, self.addr) = Broker::spawn(&self.binary, port, &self.args);
+    }
+
+    /// Sends a signal to the broker.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process.child);
+        rustix::process::kill_process(pid, signal).expect("our child");
+    }
+
+    /// Waits until it has written this text, and returns the line.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) -> String {
+        loop {
+            let log = self.process.log();
+            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            if let Err(error) = self.process.next_line(PATIENCE) {
+                panic!("{text:?} is not logged ({error}):\n{}", self.process.log());
+            }
+        }
+    }
+}
+
+/// The nats-servers to test against: the usual one, and an older one if
+/// `NATS_SERVER_BIN_OLD` names it.
+pub fn broker_binaries() -> Vec<PathBuf> {
+    let old = std::env::var_os("NATS_SERVER_BIN_OLD").map(PathBuf::from);
+    if old.is_none() {
+        eprintln!("skipped the second server: NATS_SERVER_BIN_OLD is not set");
+    }
+    [Some(broker_binary()), old].into_iter().flatten().collect()
 }
 
 /// Major and minor version of the nats-server that tests use.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::{PATIENCE, assert_json, member};
+use super::{Broker, PATIENCE, assert_json, member};
 
 /// A service for all resource names below one prefix.
 pub struct Service {
@@ -102,6 +102,11 @@ impl Service {
             .expect("the broker is there");
         nc.flush().expect("the broker is there");
         Service { nc, requests }
+    }
+
+    /// The same with a connection of its own, to this broker.
+    pub fn of(broker: &Broker, prefix: &str) -> Service {
+        Service::new(connect(&broker.url()), prefix)
     }
 
     /// The next request of the gateway.

@@ -46,7 +46,12 @@ fn a_signal_before_the_broker_agrees_ends_the_gateway_at_once_with_0_unlike_resg
 
 #[test]
 fn the_loss_of_the_broker_closes_all_clients_and_ends_the_process_with_1() {
-    let mut stack = Stack::start(&[]);
+    let at_once: &[&str] = if is_peer() {
+        &[]
+    } else {
+        &["--natsreconnect", "0"]
+    };
+    let mut stack = Stack::start(at_once);
     let svc = stack.service("life_loss");
     let mut c = stack.client();
     c.subscribe(&svc, "life_loss.a", MODEL);
@@ -115,6 +120,7 @@ fn a_full_log_pipe_does_not_keep_the_lost_broker_from_ending_the_process_unlike_
         exec "$@" 2>"$0""#;
     let mut command = std::process::Command::new("sh");
     command.args(["-c", script, &fifo]);
+    command.env("TIDEGATE_NATSRECONNECT", "0");
     let mut gateway = Gateway::start_by(command, &broker.url());
     let mut h = loop {
         if let Ok(stream) = std::net::TcpStream::connect(&gateway.addr) {

@@ -6,6 +6,7 @@ mod common;
 mod json_corpus;
 
 mod access;
+mod away;
 mod bad_http;
 mod bad_json;
 mod bad_services;

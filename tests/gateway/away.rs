@@ -1,0 +1,432 @@
+//! NATS goes away and comes back.
+
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
+use crate::common::*;
+
+const MODEL: &str = r#"{"model":{"a":1}}"#;
+
+/// A gateway with a metrics port, whose requests have a minute.
+struct Stage {
+    gateway: Gateway,
+    monitor: String,
+}
+
+impl Stage {
+    fn start(nats: &str, args: &[&str]) -> Stage {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("the loopback interface has a free port")
+            .port();
+        let port = port.to_string();
+        let usual = ["--metricsport", &port, "--reqtimeout", "60000"];
+        Stage {
+            gateway: Gateway::start(nats, &[&usual[..], args].concat()),
+            monitor: format!("127.0.0.1:{port}"),
+        }
+    }
+
+    fn client(&self) -> Client {
+        let mut client = Client::connect(&self.gateway);
+        client.handshake("1.2.3");
+        client
+    }
+
+    fn page(&self, path: &str) -> (u16, String) {
+        let mut http = Http::connect_to(&self.monitor);
+        http.get(path);
+        let response = http.response();
+        (response.status, response.body)
+    }
+
+    fn metrics(&self) -> Exposition {
+        Exposition::parse(&self.page("/metrics").1)
+    }
+
+    /// Waits until the log has said so many times that it is connected.
+    fn wait_connected(&self, times: usize) {
+        self.gateway.wait_for_log("Connected to nats-server", times);
+    }
+
+    fn wait_lost(&self, times: usize) {
+        self.gateway
+            .wait_for_log("lost the connection to NATS", times);
+    }
+}
+
+/// The requests by which a cached resource is put right: its content, and whether its one
+/// holder may still have it.
+fn put_right(svc: &Service, name: &str, content: &str) {
+    let [get, access] = svc.expect_all([&format!("get.{name}"), &format!("access.{name}")]);
+    get.result(content);
+    access.grant();
+}
+
+#[test]
+fn clients_stay_through_a_restart_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let mut broker = Broker::start_by(binary, &[]);
+        let wire = Wire::to(&broker.addr);
+        let stage = Stage::start(&wire.url(), &[]);
+        let mut c = stage.client();
+        let svc = Service::of(&broker, "away");
+        c.subscribe(&svc, "away.a", MODEL);
+        assert_eq!(stage.page("/readyz").0, 200);
+        let mut kept = Http::connect(&stage.gateway);
+        kept.get("/nowhere");
+        assert_eq!(kept.response().status, 404);
+
+        drop(svc);
+        wire.take_away();
+        broker.kill();
+        stage.wait_lost(1);
+        // Nobody new is served, and told when to ask again; the process lives.
+        kept.request("GET", "/api/away/a", "Origin: http://a.test\r\n");
+        let refused = kept.response();
+        let body = r#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
+        refused.assert(503, body);
+        assert_eq!(refused.header("retry-after").as_deref(), Some("2"));
+        assert_eq!(
+            refused.header("access-control-allow-origin").as_deref(),
+            Some("*")
+        );
+        kept.post("/api/away/a/method", "{}");
+        assert_eq!(kept.response().header("retry-after").as_deref(), Some("2"));
+        kept.request(
+            "GET",
+            "/",
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        );
+        let refused = kept.response();
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.header("retry-after").as_deref(), Some("2"));
+        assert_eq!(stage.page("/healthz"), (200, "ok\n".to_owned()));
+        let (status, reason) = stage.page("/readyz");
+        assert_eq!(status, 503);
+        assert!(reason.starts_with("NATS is lost, for "), "{reason}");
+        let metrics = stage.metrics();
+        assert_eq!(metrics.value("tidegate_nats_connected"), 0.0);
+        assert!(metrics.value("tidegate_nats_away_seconds") > 0.0);
+        assert_eq!(metrics.value("tidegate_nats_lost_connections_total"), 1.0);
+        // What needs no service is answered.
+        c.fence_local();
+
+        broker.restart();
+        let svc = Service::of(&broker, "away");
+        wire.mend();
+        stage.wait_connected(2);
+        put_right(&svc, "away.a", r#"{"model":{"a":2}}"#);
+        c.expect_event("away.a.change", r#"{"values":{"a":2}}"#);
+        svc.event("away.a.change", r#"{"values":{"a":3}}"#);
+        c.expect_event("away.a.change", r#"{"values":{"a":3}}"#);
+        c.fence(&svc, "away.a");
+        kept.get("/api/away/a");
+        svc.grant("away.a");
+        kept.response().assert(200, r#"{"a":3}"#);
+        stage.client();
+        assert_eq!(stage.page("/readyz"), (200, "ok\n".to_owned()));
+        let metrics = stage.metrics();
+        assert_eq!(metrics.value("tidegate_nats_connected"), 1.0);
+        assert_eq!(metrics.value("tidegate_nats_away_seconds"), 0.0);
+    }
+}
+
+#[test]
+fn when_nats_does_not_come_back_in_time_it_is_the_end_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let mut stage = Stage::start(&broker.url(), &["--natsreconnect", "300"]);
+    let mut c = stage.client();
+    broker.kill();
+    assert_eq!(c.next_close(), Some(1001));
+    assert_eq!(stage.gateway.wait(PATIENCE), Some(1));
+    let log = stage.gateway.log();
+    assert!(
+        log.contains("no server was there again within 300 ms"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_signal_while_nats_is_away_ends_the_process_with_0_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let mut stage = Stage::start(&broker.url(), &[]);
+    let svc = Service::of(&broker, "sig");
+    let mut c = stage.client();
+    let mut h = Http::connect(&stage.gateway);
+    h.get("/api/sig/a");
+    svc.expect_all(["get.sig.a", "access.sig.a"]);
+    broker.kill();
+    stage.wait_lost(1);
+    stage.gateway.signal(Signal::TERM);
+    assert_eq!(c.next_close(), Some(1001));
+    // No service will answer.
+    assert_eq!(h.response().status, 503);
+    assert_eq!(stage.gateway.wait(PATIENCE), Some(0));
+}
+
+#[test]
+fn a_frozen_server_is_lost_and_found_again_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let stage = Stage::start(&broker.url(), &["--natspinginterval", "200"]);
+    let mut c = stage.client();
+    let svc = Service::of(&broker, "ice");
+    c.subscribe(&svc, "ice.a", MODEL);
+    broker.signal(Signal::STOP);
+    stage
+        .gateway
+        .wait_for_log("NATS server no longer answers", 1);
+    broker.signal(Signal::CONT);
+    stage.wait_connected(2);
+    put_right(&svc, "ice.a", MODEL);
+    svc.event("ice.a.change", r#"{"values":{"a":3}}"#);
+    c.expect_event("ice.a.change", r#"{"values":{"a":3}}"#);
+}
+
+#[test]
+fn a_black_hole_is_noticed_and_another_server_taken_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (first, second) = (Broker::start(), Broker::start());
+    let wire = Wire::to(&first.addr);
+    let urls = format!("{},{}", wire.url(), second.url());
+    let stage = Stage::start(&urls, &["--natspinginterval", "200"]);
+    let mut c = stage.client();
+    let svc = Service::of(&first, "hole");
+    c.subscribe(&svc, "hole.a", MODEL);
+    let other = Service::of(&second, "hole");
+    wire.hold();
+    stage.wait_connected(2);
+    put_right(&other, "hole.a", r#"{"model":{"a":5}}"#);
+    c.expect_event("hole.a.change", r#"{"values":{"a":5}}"#);
+    assert!(
+        stage
+            .gateway
+            .log()
+            .contains(&format!("at {}", second.url()))
+    );
+}
+
+/// Long before the next PING is due, requests without answer make the gateway ask.
+#[test]
+fn requests_without_answer_show_the_loss_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let wire = Wire::to(&broker.addr);
+    let args = ["--reqtimeout", "100", "--natspinginterval", "2000"];
+    let gateway = Gateway::start(&wire.url(), &args);
+    let mut c = Client::connect(&gateway);
+    c.handshake("1.2.3");
+    wire.hold();
+    // The PING that is due by itself within two seconds could be the one that is not
+    // answered; the requests' own has half of the time.
+    for _ in 0..3 {
+        let id = c.ask("auth.nobody.a.b");
+        c.expect_error(id, "system.timeout", "Request timeout");
+    }
+    gateway.wait_for_log("NATS server no longer answers", 1);
+    wire.mend();
+    gateway.wait_for_log("Connected to nats-server", 2);
+}
+
+#[test]
+fn a_connection_that_ends_within_a_message_loses_nothing_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let wire = Wire::to(&broker.addr);
+    let stage = Stage::start(&wire.url(), &[]);
+    let mut c = stage.client();
+    let svc = Service::of(&broker, "half");
+    c.subscribe(&svc, "half.a", MODEL);
+    let event = r#"{"values":{"a":"0123456789"}}"#;
+    wire.cut_within(event);
+    svc.event("half.a.change", event);
+    stage.wait_connected(2);
+    put_right(&svc, "half.a", r#"{"model":{"a":"0123456789"}}"#);
+    c.expect_event("half.a.change", event);
+    c.fence(&svc, "half.a");
+}
+
+#[test]
+fn a_server_that_will_shut_down_is_left_before_it_does_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let (first, second) = (
+            Broker::start_by(binary.clone(), &[]),
+            Broker::start_by(binary, &[]),
+        );
+        let wire = Wire::to(&second.addr);
+        wire.take_away();
+        let stage = Stage::start(&format!("{},{}", first.url(), wire.url()), &[]);
+        let mut c = stage.client();
+        let svc = Service::of(&first, "duck");
+        c.subscribe(&svc, "duck.a", MODEL);
+        // Lame duck mode.
+        first.signal(Signal::USR2);
+        stage.gateway.wait_for_log("about to shut down", 1);
+        assert_eq!(
+            stage.page("/readyz"),
+            (503, "NATS server is about to shut down\n".to_owned())
+        );
+        // It serves on until there is another.
+        svc.event("duck.a.change", r#"{"values":{"a":2}}"#);
+        c.expect_event("duck.a.change", r#"{"values":{"a":2}}"#);
+        let other = Service::of(&second, "duck");
+        wire.mend();
+        stage.wait_connected(2);
+        put_right(&other, "duck.a", r#"{"model":{"a":3}}"#);
+        c.expect_event("duck.a.change", r#"{"values":{"a":3}}"#);
+        assert_eq!(stage.page("/readyz").0, 200);
+        assert!(!stage.gateway.log().contains("lost the connection"));
+    }
+}
+
+#[test]
+fn servers_that_a_server_tells_of_are_tried_too_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let cluster = ["--cluster_name", "c", "--cluster", "nats://127.0.0.1:-1"];
+        let mut first = Broker::start_by(binary.clone(), &cluster);
+        let line = first.wait_for_log("route connections on ");
+        let routes = format!("nats://{}", line.rsplit(' ').next().expect("an address"));
+        let second = Broker::start_by(binary, &[&cluster[..], &["--routes", &routes]].concat());
+        second.wait_for_log("Route connection created");
+        first.wait_for_log("Route connection created");
+        let stage = Stage::start(&first.url(), &[]);
+        let mut c = stage.client();
+        let svc = Service::of(&second, "told");
+        c.subscribe(&svc, "told.a", MODEL);
+        first.kill();
+        stage.wait_connected(2);
+        assert!(
+            stage
+                .gateway
+                .log()
+                .contains(&format!("at {}", second.url()))
+        );
+        put_right(&svc, "told.a", MODEL);
+        c.fence(&svc, "told.a");
+    }
+}
+
+#[test]
+fn a_user_without_the_rights_that_are_needed_ends_the_start_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for (refused, allowed) in [
+        ("_INBOX", r#"["system.>", "conn.>"]"#),
+        ("system", r#"["_INBOX.>"]"#),
+    ] {
+        let directory = Directory::new();
+        let config = format!(
+            "authorization {{ users: [ {{ user: u, password: p, permissions: {{ publish: \">\", \
+             subscribe: {allowed} }} }} ] }}"
+        );
+        let file = directory.write("nats.conf", &config);
+        let broker = Broker::start_with(&["-c", &file]);
+        let (code, log) = Gateway::run_to_end(&format!("nats://u:p@{}", broker.addr), &[]);
+        assert_eq!(code, Some(1), "{log}");
+        let words = format!("Permissions Violation for Subscription to \"{refused}");
+        assert!(
+            log.contains(&words) && log.contains("cannot be without"),
+            "{log}"
+        );
+        assert!(!log.contains("Listening"), "{log}");
+    }
+}
+
+#[test]
+fn who_asks_for_more_than_nats_takes_gets_an_error_and_is_alone_with_it_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let directory = Directory::new();
+        let file = directory.write("nats.conf", "max_control_line: 512\n");
+        let broker = Broker::start_by(binary, &["-c", &file]);
+        let stage = Stage::start(&broker.url(), &[]);
+        let svc = Service::of(&broker, "line");
+        let (mut c, mut greedy) = (stage.client(), stage.client());
+        c.subscribe(&svc, "line.a", MODEL);
+        let name = format!("line.{}", "x".repeat(1_200));
+        let id = greedy.ask(&format!("subscribe.{name}"));
+        stage.wait_connected(2);
+        put_right(&svc, "line.a", MODEL);
+        greedy.expect_error(id, "system.subjectTooLong", "Subject too long");
+        // Again: no further connection is lost by it.
+        let id = greedy.ask(&format!("subscribe.{name}"));
+        greedy.expect_error(id, "system.subjectTooLong", "Subject too long");
+        svc.event("line.a.change", r#"{"values":{"a":2}}"#);
+        c.expect_event("line.a.change", r#"{"values":{"a":2}}"#);
+        assert_eq!(
+            stage
+                .metrics()
+                .value("tidegate_nats_lost_connections_total"),
+            1.0
+        );
+    }
+}
+
+#[test]
+fn a_payload_limit_that_was_lowered_costs_one_request_its_answer_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let directory = Directory::new();
+        let file = directory.write("nats.conf", "max_payload: 1000000\n");
+        let broker = Broker::start_by(binary, &["-c", &file]);
+        let stage = Stage::start(&broker.url(), &[]);
+        let svc = Service::of(&broker, "load");
+        let mut c = stage.client();
+        directory.write("nats.conf", "max_payload: 2000\n");
+        broker.signal(Signal::HUP);
+        broker.wait_for_log("Reloaded server configuration");
+        let params = format!("\"{}\"", "x".repeat(5_000));
+        let id = c.ask_with("auth.load.a.b", &params);
+        let answer = c.next();
+        assert!(
+            answer.contains("\"error\"") && answer.contains(&format!("\"id\":{id}")),
+            "{answer}"
+        );
+        stage.wait_connected(2);
+        // Now it is known.
+        let id = c.ask_with("auth.load.a.b", &params);
+        let answer = c.next();
+        assert!(
+            answer.contains("\"error\"") && answer.contains(&format!("\"id\":{id}")),
+            "{answer}"
+        );
+        c.fence(&svc, "load.a");
+        assert_eq!(
+            stage
+                .metrics()
+                .value("tidegate_nats_lost_connections_total"),
+            1.0
+        );
+    }
+}
