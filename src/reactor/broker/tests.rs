@@ -5,6 +5,7 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use super::*;
+use crate::reactor::connection::BROKER;
 use crate::reactor::link::tests::config;
 
 /// The test fails when nothing happens for so long.
@@ -28,7 +29,16 @@ impl Both {
         let servers = ServerUrl::parse_list(&url).expect("a URL");
         let secrets = BrokerSecrets::load(&config(&url, &[])).expect("no files are named");
         let poll = Poll::new().expect("a poll");
-        let broker = Broker::open(&servers[0], &secrets, address, poll.registry(), NOW);
+        let opening = Opening {
+            server: &servers[0],
+            certified: &servers[0].host,
+            address,
+            secrets: &secrets,
+            ping_interval: 10_000,
+            learned: Learned::default(),
+            token: BROKER,
+        };
+        let broker = Broker::open(&opening, poll.registry(), NOW);
         let (server, _) = listener.accept().expect("a connection");
         server.set_read_timeout(Some(PATIENCE)).expect("it is set");
         let broker = broker.expect("a socket");
