@@ -320,7 +320,7 @@ fn output() -> [[String; 3]; 10] {
             "read again when it has left",
         ),
         (
-            "what waits until NATS has taken subscriptions, above which clients are not read",
+            "what waits until NATS has taken subscriptions, or is there again, above which clients are not read",
             bytes(reactor::PACED_HIGH),
             "read again when it has left",
         ),

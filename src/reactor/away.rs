@@ -284,6 +284,21 @@ impl Reactor {
         self.carry_out();
     }
 
+    /// Closes the clients whose tokens may have changed while NATS was away, each at its time.
+    pub(super) fn say_goodbyes(&mut self, now: Time) {
+        while !self.is_share_over()
+            && let Some(key) = self.clients.take_goodbye(now)
+        {
+            let reason = "the token may have changed while NATS was away";
+            if let Some(connection) = self.clients.get_mut(key) {
+                log::debug!("client {} closed: {reason}", connection.remote);
+            }
+            self.clients.say_goodbye(key, Some(1012), reason, now);
+            self.carry_out();
+            self.turn.step(0, || self.clock.micros());
+        }
+    }
+
     /// Asks NATS for a sign of life when requests are not answered and nothing comes.
     pub(super) fn look_at_silence(&mut self, now: Time) {
         let timeouts = self.gateway.counters().timeouts;

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Phase};
 use super::deadlines::{Deadlines, Kind};
 use super::framing::Framing;
+use super::goodbyes::Goodbyes;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
 use super::stream::Stream;
 use super::table::Table;
@@ -78,6 +79,7 @@ pub(super) struct Clients {
     /// The gateway must be told that they are gone.
     doomed: Vec<ClientKey>,
     deadlines: Deadlines,
+    goodbyes: Goodbyes,
     slow: SlowClients,
     #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
     spare: Vec<Box<Output>>,
@@ -129,6 +131,7 @@ impl Clients {
             dead: Vec::new(),
             doomed: Vec::new(),
             deadlines: Deadlines::new(),
+            goodbyes: Goodbyes::default(),
             slow: SlowClients::default(),
             spare: Vec::new(),
             scratch: Vec::new(),
@@ -279,7 +282,7 @@ impl Clients {
 
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        [self.deadlines.next(), self.slow.look]
+        [self.deadlines.next(), self.slow.look, self.goodbyes.next()]
             .into_iter()
             .flatten()
             .min()
@@ -613,6 +616,16 @@ impl Clients {
     /// the connection is killed.
     pub(super) fn due(&self, now: Time) -> Option<(ConnectionKey, Kind)> {
         self.deadlines.due(now)
+    }
+
+    /// Closes a client later; what it sends until then means nothing.
+    pub(super) fn close_later(&mut self, key: ConnectionKey, due: Time) {
+        self.goodbyes.add(due, key);
+    }
+
+    /// A client that [`close_later`](Self::close_later) was asked to close now.
+    pub(super) fn take_goodbye(&mut self, now: Time) -> Option<ConnectionKey> {
+        self.goodbyes.take_due(now)
     }
 
     /// Gives up the clients that leave much unread and have read nothing for long, by writes

@@ -239,7 +239,7 @@ const NO_INDEX: usize = (1 << INDEX_BITS) - 1;
 
 /// Tells the connections apart that had one index, one after the other. It has as many
 /// values as a token has room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Generation(NonZeroU32);
 
 impl Default for Generation {
@@ -258,7 +258,7 @@ impl Generation {
 
 /// Names one connection: where it is, and which of those that were ever there. The key of
 /// one that is gone finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionKey {
     index: u32,
     generation: Generation,

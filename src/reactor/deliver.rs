@@ -62,15 +62,19 @@ pub(super) fn deliver(
 
 /// Says goodbye to a client that is sent messages.
 fn close(clients: &mut Clients, client: ClientKey, reason: CloseReason, now: Time) {
-    let (code, text) = match reason {
-        CloseReason::Overflow => (1013, "too many events wait for a service"),
-        CloseReason::TokenInDoubt { .. } => (1012, "the token may have changed meanwhile"),
+    let Some((key, connection)) = clients.find(client) else {
+        return;
     };
-    if let Some((key, connection)) = clients.find(client)
-        && connection.framing().is_some()
-    {
-        log::debug!("client {} closed: {text}", connection.remote);
-        clients.say_goodbye(key, Some(code), text, now);
+    if connection.framing().is_none() {
+        return;
+    }
+    match reason {
+        CloseReason::Overflow => {
+            let text = "too many events wait for a service";
+            log::debug!("client {} closed: {text}", connection.remote);
+            clients.say_goodbye(key, Some(1013), text, now);
+        }
+        CloseReason::TokenInDoubt { after } => clients.close_later(key, Time(now.0 + after)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Reactor;
+use super::broker::PACED_HIGH;
 use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
@@ -90,7 +91,9 @@ impl Reactor {
 
     /// Whether there is room and time for what clients' requests lead to.
     pub(super) fn takes_clients_input(&self) -> bool {
-        self.compression.has_budget() && !self.link.is_congested()
+        self.compression.has_budget()
+            && !self.link.is_congested()
+            && self.gateway.parked() <= PACED_HIGH
     }
 
     /// The same for clients that used up their share.

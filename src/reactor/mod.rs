@@ -23,6 +23,7 @@ mod denials;
 mod error;
 mod framing;
 mod gap;
+mod goodbyes;
 mod input;
 #[cfg(test)]
 pub(crate) mod limits;
@@ -625,6 +626,7 @@ impl Reactor {
             self.carry_out();
             self.turn.step(0, || self.clock.micros());
         }
+        self.say_goodbyes(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();

@@ -106,7 +106,12 @@ impl Service {
 
     /// The same with a connection of its own, to this broker.
     pub fn of(broker: &Broker, prefix: &str) -> Service {
-        Service::new(connect(&broker.url()), prefix)
+        Service::of_url(&broker.url(), prefix)
+    }
+
+    /// The same by an URL.
+    pub fn of_url(broker_url: &str, prefix: &str) -> Service {
+        Service::new(connect(broker_url), prefix)
     }
 
     /// The next request of the gateway.

@@ -266,6 +266,148 @@ fn a_connection_that_ends_within_a_message_loses_nothing_unlike_resgate() {
     c.fence(&svc, "half.a");
 }
 
+/// What changed or revoked a token may have been missed.
+#[test]
+fn clients_with_a_token_must_show_it_anew_unless_they_may_keep_it_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for kept in [false, true] {
+        let broker = Broker::start();
+        let wire = Wire::to(&broker.addr);
+        let args = if kept {
+            &["--natstokens", "keep"][..]
+        } else {
+            &[]
+        };
+        let stage = Stage::start(&wire.url(), args);
+        let svc = Service::of(&broker, "token");
+        let (mut user, mut guest) = (stage.client(), stage.client());
+        user.set_token(&svc, "token.a", r#"{"token":{"name":"user"}}"#);
+        guest.fence(&svc, "token.a");
+        wire.take_away();
+        stage.wait_lost(1);
+        wire.mend();
+        stage.wait_connected(2);
+        match kept {
+            true => user.fence(&svc, "token.a"),
+            false => assert_eq!(user.next_close(), Some(1012)),
+        }
+        guest.fence(&svc, "token.a");
+        let metrics = stage.metrics();
+        let connections = if kept { 2.0 } else { 1.0 };
+        assert_eq!(metrics.value("resgate_ws_current_connections"), connections);
+    }
+}
+
+#[test]
+fn requests_made_while_nats_is_away_are_answered_after_it_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let wire = Wire::to(&broker.addr);
+    let stage = Stage::start(&wire.url(), &[]);
+    let svc = Service::of(&broker, "wait");
+    let mut c = stage.client();
+    let mut h = Http::connect(&stage.gateway);
+    // Asked before, without answer yet: a call is not sent twice, and its answer still
+    // counts; what can do no harm is asked again.
+    let early = c.ask("auth.wait.a.early");
+    let early_request = svc.expect("auth.wait.a.early");
+    h.get("/api/wait/b");
+    let before = svc.expect_all(["access.wait.b", "get.wait.b"]);
+    wire.take_away();
+    stage.wait_lost(1);
+    let late = c.ask("auth.wait.a.late");
+    c.fence_local();
+    wire.mend();
+    stage.wait_connected(2);
+    let [late_request, access, get] =
+        svc.expect_all(["auth.wait.a.late", "access.wait.b", "get.wait.b"]);
+    early_request.result("1");
+    c.expect_result(early, r#"{"payload":1}"#);
+    late_request.result("2");
+    c.expect_result(late, r#"{"payload":2}"#);
+    access.grant();
+    get.result(MODEL);
+    h.response().assert(200, r#"{"a":1}"#);
+    drop(before);
+    c.fence(&svc, "wait.a");
+}
+
+#[test]
+fn names_whose_events_are_refused_are_not_served_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let directory = Directory::new();
+        let config = r#"authorization { users: [
+            { user: s, password: p }
+            { user: u, password: p, permissions: {
+                publish: ">", subscribe: { allow: ">", deny: "event.no.secret.>" } } }
+        ] }"#;
+        let file = directory.write("nats.conf", config);
+        let broker = Broker::start_by(binary, &["-c", &file]);
+        let of = |user: &str| format!("nats://{user}:p@{}", broker.addr);
+        let stage = Stage::start(&of("u"), &[]);
+        let svc = Service::of_url(&of("s"), "no");
+        let (mut c, mut other) = (stage.client(), stage.client());
+        c.subscribe(&svc, "no.open", MODEL);
+        let id = c.ask("subscribe.no.secret.a");
+        svc.serve("no.secret.a", MODEL);
+        // It may have been answered before the refusal came; then it is taken back.
+        let told = c.next();
+        if !told.contains("\"error\"") {
+            assert!(told.contains(&format!("\"id\":{id}")), "{told}");
+            let told = c.next();
+            assert!(told.contains("no.secret.a.unsubscribe"), "{told}");
+        }
+        // Nobody else is given it out of the cache.
+        let id = other.ask("subscribe.no.secret.a");
+        let told = other.next();
+        assert!(
+            told.contains("\"error\"") && told.contains(&format!("\"id\":{id}")),
+            "{told}"
+        );
+        svc.event("no.open.change", r#"{"values":{"a":2}}"#);
+        c.expect_event("no.open.change", r#"{"values":{"a":2}}"#);
+        let metrics = stage.metrics();
+        let refused = "tidegate_nats_refusals_total{type=\"subscription\"}";
+        assert_eq!(metrics.value(refused), 1.0);
+        assert_eq!(stage.page("/readyz").0, 200);
+    }
+}
+
+#[test]
+fn a_request_that_nats_refuses_is_answered_at_once_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let directory = Directory::new();
+        let config = r#"authorization { users: [ { user: u, password: p, permissions: {
+            publish: { allow: ">", deny: "call.shut.>" }, subscribe: ">" } } ] }"#;
+        let file = directory.write("nats.conf", config);
+        let broker = Broker::start_by(binary, &["-c", &file]);
+        let url = format!("nats://u:p@{}", broker.addr);
+        let stage = Stage::start(&url, &[]);
+        let svc = Service::of_url(&url, "shut");
+        let mut c = stage.client();
+        let id = c.ask("call.shut.a.now");
+        svc.grant("shut.a");
+        let told = c.next();
+        assert!(
+            told.contains("\"error\"") && told.contains(&format!("\"id\":{id}")),
+            "{told}"
+        );
+        let refused = "tidegate_nats_refusals_total{type=\"request\"}";
+        assert_eq!(stage.metrics().value(refused), 1.0);
+        c.fence(&svc, "shut.a");
+    }
+}
+
 #[test]
 fn a_server_that_will_shut_down_is_left_before_it_does_unlike_resgate() {
     if is_peer() {
