@@ -366,6 +366,7 @@ fn names_whose_events_are_refused_are_not_served_unlike_resgate() {
         }
         // Nobody else is given it out of the cache.
         let id = other.ask("subscribe.no.secret.a");
+        svc.grant("no.secret.a");
         let told = other.next();
         assert!(
             told.contains("\"error\"") && told.contains(&format!("\"id\":{id}")),
