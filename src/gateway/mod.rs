@@ -208,6 +208,12 @@ impl Gateway {
         matches!(Sid::of(sid), Some(Sid::Name(_)))
     }
 
+    /// Whether messages for a broker subscription are answers to requests, of which each
+    /// counts once, wherever it comes from.
+    pub fn is_answer(sid: u64) -> bool {
+        matches!(Sid::of(sid), Some(Sid::Inbox))
+    }
+
     /// Messages for these broker subscriptions were dropped unseen, since more of them
     /// waited than can be taken; all that came before was taken or dropped with them. What
     /// they were about is asked for again.

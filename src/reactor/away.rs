@@ -3,14 +3,17 @@
 use super::denials::{Denial, Denied};
 use super::error::{BrokerError, Error};
 use super::link::LinkEvent;
-use super::{End, Reactor};
+use super::{End, Reactor, tell};
 use crate::config::{Config, ReconnectTokens};
 use crate::gateway::{Gateway, Refusal, Time};
-use crate::nats::Lesson;
+use crate::nats::{Event, Lesson};
 
 /// Requests without answer, one after the other and without a byte from NATS meanwhile,
 /// after which it is asked for a sign of life at once.
 pub(crate) const SILENT_REQUESTS: u64 = 3;
+
+/// Bytes that are read at once from the connection that was left.
+const LEFT_READ: usize = 64 << 10;
 
 /// Milliseconds between two log lines about refusals of one kind.
 const LOG_STEP: u64 = 60_000;
@@ -131,7 +134,7 @@ impl Reactor {
                 self.site.is_away = false;
                 if is_switch {
                     self.gateway.broker_lost(now, &mut self.outbox);
-                    self.outbox.clear();
+                    self.carry_out();
                 }
                 if is_switch || away.is_some() {
                     self.gateway.broker_back(now, limits, &mut self.outbox);
@@ -244,6 +247,33 @@ impl Reactor {
         };
         for denial in broker.take_denials() {
             self.deny(denial, now);
+        }
+    }
+
+    /// Takes answers that come by the connection that was left, and reads once. Nothing else
+    /// of it counts: events come by the one that serves.
+    pub(super) fn hear_left(&mut self, now: Time) {
+        while let Some(broker) = self.link.left(now) {
+            match broker.next(now) {
+                Ok(Some(Event::Message(message))) => {
+                    if Gateway::is_answer(message.sid) {
+                        self.metrics.broker_messages += 1;
+                        let message = Event::Message(message);
+                        tell(&mut self.gateway, message, now, &mut self.outbox);
+                        self.carry_out();
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    broker.take_info();
+                    broker.take_denials();
+                    if broker.read(LEFT_READ).is_ok() && broker.write().is_ok() {
+                        return;
+                    }
+                    self.link.forget_left();
+                }
+                Err(_) => self.link.forget_left(),
+            }
         }
     }
 

@@ -363,6 +363,12 @@ impl Broker {
         self.readable || self.unparsed || self.has_news()
     }
 
+    /// Whether nothing waits in either direction.
+    pub(super) fn is_idle(&self) -> bool {
+        let has_waiting = self.written < self.output.len() || self.stream.has_unsent();
+        !self.has_input() && !has_waiting && self.pacing.waiting() == 0
+    }
+
     /// Whether something happened that is no message.
     fn has_news(&self) -> bool {
         self.has_info || !self.denials.is_empty() || self.failure.is_some()

@@ -493,6 +493,7 @@ impl Reactor {
             || self.gateway.has_work()
             || self.link.has_work()
             || self.link.has_output()
+            || self.link.has_late_input()
             || self.link.has_input() && self.takes_broker_input()
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
@@ -572,6 +573,7 @@ impl Reactor {
         self.outbox.seal();
         self.streak.clear();
         self.take_news(now);
+        self.hear_left(now);
         self.read_ahead(now)
     }
 

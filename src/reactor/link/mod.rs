@@ -10,7 +10,8 @@
 //! `Starting` with the next address or server, the last one to `Waiting` or `Ended`, and so
 //! does a loss. One step makes one move, so that no list makes a turn long. The connection
 //! that serves stands beside these states: when its server says that it is about to go, the
-//! next one is made while it still serves (`Standing` by, once it is ready).
+//! next one is made while it still serves (`Standing` by, once it is ready). Then it is left,
+//! and heard for a while: answers that were on their way may come there.
 
 mod backoff;
 mod pool;
@@ -36,6 +37,9 @@ pub(crate) use backoff::{PAUSE_MAX, PAUSE_MIN};
 pub(crate) use pool::TOLD_MAX;
 use pool::{Pool, Server};
 use route::{Move, Route};
+
+/// Milliseconds for which a connection that was left is heard.
+pub(crate) const LEFT_TIME: u64 = 1_000;
 
 /// What the loop has to know of.
 #[derive(Debug)]
@@ -94,6 +98,8 @@ pub(super) struct Link {
     route: Route,
     state: State,
     serving: Option<Serving>,
+    /// The connection before, until this time.
+    left: Option<(Box<Broker>, Time)>,
     /// The server that served last.
     last: Option<Server>,
     /// The token of the next socket: there are two at most.
@@ -125,7 +131,8 @@ enum State {
     Connecting(Box<Broker>),
     /// The server has yet to agree.
     Greeting(Box<Broker>),
-    /// It has agreed; what the connection before has sent is taken first, until this time.
+    /// It has agreed; what waits at the connection before leaves and is taken first, until
+    /// this time.
     Standing(Box<Broker>, Time),
     /// No other connection is wanted.
     Made,
@@ -155,6 +162,7 @@ impl Link {
             backoff: Backoff::new(keeping.seed),
             state: State::Starting,
             serving: None,
+            left: None,
             last: None,
             token: BROKER,
             learned: Learned::default(),
@@ -192,17 +200,20 @@ impl Link {
 
     /// Bytes so far, of all connections that were ready.
     pub(super) fn traffic(&self) -> Traffic {
-        let (mut traffic, now) = (self.lost_traffic, self.connection());
-        if let Some(now) = now.map(Broker::traffic) {
-            traffic.received += now.received;
-            traffic.sent += now.sent;
+        let mut traffic = self.lost_traffic;
+        let left = self.left.as_ref().map(|(broker, _)| &**broker);
+        for broker in [self.connection(), left].into_iter().flatten() {
+            traffic.received += broker.traffic().received;
+            traffic.sent += broker.traffic().sent;
         }
         traffic
     }
 
     /// Messages published so far.
     pub(super) fn published(&self) -> u64 {
-        self.lost_published + self.connection().map_or(0, Broker::published)
+        let left = self.left.as_ref().map(|(broker, _)| &**broker);
+        let there = [self.connection(), left].into_iter().flatten();
+        self.lost_published + there.map(Broker::published).sum::<u64>()
     }
 
     /// Whether so much waits for the server that clients must not add to it.
@@ -215,6 +226,27 @@ impl Link {
         self.connection().is_some_and(Broker::has_input)
     }
 
+    /// Whether the connection that was left has something to read at once.
+    pub(super) fn has_late_input(&self) -> bool {
+        let left = self.left.as_ref();
+        left.is_some_and(|(broker, _)| broker.has_input())
+    }
+
+    /// The connection that was left, if it may still be heard.
+    pub(super) fn left(&mut self, now: Time) -> Option<&mut Broker> {
+        if self.left.as_ref()?.1 <= now {
+            self.forget_left();
+        }
+        self.left.as_mut().map(|(broker, _)| &mut **broker)
+    }
+
+    /// The connection that was left is closed.
+    pub(super) fn forget_left(&mut self) {
+        if let Some((broker, _)) = self.left.take() {
+            self.close(&broker);
+        }
+    }
+
     /// Whether the ready connection would write something at once.
     pub(super) fn has_output(&self) -> bool {
         self.connection().is_some_and(Broker::has_output)
@@ -225,7 +257,7 @@ impl Link {
         match &self.state {
             State::Starting => true,
             State::Greeting(broker) => broker.has_input(),
-            State::Standing(..) => !self.has_input(),
+            State::Standing(..) => self.is_idle(),
             _ => false,
         }
     }
@@ -238,7 +270,8 @@ impl Link {
             State::Starting | State::Resolving | State::Made | State::Ended => None,
         };
         let serving = self.connection().and_then(Broker::next_timeout);
-        [next, serving].into_iter().flatten().min()
+        let left = self.left.as_ref().map(|(_, until)| *until);
+        [next, serving, left].into_iter().flatten().min()
     }
 
     /// Notes a readiness event.
@@ -251,8 +284,9 @@ impl Link {
             State::Waiting(_) | State::Ended => None,
         };
         let serving = self.serving.as_mut().map(|serving| &mut *serving.broker);
+        let left = self.left.as_mut().map(|(broker, _)| &mut **broker);
         // It may also be of a socket that was closed in the same turn.
-        for broker in [serving, next].into_iter().flatten() {
+        for broker in [serving, next, left].into_iter().flatten() {
             if broker.has_token(event.token()) {
                 broker.set_ready(event);
             }
@@ -286,7 +320,7 @@ impl Link {
                 Err(error) => self.route.failed(error),
             },
             State::Greeting(broker) => return self.greet(broker, now),
-            State::Standing(broker, until) if now < until && self.has_input() => {
+            State::Standing(broker, until) if now < until && !self.is_idle() => {
                 self.state = State::Standing(broker, until);
             }
             State::Standing(broker, _) => return Some(self.take_over(broker, now)),
@@ -297,13 +331,14 @@ impl Link {
 
     /// The connection that served has failed: it is closed.
     pub(super) fn lost(&mut self, cause: &BrokerError, now: Time) -> Loss {
-        let Some(serving) = self.close() else {
+        let Some(serving) = self.serving.take() else {
             return Loss {
                 url: String::new(),
                 lesson: None,
                 learned: None,
             };
         };
+        self.close(&serving.broker);
         let lesson = serving.broker.lesson(cause);
         let learned = lesson.as_ref().map(|lesson| self.learned.learn(lesson));
         if !self.keeping.is_kept {
@@ -337,15 +372,20 @@ impl Link {
         is_news
     }
 
-    /// The connection that serves is closed.
-    fn close(&mut self) -> Option<Serving> {
-        (self.lost_traffic, self.lost_published) = (self.traffic(), self.published());
-        self.serving.take()
+    /// What a connection has done that is closed now counts on.
+    fn close(&mut self, broker: &Broker) {
+        let traffic = broker.traffic();
+        self.lost_traffic.received += traffic.received;
+        self.lost_traffic.sent += traffic.sent;
+        self.lost_published += broker.published();
     }
 
     /// A connection serves from now on, in place of the one before if there is one.
     fn take_over(&mut self, broker: Box<Broker>, now: Time) -> LinkEvent {
-        let is_switch = self.close().is_some();
+        self.forget_left();
+        let before = self.serving.take();
+        let is_switch = before.is_some();
+        self.left = before.map(|before| (before.broker, Time(now.0 + LEFT_TIME)));
         let event = LinkEvent::Connected {
             server: broker.server(),
             url: broker.url().to_owned(),
@@ -367,7 +407,17 @@ impl Link {
 
     /// Begins again with the first server of the list, whose host is looked up anew.
     fn begin_round(&mut self) {
-        self.servers = self.pool.round(self.last.as_ref());
+        // There are two sockets at most.
+        self.forget_left();
+        let last = self.last.as_ref();
+        self.servers = self.pool.round(last);
+        // One that is about to go is the last that would do.
+        if self.is_leaving()
+            && let Some(place) = self.servers.iter().position(|server| Some(server) == last)
+        {
+            let server = self.servers.remove(place);
+            self.servers.push(server);
+        }
         self.route = Route::new(self.servers.len());
     }
 
@@ -458,6 +508,11 @@ impl Link {
             _ => None,
         };
         LinkEvent::Unreachable { refusals, retry }
+    }
+
+    /// Whether nothing is lost when the connection that serves ends now.
+    fn is_idle(&self) -> bool {
+        self.connection().is_none_or(Broker::is_idle)
     }
 
     fn connection(&self) -> Option<&Broker> {

@@ -80,17 +80,17 @@ impl Pool {
         }
     }
 
-    /// The servers in the order in which they are tried: the one behind `last` first, and
-    /// that one last, or as they are configured.
+    /// The servers in the order in which they are tried: first those of the configuration,
+    /// as they may be the only ones that can be reached from here; and of each kind the one
+    /// behind `last` first, and that one last.
     pub(super) fn round(&self, last: Option<&Server>) -> Vec<Server> {
-        let mut servers: Vec<Server> = self.all().cloned().collect();
-        let place = last.and_then(|last| servers.iter().position(|there| there.is_at(&last.url)));
-        servers.rotate_left(place.map_or(0, |place| place + 1) % self.len());
+        let mut servers = Vec::with_capacity(self.configured.len() + self.told.len());
+        for kind in [&self.configured, &self.told] {
+            let is_last = |there: &Server| last.is_some_and(|last| there.is_at(&last.url));
+            let next = kind.iter().position(is_last).map_or(0, |place| place + 1);
+            servers.extend(kind[next..].iter().chain(&kind[..next]).cloned());
+        }
         servers
-    }
-
-    fn len(&self) -> usize {
-        (self.configured.len() + self.told.len()).max(1)
     }
 
     fn all(&self) -> impl Iterator<Item = &Server> {
@@ -179,5 +179,18 @@ mod tests {
             certified: "z".into(),
         };
         assert_eq!(after(&gone), words(&servers));
+    }
+
+    #[test]
+    fn servers_that_are_told_of_come_behind_those_of_the_configuration() {
+        let mut pool = pool("a:1,b:1");
+        let teller = pool.round(None).remove(0);
+        pool.learn(&told(&["c:1", "d:1"]), &teller);
+        let servers = pool.round(None);
+        let after = |server| words(&pool.round(Some(server))).join(" ");
+        let round = ["nats://b:1", "nats://a:1", "nats://c:1", "nats://d:1"];
+        assert_eq!(after(&servers[0]), round.join(" "));
+        let round = ["nats://a:1", "nats://b:1", "nats://d:1", "nats://c:1"];
+        assert_eq!(after(&servers[2]), round.join(" "));
     }
 }

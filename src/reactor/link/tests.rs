@@ -107,6 +107,7 @@ impl Driver {
     fn read(&mut self) {
         let now = Time(self.now);
         let broker = self.link.ready().expect("it is ready");
+        broker.write().expect("it lives");
         broker.read(1 << 10).expect("it lives");
         while broker.next(now).expect("it lives").is_some() {}
     }
@@ -453,6 +454,27 @@ fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
         event => panic!("{event:?}"),
     }
     assert!(!driver.link.is_leaving() && matches!(driver.link.state, State::Made));
+    // An answer that was on its way is heard of.
+    let answer = b"MSG in.1 2 2\r\nho\r\n";
+    let before = driver.link.traffic().received;
+    words.send(answer.to_vec()).expect("it waits");
+    while !driver.link.has_late_input() {
+        driver.turn();
+    }
+    let now = Time(driver.now);
+    let left = driver.link.left(now).expect("it is kept for a while");
+    assert_eq!(left.read(1 << 10).expect("it lives"), answer.len());
+    match left.next(now).expect("it lives") {
+        Some(crate::nats::Event::Message(message)) => assert_eq!(message.payload, b"ho"),
+        event => panic!("{event:?}"),
+    }
+    let all = before + answer.len() as u64;
+    assert_eq!(driver.link.traffic().received, all);
+    // Then it is closed, and counts on.
+    assert_eq!(driver.link.next_timeout(), Some(Time(now.0 + 1_000)));
+    assert!(driver.link.left(Time(now.0 + 1_000)).is_none());
+    assert_eq!(driver.link.traffic().received, all);
+    assert!(driver.link.is_ready());
 }
 
 #[test]
