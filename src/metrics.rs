@@ -294,6 +294,7 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         snapshot.connections,
     );
     write_buffers(snapshot, text);
+    write_drift(snapshot, text);
     write_traffic(snapshot, text);
     text.counter(
         "tidegate_loop_cut_turns",
@@ -311,6 +312,20 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         &[],
         std::iter::once(&metrics.turns),
         1e6,
+    );
+}
+
+/// Those about cached resources that are compared with what services have.
+fn write_drift(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.counter(
+        "tidegate_drift_checks",
+        "Cached resources compared with what their services have.",
+        snapshot.counters.drift_checks,
+    );
+    text.counter(
+        "tidegate_drift_found",
+        "Cached resources that differed from what their services had.",
+        snapshot.counters.drifts,
     );
 }
 

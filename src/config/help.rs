@@ -58,9 +58,9 @@ mod tests {
             assert!(names.contains(&flag), "{flag}");
             assert!(short.is_empty() || names.contains(&short), "{short}");
         }
-        assert!(help.lines().count() <= 48);
+        assert!(help.lines().count() <= 64);
         for line in help.lines() {
-            assert!(line.len() <= 84, "fits: {line}");
+            assert!(line.len() <= 92, "fits: {line}");
         }
     }
 

@@ -114,6 +114,8 @@ pub struct Config {
     pub nats_reconnect_tokens: ReconnectTokens,
     /// Time between two `PING`s to NATS.
     pub nats_ping_interval: Duration,
+    /// Cached resources that are compared with what services have each second; 0 is none.
+    pub drift_audit: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

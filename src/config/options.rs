@@ -48,6 +48,7 @@ pub(super) enum Setting {
     NatsReconnect,
     NatsReconnectTokens,
     NatsPingInterval,
+    DriftAudit,
 }
 
 impl Setting {
@@ -187,7 +188,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 38] = [
+pub(super) static OPTIONS: [Spec; 39] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -694,9 +695,9 @@ pub(super) static OPTIONS: [Spec; 38] = [
     },
     Spec {
         key: Setting::NatsReconnectTokens,
-        flag: "--natstokens",
+        flag: "--natsreconnecttokens",
         short: "",
-        variable: "TIDEGATE_NATSTOKENS",
+        variable: "TIDEGATE_NATSRECONNECTTOKENS",
         member: "natsReconnectTokens",
         alias: None,
         value: "<what>",
@@ -722,6 +723,23 @@ pub(super) static OPTIONS: [Spec; 38] = [
         help: "between two PINGs to NATS, in ms",
         manual: "Time between two PINGs to NATS, in milliseconds. A server that sends nothing \
             at all from one to the next counts as lost. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::DriftAudit,
+        flag: "--driftaudit",
+        short: "",
+        variable: "TIDEGATE_DRIFTAUDIT",
+        member: "driftAudit",
+        alias: None,
+        value: "<n>",
+        kind: Kind::Number(0, 100_000),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "resources compared with services a second",
+        manual: "So many cached resources in use are fetched again each second and compared \
+            with what events have made of them: NATS can lose events without a word. What \
+            differs is logged, counted and put right; see [Drift](DEPLOYMENT.md#drift). 0 is \
+            none. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

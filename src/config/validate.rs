@@ -80,6 +80,7 @@ impl Checker<'_> {
             nats_reconnect: self.millis(Setting::NatsReconnect),
             nats_reconnect_tokens: self.reconnect_tokens()?,
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
+            drift_audit: self.count(Setting::DriftAudit),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

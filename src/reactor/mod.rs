@@ -20,6 +20,7 @@ mod connection;
 mod deadlines;
 mod deliver;
 mod denials;
+mod drift;
 mod error;
 mod framing;
 mod gap;
@@ -67,6 +68,7 @@ use connection::{
 };
 use deadlines::Kind;
 use deliver::deliver;
+use drift::Drift;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
 use input::{OUTPUT_BUDGET, READ_MAX};
@@ -139,6 +141,7 @@ struct Reactor {
     listener: Option<Listener>,
     link: Link,
     absence: Absence,
+    drift: Option<Drift>,
     clients: Clients,
     site: Site,
     compression: Compression,
@@ -249,6 +252,7 @@ impl Reactor {
                 },
             ),
             absence: Absence::new(config),
+            drift: Drift::new(config.drift_audit, Time(0)),
             clients: Clients::new(),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -510,6 +514,7 @@ impl Reactor {
                 self.clients.next_timeout(),
                 self.link.next_timeout(),
                 self.absence.next_timeout(),
+                self.drift.as_ref().map(Drift::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
@@ -629,6 +634,7 @@ impl Reactor {
             self.turn.step(0, || self.clock.micros());
         }
         self.say_goodbyes(now);
+        self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();

@@ -276,7 +276,7 @@ fn clients_with_a_token_must_show_it_anew_unless_they_may_keep_it_unlike_resgate
         let broker = Broker::start();
         let wire = Wire::to(&broker.addr);
         let args = if kept {
-            &["--natstokens", "keep"][..]
+            &["--natsreconnecttokens", "keep"][..]
         } else {
             &[]
         };
