@@ -17,6 +17,8 @@ enum Mode {
     /// The connection ends within this text on its way to the gateway, and later ones come
     /// through.
     CutWithin(Vec<u8>),
+    /// A message with this text never comes to the gateway, and all others do.
+    Losing(Vec<u8>),
 }
 
 #[derive(Default)]
@@ -116,6 +118,23 @@ impl Wire {
     pub fn cut_within(&self, text: &str) {
         self.shared.set(Mode::CutWithin(text.into()));
     }
+
+    /// The next message with this text is lost on its way from the server. It must be small.
+    pub fn lose(&self, text: &str) {
+        self.shared.set(Mode::Losing(text.into()));
+    }
+}
+
+/// What stands before and behind the message with a text in it, if it is there as a whole.
+fn without_message<'a>(bytes: &'a [u8], text: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let find = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).position(|at| at == part);
+    let at = find(bytes, text)?;
+    let start = (0..at).rfind(|start| bytes[*start..].starts_with(b"MSG "))?;
+    let payload = start + find(&bytes[start..], b"\r\n")? + 2;
+    let line = std::str::from_utf8(&bytes[start..payload]).ok()?;
+    let length: usize = line.split_whitespace().last()?.parse().ok()?;
+    let end = payload + length + 2;
+    (end <= bytes.len()).then(|| (&bytes[..start], &bytes[end..]))
 }
 
 /// Carries bytes until one end is gone.
@@ -138,6 +157,16 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, is_down: bool)
                 shared.cut();
                 return;
             }
+        }
+        if let Mode::Losing(text) = shared.mode()
+            && is_down
+            && let Some((front, back)) = without_message(rest, &text)
+        {
+            shared.set(Mode::Through);
+            if to.write_all(front).is_err() {
+                break;
+            }
+            rest = back;
         }
         if to.write_all(rest).is_err() {
             break;

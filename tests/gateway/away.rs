@@ -9,13 +9,13 @@ use crate::common::*;
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
 /// A gateway with a metrics port, whose requests have a minute.
-struct Stage {
-    gateway: Gateway,
+pub struct Stage {
+    pub gateway: Gateway,
     monitor: String,
 }
 
 impl Stage {
-    fn start(nats: &str, args: &[&str]) -> Stage {
+    pub fn start(nats: &str, args: &[&str]) -> Stage {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("the loopback interface has a free port")
@@ -28,7 +28,7 @@ impl Stage {
         }
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         let mut client = Client::connect(&self.gateway);
         client.handshake("1.2.3");
         client
@@ -41,7 +41,7 @@ impl Stage {
         (response.status, response.body)
     }
 
-    fn metrics(&self) -> Exposition {
+    pub fn metrics(&self) -> Exposition {
         Exposition::parse(&self.page("/metrics").1)
     }
 

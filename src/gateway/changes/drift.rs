@@ -33,10 +33,7 @@ impl Gateway {
                 if left == 0 {
                     break;
                 }
-                let Some(key) = gateway.cache.next_to_check() else {
-                    continue;
-                };
-                if gateway.cache.is_checkable(key) {
+                if let Some(key) = gateway.cache.begin_check() {
                     left -= 1;
                     gateway.background.queue(Job::Check(key));
                 }
@@ -49,6 +46,7 @@ impl Gateway {
     pub(in crate::gateway) fn send_check(&mut self, key: ResourceKey) -> Option<PendingKey> {
         let resource = self.cache.resources().get(key)?;
         if !self.cache.is_checkable(key) {
+            self.cache.end_check(key);
             return None;
         }
         let (name, query) = (resource.name, resource.query.clone());
@@ -57,13 +55,21 @@ impl Gateway {
         let sent = self.request(Subject::Name("get", name, ""), then, |_, out| {
             texts::write_query(&query, out);
         });
-        let sent = sent.ok()?;
-        self.counters.drift_checks += 1;
-        Some(sent)
+        match sent {
+            Ok(sent) => {
+                self.counters.drift_checks += 1;
+                Some(sent)
+            }
+            Err(_) => {
+                self.cache.end_check(key);
+                None
+            }
+        }
     }
 
     /// A service says what a resource is.
     pub(in crate::gateway) fn checked(&mut self, key: ResourceKey, answer: Answer<'_>) {
+        self.cache.end_check(key);
         if !self.cache.resources().contains(key) || !self.cache.is_checkable(key) {
             return; // What it is will be known anyway.
         }

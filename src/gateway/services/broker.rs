@@ -223,6 +223,7 @@ impl Gateway {
             Then::Refresh(resource) if self.cache.reopen_refresh(resource) => {
                 self.background.queue(Job::Refresh(resource));
             }
+            Then::Check(resource) => self.cache.end_check(resource),
             Then::Access(AccessRequest {
                 sub: Some(sub),
                 waiting,

@@ -62,6 +62,8 @@ pub struct Resource {
     pub aliases: Vec<AliasKey>,
     /// A get request to see whether the content is still true.
     refresh: Option<Box<Refresh>>,
+    /// It is being compared with what its service has, or will be.
+    checking: bool,
 }
 
 /// A resource ID as clients write it.
@@ -350,6 +352,7 @@ impl Cache {
             content: Rc::new(content),
             aliases: Vec::new(),
             refresh: None,
+            checking: false,
         });
         let name = &mut self.names[name];
         if query.is_empty() {
@@ -390,12 +393,23 @@ impl Cache {
             .any(|alias| !self.aliases[*alias].subs.is_empty())
     }
 
-    /// The resource in the next place, round and round; `None` if there is none.
-    pub fn next_to_check(&mut self) -> Option<ResourceKey> {
+    /// The resource in the next place, round and round, if there is one that can be compared
+    /// with what its service has. It is being compared from now on.
+    pub fn begin_check(&mut self) -> Option<ResourceKey> {
         let places = self.resources.places();
         let place = self.check_at;
         self.check_at = if place + 1 < places { place + 1 } else { 0 };
-        self.resources.key_at(place as u32)
+        let key = self.resources.key_at(place as u32)?;
+        let is_due = !self.resources[key].checking && self.is_checkable(key);
+        self.resources[key].checking = is_due;
+        is_due.then_some(key)
+    }
+
+    /// A resource has been compared, or could not be.
+    pub fn end_check(&mut self, key: ResourceKey) {
+        if let Some(resource) = self.resources.get_mut(key) {
+            resource.checking = false;
+        }
     }
 
     /// Whether a resource is in use, and its content not in doubt.
