@@ -12,6 +12,9 @@ use crate::nats::{Event, Lesson};
 /// after which it is asked for a sign of life at once.
 pub(crate) const SILENT_REQUESTS: u64 = 3;
 
+/// Milliseconds for which clients are kept at least when the process was frozen meanwhile.
+const THAW_TIME: u64 = 5_000;
+
 /// Bytes that are read at once from the connection that was left.
 const LEFT_READ: usize = 64 << 10;
 
@@ -35,6 +38,8 @@ pub(super) struct Absence {
 #[derive(Debug)]
 struct Away {
     since: Time,
+    /// When clients are given up.
+    until: Time,
     /// The server that was lost, without credentials.
     url: String,
     cause: BrokerError,
@@ -90,8 +95,14 @@ impl Absence {
 
     /// When clients are given up.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let away = self.now.as_ref()?;
-        Some(Time(away.since.0.saturating_add(self.keep)))
+        self.now.as_ref().map(|away| away.until)
+    }
+
+    /// The process was frozen, and could not look for NATS: it has a moment for that yet.
+    fn thaw(&mut self, now: Time) {
+        if let Some(away) = &mut self.now {
+            away.until = away.until.max(Time(now.0 + self.keep.min(THAW_TIME)));
+        }
     }
 
     /// Whether a refusal of this kind is logged: clients may cause many.
@@ -119,6 +130,7 @@ impl Reactor {
     pub(super) fn step_link(&mut self, now: Time) -> Result<(), End> {
         if self.gap.is_late() {
             // It would find the time over before what the server has done is known.
+            self.absence.thaw(now);
             return Ok(());
         }
         match self.link.step(self.poll.registry(), now) {
@@ -131,6 +143,10 @@ impl Reactor {
             }) => {
                 log::info!("Connected to {server} at {url}");
                 let away = self.absence.now.take();
+                if let Some(away) = &away {
+                    let ms = now.0.saturating_sub(away.since.0);
+                    log::info!("NATS is there again after {ms} ms");
+                }
                 self.site.is_away = false;
                 if is_switch {
                     self.gateway.broker_lost(now, &mut self.outbox);
@@ -213,6 +229,7 @@ impl Reactor {
         self.site.is_away = true;
         self.absence.now = Some(Away {
             since: now,
+            until: Time(now.0.saturating_add(self.absence.keep)),
             url: loss.url,
             cause,
             is_told: false,

@@ -155,6 +155,27 @@ fn when_nats_does_not_come_back_in_time_it_is_the_end_unlike_resgate() {
     );
 }
 
+/// The time that goes by while the gateway is frozen is none in which it has looked for NATS.
+#[test]
+fn a_gateway_that_was_frozen_looks_for_nats_before_it_ends_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let stage = Stage::start(&broker.url(), &["--natsreconnect", "3000"]);
+    let mut c = stage.client();
+    broker.kill();
+    stage.wait_lost(1);
+    stage.gateway.signal(Signal::STOP);
+    broker.restart();
+    let svc = Service::of(&broker, "thaw");
+    // Only time that goes by lets the deadline pass.
+    std::thread::sleep(std::time::Duration::from_millis(3_200));
+    stage.gateway.signal(Signal::CONT);
+    stage.wait_connected(2);
+    c.fence(&svc, "thaw.a");
+}
+
 #[test]
 fn a_signal_while_nats_is_away_ends_the_process_with_0_unlike_resgate() {
     if is_peer() {

@@ -396,8 +396,9 @@ fn info(more: &str) -> Vec<u8> {
     format!("INFO {{\"server_name\":\"s\",\"max_payload\":1000{more}}}\r\n").into_bytes()
 }
 
-#[test]
-fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
+/// A link whose server says that it is about to go, and the words of that server and of the
+/// next one, whose address is told too.
+fn left_alone() -> (Driver, Sender<Vec<u8>>, Sender<Vec<u8>>, SocketAddr) {
     let (first, words) = scripted();
     let (second, other_words) = scripted();
     let (refusing, _socket) = refusing();
@@ -425,18 +426,11 @@ fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
     assert!(driver.link.learn(), "it is news");
     assert!(driver.link.is_leaving() && driver.link.has_work());
     assert!(!driver.link.learn(), "it is known");
-    // The one that refuses is passed over, the other one has yet to agree.
-    while !matches!(driver.link.state, State::Greeting(_)) {
-        assert!(driver.turn().is_none());
-    }
-    assert!(driver.link.is_ready());
-    // It agrees, while a message of the first one waits: that is taken before.
-    words
-        .send(b"MSG a 1 2\r\nhi\r\n".to_vec())
-        .expect("it waits");
-    while !driver.link.has_input() {
-        driver.turn();
-    }
+    (driver, words, other_words, second)
+}
+
+/// The other server agrees, and takes the place of the first.
+fn take_place(driver: &mut Driver, other_words: &Sender<Vec<u8>>, second: SocketAddr) {
     other_words
         .send([&info("")[..], b"PONG\r\n"].concat())
         .expect("it waits");
@@ -454,16 +448,42 @@ fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
         event => panic!("{event:?}"),
     }
     assert!(!driver.link.is_leaving() && matches!(driver.link.state, State::Made));
+}
+
+#[test]
+fn a_server_that_is_about_to_go_serves_until_another_takes_its_place() {
+    let (mut driver, words, other_words, second) = left_alone();
+    // The one that refuses is passed over, the other one has yet to agree.
+    while !matches!(driver.link.state, State::Greeting(_)) {
+        assert!(driver.turn().is_none());
+    }
+    assert!(driver.link.is_ready());
+    // It agrees, while a message of the first one waits: that is taken before.
+    words
+        .send(b"MSG a 1 2\r\nhi\r\n".to_vec())
+        .expect("it waits");
+    while !driver.link.has_input() {
+        driver.turn();
+    }
+    take_place(&mut driver, &other_words, second);
+}
+
+#[test]
+fn a_connection_that_was_left_is_heard_for_a_while() {
+    let (mut driver, words, other_words, second) = left_alone();
+    take_place(&mut driver, &other_words, second);
     // An answer that was on its way is heard of.
     let answer = b"MSG in.1 2 2\r\nho\r\n";
     let before = driver.link.traffic().received;
     words.send(answer.to_vec()).expect("it waits");
-    while !driver.link.has_late_input() {
+    let (now, mut read) = (Time(driver.now), 0);
+    while read < answer.len() {
         driver.turn();
+        assert!(driver.link.has_late_input());
+        let left = driver.link.left(now).expect("it is kept for a while");
+        read += left.read(1 << 10).expect("it lives");
     }
-    let now = Time(driver.now);
     let left = driver.link.left(now).expect("it is kept for a while");
-    assert_eq!(left.read(1 << 10).expect("it lives"), answer.len());
     match left.next(now).expect("it lives") {
         Some(crate::nats::Event::Message(message)) => assert_eq!(message.payload, b"ho"),
         event => panic!("{event:?}"),
