@@ -596,6 +596,38 @@ fn a_server_that_goes_away() {
     }
 }
 
+/// A right that is taken away by a reload ends the subscriptions that needed it.
+#[test]
+fn a_subscription_that_loses_its_right_is_named() {
+    let config = |allowed: &str| {
+        format!(
+            "authorization {{ users: [ {{ user: u, password: p, permissions: {{ publish: \">\", \
+             subscribe: {allowed} }} }} ] }}"
+        )
+    };
+    for binary in binaries() {
+        let server = Server::with_config(&binary, "rights", &config("\">\""));
+        let mut connection = Connection::ready(&server, url_credentials("u:p@host"));
+        connection.subscribe(70_000_000_003, "event.a.*");
+        connection.subscribe(4, "event.b.*");
+        connection.publish("event.a.x", b"1");
+        assert_eq!(connection.next(), message(70_000_000_003, "event.a.x", "1"));
+        let path = server.config.as_ref().expect("it has one");
+        fs::write(path, config("[\"event.b.*\"]")).unwrap();
+        let pid = rustix::process::Pid::from_child(&server.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        match connection.next() {
+            Happened::Refused(Refused::Subscription { subject, sid }) => {
+                assert_eq!(subject, b"event.a.*");
+                assert_eq!(sid, Some(70_000_000_003));
+            }
+            other => panic!("{other:?}"),
+        }
+        connection.publish("event.b.x", b"2");
+        assert_eq!(connection.next(), message(4, "event.b.x", "2"));
+    }
+}
+
 #[test]
 fn a_server_about_to_shut_down_says_so() {
     for binary in binaries() {

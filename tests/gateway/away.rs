@@ -466,19 +466,54 @@ fn a_server_that_will_shut_down_is_left_before_it_does_unlike_resgate() {
     }
 }
 
+/// A service's answer finds the gateway, though that has changed its server meanwhile.
+#[test]
+fn a_call_at_work_survives_the_change_of_servers_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let (first, second) = cluster(&binary);
+        let stage = Stage::start(&first.url(), &[]);
+        let svc = Service::of(&second, "work");
+        let mut c = stage.client();
+        let ids: Vec<u64> = (0..20)
+            .map(|n| c.ask(&format!("auth.work.a.n{n}")))
+            .collect();
+        let mut requests: Vec<Request> = ids.iter().map(|_| svc.next()).collect();
+        first.signal(Signal::USR2);
+        stage.gateway.wait_for_log("about to shut down", 1);
+        // Some answers come before, some while, and some after the change.
+        requests.drain(..5).for_each(|request| request.result("1"));
+        stage.wait_connected(2);
+        requests.drain(..).for_each(|request| request.result("1"));
+        for id in ids {
+            c.expect_result(id, r#"{"payload":1}"#);
+        }
+        assert!(!stage.gateway.log().contains("lost the connection"));
+    }
+}
+
+/// Two servers that know each other.
+fn cluster(binary: &std::path::Path) -> (Broker, Broker) {
+    let cluster = ["--cluster_name", "c", "--cluster", "nats://127.0.0.1:-1"];
+    let first = Broker::start_by(binary.into(), &cluster);
+    let line = first.wait_for_log("route connections on ");
+    let routes = format!("nats://{}", line.rsplit(' ').next().expect("an address"));
+    let args = [&cluster[..], &["--routes", &routes]].concat();
+    let second = Broker::start_by(binary.into(), &args);
+    second.wait_for_log("Route connection created");
+    first.wait_for_log("Route connection created");
+    (first, second)
+}
+
 #[test]
 fn servers_that_a_server_tells_of_are_tried_too_unlike_resgate() {
     if is_peer() {
         return;
     }
     for binary in broker_binaries() {
-        let cluster = ["--cluster_name", "c", "--cluster", "nats://127.0.0.1:-1"];
-        let mut first = Broker::start_by(binary.clone(), &cluster);
-        let line = first.wait_for_log("route connections on ");
-        let routes = format!("nats://{}", line.rsplit(' ').next().expect("an address"));
-        let second = Broker::start_by(binary, &[&cluster[..], &["--routes", &routes]].concat());
-        second.wait_for_log("Route connection created");
-        first.wait_for_log("Route connection created");
+        let (mut first, second) = cluster(&binary);
         let stage = Stage::start(&first.url(), &[]);
         let mut c = stage.client();
         let svc = Service::of(&second, "told");
