@@ -559,6 +559,37 @@ fn a_user_without_the_rights_that_are_needed_ends_the_start_unlike_resgate() {
 }
 
 #[test]
+fn a_right_that_is_taken_away_shows_in_readyz_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    for binary in broker_binaries() {
+        let directory = Directory::new();
+        let config = |allowed: &str| {
+            format!(
+                "authorization {{ users: [ {{ user: u, password: p, permissions: {{ \
+                 publish: \">\", subscribe: {allowed} }} }} ] }}"
+            )
+        };
+        let file = directory.write("nats.conf", &config("\">\""));
+        let broker = Broker::start_by(binary, &["-c", &file]);
+        let stage = Stage::start(&format!("nats://u:p@{}", broker.addr), &[]);
+        let mut c = stage.client();
+        assert_eq!(stage.page("/readyz").0, 200);
+        let rest = r#"["_INBOX.>", "event.>", "conn.>"]"#;
+        directory.write("nats.conf", &config(rest));
+        broker.signal(Signal::HUP);
+        stage.gateway.wait_for_log("NATS refuses a subscription", 1);
+        let (status, reason) = stage.page("/readyz");
+        assert_eq!(status, 503);
+        assert!(reason.contains("Subscription to \"system.*\""), "{reason}");
+        assert_eq!(stage.page("/healthz").0, 200);
+        // Who is there stays.
+        c.fence_local();
+    }
+}
+
+#[test]
 fn who_asks_for_more_than_nats_takes_gets_an_error_and_is_alone_with_it_unlike_resgate() {
     if is_peer() {
         return;
