@@ -341,6 +341,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Clients closed since the buffers of all clients took too much memory.",
         snapshot.metrics.cut_clients,
     );
+    text.counter(
+        "tidegate_token_clients_dropped",
+        "Clients closed since their token may have changed while NATS was away.",
+        snapshot.counters.dismissed,
+    );
     text.family(
         "tidegate_buffer_bytes",
         "gauge",

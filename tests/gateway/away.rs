@@ -318,6 +318,8 @@ fn clients_with_a_token_must_show_it_anew_unless_they_may_keep_it_unlike_resgate
         let metrics = stage.metrics();
         let connections = if kept { 2.0 } else { 1.0 };
         assert_eq!(metrics.value("resgate_ws_current_connections"), connections);
+        let dropped = metrics.value("tidegate_token_clients_dropped_total");
+        assert_eq!(dropped, if kept { 0.0 } else { 1.0 });
     }
 }
 
