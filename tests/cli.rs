@@ -273,7 +273,8 @@ fn a_missing_file_is_created() {
 \t\"apiMaxBytes\": 8388608,
 \t\"natsReconnect\": 30000,
 \t\"natsReconnectTokens\": \"close\",
-\t\"natsPingInterval\": 10000
+\t\"natsPingInterval\": 10000,
+\t\"driftAudit\": 0
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

@@ -402,6 +402,10 @@ impl Broker {
     ///
     /// The server no longer answers.
     pub(super) fn timeout(&mut self, now: Time) -> Result<(), BrokerError> {
+        if self.readable {
+            // It has sent something that there was no room or no time to read.
+            self.client.received();
+        }
         let before = self.output.len();
         self.client.timeout(now.0, &mut self.output)?;
         if self.output.len() > before {

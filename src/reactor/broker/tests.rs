@@ -89,6 +89,31 @@ impl Both {
     }
 }
 
+/// Where there is no room to read, silence is not the server's.
+#[test]
+fn what_was_not_read_yet_is_a_sign_of_life() {
+    let mut both = Both::agreed();
+    both.say("MSG a 1 2\r\nhi\r\n");
+    while !both.broker.readable {
+        both.poll();
+    }
+    let mut due = || {
+        let due = both.broker.next_timeout().expect("a PING is due");
+        both.broker.timeout(due)
+    };
+    for _ in 0..5 {
+        due().expect("it lives");
+    }
+    while both.broker.read(1 << 10).expect("it lives") > 0 {}
+    let mut due = || {
+        let due = both.broker.next_timeout().expect("a PING is due");
+        both.broker.timeout(due)
+    };
+    due().expect("it is asked");
+    let error = due().expect_err("it says nothing");
+    assert!(error.to_string().contains("no longer answers"), "{error}");
+}
+
 /// So many ends of subscriptions wait that these have the larger window; when they become
 /// fewer within a write, that of subscriptions opens while nothing is left to be written.
 #[test]
