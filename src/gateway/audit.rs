@@ -33,6 +33,9 @@ impl Gateway {
         self.holdings.audit()?;
         self.requests.audit()?;
         self.broker.audit()?;
+        let pending = self.requests.iter();
+        self.windows
+            .audit(pending.filter_map(|(_, pending)| pending.seat()))?;
         self.texts.audit()?;
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
@@ -323,6 +326,11 @@ impl Gateway {
                 if !there.is_some_and(|client| client.extended().any(|other| other == key)) {
                     return Err(format!("{key:?} has more time, and its client has it not"));
                 }
+            }
+            if let Then::Call(call) = &pending.then
+                && self.sessions.present(call.client).is_some()
+            {
+                *waiting.entry(call.client.key).or_default() += call.waiting();
             }
             let Then::Access(access) = &pending.then else {
                 continue;

@@ -31,6 +31,7 @@ pub use model::outbox::{
 };
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
+pub use parts::windows::WINDOW;
 
 use model::event::EventKind;
 use model::keys::{NameKey, ResourceKey};
@@ -50,6 +51,7 @@ use parts::trees::Trees;
 use parts::unsettled::Unsettled;
 use parts::waiters::Waiters;
 use parts::warnings::{Warning, Warnings};
+use parts::windows::Windows;
 use parts::worklist::{Origin, Worklist};
 
 /// Work units of an input, whatever follows from it.
@@ -145,6 +147,7 @@ pub struct Gateway {
     requests: requests::Requests,
     background: Background,
     broker: Broker,
+    windows: Windows,
     resets: Resets,
     trees: Trees,
     unsettled: Unsettled,
@@ -175,6 +178,7 @@ impl Gateway {
             requests: requests::Requests::new(options.request_timeout, &mut random),
             background: Background::new(options.reset_throttle),
             broker: Broker::default(),
+            windows: Windows::new(options.window),
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
             unsettled: Unsettled::default(),
@@ -266,6 +270,7 @@ impl Gateway {
             self.cache.next_linger(),
             self.texts.next_timeout(),
             self.cache.next_pause(),
+            self.windows.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -338,6 +343,7 @@ impl Gateway {
             pending: self.requests.len(),
             waiting: self.waiters.len(),
             queued: self.background.waiting(),
+            parked: self.windows.waiting(),
             throttles: self.background.throttles() + self.trees.len(),
         }
     }

@@ -44,6 +44,7 @@ impl Gateway {
         self.work.set_due(false);
         self.time_out_requests();
         self.end_pauses();
+        self.give_places_back();
         self.forget_lingering();
         self.texts.forget_unused(self.now);
         if self.next_due().is_some_and(|due| due <= self.now) {
@@ -93,6 +94,7 @@ impl Gateway {
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
             Work::Dismiss(client) => self.dismiss_now(client),
+            Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
             Work::Due => self.do_what_is_due(),

@@ -273,6 +273,7 @@ impl Reactor {
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
                 keep_tokens: away::keeps_tokens(config),
+                window: crate::gateway::WINDOW,
                 seed,
                 write_head,
             }),

@@ -158,6 +158,8 @@ pub struct Profile {
     /// The broker goes away and comes back; and whether clients keep their tokens then.
     pub outages: bool,
     pub keep_tokens: bool,
+    /// Requests that a service may have open at first, 0 for no limit.
+    pub window: u32,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -270,6 +272,7 @@ impl Profile {
             lies,
             outages: faults && apart.chance(40),
             keep_tokens: apart.chance(50),
+            window: *apart.pick(&[0, 0, 1, 2, 5]),
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),

@@ -119,6 +119,7 @@ impl World {
             reference_throttle: profile.reference_throttle,
             web_resources: profile.web_resources,
             keep_tokens: profile.keep_tokens,
+            window: profile.window,
             ..Options::default()
         };
         let mut service = Service::new(profile.seed, profile.focus);

@@ -239,6 +239,7 @@ impl Gateway {
             query: parsed.query.unwrap_or_default().into(),
             method: method.into(),
             params: params.map(Into::into),
+            sub: None,
         };
         if let Some(client) = self.sessions.get_mut(key) {
             client.wait(call.waiting());

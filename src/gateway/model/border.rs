@@ -29,6 +29,9 @@ pub struct Options {
     pub web_resources: u64,
     /// Most bytes of such an answer.
     pub web_bytes: u64,
+    /// Requests that a service may have open at first; 0 for no such limit. It is adapted to
+    /// how fast the service answers.
+    pub window: u32,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -56,6 +59,7 @@ impl Default for Options {
             },
             web_resources: 100_000,
             web_bytes: 8 << 20,
+            window: 0,
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {

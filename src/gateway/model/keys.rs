@@ -96,6 +96,7 @@ pub mod of {
     pub enum Pending {}
     pub enum ResetThrottle {}
     pub enum TreeThrottle {}
+    pub enum Window {}
 }
 
 /// A resource name.
@@ -106,6 +107,8 @@ pub type ResourceKey = Key<of::Resource>;
 pub type AliasKey = Key<of::Alias>;
 /// What one client holds of one alias.
 pub type SubKey = Key<of::Sub>;
+/// The window of a service.
+pub type WindowKey = Key<of::Window>;
 /// A request or an event that waits.
 pub type WaiterKey = Key<of::Waiter>;
 /// A request to a service.

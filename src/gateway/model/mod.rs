@@ -13,6 +13,7 @@ pub mod few;
 pub mod keys;
 pub mod list;
 pub mod outbox;
+pub mod parked;
 pub mod paths;
 pub mod random;
 pub mod references;

@@ -2,6 +2,7 @@
 //! and what waits until it is there again.
 
 use crate::gateway::model::keys::{Connection, PendingKey};
+use crate::gateway::model::parked::Parked;
 use crate::gateway::model::time::Time;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -25,24 +26,6 @@ pub enum Vital {
     Inbox,
     System,
     Connections,
-}
-
-/// A request that waits for the broker.
-pub struct Parked {
-    pub request: PendingKey,
-    /// Its subject, and its payload behind it.
-    text: Box<[u8]>,
-    subject: usize,
-}
-
-impl Parked {
-    pub fn subject(&self) -> &[u8] {
-        &self.text[..self.subject]
-    }
-
-    pub fn payload(&self) -> &[u8] {
-        &self.text[self.subject..]
-    }
 }
 
 /// Which tables are gone through when the broker is there again, and in which order.
@@ -120,19 +103,15 @@ impl Broker {
     }
 
     /// A request waits for it.
-    pub fn park(&mut self, request: PendingKey, text: &[u8], subject: usize) {
-        self.parked_bytes += text.len();
-        self.parked.push_back(Parked {
-            request,
-            text: text.into(),
-            subject,
-        });
+    pub fn park(&mut self, parked: Parked) {
+        self.parked_bytes += parked.size();
+        self.parked.push_back(parked);
     }
 
     /// The request that has waited longest.
     pub fn next_parked(&mut self) -> Option<Parked> {
         let parked = self.parked.pop_front()?;
-        self.parked_bytes -= parked.text.len();
+        self.parked_bytes -= parked.size();
         if self.parked.is_empty() {
             self.parked = VecDeque::new();
         }
@@ -230,7 +209,7 @@ impl Broker {
     /// # Errors
     /// What does not agree.
     pub fn audit(&self) -> Result<(), String> {
-        let bytes: usize = self.parked.iter().map(|parked| parked.text.len()).sum();
+        let bytes: usize = self.parked.iter().map(Parked::size).sum();
         match bytes == self.parked_bytes {
             true => Ok(()),
             false => Err(format!(

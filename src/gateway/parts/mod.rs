@@ -16,4 +16,5 @@ pub mod trees;
 pub mod unsettled;
 pub mod waiters;
 pub mod warnings;
+pub mod windows;
 pub mod worklist;

@@ -1,7 +1,9 @@
 //! The worklist: consequences of an input, one after the other, none within another; and
 //! what is left of them when the turn's budget is used up.
 
-use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey, SubKey, WaiterKey};
+use crate::gateway::model::keys::{
+    ClientKey, ClientRef, NameKey, PendingKey, SubKey, WaiterKey, WindowKey,
+};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 
@@ -28,6 +30,8 @@ pub enum Work {
     Reset,
     /// The web answer whose turn it is goes on.
     Expand,
+    /// A service may take requests that wait for it.
+    Window(WindowKey),
     /// A client whose token may not hold any more is closed.
     Dismiss(ClientRef),
     /// The broker is told more of what it does not know since it is there again.

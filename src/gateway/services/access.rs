@@ -156,7 +156,10 @@ impl Gateway {
                 Err(error) => self.refuse(waiter, &error),
             },
             Use::Call(call) => match verdict {
-                Ok(access) if access.allows(&call.method) => self.send_call(call),
+                Ok(access) if access.allows(&call.method) => match asked {
+                    Some(_) => self.send_call(call),
+                    None => self.send_call_in_turn(call),
+                },
                 Ok(_) => self.refuse_call(&call, &Error::ACCESS_DENIED),
                 Err(error) => self.refuse_call(&call, error),
             },

@@ -10,17 +10,17 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::border::{BrokerLimits, Refusal};
 use crate::gateway::model::keys::{
-    AliasKey, ClientKey, ClientRef, Connection, NameKey, PendingKey,
+    AliasKey, ClientKey, ClientRef, Connection, NameKey, PendingKey, WindowKey,
 };
 use crate::gateway::model::outbox::{Outbox, Place};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::broker::{Parked, Stage, Vital};
+use crate::gateway::parts::broker::{Stage, Vital};
 use crate::gateway::parts::holdings::AccessState;
 use crate::gateway::parts::requests::{
-    AccessRequest, Cause, Pending, Requests, Subject, Then, Use,
+    AccessRequest, Cause, Pending, ReplyForm, Requests, Subject, Then, Use,
 };
 use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::warnings::Warning;
@@ -48,6 +48,7 @@ impl Gateway {
             gateway.out.subscribe(system, &["system.*"], None);
             gateway.broker.begin_return();
             gateway.work.push(Work::Return);
+            gateway.open_windows();
             Origin::System
         });
     }
@@ -72,9 +73,10 @@ impl Gateway {
         self.broker.is_ready()
     }
 
-    /// Bytes of requests that wait until the broker is there again.
+    /// Bytes of requests that wait until the broker is there again, or until their service has
+    /// room.
     pub fn parked(&self) -> usize {
-        self.broker.parked_bytes()
+        self.broker.parked_bytes() + self.windows.bytes()
     }
 
     /// The broker refuses a subscription, which is not there any more.
@@ -271,7 +273,7 @@ impl Gateway {
         if !self.broker.is_among_clients()
             && let Some(parked) = self.broker.next_parked()
         {
-            self.send_parked(&parked);
+            self.send_parked(parked);
             return true;
         }
         let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
@@ -297,34 +299,9 @@ impl Gateway {
         true
     }
 
-    /// Sends a request that has waited for the broker.
-    fn send_parked(&mut self, parked: &Parked) {
-        let there = self.requests.get(parked.request);
-        let Some(pending) = there.filter(|pending| pending.is_awaited()) else {
-            return; // Its time is over.
-        };
-        self.work.spend(parked.payload().len() / 64);
-        let (client, name) = (pending.then.client(), pending.name);
-        let hears = match &pending.then {
-            Then::Load(_) => true,
-            Then::Access(request) => request.sub.is_some(),
-            _ => false,
-        };
-        if !self.hear_before(client, name.filter(|_| hears)) {
-            return;
-        }
-        let (key, connection) = (parked.request, self.broker.connection());
-        if let Some(reply) = self.requests.send(key, self.now, connection)
-            && let Some(place) = self.own_answer(key)
-        {
-            self.out
-                .publish(parked.subject(), reply.as_bytes(), parked.payload(), place);
-        }
-    }
-
     /// What must be heard of before a request is sent, is subscribed. Returns whether it is
     /// to be sent.
-    fn hear_before(&mut self, client: Option<ClientRef>, name: Option<NameKey>) -> bool {
+    pub(super) fn hear_before(&mut self, client: Option<ClientRef>, name: Option<NameKey>) -> bool {
         if let Some(client) = client
             && let Some(there) = self.sessions.present(client)
             && there.is_listening()
@@ -340,7 +317,12 @@ impl Gateway {
 
     /// A request is sent only now, so its answer will be as good as any. Returns where it
     /// stands among others.
-    fn own_answer(&mut self, key: PendingKey) -> Option<Place> {
+    pub(super) fn own_answer(&mut self, key: PendingKey) -> Option<Place> {
+        let client = self.requests.get(key)?.then.client();
+        let token = client.and_then(|client| self.sessions.present(client));
+        if let Some(token) = token.map(Client::token_serial) {
+            self.requests.ask_with(key, token);
+        }
         let pending = self.requests.get(key)?;
         match &pending.then {
             Then::Load(alias) => self.cache.load_again(*alias),
@@ -367,6 +349,16 @@ impl Gateway {
         if [connection, Connection::NONE].contains(&pending.sent_on) || !pending.is_awaited() {
             return;
         }
+        self.write_again(key, None);
+    }
+
+    /// Sends a get or access request as it has to be now. It takes a place in a window, if it
+    /// has none.
+    pub(super) fn write_again(&mut self, key: PendingKey, window: Option<WindowKey>) {
+        let connection = self.broker.connection();
+        let Some(pending) = self.requests.get(key) else {
+            return;
+        };
         let mut text = self.texts.take_scratch();
         self.write_subject_of(pending, &mut text);
         let (length, name, client) = (text.len(), pending.name, pending.then.client());
@@ -388,11 +380,24 @@ impl Gateway {
             _ => return self.texts.keep_scratch(text),
         };
         let is_wanted = self.hear_before(client, name.filter(|_| hears));
-        let again = |requests: &mut Requests| requests.send_again(key, self.now, connection);
+        let form = match self.requests.admit(length, text.len() - length) {
+            Ok(form) => form,
+            Err(error) => {
+                self.texts.keep_scratch(text);
+                return self.answer(key, Err(error));
+            }
+        };
+        let is_first = form == ReplyForm::Usual
+            && self.requests.get(key).map(|pending| pending.sent_on) == Some(Connection::NONE);
+        let send = |requests: &mut Requests| match is_first {
+            true => requests.send(key, self.now, connection),
+            false => requests.send_again(key, self.now, connection),
+        };
         if is_wanted
-            && let Some(reply) = again(&mut self.requests)
+            && let Some(reply) = send(&mut self.requests)
             && let Some(place) = self.own_answer(key)
         {
+            self.take_seat(key, window);
             let (subject, payload) = text.split_at(length);
             self.out.publish(subject, reply.as_bytes(), payload, place);
         }

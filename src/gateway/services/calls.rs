@@ -2,8 +2,12 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
-use crate::gateway::model::keys::{ClientKey, ClientRef};
-use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo, Subject, Then, Use};
+use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WindowKey};
+use crate::gateway::model::parked::Parked;
+use crate::gateway::parts::counters::RequestKind;
+use crate::gateway::parts::requests::{
+    CallKind, CallRequest, ReplyForm, ReplyTo, Subject, Then, Use,
+};
 use crate::gateway::parts::sessions::Target;
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::warnings::Warning;
@@ -13,14 +17,23 @@ use crate::res::{Error, json, service};
 
 impl Gateway {
     /// Begins a call: asks access first, unless it is known or not needed.
-    pub(in crate::gateway) fn call(&mut self, call: CallRequest, target: &Target<'_>) {
+    pub(in crate::gateway) fn call(&mut self, mut call: CallRequest, target: &Target<'_>) {
+        let held = self.cache.alias(target.text, target.owner);
+        call.sub = held.and_then(|alias| self.holdings.find(call.client.key, alias));
+        self.begin_call(call);
+    }
+
+    fn begin_call(&mut self, call: CallRequest) {
         if call.kind == CallKind::Auth {
-            return self.send_call(call);
+            return self.send_call_in_turn(call);
         }
         let client = call.client.key;
-        let held = self.cache.alias(target.text, target.owner);
         let (name, query) = (call.name, call.query.clone());
-        match held.and_then(|alias| self.holdings.find(client, alias)) {
+        let held = call.sub.and_then(|sub| self.holdings.get(sub));
+        match call
+            .sub
+            .filter(|_| held.is_some_and(|sub| sub.client() == client))
+        {
             Some(sub) => self.require_access(sub, Use::Call(call)),
             None => {
                 self.ask_access(client, name, &query, None, Use::Call(call));
@@ -28,8 +41,55 @@ impl Gateway {
         }
     }
 
+    /// Sends a call that is allowed, or lets it wait for the broker or for its service.
+    pub(super) fn send_call_in_turn(&mut self, call: CallRequest) {
+        if !self.broker.is_there() {
+            return self.park_call(call, None);
+        }
+        let window = self.window_of(call.name);
+        match window.filter(|window| !self.has_room(*window)) {
+            Some(window) => self.park_call(call, Some(window)),
+            None => self.send_call(call),
+        }
+    }
+
+    /// A call waits. What it may do is looked at again when it is its turn.
+    fn park_call(&mut self, call: CallRequest, window: Option<WindowKey>) {
+        if self.sessions.present(call.client).is_none() {
+            return;
+        }
+        self.listen_to_connection(call.client.key);
+        let (name, size) = (call.name, call.waiting());
+        let then = Then::Call(call);
+        self.counters.opened(RequestKind::of(&then));
+        self.cache.hold_name(name);
+        let (form, none) = (ReplyForm::Usual, Connection::NONE);
+        let (key, _) = self.requests.open(self.now, Some(name), then, form, none);
+        let parked = Parked::of_size(key, size);
+        match window {
+            Some(window) => self.queue_up(window, parked),
+            None => self.broker.park(parked),
+        }
+    }
+
+    /// It is the turn of a call that has waited.
+    pub(super) fn call_in_turn(&mut self, key: PendingKey) {
+        let Some(pending) = self.forget_request(key) else {
+            return;
+        };
+        if let Then::Call(call) = pending.then {
+            self.begin_call(call);
+        }
+        if let Some(name) = pending.name {
+            self.release_name(name);
+        }
+    }
+
     /// Sends a call that is allowed.
     pub(super) fn send_call(&mut self, mut call: CallRequest) {
+        if !self.broker.is_there() {
+            return self.park_call(call, None);
+        }
         if self.sessions.present(call.client).is_none() {
             return;
         }
@@ -79,6 +139,11 @@ impl Gateway {
     }
 
     pub(super) fn call_answered(&mut self, call: CallRequest, answer: Answer<'_>) {
+        if self.sessions.present(call.client).is_some() {
+            // Of one that was sent nothing waits any more.
+            let waited = call.waiting();
+            self.relieve(call.client.key, |client| client.waited(waited));
+        }
         let Some(client) = self.sessions.present(call.client) else {
             return self.note_unused("call", Some(call.name), &"the client is gone");
         };

@@ -5,3 +5,4 @@ mod broker;
 mod calls;
 mod requests;
 mod trees;
+mod windows;

@@ -7,6 +7,7 @@ use crate::gateway::model::keys::{
     AliasKey, ClientKey, ClientRef, Connection, NameKey, PendingKey,
 };
 use crate::gateway::model::outbox::{Lane, Place};
+use crate::gateway::model::parked::Parked;
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::cache::Deferred;
@@ -49,18 +50,29 @@ impl Gateway {
         if let Some(name) = name {
             self.cache.hold_name(name);
         }
-        let key = if self.broker.is_there() {
+        let is_there = self.broker.is_there();
+        let window = name
+            .filter(|_| is_there)
+            .and_then(|name| self.window_of(name));
+        // A call has waited before it was allowed.
+        let is_call = matches!(then, Then::Call(_));
+        let has_room = is_call || window.is_none_or(|window| self.has_room(window));
+        let key = if has_room && is_there {
             let place = self.place_of(name, &then);
             let sent_on = self.broker.connection();
             let (key, reply) = self.requests.open(self.now, name, then, form, sent_on);
+            self.take_seat(key, window);
             self.out
                 .publish(&text[..length], reply.as_bytes(), &text[length..], place);
             key
         } else {
-            let (key, _) = self
-                .requests
-                .open(self.now, name, then, form, Connection::NONE);
-            self.broker.park(key, &text, length);
+            let none = Connection::NONE;
+            let (key, _) = self.requests.open(self.now, name, then, form, none);
+            let parked = Parked::new(key, &text, length);
+            match window {
+                Some(window) => self.queue_up(window, parked),
+                None => self.broker.park(parked),
+            }
             key
         };
         self.texts.keep_scratch(text);
@@ -128,6 +140,7 @@ impl Gateway {
             return Origin::System;
         };
         let name = self.requests.get(key).and_then(|pending| pending.name);
+        self.leave_seat(key, true);
         if message.status == Some(503) && message.payload.is_empty() {
             let then = self.requests.get(key).map(|pending| &pending.then);
             // What is cached may well be there still: its service is restarted, perhaps.
@@ -283,6 +296,7 @@ impl Gateway {
     /// Takes a request out of the books; its name is still in use, and its place in a
     /// throttle taken.
     pub(in crate::gateway) fn forget_request(&mut self, key: PendingKey) -> Option<Pending> {
+        self.leave_seat(key, false);
         let pending = self.requests.close(key)?;
         if let Some(client) = pending.then.client()
             && let Some(client) = self.sessions.present_mut(client)

@@ -9,11 +9,13 @@ use crate::gateway::model::keys::of;
 use crate::gateway::model::keys::{
     AliasKey, ClientRef, Connection, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
 };
+use crate::gateway::model::parked::Seat;
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
 use crate::res::service::Access;
 use crate::res::{Error, trace};
-use replies::{Replies, Reply, ReplyForm};
+pub use replies::ReplyForm;
+use replies::{Replies, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
@@ -33,6 +35,8 @@ pub struct Pending {
     pub cause: Cause,
     /// The connection to the broker that it was sent on; none while it waits for one.
     pub sent_on: Connection,
+    /// Its place in the window of its service, while it has one.
+    seat: Option<Seat>,
     /// The short number in its reply subject, if that has one.
     short: Option<u32>,
 }
@@ -41,6 +45,11 @@ impl Pending {
     /// Whether a service has given it another time-out than the usual one.
     pub fn is_extended(&self) -> bool {
         matches!(self.timer, Timer::Set(_))
+    }
+
+    /// Its place in the window of its service, while it has one.
+    pub fn seat(&self) -> Option<Seat> {
+        self.seat
     }
 
     /// Whether an answer is still to come.
@@ -133,6 +142,8 @@ enum Timer {
     Stopped,
     Usual(TimerKey),
     Set(Time),
+    /// It waits to be sent, longer than others wait for an answer.
+    Waiting(Time),
 }
 
 /// A request that the broker would not take: why, and what was to go on with its answer.
@@ -160,6 +171,8 @@ pub struct CallRequest {
     pub method: Box<str>,
     /// The parameters as sent; `None` for none.
     pub params: Option<Box<str>>,
+    /// The client's subscription of the resource, if it had one.
+    pub sub: Option<SubKey>,
 }
 
 impl CallRequest {
@@ -339,6 +352,7 @@ impl Requests {
             sent: now,
             cause: Cause::Need,
             sent_on,
+            seat: None,
             short: None,
         });
         let timer = self.usual.insert(now, key);
@@ -358,6 +372,22 @@ impl Requests {
     /// Says what a request was sent for.
     pub fn set_cause(&mut self, key: PendingKey, cause: Cause) {
         self.pending[key].cause = cause;
+    }
+
+    /// A request waits for its turn at its service, for three times as long as it may wait for
+    /// its answer then.
+    pub fn wait(&mut self, key: PendingKey, now: Time, timeout: u64) {
+        self.stop_timer(key);
+        let due = Time(now.0.saturating_add(timeout.saturating_mul(3)));
+        self.set.insert((due, key));
+        self.pending[key].timer = Timer::Waiting(due);
+    }
+
+    /// A request has a place in the window of its service from now on, or none any more.
+    /// Returns the one that it had.
+    pub fn set_seat(&mut self, key: PendingKey, seat: Option<Seat>) -> Option<Seat> {
+        let pending = self.pending.get_mut(key)?;
+        std::mem::replace(&mut pending.seat, seat)
     }
 
     /// A request that has waited for a connection is sent on it now: its time begins.
@@ -447,7 +477,7 @@ impl Requests {
         match std::mem::replace(&mut pending.timer, Timer::Stopped) {
             Timer::Stopped => {}
             Timer::Usual(timer) => self.usual.remove(timer),
-            Timer::Set(due) => {
+            Timer::Set(due) | Timer::Waiting(due) => {
                 self.set.remove(&(due, key));
             }
         }
@@ -489,6 +519,13 @@ impl Requests {
         Some(pending)
     }
 
+    /// An access request is sent with another token than it was to be.
+    pub fn ask_with(&mut self, key: PendingKey, token: u32) {
+        if let Then::Access(request) = &mut self.pending[key].then {
+            request.token = token;
+        }
+    }
+
     /// One more use of the answer to an open access request.
     pub fn await_access(&mut self, key: PendingKey, purpose: Use) {
         if let Then::Access(request) = &mut self.pending[key].then {
@@ -515,8 +552,10 @@ impl Requests {
             match pending.timer {
                 Timer::Stopped => {}
                 Timer::Usual(_) => usual += 1,
-                Timer::Set(due) if self.set.contains(&(due, key)) => set += 1,
-                Timer::Set(_) => return Err(format!("the request {key:?} has no timer")),
+                Timer::Set(due) | Timer::Waiting(due) if self.set.contains(&(due, key)) => set += 1,
+                Timer::Set(_) | Timer::Waiting(_) => {
+                    return Err(format!("the request {key:?} has no timer"));
+                }
             }
             short += usize::from(pending.short.is_some());
             let get = GetFor::of(&pending.then).filter(|_| pending.is_extended());

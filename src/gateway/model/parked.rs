@@ -1,0 +1,55 @@
+//! A request that is ready to be sent, and waits.
+
+use super::delay::TimerKey;
+use super::keys::{PendingKey, WindowKey};
+
+/// A request that waits, for the broker or for its turn at a service.
+pub struct Parked {
+    pub request: PendingKey,
+    /// Its subject, and its payload behind it.
+    text: Box<[u8]>,
+    subject: usize,
+    size: usize,
+}
+
+impl Parked {
+    /// `text` has the subject, of the length `subject`, and the payload behind it.
+    pub fn new(request: PendingKey, text: &[u8], subject: usize) -> Self {
+        Self {
+            request,
+            text: text.into(),
+            subject,
+            size: text.len(),
+        }
+    }
+
+    /// One that is written when it is its turn, and of which so many bytes wait until then.
+    pub fn of_size(request: PendingKey, size: usize) -> Self {
+        Self {
+            request,
+            text: Box::default(),
+            subject: 0,
+            size,
+        }
+    }
+
+    pub fn subject(&self) -> &[u8] {
+        &self.text[..self.subject]
+    }
+
+    pub fn payload(&self) -> &[u8] {
+        &self.text[self.subject..]
+    }
+
+    /// Bytes that wait with it.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+/// The place that a request has in the window of its service, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    pub window: WindowKey,
+    pub timer: TimerKey,
+}

@@ -1,0 +1,301 @@
+//! One window for each service: how many requests it may have open at once. Services cannot
+//! take all that ten thousand clients ask for when they come back in the same second; what
+//! does not fit waits here, clients in turn, and its time begins when it is sent.
+//!
+//! A window grows while its service is quick with what it has, and shrinks when answers take
+//! longer, or do not come. A request without answer gives its place back after a while, so
+//! that calls that take long, or that nobody answers, hold nobody up.
+
+use crate::gateway::model::arena::Arena;
+use crate::gateway::model::delay::DelayQueue;
+use crate::gateway::model::keys::{PendingKey, WindowKey, of};
+use crate::gateway::model::parked::{Parked, Seat};
+use crate::gateway::model::time::Time;
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+
+/// Requests that a service may have open at first.
+pub const WINDOW: u32 = 1_024;
+/// Fewest and most that it may have later.
+pub(crate) const WINDOW_MIN: u32 = 64;
+pub(crate) const WINDOW_MAX: u32 = 16_384;
+
+/// How long a request without answer has a place, in milliseconds.
+pub(crate) const PLACE_TIME: u64 = 500;
+
+/// Services that are remembered though nothing of theirs is open.
+const KEPT: usize = 256;
+
+/// Milliseconds that answers may take longer than when little is open: up to the first a
+/// window grows, beyond the second it shrinks.
+const QUICK: u32 = 50;
+const SLOW: u32 = 100;
+
+/// The window of a service.
+struct Window {
+    service: Box<str>,
+    size: u32,
+    open: u32,
+    /// What waits, by flow, and which flow is next.
+    flows: HashMap<u32, VecDeque<Parked>, foldhash::fast::RandomState>,
+    turns: VecDeque<u32>,
+    waiting: usize,
+    /// Milliseconds that answers have taken when they were quick, and take now: eighths of
+    /// them for the latter.
+    base: u32,
+    mean: u32,
+    /// Answers, and places that were given back without one, since it last changed.
+    answers: u32,
+    late: u32,
+    /// It shrinks no sooner.
+    next_cut: Time,
+}
+
+impl Window {
+    fn new(service: &str, size: u32) -> Self {
+        Self {
+            service: service.into(),
+            size,
+            open: 0,
+            flows: HashMap::default(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            base: u32::MAX,
+            mean: 0,
+            answers: 0,
+            late: 0,
+            next_cut: Time(0),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.open < self.size
+    }
+
+    /// An answer came after so many milliseconds.
+    fn answered(&mut self, took: u32, now: Time) {
+        self.base = self.base.min(took);
+        if self.mean == 0 {
+            self.mean = 8 * took;
+        }
+        self.mean = self.mean - self.mean / 8 + took;
+        self.answers += 1;
+        let (mean, usual) = (self.mean / 8, 2 * self.base);
+        if mean > usual + SLOW {
+            self.shrink(3, now);
+        } else if self.waiting > 0 && mean <= usual + QUICK && self.answers >= self.size {
+            self.size = (self.size + (self.size / 8).max(1)).min(WINDOW_MAX);
+            (self.answers, self.late) = (0, 0);
+        }
+    }
+
+    /// A request has had its place for long, and no answer.
+    fn is_late(&mut self, now: Time) {
+        self.late += 1;
+        // Some calls are never answered, and say nothing of the others.
+        if self.late > self.answers / 4 {
+            self.shrink(2, now);
+        }
+    }
+
+    /// Shrinks to so many quarters, but not twice for the same reason.
+    fn shrink(&mut self, quarters: u32, now: Time) {
+        if now >= self.next_cut {
+            self.size = (self.size / 4 * quarters).max(WINDOW_MIN).min(self.size);
+            self.next_cut = Time(now.0 + PLACE_TIME);
+            (self.answers, self.late) = (0, 0);
+            // What was quick once may have been so because little was asked.
+            self.base = self.base.saturating_add(self.base / 4 + 1);
+        }
+    }
+}
+
+/// The windows of all services that have something open.
+pub struct Windows {
+    windows: Arena<of::Window, Window>,
+    by_service: HashMap<Box<str>, WindowKey, foldhash::fast::RandomState>,
+    /// The unused ones are forgotten when there are so many.
+    sweep_at: usize,
+    /// Requests that have a place.
+    placed: DelayQueue<(WindowKey, PendingKey)>,
+    /// Requests that a service may have open at first; 0 for no windows.
+    first: u32,
+    waiting: usize,
+    bytes: usize,
+    /// The window in which one that has waited has its turn now.
+    turn: Option<WindowKey>,
+}
+
+impl Windows {
+    /// `first` is what a service may have open at first; 0 is all.
+    pub fn new(first: u32) -> Self {
+        Self {
+            windows: Arena::default(),
+            by_service: HashMap::default(),
+            sweep_at: KEPT,
+            placed: DelayQueue::new(PLACE_TIME),
+            first,
+            waiting: 0,
+            bytes: 0,
+            turn: None,
+        }
+    }
+
+    /// The window of the service that has a name: of the name's first part.
+    pub fn of(&mut self, name: &str) -> Option<WindowKey> {
+        if self.first == 0 {
+            return None;
+        }
+        let service = name.split('.').next().unwrap_or_default();
+        if let Some(key) = self.by_service.get(service) {
+            return Some(*key);
+        }
+        if self.windows.len() >= self.sweep_at {
+            self.sweep();
+        }
+        let key = self.windows.insert(Window::new(service, self.first));
+        self.by_service.insert(service.into(), key);
+        Some(key)
+    }
+
+    /// Whether a request may be sent now. While others wait, none passes them but the one whose
+    /// turn it is.
+    pub fn has_room(&self, key: WindowKey) -> bool {
+        let window = &self.windows[key];
+        (window.waiting == 0 || self.turn == Some(key)) && window.has_room()
+    }
+
+    /// It is the turn of one that has waited in a window, or its turn is over.
+    pub fn set_turn(&mut self, turn: Option<WindowKey>) {
+        self.turn = turn;
+    }
+
+    /// A request takes a place.
+    pub fn enter(&mut self, key: WindowKey, request: PendingKey, now: Time) -> Seat {
+        self.windows[key].open += 1;
+        let timer = self.placed.insert(now, (key, request));
+        Seat { window: key, timer }
+    }
+
+    /// A request waits for its turn in a flow.
+    pub fn wait(&mut self, key: WindowKey, flow: u32, parked: Parked) {
+        let window = &mut self.windows[key];
+        window.waiting += 1;
+        self.waiting += 1;
+        self.bytes += parked.size();
+        let queue = window.flows.entry(flow).or_default();
+        if queue.is_empty() {
+            window.turns.push_back(flow);
+        }
+        queue.push_back(parked);
+    }
+
+    /// The request whose turn it is, if there is a place for it.
+    pub fn next(&mut self, key: WindowKey) -> Option<Parked> {
+        let window = self.windows.get_mut(key)?;
+        if !window.has_room() {
+            return None;
+        }
+        let flow = window.turns.pop_front()?;
+        let queue = window.flows.get_mut(&flow)?;
+        let parked = queue.pop_front()?;
+        if queue.is_empty() {
+            window.flows.remove(&flow);
+        } else {
+            window.turns.push_back(flow);
+        }
+        window.waiting -= 1;
+        self.waiting -= 1;
+        self.bytes -= parked.size();
+        Some(parked)
+    }
+
+    /// A request gives its place back. `took` is after how many milliseconds it was answered;
+    /// `None` if it was not. Returns the window if somebody waits for the place.
+    pub fn leave(&mut self, place: Seat, took: Option<u64>, now: Time) -> Option<WindowKey> {
+        self.placed.remove(place.timer);
+        let window = self.windows.get_mut(place.window)?;
+        window.open -= 1;
+        if let Some(took) = took {
+            window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
+        }
+        (window.waiting > 0).then_some(place.window)
+    }
+
+    /// A request that has had its place for too long: it has none any more.
+    pub fn expired(&mut self, now: Time) -> Option<(WindowKey, PendingKey)> {
+        let (key, request) = self.placed.pop(now)?;
+        let window = &mut self.windows[key];
+        window.open -= 1;
+        window.is_late(now);
+        Some((key, request))
+    }
+
+    /// When the next place is given back.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.placed.next().filter(|_| self.waiting > 0)
+    }
+
+    /// Forgets the windows in which nothing is open and nothing waits.
+    fn sweep(&mut self) {
+        let windows = self.windows.iter();
+        let unused = windows.filter(|(_, window)| window.open == 0 && window.waiting == 0);
+        let unused: Vec<WindowKey> = unused.map(|(key, _)| key).collect();
+        for key in unused {
+            if let Some(window) = self.windows.remove(key) {
+                self.by_service.remove(&window.service);
+            }
+        }
+        self.sweep_at = (2 * self.windows.len()).max(KEPT);
+    }
+
+    /// All windows in which something waits.
+    pub fn full(&self) -> Vec<WindowKey> {
+        let windows = self.windows.iter();
+        let full = windows.filter(|(_, window)| window.waiting > 0);
+        full.map(|(key, _)| key).collect()
+    }
+
+    /// Requests that wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Checks the counts. `places` has the place of each request.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self, places: impl Iterator<Item = Seat>) -> Result<(), String> {
+        let mut open: HashMap<u32, u32, foldhash::fast::RandomState> = HashMap::default();
+        for place in places {
+            *open.entry(place.window.index()).or_default() += 1;
+        }
+        let (mut waiting, mut bytes, mut placed) = (0, 0, 0);
+        for (key, window) in self.windows.iter() {
+            let parked = window.flows.values().flatten();
+            bytes += parked.clone().map(Parked::size).sum::<usize>();
+            let queued = parked.count();
+            waiting += queued;
+            placed += window.open as usize;
+            let counted = open.get(&key.index()).copied().unwrap_or_default();
+            if (window.open, window.waiting) != (counted, queued) {
+                return Err(format!(
+                    "the window of {} has {} places taken and {} waiting, not {counted} and {queued}",
+                    window.service, window.open, window.waiting
+                ));
+            }
+            if window.turns.len() != window.flows.len() {
+                return Err(format!("a flow of {} has no turn", window.service));
+            }
+        }
+        match (waiting, bytes, placed) == (self.waiting, self.bytes, self.placed.len()) {
+            true => Ok(()),
+            false => Err("what waits for services is miscounted".into()),
+        }
+    }
+}

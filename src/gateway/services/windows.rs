@@ -1,0 +1,150 @@
+//! Requests take turns at their service: what is more than it can take waits, clients in turn.
+
+use crate::gateway::Gateway;
+use crate::gateway::model::keys::{NameKey, PendingKey, WindowKey};
+use crate::gateway::model::outbox::Lane;
+use crate::gateway::model::parked::Parked;
+use crate::gateway::parts::requests::Then;
+use crate::gateway::parts::worklist::Work;
+
+/// The flow of the background among those of clients.
+const BACKGROUND: u32 = u32::MAX;
+
+/// The flow of what no client in particular has asked for.
+const NOBODY: u32 = u32::MAX - 1;
+
+impl Gateway {
+    /// The window of the service that has a name.
+    pub(super) fn window_of(&mut self, name: NameKey) -> Option<WindowKey> {
+        self.windows.of(self.cache.name_text(name))
+    }
+
+    /// Whether a request may be sent now.
+    pub(super) fn has_room(&mut self, window: WindowKey) -> bool {
+        if self.windows.has_room(window) {
+            return true;
+        }
+        // Nobody may have needed the places that were given back.
+        self.give_places_back();
+        self.windows.has_room(window)
+    }
+
+    /// A request that is sent takes a place in its window.
+    pub(super) fn take_seat(&mut self, key: PendingKey, window: Option<WindowKey>) {
+        if let Some(window) = window {
+            let seat = self.windows.enter(window, key, self.now);
+            self.requests.set_seat(key, Some(seat));
+        }
+    }
+
+    /// A request gives its place back: it is answered, or needs none any more.
+    pub(super) fn leave_seat(&mut self, key: PendingKey, is_answered: bool) {
+        let Some(seat) = self.requests.set_seat(key, None) else {
+            return;
+        };
+        let sent = self.requests.get(key).map(|pending| pending.sent);
+        let took = sent.filter(|_| is_answered);
+        let took = took.map(|sent| self.now.0.saturating_sub(sent.0));
+        if let Some(window) = self.windows.leave(seat, took, self.now) {
+            self.work.push(Work::Window(window));
+        }
+    }
+
+    /// A request waits until its service has room.
+    pub(super) fn queue_up(&mut self, window: WindowKey, parked: Parked) {
+        let key = parked.request;
+        let flow = self.flow_of(key);
+        self.requests
+            .wait(key, self.now, self.options.request_timeout);
+        self.windows.wait(window, flow, parked);
+    }
+
+    /// Whose turn it is when a request's is.
+    fn flow_of(&self, key: PendingKey) -> u32 {
+        let Some(pending) = self.requests.get(key) else {
+            return NOBODY;
+        };
+        if let Then::Load(alias) = &pending.then {
+            let subs = self.cache.aliases().get(*alias).map(|alias| &alias.subs);
+            let first = subs.and_then(|subs| self.holdings.get(*subs.first()?));
+            return first.map_or(NOBODY, |sub| sub.client().0);
+        }
+        match self.place_of(pending.name, &pending.then).lane {
+            Lane::Client(client) => client.0,
+            Lane::Direct => NOBODY,
+            Lane::Background => BACKGROUND,
+        }
+    }
+
+    /// Sends what waits for a service, as far as it has room.
+    pub(in crate::gateway) fn send_in_turn(&mut self, window: WindowKey) {
+        while self.broker.is_there()
+            && let Some(parked) = self.windows.next(window)
+        {
+            self.windows.set_turn(Some(window));
+            self.send_parked(parked);
+            self.windows.set_turn(None);
+            self.work.spend(1);
+            if self.work.is_spent() {
+                return self.work.push(Work::Window(window));
+            }
+        }
+    }
+
+    /// Sends a request that has waited, unless it has to wait on for its service.
+    pub(super) fn send_parked(&mut self, parked: Parked) {
+        let key = parked.request;
+        let there = self.requests.get(key);
+        let Some(pending) = there.filter(|pending| pending.is_awaited()) else {
+            return; // Its time is over.
+        };
+        self.work.spend(parked.payload().len() / 64);
+        let (client, name) = (pending.then.client(), pending.name);
+        if client.is_some_and(|client| self.sessions.present(client).is_none()) {
+            return self.abandon(key);
+        }
+        let window = name.and_then(|name| self.window_of(name));
+        if let Some(window) = window
+            && !self.has_room(window)
+        {
+            return self.queue_up(window, parked);
+        }
+        match self.requests.get(key).map(|pending| &pending.then) {
+            // Its token may have changed, and what it may do.
+            Some(Then::Access(_)) => return self.write_again(key, window),
+            Some(Then::Call(_)) => return self.call_in_turn(key),
+            Some(Then::Load(_)) => {
+                self.hear_before(client, name);
+            }
+            _ => {}
+        }
+        let connection = self.broker.connection();
+        if let Some(reply) = self.requests.send(key, self.now, connection)
+            && let Some(place) = self.own_answer(key)
+        {
+            self.take_seat(key, window);
+            self.out
+                .publish(parked.subject(), reply.as_bytes(), parked.payload(), place);
+        }
+    }
+
+    /// Requests that have been without answer for long give their places back to those who
+    /// wait.
+    pub(in crate::gateway) fn give_places_back(&mut self) {
+        while let Some((window, request)) = self.windows.expired(self.now) {
+            self.requests.set_seat(request, None);
+            self.work.push(Work::Window(window));
+            self.work.spend(1);
+            if self.work.is_spent() {
+                return;
+            }
+        }
+    }
+
+    /// The broker is there again: so are the services.
+    pub(super) fn open_windows(&mut self) {
+        for window in self.windows.full() {
+            self.work.push(Work::Window(window));
+        }
+    }
+}
