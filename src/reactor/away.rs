@@ -159,6 +159,7 @@ impl Reactor {
                 }
                 self.carry_out();
                 if let Some(broker) = self.link.ready() {
+                    broker.try_subscription(Gateway::probe());
                     broker.confirm();
                 }
             }

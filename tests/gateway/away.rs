@@ -540,7 +540,8 @@ fn a_user_without_the_rights_that_are_needed_ends_the_start_unlike_resgate() {
     }
     for (refused, allowed) in [
         ("_INBOX", r#"["system.>", "conn.>"]"#),
-        ("system", r#"["_INBOX.>"]"#),
+        ("system", r#"["_INBOX.>", "conn.>"]"#),
+        ("conn", r#"["_INBOX.>", "system.>"]"#),
     ] {
         let directory = Directory::new();
         let config = format!(
