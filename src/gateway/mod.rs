@@ -34,7 +34,7 @@ pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 pub use parts::windows::WINDOW;
 
 use model::event::EventKind;
-use model::keys::{NameKey, ResourceKey};
+use model::keys::{ClientRef, NameKey, ResourceKey};
 use model::outbox::Streak;
 use model::random::Random;
 use model::sid::Sid;
@@ -210,6 +210,16 @@ impl Gateway {
     /// [`Gateway::messages_dropped`] is told: those that a service can be asked about.
     pub fn may_drop(sid: u64) -> bool {
         matches!(Sid::of(sid), Some(Sid::Name(_)))
+    }
+
+    /// ID and subject of a subscription that shows whether the broker lets the gateway hear of
+    /// connections, before there are any. No message comes for it.
+    pub fn probe() -> (u64, &'static [u8]) {
+        let nobody = ClientRef {
+            key: ClientKey(0),
+            serial: u32::MAX,
+        };
+        (Sid::Client(nobody).number(), b"conn.nobody.*")
     }
 
     /// Whether messages for a broker subscription are answers to requests, of which each

@@ -21,6 +21,10 @@ const LEFT_READ: usize = 64 << 10;
 /// Milliseconds between two log lines about refusals of one kind.
 const LOG_STEP: u64 = 60_000;
 
+/// The kind of subscriptions that the gateway cannot be without, beside the three that the
+/// metrics tell apart.
+const VITAL: usize = 3;
+
 /// What the loop keeps of NATS being away.
 #[derive(Debug)]
 pub(super) struct Absence {
@@ -31,7 +35,7 @@ pub(super) struct Absence {
     /// What NATS has refused last of what the gateway cannot be without.
     refused: String,
     /// When a refusal of each kind is logged again.
-    next_logs: [Time; 3],
+    next_logs: [Time; VITAL + 1],
 }
 
 /// NATS is away.
@@ -78,7 +82,7 @@ impl Absence {
             now: None,
             silence: Silence::default(),
             refused: String::new(),
-            next_logs: [Time(0); 3],
+            next_logs: [Time(0); VITAL + 1],
         }
     }
 
@@ -159,6 +163,7 @@ impl Reactor {
                 }
                 self.carry_out();
                 if let Some(broker) = self.link.ready() {
+                    broker.try_subscription(Gateway::probe());
                     broker.confirm();
                 }
             }
@@ -308,17 +313,22 @@ impl Reactor {
             Denied::Unknown => 2,
         };
         self.metrics.broker_refusals[kind] += 1;
-        if self.absence.is_logged(kind, now) {
-            let what = ["a subscription", "a request", "an operation"][kind];
-            log::error!("NATS refuses {what}: {text}{hint}");
+        let is_vital = matches!(what, Denied::Subscription(sid) if !Gateway::may_drop(sid));
+        let name = ["a subscription", "a request", "an operation"][kind];
+        // What clients cause does not hide the others.
+        if self
+            .absence
+            .is_logged(if is_vital { VITAL } else { kind }, now)
+        {
+            log::error!("NATS refuses {name}: {text}{hint}");
         } else {
-            log::debug!("NATS refuses the same again: {text}");
+            log::debug!("NATS refuses {name} again: {text}");
         }
         match what {
             Denied::Subscription(sid) => {
                 self.gateway
                     .subscription_refused(now, sid, reason, &mut self.outbox);
-                if !self.gateway.is_ready() && !Gateway::may_drop(sid) {
+                if is_vital {
                     self.absence.refused = text;
                 }
             }

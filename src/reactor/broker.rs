@@ -321,6 +321,12 @@ impl Broker {
         self.pacing.is_confirmed()
     }
 
+    /// Subscribes, and ends that at once: it shows whether the server lets us.
+    pub(super) fn try_subscription(&mut self, (sid, subject): (u64, &[u8])) {
+        self.pacing.subscribe(sid, subject, None, &mut self.output);
+        self.pacing.unsubscribe(sid, &mut self.output);
+    }
+
     /// Asks the server to confirm the subscriptions.
     pub(super) fn confirm(&mut self) {
         self.pacing.confirm();

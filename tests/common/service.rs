@@ -123,6 +123,12 @@ impl Service {
         }
     }
 
+    /// The next request, if one comes within this time.
+    pub fn try_next(&self, patience: Duration) -> Option<Request> {
+        let message = self.requests.next_timeout(patience).ok()?;
+        Some(Request { message })
+    }
+
     /// The next request, which must have this subject.
     #[track_caller]
     pub fn expect(&self, subject: &str) -> Request {

@@ -1,6 +1,7 @@
 //! NATS goes away and comes back.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -170,7 +171,7 @@ fn a_gateway_that_was_frozen_looks_for_nats_before_it_ends_unlike_resgate() {
     broker.restart();
     let svc = Service::of(&broker, "thaw");
     // Only time that goes by lets the deadline pass.
-    std::thread::sleep(std::time::Duration::from_millis(3_200));
+    std::thread::sleep(Duration::from_millis(3_200));
     stage.gateway.signal(Signal::CONT);
     stage.wait_connected(2);
     c.fence(&svc, "thaw.a");
@@ -540,7 +541,8 @@ fn a_user_without_the_rights_that_are_needed_ends_the_start_unlike_resgate() {
     }
     for (refused, allowed) in [
         ("_INBOX", r#"["system.>", "conn.>"]"#),
-        ("system", r#"["_INBOX.>"]"#),
+        ("system", r#"["_INBOX.>", "conn.>"]"#),
+        ("conn", r#"["_INBOX.>", "system.>"]"#),
     ] {
         let directory = Directory::new();
         let config = format!(
@@ -661,4 +663,88 @@ fn a_payload_limit_that_was_lowered_costs_one_request_its_answer_unlike_resgate(
             1.0
         );
     }
+}
+
+/// A service whose one model counts, until it is asked to stop; its last number.
+fn count(svc: &Service) -> u64 {
+    let mut number = 0;
+    loop {
+        while let Some(request) = svc.try_next(Duration::from_millis(1)) {
+            match request.subject() {
+                "access.many.a" => request.grant(),
+                "get.many.a" => request.result(&format!(r#"{{"model":{{"n":{number}}}}}"#)),
+                "auth.many.a.stop" => {
+                    request.result("true");
+                    return number;
+                }
+                other => panic!("{other}"),
+            }
+        }
+        number += 1;
+        svc.event(
+            "many.a.change",
+            &format!(r#"{{"values":{{"n":{number}}}}}"#),
+        );
+    }
+}
+
+#[test]
+fn through_many_outages_nothing_goes_back_and_all_arrives_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    // The pauses grow from one to the next, as none of the connections lasts.
+    const OUTAGES: u64 = 8;
+    let broker = Broker::start();
+    let wire = Wire::to(&broker.addr);
+    let stage = Stage::start(&wire.url(), &["--natspinginterval", "100"]);
+    let svc = Service::of(&broker, "many");
+    let counter = std::thread::spawn(move || count(&svc));
+    let mut c = stage.client();
+    let id = c.ask("subscribe.many.a");
+    assert!(c.next().contains(&format!("\"id\":{id}")));
+
+    let (mut last, mut random, mut lost) = (0, 7_u64, 0);
+    let number = |text: &str| {
+        let digits = text.rsplit("\"n\":").next().expect("a value");
+        let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u64>().ok()
+    };
+    while lost < OUTAGES {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        for _ in 0..1 + (random >> 33) % 20 {
+            let next = number(&c.next()).expect("an event of the model");
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+        lost += 1;
+        match random >> 62 {
+            0 => wire.take_away(),
+            1 => wire.hold(),
+            _ => wire.cut_within("change"),
+        }
+        stage.wait_lost(lost as usize);
+        wire.mend();
+        stage.wait_connected(1 + lost as usize);
+    }
+    let id = c.ask("auth.many.a.stop");
+    let mut text = c.next();
+    while !text.contains("payload") {
+        let next = number(&text).expect("an event of the model");
+        assert!(next > last, "{next} after {last}");
+        (last, text) = (next, c.next());
+    }
+    assert_json(
+        &text,
+        &format!(r#"{{"id":{id},"result":{{"payload":true}}}}"#),
+    );
+    assert_eq!(counter.join().expect("it counts"), last);
+    let metrics = stage.metrics();
+    assert_eq!(
+        metrics.value("tidegate_nats_lost_connections_total"),
+        OUTAGES as f64
+    );
+    assert_eq!(metrics.value("resgate_ws_current_connections"), 1.0);
 }

@@ -83,6 +83,16 @@ impl Both {
         assert!(self.pacing.releases.is_empty() && self.pacing.lengths.is_empty());
     }
 
+    /// All that was subscribed can be confirmed, and nothing of it is kept then.
+    fn expect_confirmed(&mut self) {
+        self.pacing.confirm();
+        self.turn();
+        self.answer();
+        assert!(self.pacing.is_confirmed() && self.refused.is_empty());
+        assert!(self.pacing.unconfirmed.subjects.is_empty());
+        assert_eq!(self.pacing.open, Counts::default());
+    }
+
     fn place(&self, line: &str) -> Option<usize> {
         self.server
             .lines
@@ -323,6 +333,7 @@ fn any_mixture_keeps_the_order_that_it_names() {
             }
         }
         both.finish();
+        both.expect_confirmed();
         let lines = both.server.lines.iter().enumerate();
         let places: Map<&str, usize> = lines
             .map(|(at, line)| {
