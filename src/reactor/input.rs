@@ -109,7 +109,7 @@ impl Reactor {
     }
 
     /// Serves one client.
-    fn serve(&mut self, key: ConnectionKey) {
+    pub(super) fn serve(&mut self, key: ConnectionKey) {
         if self.is_blocked(key) {
             return;
         }

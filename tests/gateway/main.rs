@@ -13,6 +13,7 @@ mod bad_services;
 mod burst;
 mod call_auth;
 mod compression;
+mod drain;
 mod drift;
 mod events;
 mod frozen;
