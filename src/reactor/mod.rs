@@ -34,6 +34,7 @@ mod listener;
 mod monitor;
 mod output;
 mod process;
+mod pulse;
 mod resolver;
 mod secrets;
 mod signals;
@@ -77,6 +78,7 @@ use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
+use pulse::Pulse;
 use resolver::Resolver;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
@@ -246,7 +248,7 @@ impl Reactor {
             ),
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
-            clients: Clients::new(),
+            clients: Clients::new(Pulse::new(config.ping_interval.into())),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
             monitor: None,
@@ -628,6 +630,7 @@ impl Reactor {
             self.turn.step(0, || self.clock.micros());
         }
         self.say_goodbyes(now);
+        self.ask_silent_clients(now);
         self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);

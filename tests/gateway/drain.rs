@@ -1,7 +1,7 @@
 //! What a signal does to clients: they are closed one after the other, and nobody who was
 //! taken in is left without an answer.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -10,14 +10,6 @@ use tungstenite::Message;
 use crate::common::*;
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
-
-/// A free port of the loopback interface.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("the loopback interface has a free port")
-        .port()
-}
 
 /// Stops the gateway, lets others do what they do, and sends it a signal that it finds when
 /// it goes on.

@@ -34,6 +34,7 @@ mod reference_defects;
 mod references;
 mod reset;
 mod sharing;
+mod silent;
 mod subscribe;
 mod throttles;
 mod timeouts;
