@@ -199,9 +199,24 @@ fn services() -> [[String; 3]; 10] {
     ])
 }
 
+/// What services are asked at once.
+fn windows() -> [[String; 3]; 1] {
+    rows([(
+        "requests of clients and of the background to one service, open at once",
+        format!(
+            "{} at first, {} to {} as it answers; each counts for {} at most",
+            count(gateway::WINDOW as usize),
+            count(gateway::WINDOW_MIN as usize),
+            count(gateway::WINDOW_MAX as usize),
+            time(gateway::PLACE_TIME)
+        ),
+        "the others wait, clients in turn; after three time-outs `system.timeout`",
+    )])
+}
+
 #[test]
 fn the_readme_has_the_limits() {
-    let table = [&clients()[..], &services()[..]].concat();
+    let table = [&clients()[..], &windows()[..], &services()[..]].concat();
     let head = ["What", "Limit", "Consequence"];
     expect_table("README.md", "limits", &markdown(head, &table));
 }

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub broker_refusals: [u64; 3],
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// Clients closed since they did not answer a ping.
+    pub silent_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
     pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
@@ -82,6 +84,7 @@ impl Metrics {
             broker_losses: 0,
             broker_refusals: [0; 3],
             client_bytes_in: 0,
+            silent_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
@@ -264,6 +267,11 @@ fn write_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         stats.queued,
     );
     text.gauge(
+        "tidegate_parked_requests",
+        "Requests that wait until their service has room.",
+        stats.parked,
+    );
+    text.gauge(
         "tidegate_waiting",
         "Requests and events of clients that wait for resources.",
         stats.waiting,
@@ -345,6 +353,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_token_clients_dropped",
         "Clients closed since their token may have changed while NATS was away.",
         snapshot.counters.dismissed,
+    );
+    text.counter(
+        "tidegate_silent_clients_dropped",
+        "WebSocket clients closed since they did not answer a ping.",
+        snapshot.metrics.silent_clients,
     );
     text.family(
         "tidegate_buffer_bytes",

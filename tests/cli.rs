@@ -274,7 +274,9 @@ fn a_missing_file_is_created() {
 \t\"natsReconnect\": 30000,
 \t\"natsReconnectTokens\": \"close\",
 \t\"natsPingInterval\": 10000,
-\t\"driftAudit\": 0
+\t\"driftAudit\": 0,
+\t\"drainTime\": 2000,
+\t\"pingInterval\": 25000
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

@@ -116,6 +116,10 @@ pub struct Config {
     pub nats_ping_interval: Duration,
     /// Cached resources that are compared with what services have each second; 0 is none.
     pub drift_audit: u32,
+    /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
+    pub ping_interval: u32,
+    /// Milliseconds over which clients are closed when a signal ends the gateway.
+    pub drain_time: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

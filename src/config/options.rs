@@ -49,6 +49,8 @@ pub(super) enum Setting {
     NatsReconnectTokens,
     NatsPingInterval,
     DriftAudit,
+    DrainTime,
+    PingInterval,
 }
 
 impl Setting {
@@ -188,7 +190,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 39] = [
+pub(super) static OPTIONS: [Spec; 41] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -740,6 +742,40 @@ pub(super) static OPTIONS: [Spec; 39] = [
             with what events have made of them: NATS can lose events without a word. What \
             differs is logged, counted and put right; see [Drift](DEPLOYMENT.md#drift). 0 is \
             none. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::DrainTime,
+        flag: "--draintime",
+        short: "",
+        variable: "TIDEGATE_DRAINTIME",
+        member: "drainTime",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 600_000),
+        blank: Blank::Kept,
+        default: Value::Number(2_000),
+        help: "time over which clients are closed at the end",
+        manual: "Milliseconds over which clients are closed, evenly, when a signal ends the \
+            gateway: they come back at once, and whoever serves them then should not have all \
+            of them in one moment. 0 closes all at once. Open web requests have as long, and 2 \
+            seconds at least.",
+    },
+    Spec {
+        key: Setting::PingInterval,
+        flag: "--pinginterval",
+        short: "",
+        variable: "TIDEGATE_PINGINTERVAL",
+        member: "pingInterval",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 3_600_000),
+        blank: Blank::Kept,
+        default: Value::Number(25_000),
+        help: "ping WebSockets silent for so long; 0 is off",
+        manual: "A WebSocket client of which nothing was heard for so many milliseconds is sent a \
+            ping, a little earlier rather than later, and closed with 1008 when nothing was heard \
+            for twice as long. So peers that vanished are found, and proxies do not take a silent \
+            connection for an idle one. Less than 100 means 100; 0 is no pings, as in Resgate.",
     },
     Spec {
         key: Setting::Debug,

@@ -81,6 +81,8 @@ impl Checker<'_> {
             nats_reconnect_tokens: self.reconnect_tokens()?,
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
+            ping_interval: self.count(Setting::PingInterval),
+            drain_time: self.count(Setting::DrainTime),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

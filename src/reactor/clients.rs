@@ -16,6 +16,7 @@ use super::deadlines::{Deadlines, Kind};
 use super::framing::Framing;
 use super::goodbyes::Goodbyes;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
+use super::pulse::Pulse;
 use super::stream::Stream;
 use super::table::Table;
 use crate::gateway::{ClientKey, Time};
@@ -80,6 +81,7 @@ pub(super) struct Clients {
     doomed: Vec<ClientKey>,
     deadlines: Deadlines,
     goodbyes: Goodbyes,
+    pulse: Pulse,
     slow: SlowClients,
     #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
     spare: Vec<Box<Output>>,
@@ -119,8 +121,8 @@ struct SlowClients {
 }
 
 impl Clients {
-    /// No connections.
-    pub(super) fn new() -> Self {
+    /// No connections. Silent ones will be asked as the pulse says.
+    pub(super) fn new(pulse: Pulse) -> Self {
         Self {
             table: Table::new(),
             ready: VecDeque::new(),
@@ -132,6 +134,7 @@ impl Clients {
             doomed: Vec::new(),
             deadlines: Deadlines::new(),
             goodbyes: Goodbyes::default(),
+            pulse,
             slow: SlowClients::default(),
             spare: Vec::new(),
             scratch: Vec::new(),
@@ -154,6 +157,9 @@ impl Clients {
     ) {
         if self.table.len() >= CONNECTIONS_MAX {
             return;
+        }
+        if self.table.len() == 0 {
+            self.pulse.wake(now);
         }
         let key = self.table.next_key();
         if let Err(error) = stream.register(registry, key.token()) {
@@ -282,10 +288,29 @@ impl Clients {
 
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        [self.deadlines.next(), self.slow.look, self.goodbyes.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        let pulse = self.pulse.next().filter(|_| self.table.len() > 0);
+        [
+            self.deadlines.next(),
+            self.slow.look,
+            self.goodbyes.next(),
+            pulse,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The hand that goes round the table, and the table.
+    pub(super) fn pulse(&mut self) -> (&mut Pulse, &mut Table) {
+        (&mut self.pulse, &mut self.table)
+    }
+
+    /// Asks a client whether it is there.
+    pub(super) fn ask(&mut self, key: ConnectionKey, now: Time) {
+        let framing = self.get_mut(key).and_then(|it| it.framing());
+        if let Some(ping) = framing.and_then(Framing::ping) {
+            self.push(key, Piece::Bytes(ping.into()), now);
+        }
     }
 
     /// Notes a readiness event.

@@ -12,6 +12,7 @@ use super::compression::Inflated;
 use super::deadlines::Timer;
 use super::framing::Framing;
 use super::output::Output;
+use super::pulse::Silence;
 use super::stream::Stream;
 use crate::gateway::ClientKey;
 use crate::http::{Persistence, RequestReader};
@@ -113,6 +114,8 @@ pub(super) struct Connection {
     pub(super) known: bool,
     /// Bytes of its input that are counted among those of all connections.
     pub(super) held: u32,
+    /// For how long nothing was heard of it.
+    pub(super) silence: Silence,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
 }
@@ -139,6 +142,7 @@ impl Connection {
             dirty: false,
             known: false,
             held: 0,
+            silence: Silence::default(),
             inflated: Inflated::default(),
         }
     }

@@ -35,6 +35,16 @@ impl Framing {
         }
     }
 
+    /// What asks the other side whether it is there, in the words of the transport; `None` for
+    /// one that has no such question.
+    pub(super) fn ping(self) -> Option<&'static [u8]> {
+        match self {
+            Framing::WebSocket(_) => Some(&frame::PING),
+            #[cfg(test)]
+            Framing::Lines => None,
+        }
+    }
+
     /// What says to the other side that nothing follows, in the words of the transport;
     /// `None` for one that has none, and then no answer to it is to be awaited.
     pub(super) fn goodbye(self, code: Option<u16>, reason: &str) -> Option<Vec<u8>> {

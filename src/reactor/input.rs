@@ -7,6 +7,7 @@ use super::broker::PACED_HIGH;
 use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
+use super::pulse::Silence;
 use super::stream::ReadError;
 use super::tls::Failure;
 use super::turn::{self, READ_STEP, Share};
@@ -109,7 +110,7 @@ impl Reactor {
     }
 
     /// Serves one client.
-    fn serve(&mut self, key: ConnectionKey) {
+    pub(super) fn serve(&mut self, key: ConnectionKey) {
         if self.is_blocked(key) {
             return;
         }
@@ -191,6 +192,9 @@ impl Reactor {
             connection.readable = false;
         }
         connection.ended |= got.is_ended;
+        if got.taken > 0 {
+            connection.silence = Silence::default();
+        }
         let now = self.clock.now();
         let is_closing = matches!(connection.phase, Phase::Closing(_));
         if was_handshaking && !connection.stream.is_handshaking() && !is_closing {

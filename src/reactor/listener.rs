@@ -16,10 +16,10 @@ use super::process;
 use crate::gateway::Time;
 
 /// Connections that the kernel holds ready for us; it lowers this to its own limit.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: usize = 4096;
 
 /// Connections taken in one turn.
-const BURST: usize = 64;
+pub(super) const BURST: usize = 64;
 
 /// Milliseconds without accepting after the descriptors ran out.
 const RETRY: u64 = 100;
@@ -199,7 +199,7 @@ fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG as i32)?;
     Ok(socket)
 }
 

@@ -20,6 +20,7 @@ mod connection;
 mod deadlines;
 mod deliver;
 mod denials;
+mod drain;
 mod drift;
 mod error;
 mod framing;
@@ -33,6 +34,7 @@ mod listener;
 mod monitor;
 mod output;
 mod process;
+mod pulse;
 mod resolver;
 mod secrets;
 mod signals;
@@ -68,6 +70,7 @@ use connection::{
 };
 use deadlines::Kind;
 use deliver::deliver;
+use drain::Drain;
 use drift::Drift;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
@@ -75,6 +78,7 @@ use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
+use pulse::Pulse;
 use resolver::Resolver;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
@@ -95,20 +99,11 @@ pub(crate) const BROKER_BUDGET: usize = 256 << 10;
 /// again, to look up a name, to read what memory is in use.
 pub(crate) const DESCRIPTORS_KEPT: u64 = 16;
 
-/// Milliseconds from a signal to the end, for clients to take their last words.
-const STOP_TIME: u64 = 2_700;
-
-/// Of [`STOP_TIME`], how long services may still answer web requests.
-const STOP_ANSWERS: u64 = 2_000;
-
-/// Milliseconds from the loss of NATS to the end.
-const LOST_TIME: u64 = 1_000;
-
 /// Runs the gateway until a signal asks it to end, or until it cannot go on.
 ///
 /// It connects to NATS first and listens only then, so that a client that can connect
-/// is served. SIGINT, SIGTERM and SIGQUIT end it within three seconds. SIGHUP does too,
-/// unless clients are served TLS: then certificate and key are read again.
+/// is served. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
+/// SIGHUP does too, unless clients are served TLS: then certificate and key are read again.
 ///
 /// # Errors
 ///
@@ -253,7 +248,7 @@ impl Reactor {
             ),
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
-            clients: Clients::new(),
+            clients: Clients::new(Pulse::new(config.ping_interval.into())),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
             monitor: None,
@@ -334,18 +329,19 @@ impl Reactor {
         match end {
             End::Signal => {
                 log::info!("Stopping");
+                let now = self.clock.tick();
                 // While NATS is away no service answers.
-                let answers = if self.absence.is_now() {
-                    0
-                } else {
-                    STOP_ANSWERS
+                let drain = match self.absence.is_now() {
+                    true => Drain::lost(now),
+                    false => Drain::spread(now, config.drain_time.into()),
                 };
-                self.stop(&mut events, STOP_TIME, answers);
+                self.stop(&mut events, drain);
                 log::info!("Stopped");
                 Ok(())
             }
             End::Lost { url, cause, tried } => {
-                self.stop(&mut events, LOST_TIME, 0);
+                let now = self.clock.tick();
+                self.stop(&mut events, Drain::lost(now));
                 Err(Error::BrokerLost { url, cause, tried })
             }
             End::Failed(error) => Err(error),
@@ -635,6 +631,7 @@ impl Reactor {
             self.turn.step(0, || self.clock.micros());
         }
         self.say_goodbyes(now);
+        self.ask_silent_clients(now);
         self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
@@ -750,67 +747,6 @@ impl Reactor {
                 return;
             };
             self.gateway.client_closed(now, client, &mut self.outbox);
-        }
-    }
-
-    /// Ends all connections in good order, within `time` milliseconds. Web requests may
-    /// still be answered in the first `answers` of them. A signal meanwhile ends at once.
-    fn stop(&mut self, events: &mut Events, time: u64, answers: u64) {
-        let now = self.clock.tick();
-        let (end, mut last_answer) = (Time(now.0 + time), Some(Time(now.0 + answers)));
-        self.listener = None;
-        self.site.is_closing = true;
-        for key in self.clients.keys() {
-            self.dismiss(key, now);
-            self.carry_out();
-        }
-        self.clients.reap(|client| self.gateway.is_free(client));
-        while self.clients.len() > 0 && self.clock.now() < end {
-            let now = self.clock.now();
-            if last_answer.is_some_and(|time| time <= now) {
-                last_answer = None;
-                for key in self.clients.keys() {
-                    self.answer_unavailable(key, now);
-                    self.carry_out();
-                }
-            }
-            match self.turn(events, Some(last_answer.unwrap_or(end))) {
-                Ok(()) => {}
-                Err(End::Lost { cause, .. }) => {
-                    log::debug!("lost the connection to NATS while stopping: {cause}");
-                    last_answer = last_answer.and(Some(now));
-                }
-                Err(End::Signal | End::Failed(_)) => return,
-            }
-        }
-    }
-
-    /// Ends a connection in the way that is right for it; an open web request stays.
-    fn dismiss(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.clients.get_mut(key) else {
-            return;
-        };
-        if connection.framing().is_some() {
-            let reason = "server is going away";
-            return self.clients.say_goodbye(key, Some(1001), reason, now);
-        }
-        match &connection.phase {
-            Phase::Http(http) if http.work.is_some() => {}
-            Phase::Http(_) if !connection.stash.is_empty() => {
-                self.site.fail(&mut self.clients, key, 503, now);
-            }
-            Phase::Http(_) if connection.output.is_none() => self.clients.kill(key),
-            Phase::Http(_) => self.clients.close(key, Kind::Linger, now),
-            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => {}
-        }
-    }
-
-    /// Answers an open web request with 503, in place of the gateway.
-    fn answer_unavailable(&mut self, key: ConnectionKey, now: Time) {
-        if let Some(connection) = self.clients.get_mut(key)
-            && let Some(work) = connection.take_work()
-        {
-            self.site.unavailable(&mut self.clients, key, &work, now);
         }
     }
 }

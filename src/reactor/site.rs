@@ -67,10 +67,12 @@ pub(super) struct Site {
     has_origins: bool,
     date: Date,
     date_due: Time,
-    /// The process is about to end: answers end their connections.
+    /// The process is about to end: answers end their connections, and no WebSocket begins.
     pub(super) is_closing: bool,
     /// NATS is away: nobody new is served.
     pub(super) is_away: bool,
+    /// Nothing is asked of services any more.
+    pub(super) is_over: bool,
 }
 
 impl Site {
@@ -111,6 +113,7 @@ impl Site {
             date_due: Time(DATE_STEP),
             is_closing: false,
             is_away: false,
+            is_over: false,
         }
     }
 
@@ -200,7 +203,7 @@ impl Site {
         let (status, body) = match method {
             "OPTIONS" => (200, None),
             _ if verdict.is_forbidden => (403, Some(FORBIDDEN_ORIGIN)),
-            _ if self.is_unavailable() => (503, Some(UNAVAILABLE)),
+            _ if self.is_over || self.is_away => (503, Some(UNAVAILABLE)),
             _ if self.action(method).is_some() => return false,
             _ if head.path().ends_with('/') && head.path() != self.api_path => {
                 (404, Some(NOT_FOUND))
@@ -315,7 +318,7 @@ impl Site {
         clients.close(key, Kind::Idle, now);
     }
 
-    /// Whether nobody new is served.
+    /// Whether no WebSocket begins.
     pub(super) fn is_unavailable(&self) -> bool {
         self.is_closing || self.is_away
     }

@@ -11,6 +11,8 @@ pub(super) struct Table {
     places: Slab<Connection>,
     /// That of the newest connection.
     generation: Generation,
+    /// Places that were used since there was no connection.
+    used: usize,
 }
 
 impl Table {
@@ -19,12 +21,18 @@ impl Table {
         Self {
             places: Slab::new(),
             generation: Generation::default(),
+            used: 0,
         }
     }
 
     /// How many connections there are.
     pub(super) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// A number that all places of connections are below.
+    pub(super) fn places(&self) -> usize {
+        self.used
     }
 
     /// A key for the connection that is inserted next.
@@ -35,7 +43,12 @@ impl Table {
 
     /// Inserts the connection that the last [`next_key`](Self::next_key) is for.
     pub(super) fn insert(&mut self, connection: Connection) -> &mut Connection {
-        self.places.vacant_entry().insert(connection)
+        if self.places.is_empty() {
+            self.used = 0;
+        }
+        let place = self.places.vacant_entry();
+        self.used = self.used.max(place.key() + 1);
+        place.insert(connection)
     }
 
     /// Frees the place of a connection.

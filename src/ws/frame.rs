@@ -81,6 +81,9 @@ pub fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// A ping that carries nothing, as a server sends it.
+pub const PING: [u8; 2] = [0x80 | Opcode::Ping as u8, 0];
+
 /// Appends the answer to a ping.
 pub fn write_pong(payload: &[u8], out: &mut Vec<u8>) {
     write(

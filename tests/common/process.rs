@@ -353,7 +353,8 @@ fn gateway_binary() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
 }
 
-fn free_port() -> u16 {
+/// A port of the loopback interface that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|l| l.local_addr())
         .expect("the loopback interface has a free port")

@@ -158,7 +158,7 @@ fn clients_that_answer_the_close_frame_let_the_process_end_at_once_unlike_resgat
     if is_peer() {
         return;
     }
-    let mut stack = Stack::start(&[]);
+    let mut stack = Stack::start(&["--draintime", "0"]);
     let close = RawWs::masked(0x88, &1001u16.to_be_bytes());
     let text = RawWs::masked(0x81, br#"{"id":1,"method":"version"}"#);
     // What a client may have on its way when it hears of the end; the last write is cut

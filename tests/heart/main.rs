@@ -40,3 +40,4 @@ mod throttles;
 mod turns;
 mod warnings;
 mod web;
+mod windows;

@@ -180,6 +180,8 @@ pub struct Stats {
     pub waiting: usize,
     /// Requests that wait until fewer are open.
     pub queued: usize,
+    /// Requests that wait until their service has room.
+    pub parked: usize,
     /// Throttles in use.
     pub throttles: usize,
 }

@@ -1,0 +1,158 @@
+//! Windows: a service has so many requests open, and clients take turns at it.
+
+use crate::harness::{Heart, REQUEST_TIMEOUT, error};
+use tidegate::gateway::Options;
+
+const MODEL: &str = r#"{"model":{"a":1}}"#;
+
+/// A heart whose services have so many requests open at first.
+fn narrow(window: u32) -> Heart {
+    Heart::with(Options {
+        window,
+        ..Options::default()
+    })
+}
+
+fn call(h: &mut Heart, client: u32, id: u64, method: &str) {
+    h.client(client).request(id, &format!("auth.{method}"));
+}
+
+#[test]
+fn a_service_has_so_many_requests_open_and_clients_take_turns() {
+    let mut h = narrow(2);
+    for id in 1..=4 {
+        call(&mut h, 1, id, &format!("test.first.m{id}"));
+    }
+    call(&mut h, 2, 1, "test.second.m1");
+    assert_eq!(h.subjects(), ["auth.test.first.m1", "auth.test.first.m2"]);
+    // Another service has its own.
+    call(&mut h, 2, 2, "other.second.m");
+    let other = h.expect_request("auth.other.second.m");
+    h.respond(&other, r#"{"result":null}"#);
+    let first = h.expect_request("auth.test.first.m1");
+    h.respond(&first, r#"{"result":null}"#);
+    assert_eq!(h.subjects(), ["auth.test.first.m2", "auth.test.first.m3"]);
+    // It answers at once: it gets one more.
+    let second = h.expect_request("auth.test.first.m2");
+    h.respond(&second, r#"{"result":null}"#);
+    assert_eq!(
+        h.subjects(),
+        [
+            "auth.test.first.m3",
+            "auth.test.second.m1",
+            "auth.test.first.m4"
+        ]
+    );
+    for subject in [
+        "auth.test.first.m3",
+        "auth.test.second.m1",
+        "auth.test.first.m4",
+    ] {
+        let request = h.expect_request(subject);
+        h.respond(&request, r#"{"result":null}"#);
+    }
+    assert_eq!(h.stats().parked, 0);
+    h.discard();
+}
+
+#[test]
+fn time_begins_when_a_request_is_sent_and_waiting_has_an_end() {
+    let mut h = narrow(1);
+    call(&mut h, 1, 1, "test.a.slow");
+    call(&mut h, 1, 2, "test.a.next");
+    let slow = h.expect_request("auth.test.a.slow");
+    // It keeps its place for half a second only.
+    h.advance(499);
+    h.expect_no_request();
+    h.advance(1);
+    let next = h.expect_request("auth.test.a.next");
+    h.advance(REQUEST_TIMEOUT - 501);
+    h.respond(&slow, r#"{"result":1}"#);
+    h.client(1).receives(r#"{"result":{"payload":1},"id":1}"#);
+    h.advance(500);
+    h.respond(&next, r#"{"result":2}"#);
+    h.client(1).receives(r#"{"result":{"payload":2},"id":2}"#);
+}
+
+#[test]
+fn who_waits_longer_than_three_time_outs_is_told() {
+    let mut h = narrow(1);
+    // Each is sent half a second after the one before, and never answered.
+    for id in 1..=30 {
+        call(&mut h, 1, id, &format!("test.a.m{id}"));
+    }
+    h.advance(3 * REQUEST_TIMEOUT - 1);
+    let sent = h.subjects().len();
+    assert_eq!(sent, 18);
+    h.discard();
+    h.advance(1);
+    let told = h.client(1).messages();
+    assert!(
+        told.contains(&error(30, "system.timeout", "Request timeout")),
+        "{told:?}"
+    );
+    h.discard();
+    h.advance(REQUEST_TIMEOUT);
+    assert_eq!((h.stats().parked, h.stats().pending), (0, 0));
+    h.discard();
+}
+
+#[test]
+fn what_waits_is_asked_with_the_token_of_its_turn_and_access_is_looked_at_again() {
+    let mut h = narrow(1);
+    h.subscribed(1, "test.model", MODEL);
+    let mut holds = 0;
+    while h.stats().parked == 0 {
+        holds += 1;
+        h.client(2).request(holds, "auth.test.hold");
+    }
+    let hold = h.expect_request("auth.test.hold");
+    // The access that is known would let it.
+    h.client(1).call(2, "test.model.set");
+    h.client(1).subscribe(3, "test.other");
+    assert!(
+        h.subjects()
+            .iter()
+            .all(|subject| *subject == "auth.test.hold")
+    );
+    h.token(1, r#"{"token":{"user":7}}"#);
+    h.respond(&hold, r#"{"result":null}"#);
+    let mut asked = Vec::new();
+    while let Some(subject) = h.subjects().first().map(|subject| (*subject).to_owned()) {
+        let request = h.expect_request(&subject);
+        if subject.starts_with("access.") {
+            assert!(request.payload.contains(r#""user":7"#), "{subject}");
+        }
+        asked.push(subject.clone());
+        let answer = match subject.split('.').next() {
+            Some("access") if subject == "access.test.model" => r#"{"result":{"get":true}}"#,
+            Some("access") => r#"{"result":{"get":true,"call":"*"}}"#,
+            _ => r#"{"result":{"model":{"a":1}}}"#,
+        };
+        h.respond(&request, answer);
+    }
+    assert!(!asked.iter().any(|subject| subject.starts_with("call.")));
+    let told = h.client(1).messages();
+    assert!(
+        told.contains(&error(2, "system.accessDenied", "Access denied")),
+        "{told:?}"
+    );
+    h.discard();
+}
+
+#[test]
+fn who_leaves_does_not_ask_any_more() {
+    let mut h = narrow(1);
+    h.client(2).request(1, "auth.test.hold");
+    let hold = h.expect_request("auth.test.hold");
+    h.client(1)
+        .request(1, "auth.test.login")
+        .subscribe(2, "test.a");
+    h.close(1);
+    h.respond(&hold, r#"{"result":null}"#);
+    assert!(!h.subjects().contains(&"auth.test.login"));
+    assert!(!h.subjects().contains(&"access.test.a"));
+    h.discard();
+    h.advance(4 * REQUEST_TIMEOUT);
+    h.discard();
+}
