@@ -325,6 +325,11 @@ impl Heart {
         self.requests.iter().map(|r| &*r.subject).collect()
     }
 
+    /// Takes the oldest request out of those that services have not seen.
+    pub fn next_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
     pub fn expect_no_request(&self) {
         assert_eq!(self.subjects(), [""; 0], "there are requests");
     }

@@ -156,3 +156,51 @@ fn who_leaves_does_not_ask_any_more() {
     h.advance(4 * REQUEST_TIMEOUT);
     h.discard();
 }
+
+/// So many clients come back at once and subscribe to so many resources each, of a service that
+/// answers two requests a millisecond in their order. Returns how many subscribes failed, and the
+/// time until all are answered, in milliseconds.
+fn come_back(window: u32, clients: u32, resources: u32) -> (usize, u64) {
+    let mut h = narrow(window);
+    for client in 1..=clients {
+        for resource in 1..=resources {
+            let rid = format!("crowd.c{client}.r{resource}");
+            h.client(client).subscribe(resource.into(), &rid);
+        }
+    }
+    let (mut failed, mut answered, mut time) = (0, 0, 0);
+    while answered < (clients * resources) as usize {
+        for _ in 0..2 {
+            let Some(request) = h.next_request() else {
+                break;
+            };
+            match request.subject.starts_with("get.") {
+                true => h.respond(&request, r#"{"result":{"model":{"a":1}}}"#),
+                false => h.respond(&request, r#"{"result":{"get":true}}"#),
+            }
+        }
+        h.advance(1);
+        time += 1;
+        if time % 100 == 0 {
+            for client in 1..=clients {
+                for message in h.client(client).messages() {
+                    answered += 1;
+                    failed += usize::from(message.contains("system.timeout"));
+                }
+            }
+        }
+        assert!(time < 60_000, "{answered} are answered");
+    }
+    h.discard();
+    (failed, time)
+}
+
+#[test]
+fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
+    // 8,000 requests at 2,000 a second: more than is answered within a time-out.
+    let (failed, time) = come_back(100, 100, 40);
+    assert_eq!(failed, 0);
+    assert!(time <= 4_200, "{time} ms, of which the service needs 4,000");
+    let (failed, _) = come_back(0, 100, 40);
+    assert!(failed > 100, "{failed} fail where all is asked at once");
+}
