@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack breakages profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -13,6 +13,10 @@ ARGS ?=
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
 SECONDS ?= 60
 TARGETS ?=
+
+# Seeds of the simulation by which `make breakages` must find each, and which (empty: all).
+RUNS ?= 3000
+NAMES ?=
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -48,6 +52,9 @@ bench-short: ## every benchmark for moments: fails on lost or reordered messages
 
 attack: ## every attack, with a client beside that must not notice; PEER=binary too (ARGS=--help)
 	@BENCH=attack tests/tools/bench.sh '$(PEER)' $(ARGS)
+
+breakages: ## break the heart on purpose; the simulation must find it within RUNS seeds
+	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh

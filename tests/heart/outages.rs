@@ -153,6 +153,27 @@ fn a_call_is_sent_once_and_reads_are_sent_again() {
 }
 
 #[test]
+fn a_call_of_what_its_client_has_let_go_is_not_forgotten() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", MODEL);
+    h.event("event.test.model.reaccess", "");
+    let _ = h.expect_request("access.test.model");
+    // It waits for the answer to that, and the subscription goes.
+    h.client(1)
+        .call(2, "test.model.set")
+        .request(3, "unsubscribe.test.model")
+        .receives(r#"{"id":3}"#);
+    h.lose_broker();
+    h.client(1).receives_nothing();
+    h.return_broker();
+    h.grant("test.model");
+    let call = h.expect_request("call.test.model.set");
+    h.respond(&call, r#"{"result":1}"#);
+    h.client(1).receives(r#"{"result":{"payload":1},"id":2}"#);
+    h.expect_no_request();
+}
+
+#[test]
 fn a_second_loss_makes_reads_be_sent_a_third_time() {
     let mut h = Heart::new();
     h.client(1).subscribe(1, "test.b");

@@ -25,7 +25,7 @@ const REST_LIMIT: u64 = 600_000;
 
 /// Work units that a turn may do beyond its budget and the size of its input: what one step
 /// costs in a world with so few resources, where one may answer 256 requests of a client.
-const BEYOND: u64 = 10_000;
+const BEYOND: u64 = 2_000;
 
 /// The first thing found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,9 @@ pub struct World {
     away: bool,
     /// Names whose events were subscribed when it went, and were not since.
     unheard: BTreeSet<String>,
+    /// Subscriptions of the gateway. Of what comes for others it does not take notice: what
+    /// it asks since then is answered later.
+    heard: BTreeSet<u64>,
     pub source: Source,
     pub profile: Profile,
     /// The client whose request is the present input.
@@ -141,6 +144,7 @@ impl World {
             open: BTreeMap::new(),
             away: false,
             unheard: BTreeSet::new(),
+            heard: BTreeSet::new(),
             source,
             profile,
             acting: None,
@@ -368,28 +372,40 @@ impl World {
             }
             Operation::Subscribe { sid, subject } => {
                 self.log(|| format!("gateway subscribes {subject}"));
-                if let Some(cid) = subject
+                let cid = subject
                     .strip_prefix("conn.")
-                    .and_then(|s| s.strip_suffix(".*"))
-                    // When the broker is back, others' are subscribed again in between.
-                    && let Some(client) = self.acting.and_then(|slot| self.clients[slot].as_mut())
-                    && client.cid.is_empty()
-                {
-                    cid.clone_into(&mut client.cid);
-                    if cid.len() != 20 {
-                        self.fail(format!("{cid:?} is no connection ID"));
-                    }
+                    .and_then(|s| s.strip_suffix(".*"));
+                if let Some(cid) = cid {
+                    self.learn(cid);
                 }
+                self.heard.insert(sid);
                 Ascending::Subscribe(sid, subject)
             }
             Operation::Unsubscribe { sid } => {
                 self.log(|| format!("gateway unsubscribes {sid}"));
+                self.heard.remove(&sid);
                 Ascending::Unsubscribe(sid)
             }
         };
         let latency = self.latency("up");
         let at = self.lanes.arrival(" up", self.driver.now + latency);
         self.schedule(at, Due::Operation(operation));
+    }
+
+    /// The events of a connection are subscribed: of whoever acts, unless somebody has this
+    /// ID, whose events are subscribed again since the broker was away.
+    fn learn(&mut self, cid: &str) {
+        let mut known = self.clients.iter().flatten();
+        if known.any(|client| client.cid == cid) {
+            return;
+        }
+        if let Some(client) = self.acting.and_then(|slot| self.clients[slot].as_mut()) {
+            let is_second = !client.cid.is_empty();
+            cid.clone_into(&mut client.cid);
+            if is_second || cid.len() != 20 {
+                self.fail(format!("{cid:?} is no connection ID"));
+            }
+        }
     }
 
     fn delivery(&mut self, key: ClientKey, delivery: Delivery) {
@@ -779,7 +795,9 @@ impl World {
                 if mark == 0 { "" } else { " (503)" }
             )
         });
-        self.note(subject, payload, status);
+        if self.heard.contains(&sid) {
+            self.note(subject, payload, status);
+        }
         let tids = self.expect_renewals(subject, payload);
         self.published.clear();
         self.input(Input::Message(BrokerMessage {

@@ -226,32 +226,37 @@ impl Gateway {
                 self.background.queue(Job::Refresh(resource));
             }
             Then::Check(resource) => self.cache.end_check(resource),
-            Then::Access(AccessRequest {
-                sub: Some(sub),
-                waiting,
-                ..
-            }) => {
-                if let Some(sub) = self.holdings.get_mut(sub)
-                    && matches!(sub.access, AccessState::Asking(asked) if asked == key)
-                {
-                    sub.access = AccessState::Unknown;
-                }
-                for purpose in waiting {
-                    match purpose {
-                        Use::Reaccess => self.recheck_later(sub, Some(key)),
-                        purpose if self.holdings.get(sub).is_some() => {
-                            self.require_access(sub, purpose);
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            Then::Access(request) => self.ask_for_each(key, request),
             _ => {}
         }
         self.background.resume_reset(None);
         self.background.done(pending.cause.reset());
         if let Some(name) = pending.name {
             self.release_name(name);
+        }
+    }
+
+    /// An access request of the background will not be answered: what its answer was to be
+    /// used for asks anew.
+    fn ask_for_each(&mut self, key: PendingKey, request: AccessRequest) {
+        let there = request.sub.and_then(|sub| self.holdings.get_mut(sub));
+        let is_held = there.is_some();
+        if let Some(sub) = there
+            && matches!(sub.access, AccessState::Asking(asked) if asked == key)
+        {
+            sub.access = AccessState::Unknown;
+        }
+        for purpose in request.waiting {
+            match (purpose, request.sub.filter(|_| is_held)) {
+                (Use::Reaccess, Some(sub)) => self.recheck_later(sub, Some(key)),
+                (purpose, Some(sub)) => self.require_access(sub, purpose),
+                // The client has let it go, and calls it nevertheless.
+                (Use::Call(call), None) if self.sessions.present(call.client).is_some() => {
+                    let (client, name, query) = (call.client.key, call.name, call.query.clone());
+                    self.ask_access(client, name, &query, None, Use::Call(call));
+                }
+                _ => {}
+            }
         }
     }
 
