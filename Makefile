@@ -15,7 +15,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 # Seeds of the simulation by which `make breakages` must find each, and which (empty: all).
-RUNS ?= 3000
+RUNS ?= 10000
 NAMES ?=
 
 # skip: `make audit` does without the database of advisories.
