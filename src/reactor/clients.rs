@@ -196,12 +196,6 @@ impl Clients {
             .collect()
     }
 
-    /// Whether a connection is a WebSocket.
-    pub(super) fn is_websocket(&self, key: ConnectionKey) -> bool {
-        let connection = self.table.get(key);
-        connection.is_some_and(|connection| matches!(connection.phase, Phase::WebSocket(_)))
-    }
-
     /// Bytes that wait for sockets which may take them: work that this process has
     /// taken on and not done. What waits for slow readers is not in it.
     pub(super) fn fresh(&self) -> usize {

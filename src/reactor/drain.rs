@@ -28,10 +28,8 @@ pub(super) struct Drain {
     start: Time,
     /// Milliseconds over which the clients are spread.
     time: u64,
-    /// Whoever was there when it began, in the order in which they are closed: first, and at
-    /// once, those that are not likely to come back.
+    /// Whoever was there when it began, in the order in which they are closed.
     keys: Vec<ConnectionKey>,
-    at_once: usize,
     /// How many of them had their turn.
     taken: usize,
     /// Until when web requests may be answered.
@@ -50,7 +48,6 @@ impl Drain {
             start,
             time,
             keys: Vec::new(),
-            at_once: 0,
             taken: 0,
             answers,
             is_last: false,
@@ -78,11 +75,9 @@ impl Drain {
         !self.is_last && now >= self.answers
     }
 
-    /// Begins a pass over these clients: the first `at_once` of them at once and the others
-    /// spread, or the last one, which takes all at once.
-    fn begin(&mut self, keys: Vec<ConnectionKey>, at_once: usize, is_last: bool) {
-        (self.keys, self.at_once) = (keys, at_once);
-        (self.taken, self.is_last) = (0, is_last);
+    /// Begins a pass over these clients: spread, or the last one, which takes all at once.
+    fn begin(&mut self, keys: Vec<ConnectionKey>, is_last: bool) {
+        (self.keys, self.taken, self.is_last) = (keys, 0, is_last);
     }
 
     /// When the next client is closed; `None` if all had their turn.
@@ -91,12 +86,9 @@ impl Drain {
             return None;
         }
         // Neither number is so large that the product could be too large.
-        let offset = match self.is_last || self.taken < self.at_once {
+        let offset = match self.is_last {
             true => 0,
-            false => {
-                let (place, all) = (self.taken - self.at_once, self.keys.len() - self.at_once);
-                self.time * place as u64 / all as u64
-            }
+            false => self.time * self.taken as u64 / self.keys.len() as u64,
         };
         Some(Time(self.start.0 + offset))
     }
@@ -127,11 +119,7 @@ impl Reactor {
         self.accept_last(drain.start);
         self.listener = None;
         self.site.is_closing = true;
-        let (mut keys, clients): (Vec<_>, Vec<_>) =
-            (self.clients.keys().into_iter()).partition(|key| !self.clients.is_websocket(*key));
-        let at_once = keys.len();
-        keys.extend(clients);
-        drain.begin(keys, at_once, false);
+        drain.begin(self.clients.keys(), false);
         loop {
             let now = self.clock.now();
             self.dismiss_due(&mut drain, now);
@@ -167,7 +155,7 @@ impl Reactor {
     fn dismiss_due(&mut self, drain: &mut Drain, now: Time) {
         if drain.begins_last(now) {
             self.site.is_over = true;
-            drain.begin(self.clients.keys(), 0, true);
+            drain.begin(self.clients.keys(), true);
         }
         self.turn.begin(self.clock.micros());
         self.begin_share(turn::TIMERS);

@@ -24,7 +24,7 @@ fn times(drain: &mut Drain) -> Vec<u64> {
 fn clients_are_spread_evenly_and_in_order() {
     for (time, count) in [(2_000, 5), (2_000, 7_000), (600_000, 3), (0, 100), (1, 10)] {
         let mut drain = Drain::spread(Time(77), time);
-        drain.begin(keys(count), 0, false);
+        drain.begin(keys(count), false);
         let times = times(&mut drain);
         assert_eq!(times.len(), count as usize);
         assert_eq!(times[0], 0);
@@ -41,12 +41,12 @@ fn clients_are_spread_evenly_and_in_order() {
 #[test]
 fn the_last_pass_takes_all_at_once_and_then_the_end_is_awaited() {
     let mut drain = Drain::spread(Time(10), 5_000);
-    drain.begin(keys(4), 0, false);
+    drain.begin(keys(4), false);
     drain.take(Time(10));
     assert_eq!(drain.next(), Time(10 + 1_250));
     assert!(!drain.begins_last(Time(10 + 4_999)));
     assert!(drain.begins_last(Time(10 + 5_000)));
-    drain.begin(keys(3), 0, true);
+    drain.begin(keys(3), true);
     assert!(!drain.begins_last(Time(10 + 5_000)));
     assert_eq!(times(&mut drain), [0, 0, 0]);
     assert_eq!(drain.next(), Time(10 + 5_000 + LAST_WORDS));
@@ -58,15 +58,8 @@ fn without_nats_nobody_waits_for_an_answer() {
     assert!(drain.begins_last(Time(10)));
     assert_eq!(drain.end, Time(10 + LOST_TIME));
     drain = Drain::spread(Time(10), 600_000);
-    drain.begin(keys(2), 0, false);
+    drain.begin(keys(2), false);
     drain.hurry(Time(500));
     assert!(drain.begins_last(Time(500)));
     assert_eq!(drain.end, Time(500 + LOST_TIME));
-}
-
-#[test]
-fn who_is_not_likely_to_come_back_is_closed_at_once() {
-    let mut drain = Drain::spread(Time(5), 1_000);
-    drain.begin(keys(6), 4, false);
-    assert_eq!(times(&mut drain), [0, 0, 0, 0, 0, 500]);
 }
