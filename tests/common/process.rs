@@ -321,6 +321,18 @@ impl Gateway {
         .expect("our child");
     }
 
+    /// Stops the gateway, and returns when it stands: the signal is on its way when the call
+    /// that sends it returns.
+    pub fn freeze(&self) {
+        let start = Instant::now();
+        self.signal(rustix::process::Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid());
+        while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
+            assert!(start.elapsed() < PATIENCE, "it does not stop");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits for the gateway's end; its exit code, `None` if a signal ended it.
     #[track_caller]
     pub fn wait(&mut self, patience: Duration) -> Option<i32> {

@@ -167,7 +167,7 @@ fn a_gateway_that_was_frozen_looks_for_nats_before_it_ends_unlike_resgate() {
     let mut c = stage.client();
     broker.kill();
     stage.wait_lost(1);
-    stage.gateway.signal(Signal::STOP);
+    stage.gateway.freeze();
     broker.restart();
     let svc = Service::of(&broker, "thaw");
     // Only time that goes by lets the deadline pass.

@@ -14,13 +14,7 @@ const MODEL: &str = r#"{"model":{"a":1}}"#;
 /// Stops the gateway, lets others do what they do, and sends it a signal that it finds when
 /// it goes on.
 fn signal_behind(gateway: &Gateway, signal: Signal, meanwhile: impl FnOnce()) {
-    let start = Instant::now();
-    gateway.signal(Signal::STOP);
-    let stat = format!("/proc/{}/stat", gateway.pid());
-    while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
-        assert!(start.elapsed() < PATIENCE, "it does not stop");
-        std::thread::yield_now();
-    }
+    gateway.freeze();
     meanwhile();
     gateway.signal(signal);
     gateway.signal(Signal::CONT);

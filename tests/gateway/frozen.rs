@@ -13,13 +13,7 @@ const FREEZE: Duration = Duration::from_millis(10_500);
 /// Stops the gateway, lets others do what they do, and lets it go on when the time is over.
 fn freeze(gateway: &Gateway, meanwhile: impl FnOnce()) {
     let start = Instant::now();
-    gateway.signal(Signal::STOP);
-    // The signal is on its way when the call returns; what follows must find it stopped.
-    let stat = format!("/proc/{}/stat", gateway.pid());
-    while !std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")) {
-        assert!(start.elapsed() < PATIENCE, "it does not stop");
-        std::thread::yield_now();
-    }
+    gateway.freeze();
     meanwhile();
     // Only time that goes by lets deadlines pass.
     std::thread::sleep(FREEZE.saturating_sub(start.elapsed()));
