@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use pico_args::Arguments;
 
 use crate::fault::Fault;
-use crate::wire::{Line, TEXT, frame_header, number, split_lines};
+use crate::wire::{Line, TEXT, find, frame_header, number, split_lines};
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const BROKER: Token = Token(usize::MAX - 2);
@@ -91,8 +91,9 @@ pub fn run(mut args: Arguments) -> Result<(), Fault> {
     let addr: SocketAddr = format!("{addr}:{port}").parse().map_err(strange)?;
 
     let poll = Poll::new()?;
-    let broker = std::net::TcpStream::connect(nats)?;
+    let mut broker = std::net::TcpStream::connect(nats)?;
     broker.set_nodelay(true)?;
+    subscribe(&mut broker)?;
     broker.set_nonblocking(true)?;
     let mut broker = TcpStream::from_std(broker);
     let both = Interest::READABLE | Interest::WRITABLE;
@@ -104,14 +105,11 @@ pub fn run(mut args: Arguments) -> Result<(), Fault> {
     let mut listener = TcpListener::from_std(listener);
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
-    let broker_out = b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n\
-        SUB event.bench.> 1\r\nSUB floor.* 2\r\n"
-        .to_vec();
     Server {
         poll,
         listener,
         broker,
-        broker_out,
+        broker_out: Vec::new(),
         broker_stash: Vec::new(),
         clients: Vec::new(),
         free: Vec::new(),
@@ -124,6 +122,24 @@ pub fn run(mut args: Arguments) -> Result<(), Fault> {
         is_addressed,
     }
     .run()
+}
+
+/// Subscribes, and waits until the broker has taken it: an event that is published before
+/// would reach nobody, and clients are answered without the broker.
+fn subscribe(broker: &mut std::net::TcpStream) -> Result<(), Fault> {
+    broker.write_all(
+        b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n\
+        SUB event.bench.> 1\r\nSUB floor.* 2\r\nPING\r\n",
+    )?;
+    let mut greeting = Vec::new();
+    let mut buffer = [0; 4_096];
+    while find(&greeting, b"PONG\r\n").is_none() {
+        match broker.read(&mut buffer)? {
+            0 => return Err(Fault::Surprise("the broker hung up".to_owned())),
+            len => greeting.extend_from_slice(&buffer[..len]),
+        }
+    }
+    Ok(())
 }
 
 fn deepen_backlog(listener: &std::net::TcpListener) -> io::Result<()> {

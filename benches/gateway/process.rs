@@ -49,7 +49,7 @@ impl Process {
                 let name = &self.name;
                 return Err(Fault::Surprise(format!("{name} ended at once: {status}")));
             }
-            if start.elapsed() > Duration::from_secs(15) {
+            if start.elapsed() > Duration::from_secs(60) {
                 let name = &self.name;
                 return Err(Fault::Surprise(format!("{name} does not accept")));
             }

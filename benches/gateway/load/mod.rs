@@ -195,7 +195,7 @@ impl Net {
             }
         }
         let target = self.broker.ping();
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + Duration::from_secs(60);
         let mut pong = Pong(0);
         while pong.0 < target {
             self.step(&mut pong, limit)?;
