@@ -51,6 +51,7 @@ pub(super) enum Setting {
     DriftAudit,
     DrainTime,
     PingInterval,
+    MaxAge,
 }
 
 impl Setting {
@@ -190,7 +191,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 41] = [
+pub(super) static OPTIONS: [Spec; 42] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -776,6 +777,23 @@ pub(super) static OPTIONS: [Spec; 41] = [
             ping, a little earlier rather than later, and closed with 1008 when nothing was heard \
             for twice as long. So peers that vanished are found, and proxies do not take a silent \
             connection for an idle one. Less than 100 means 100; 0 is no pings, as in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxAge,
+        flag: "--maxage",
+        short: "",
+        variable: "TIDEGATE_MAXAGE",
+        member: "maxAge",
+        alias: None,
+        value: "<ms>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "close WebSockets of this age; 0 is never",
+        manual: "A WebSocket client that has been connected for so many milliseconds, give or take \
+            a tenth at random, is closed with 1001 and comes back: to the process or host that a \
+            load balancer chooses by then. One that waits for answers has a tenth longer. Less \
+            than 1000 means 1000; 0 is never. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

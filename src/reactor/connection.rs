@@ -13,6 +13,7 @@ use super::deadlines::Timer;
 use super::framing::Framing;
 use super::output::Output;
 use super::pulse::Silence;
+use super::rotation::Age;
 use super::stream::Stream;
 use crate::gateway::ClientKey;
 use crate::http::{Persistence, RequestReader};
@@ -116,6 +117,8 @@ pub(super) struct Connection {
     pub(super) held: u32,
     /// For how long nothing was heard of it.
     pub(super) silence: Silence,
+    /// How long it has been a WebSocket.
+    pub(super) age: Age,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
 }
@@ -143,6 +146,7 @@ impl Connection {
             known: false,
             held: 0,
             silence: Silence::default(),
+            age: Age::default(),
             inflated: Inflated::default(),
         }
     }
