@@ -4,11 +4,11 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
-use crate::gateway::parts::holdings::{AccessState, Hold, Recheck};
+use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Sub};
 use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What has happened since the last audit of a debug build.
 #[cfg(debug_assertions)]
@@ -105,6 +105,9 @@ impl Gateway {
                 self.holdings.len()
             ));
         }
+        let questioned: HashSet<u32> = (self.background.reaccesses())
+            .map(|sub| sub.index())
+            .collect();
         for (key, sub) in self.holdings.iter() {
             let Some(alias) = self.cache.aliases().get(sub.alias()) else {
                 return Err(format!("the subscription {key:?} has no alias"));
@@ -137,25 +140,43 @@ impl Gateway {
                     return Err(format!("{key:?} waits with another's waiter"));
                 }
             }
-            if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
-                && self.sessions.get(sub.client()).is_some()
-            {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                let is_its = |access: &AccessRequest| {
-                    let mut uses = access.waiting.iter();
-                    access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
-                };
-                if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
-                    return Err(format!("{key:?} is in question, and nobody is asked"));
-                }
+            self.audit_question(key, sub, &questioned)?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is asked, or will be, for access that is in question. `questioned` has
+    /// those of which it waits to be asked.
+    fn audit_question(
+        &self,
+        key: SubKey,
+        sub: &Sub,
+        questioned: &HashSet<u32>,
+    ) -> Result<(), String> {
+        if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
+            && self.sessions.get(sub.client()).is_some()
+        {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            let is_its = |access: &AccessRequest| {
+                let mut uses = access.waiting.iter();
+                access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
+            };
+            if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
+                return Err(format!("{key:?} is in question, and nobody is asked"));
             }
-            if let AccessState::Asking(request) = sub.access {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
-                    return Err(format!(
-                        "{key:?} waits for an access answer that is not its"
-                    ));
-                }
+        }
+        if sub.standing.recheck() == Recheck::Queued
+            && sub.holders.direct() > 0
+            && !questioned.contains(&key.index())
+        {
+            return Err(format!("{key:?} is in question, and nobody will be asked"));
+        }
+        if let AccessState::Asking(request) = sub.access {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
+                return Err(format!(
+                    "{key:?} waits for an access answer that is not its"
+                ));
             }
         }
         Ok(())

@@ -280,6 +280,7 @@ impl Gateway {
             self.cache.next_linger(),
             self.texts.next_timeout(),
             self.cache.next_pause(),
+            self.background.next_pause(),
             self.windows.next_timeout(),
         ]
         .into_iter()

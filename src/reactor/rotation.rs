@@ -2,7 +2,7 @@
 //! anew among the processes and hosts that there are by now (`maxAge`).
 //!
 //! A hand goes round the table of connections, fifty times in that time, and counts the rounds
-//! that each client has seen. They begin at random between none and a tenth, and the hand
+//! that each client has seen. They begin at random between none and a fifth, and the hand
 //! moves evenly, so that clients who came in one moment do not go in one.
 
 use super::connection::ConnectionKey;
@@ -21,8 +21,9 @@ pub(crate) const MAX_AGE_MIN: u64 = 1_000;
 /// and eleven tenths of the time, since the first round may be a part of one.
 const OVER: u8 = ROUNDS + ROUNDS / 10;
 
-/// Rounds with which a client begins, at most.
-const HEAD_START: u64 = 2 * (ROUNDS as u64 / 10) - 1;
+/// Rounds with which a client begins: one at least, as the first comes a round late while the
+/// table is empty, and so many more at most.
+const HEAD_START: u64 = 2 * (ROUNDS as u64 / 10) - 2;
 
 /// Rounds after which it is closed though it waits for answers.
 const LATEST: u8 = OVER + ROUNDS / 10;
@@ -74,7 +75,7 @@ impl Rotation {
 
     /// The age of a client that begins.
     pub(super) fn begin(&mut self) -> Age {
-        Age(self.jitter.up_to(HEAD_START) as u8)
+        Age(1 + self.jitter.up_to(HEAD_START) as u8)
     }
 }
 

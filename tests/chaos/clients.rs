@@ -23,14 +23,15 @@ const STEP: Duration = Duration::from_millis(10);
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Calls so far, of all clients that there ever were: each has a number of its own.
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
 /// What all clients have in common.
 #[derive(Default)]
 struct Shared {
     /// Whether they make requests.
     is_busy: AtomicBool,
     is_over: AtomicBool,
-    /// Numbers of calls so far; no two are the same.
-    calls: AtomicU64,
     /// Requests that were answered, with a result and with an error.
     answered: AtomicU64,
     refused: AtomicU64,
@@ -258,7 +259,7 @@ impl Client {
             }
             return;
         }
-        let number = self.shared.calls.fetch_add(1, Ordering::SeqCst);
+        let number = CALLS.fetch_add(1, Ordering::SeqCst);
         let params = json!({"number": number});
         self.ask(&format!("call.{model}.add"), params, Asked::Call);
     }

@@ -57,6 +57,9 @@ struct Window {
     late: u32,
     /// It shrinks no sooner.
     next_cut: Time,
+    /// The mean when it last shrank, and the lowest one since.
+    cut_at: u32,
+    lowest: u32,
 }
 
 impl Window {
@@ -73,6 +76,8 @@ impl Window {
             answers: 0,
             late: 0,
             next_cut: Time(0),
+            cut_at: 0,
+            lowest: u32::MAX,
         }
     }
 
@@ -89,6 +94,7 @@ impl Window {
         self.mean = self.mean - self.mean / 8 + took;
         self.answers += 1;
         let (mean, usual) = (self.mean / 8, 2 * self.base);
+        self.lowest = self.lowest.min(mean);
         if mean > usual + SLOW {
             self.shrink(3, now);
         } else if self.waiting > 0 && mean <= usual + QUICK && self.answers >= self.size {
@@ -109,11 +115,16 @@ impl Window {
     /// Shrinks to so many quarters, but not twice for the same reason.
     fn shrink(&mut self, quarters: u32, now: Time) {
         if now >= self.next_cut {
+            // If it did not help to have less open, or there cannot be less, the service has
+            // become slower by itself. Else it is what is open that takes long.
+            let did_help = self.lowest < self.cut_at - self.cut_at / 8;
+            if self.cut_at > 0 && !did_help || self.size <= WINDOW_MIN {
+                self.base = self.base.saturating_add(self.base / 4 + 1);
+            }
+            (self.cut_at, self.lowest) = (self.mean / 8, u32::MAX);
             self.size = (self.size / 4 * quarters).max(WINDOW_MIN).min(self.size);
             self.next_cut = Time(now.0 + PLACE_TIME);
             (self.answers, self.late) = (0, 0);
-            // What was quick once may have been so because little was asked.
-            self.base = self.base.saturating_add(self.base / 4 + 1);
         }
     }
 }

@@ -63,6 +63,7 @@ impl Gateway {
             },
             sub,
             token: there.token_serial(),
+            is_unheard: false,
             waiting: vec![purpose],
         };
         let subject = Subject::Name("access", name, "");
@@ -137,7 +138,13 @@ impl Gateway {
             };
         }
         for purpose in request.waiting {
-            self.use_access(request.sub, purpose, &verdict, Some(key));
+            match (purpose, request.sub) {
+                // The service is restarted, perhaps: that says nothing of what it allows.
+                (Use::Reaccess, Some(sub)) if request.is_unheard => {
+                    self.recheck_after_pause(sub, key);
+                }
+                (purpose, sub) => self.use_access(sub, purpose, &verdict, Some(key)),
+            }
         }
     }
 
@@ -256,6 +263,18 @@ impl Gateway {
         if sub.standing.recheck().is_answered_by(asked) {
             sub.standing.set_recheck(Recheck::Queued);
             self.background.queue(Job::Reaccess(key));
+        }
+    }
+
+    /// Access to a subscription was asked, and nobody was there: it is asked again after a pause.
+    /// The client is sent nothing of it until then.
+    fn recheck_after_pause(&mut self, key: SubKey, asked: PendingKey) {
+        let Some(sub) = self.holdings.get_mut(key) else {
+            return;
+        };
+        if sub.holders.direct() > 0 && sub.standing.recheck().is_answered_by(Some(asked)) {
+            sub.standing.set_recheck(Recheck::Queued);
+            self.background.reaccess_later(key, self.now);
         }
     }
 

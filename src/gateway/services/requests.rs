@@ -148,6 +148,7 @@ impl Gateway {
                 then,
                 Some(Then::Refresh(_) | Then::Query(_) | Then::Check(_))
             );
+            self.requests.note_unheard(key);
             let error = match is_cached {
                 true => Error::internal("nobody answers"),
                 false => Error::NOT_FOUND,

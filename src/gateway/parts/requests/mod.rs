@@ -237,6 +237,8 @@ pub struct AccessRequest {
     pub sub: Option<SubKey>,
     /// Which of the client's tokens it was asked with.
     pub token: u32,
+    /// Nobody is there who could answer it.
+    pub is_unheard: bool,
     pub waiting: Vec<Use>,
 }
 
@@ -469,6 +471,15 @@ impl Requests {
         pending.timer = Timer::Set(due);
         if let Some(get) = GetFor::of(&pending.then) {
             self.extended_gets.insert(get, key);
+        }
+    }
+
+    /// Notes that nobody is there who could answer an access request.
+    pub fn note_unheard(&mut self, key: PendingKey) {
+        if let Some(pending) = self.pending.get_mut(key)
+            && let Then::Access(request) = &mut pending.then
+        {
+            request.is_unheard = true;
         }
     }
 
