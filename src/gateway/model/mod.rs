@@ -22,3 +22,4 @@ pub mod sid;
 pub mod texts;
 pub mod time;
 pub mod update;
+pub mod way;
