@@ -103,6 +103,8 @@ pub struct Snapshot<'a> {
     pub stats: Stats,
     /// Connections of clients.
     pub connections: usize,
+    /// Connections that were refused: too many in all, too many of an address.
+    pub refused_connections: [u64; 2],
     /// Bytes written to clients.
     pub client_bytes_out: u64,
     /// Clients closed since they read too slowly.
@@ -301,6 +303,7 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Open connections of clients, HTTP and WebSocket.",
         snapshot.connections,
     );
+    write_refusals(snapshot, text);
     write_buffers(snapshot, text);
     write_drift(snapshot, text);
     write_traffic(snapshot, text);
@@ -321,6 +324,22 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         std::iter::once(&metrics.turns),
         1e6,
     );
+}
+
+/// Those about what limits have refused.
+fn write_refusals(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_connections",
+        "counter",
+        "Connections of clients that were refused, by the limit.",
+    );
+    let [all, address] = snapshot.refused_connections;
+    for (limit, count) in [
+        ("maxConnections", all),
+        ("maxConnectionsPerAddress", address),
+    ] {
+        text.count("tidegate_refused_connections", &[("limit", limit)], count);
+    }
 }
 
 /// Those about cached resources that are compared with what services have.

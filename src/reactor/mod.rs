@@ -10,6 +10,8 @@
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
 
+mod address;
+mod admission;
 mod away;
 mod backlog;
 mod broker;
@@ -22,6 +24,7 @@ mod deliver;
 mod denials;
 mod drain;
 mod drift;
+mod entrance;
 mod error;
 mod framing;
 mod gap;
@@ -61,6 +64,7 @@ use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
+use admission::Admission;
 use away::Absence;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
@@ -85,8 +89,6 @@ pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
 use streak::Streak;
-use stream::Stream;
-use tls::Tls;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -248,7 +250,10 @@ impl Reactor {
             ),
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
-            clients: Clients::new(Pulse::new(config.ping_interval.into())),
+            clients: Clients::new(
+                Pulse::new(config.ping_interval.into()),
+                Admission::new(config.max_connections, config.max_connections_per_address),
+            ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
             monitor: None,
@@ -446,25 +451,6 @@ impl Reactor {
             }
         }
         is_signalled
-    }
-
-    fn accept(&mut self, now: Time) {
-        if let Some(listener) = &mut self.listener {
-            let registry = self.poll.registry();
-            listener.accept(now, |socket, remote| {
-                let stream = match &self.tls {
-                    None => Stream::without_tls(socket),
-                    Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
-                        Ok(tls) => Stream::with_tls(socket, tls),
-                        Err(failure) => {
-                            log::error!("cannot begin TLS with {remote}: {failure}");
-                            return;
-                        }
-                    },
-                };
-                self.clients.insert(registry, stream, remote, now);
-            });
-        }
     }
 
     /// Lets the gateway go on with what its inputs have left over, in steps: what they lead

@@ -11,13 +11,14 @@ use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
 use crate::ws::handshake::{self, Refusal};
 
+use super::admission::Crowded;
 use super::clients::Clients;
 use super::clock::unix_seconds;
 use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
-/// Seconds after which to ask again while NATS is away.
+/// Seconds after which to ask again while NATS is away, or there are too many connections.
 const RETRY_AFTER: &str = "2";
 
 /// Bodies from this size on are queued as they are, not copied behind their head.
@@ -47,6 +48,9 @@ const METHOD_NOT_ALLOWED: &[u8] =
 const FORBIDDEN_ORIGIN: &[u8] = br#"{"code":"system.forbidden","message":"Forbidden origin"}"#;
 const UNAVAILABLE: &[u8] =
     br#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
+
+const CROWDED: &[u8] =
+    br#"{"code":"common.tooActive","message":"Too many connections","data":{"seconds":2}}"#;
 
 /// What answers depend on beside their request.
 #[derive(Debug)]
@@ -341,6 +345,19 @@ impl Site {
             fields,
         };
         self.answer(clients, key, work, response, now);
+    }
+
+    /// What a connection is told that is refused before it has asked for anything.
+    pub(super) fn crowded(&self, crowded: Crowded) -> Vec<u8> {
+        let (status, body) = match crowded {
+            Crowded::Gateway => (503, UNAVAILABLE),
+            Crowded::Address => (429, CROWDED),
+        };
+        let mut out = Vec::new();
+        ResponseWriter::new(&mut out, status, &self.date, Persistence::Close)
+            .constant("Retry-After", RETRY_AFTER)
+            .body(JSON, body, false);
+        out
     }
 
     /// Tells a client to go on with its body.
