@@ -63,6 +63,8 @@ pub struct Metrics {
     pub broker_refusals: [u64; 3],
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// HTTP requests that came too soon behind others of their address.
+    pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
@@ -84,6 +86,7 @@ impl Metrics {
             broker_losses: 0,
             broker_refusals: [0; 3],
             client_bytes_in: 0,
+            hasty_requests: 0,
             silent_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
@@ -304,6 +307,7 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         snapshot.connections,
     );
     write_refusals(snapshot, text);
+    write_refused_requests(snapshot, text);
     write_buffers(snapshot, text);
     write_drift(snapshot, text);
     write_traffic(snapshot, text);
@@ -339,6 +343,22 @@ fn write_refusals(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         ("maxConnectionsPerAddress", address),
     ] {
         text.count("tidegate_refused_connections", &[("limit", limit)], count);
+    }
+}
+
+/// Those about requests that limits have refused.
+fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_requests",
+        "counter",
+        "Requests of clients that came too soon behind others (maxRequestsPerSecond).",
+    );
+    for (transport, count) in [
+        ("ws", snapshot.counters.hasty),
+        ("http", snapshot.metrics.hasty_requests),
+    ] {
+        let labels = [("transport", transport)];
+        text.count("tidegate_refused_requests", &labels, count);
     }
 }
 

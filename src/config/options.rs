@@ -53,6 +53,7 @@ pub(super) enum Setting {
     PingInterval,
     MaxConnections,
     MaxConnectionsPerAddress,
+    MaxRequestsPerSecond,
 }
 
 impl Setting {
@@ -192,7 +193,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 43] = [
+pub(super) static OPTIONS: [Spec; 44] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -810,6 +811,24 @@ pub(super) static OPTIONS: [Spec; 43] = [
         manual: "Most connections of one address, of IPv6 of one network of 64 bits. A further one is \
             answered 429 with `Retry-After`, with TLS closed. 0 is no limit: many people may \
             have one address. Behind a proxy set `trustedProxies` too. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxRequestsPerSecond,
+        flag: "--maxrequestspersecond",
+        short: "",
+        variable: "TIDEGATE_MAXREQUESTSPERSECOND",
+        member: "maxRequestsPerSecond",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "requests of a client; 0 is no limit",
+        manual: "Requests that a client may send in a second, as many of them at once: those of a \
+            WebSocket that are for a service (not `unsubscribe` and `version`), and the HTTP \
+            requests and header authentications of an address. One more is answered with \
+            `common.tooActive` and `data.seconds`, over HTTP 429 with `Retry-After`. 0 is no \
+            limit. Behind a proxy set `trustedProxies` too. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

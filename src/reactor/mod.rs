@@ -38,6 +38,7 @@ mod monitor;
 mod output;
 mod process;
 mod pulse;
+mod rates;
 mod resolver;
 mod secrets;
 mod signals;
@@ -59,7 +60,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Time};
+use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -83,6 +84,7 @@ use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
 use pulse::Pulse;
+use rates::Rates;
 use resolver::Resolver;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
@@ -142,6 +144,7 @@ struct Reactor {
     clients: Clients,
     site: Site,
     compression: Compression,
+    rates: Rates,
     monitor: Option<Box<Monitor>>,
     metrics: Metrics,
     gateway: Gateway,
@@ -256,6 +259,7 @@ impl Reactor {
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
@@ -272,6 +276,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
                 window: crate::gateway::WINDOW,
                 seed,

@@ -6,6 +6,7 @@ use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
+use crate::res::Error;
 use crate::res::meta::Fields;
 use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
@@ -358,6 +359,27 @@ impl Site {
             .constant("Retry-After", RETRY_AFTER)
             .body(JSON, body, false);
         out
+    }
+
+    /// Answers that requests come too fast, in place of the gateway.
+    pub(super) fn too_active(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        seconds: u64,
+        now: Time,
+    ) {
+        let mut fields = Fields::default();
+        fields.push("Retry-After", &seconds.to_string());
+        let mut body = Vec::new();
+        Error::too_active(seconds).write(&mut body);
+        let response = WebResponse {
+            status: 429,
+            body: Some(WebBody::Own(body.into())),
+            fields,
+        };
+        self.answer(clients, key, work, response, now);
     }
 
     /// Tells a client to go on with its body.

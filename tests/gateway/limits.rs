@@ -97,3 +97,71 @@ fn an_address_has_so_many_connections_and_others_theirs_unlike_resgate() {
     stack.raw().expect_alive();
     first.expect_alive();
 }
+
+const TOO_ACTIVE: &str =
+    r#"{"code":"common.tooActive","message":"Too many requests","data":{"seconds":1}}"#;
+
+#[test]
+fn a_client_that_asks_too_fast_is_told_so_at_once_and_others_are_not_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&["--maxrequestspersecond", "2"]);
+    let svc = stack.service("limits_rate");
+    let (mut hasty, mut other) = (stack.client(), stack.client());
+    // They come within less time than all of them may.
+    let method = "auth.limits_rate.model.login";
+    let ids: Vec<u64> = (0..20).map(|_| hasty.ask(method)).collect();
+    let last = hasty.ask_with("version", "null");
+    let mut refused = 0;
+    loop {
+        let answer = hasty.next();
+        let id = member(&answer, "id").parse().expect("a number");
+        if id == last {
+            break;
+        }
+        assert!(ids.contains(&id));
+        assert_json(&answer, &format!(r#"{{"id":{id},"error":{TOO_ACTIVE}}}"#));
+        refused += 1;
+    }
+    assert!((1..=18).contains(&refused), "{refused} are refused");
+    for _ in refused..20 {
+        svc.expect(method).respond(r#"{"result":null}"#);
+        assert_eq!(member(&hasty.next(), "result"), r#"{"payload":null}"#);
+    }
+    // No other was passed on.
+    other.fence(&svc, "limits_rate.model");
+    let line = format!("tidegate_refused_requests_total{{transport=\"ws\"}} {refused}");
+    expect_metric(&metrics, &line);
+}
+
+#[test]
+fn an_address_that_asks_too_fast_gets_429_and_others_are_served_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&["--maxrequestspersecond", "3"]);
+    let mut http = stack.http();
+    let mut answers = Vec::new();
+    // No resource ID: the gateway knows the answer itself. They come within less time than
+    // all of them may.
+    for _ in 0..30 {
+        http.get("/api/limits..model");
+        answers.push(http.response());
+    }
+    let refused: Vec<_> = answers.iter().filter(|it| it.status == 429).collect();
+    assert!(refused.len() > 5, "{} are refused", refused.len());
+    for answer in &refused {
+        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+        assert_json(&answer.body, TOO_ACTIVE);
+    }
+    let served = answers.iter().filter(|it| it.status == 404).count();
+    assert!(served >= 3);
+    assert_eq!(served + refused.len(), 30);
+    let mut other = Http::connect_from(&stack.gateway, "127.0.0.2");
+    other.get("/api/limits..model");
+    assert_eq!(other.response().status, 404);
+    let count = refused.len();
+    let line = format!("tidegate_refused_requests_total{{transport=\"http\"}} {count}");
+    expect_metric(&metrics, &line);
+}
