@@ -160,6 +160,8 @@ pub struct Profile {
     pub keep_tokens: bool,
     /// Requests that a service may have open at first, 0 for no limit.
     pub window: u32,
+    /// Requests that a client may send in a second.
+    pub rate: u32,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -276,6 +278,7 @@ impl Profile {
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
+            rate: *apart.pick(&[0, 0, 0, 5, 30]),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod parked;
 pub mod paths;
 pub mod random;
+pub mod rate;
 pub mod references;
 pub mod set;
 pub mod sid;
