@@ -201,6 +201,10 @@ fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
     let (failed, time) = come_back(100, 100, 40);
     assert_eq!(failed, 0);
     assert!(time <= 4_200, "{time} ms, of which the service needs 4,000");
+    // 24,000: the last wait for more than three time-outs, and see the others being answered.
+    let (failed, time) = come_back(100, 100, 120);
+    assert_eq!(failed, 0);
+    assert!(time > 3 * REQUEST_TIMEOUT && time <= 12_200, "{time} ms");
     let (failed, _) = come_back(0, 100, 40);
     assert!(failed > 100, "{failed} fail where all is asked at once");
 }

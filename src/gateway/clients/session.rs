@@ -67,6 +67,11 @@ impl Gateway {
         self.sessions.get(key).is_none_or(Client::takes_requests) && !self.unsettled.has(key)
     }
 
+    /// Whether a client waits for the answer to a request.
+    pub fn has_requests(&self, key: ClientKey) -> bool {
+        self.sessions.get(key).is_some_and(Client::has_requests)
+    }
+
     /// Whether the key of a client that is gone may be used for another one. If not, what it
     /// held is still being taken out; [`Gateway::has_work`] is true meanwhile.
     pub fn is_free(&self, key: ClientKey) -> bool {

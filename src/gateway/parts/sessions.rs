@@ -190,6 +190,11 @@ impl Client {
         self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 
+    /// Whether it waits for the answer to a request.
+    pub fn has_requests(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// A request of it was taken.
     pub fn begin_request(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);

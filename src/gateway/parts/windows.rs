@@ -31,13 +31,21 @@ const KEPT: usize = 256;
 const QUICK: u32 = 50;
 const SLOW: u32 = 100;
 
+/// What waits of one client at a service.
+#[derive(Default)]
+struct Flow {
+    queue: VecDeque<Parked>,
+    /// When a request of it was answered last, since something waits.
+    answered: Option<Time>,
+}
+
 /// The window of a service.
 struct Window {
     service: Box<str>,
     size: u32,
     open: u32,
     /// What waits, by flow, and which flow is next.
-    flows: HashMap<u32, VecDeque<Parked>, foldhash::fast::RandomState>,
+    flows: HashMap<u32, Flow, foldhash::fast::RandomState>,
     turns: VecDeque<u32>,
     waiting: usize,
     /// Milliseconds that answers have taken when they were quick, and take now: eighths of
@@ -183,7 +191,7 @@ impl Windows {
         window.waiting += 1;
         self.waiting += 1;
         self.bytes += parked.size();
-        let queue = window.flows.entry(flow).or_default();
+        let queue = &mut window.flows.entry(flow).or_default().queue;
         if queue.is_empty() {
             window.turns.push_back(flow);
         }
@@ -197,7 +205,7 @@ impl Windows {
             return None;
         }
         let flow = window.turns.pop_front()?;
-        let queue = window.flows.get_mut(&flow)?;
+        let queue = &mut window.flows.get_mut(&flow)?.queue;
         let parked = queue.pop_front()?;
         if queue.is_empty() {
             window.flows.remove(&flow);
@@ -220,6 +228,26 @@ impl Windows {
             window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
         }
         (window.waiting > 0).then_some(place.window)
+    }
+
+    /// Whether something waits in a window.
+    pub fn is_full(&self, key: WindowKey) -> bool {
+        self.windows
+            .get(key)
+            .is_some_and(|window| window.waiting > 0)
+    }
+
+    /// A request of a flow was answered.
+    pub fn note_answer(&mut self, key: WindowKey, flow: u32, now: Time) {
+        let window = self.windows.get_mut(key);
+        if let Some(flow) = window.and_then(|window| window.flows.get_mut(&flow)) {
+            flow.answered = Some(now);
+        }
+    }
+
+    /// When a request of a flow was answered last, since something of it waits.
+    pub fn last_answer(&self, key: WindowKey, flow: u32) -> Option<Time> {
+        self.windows.get(key)?.flows.get(&flow)?.answered
     }
 
     /// A request that has had its place for too long: it has none any more.
@@ -277,7 +305,7 @@ impl Windows {
         }
         let (mut waiting, mut bytes, mut placed) = (0, 0, 0);
         for (key, window) in self.windows.iter() {
-            let parked = window.flows.values().flatten();
+            let parked = window.flows.values().flat_map(|flow| &flow.queue);
             bytes += parked.clone().map(Parked::size).sum::<usize>();
             let queued = parked.count();
             waiting += queued;

@@ -237,10 +237,12 @@ impl Gateway {
 
     /// Requests whose time is over get that as their answer.
     pub(in crate::gateway) fn time_out_requests(&mut self) {
-        while let Some(key) = self.requests.expired(self.now) {
-            log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
-            self.counters.timeouts += 1;
-            self.answer(key, Err(Error::TIMEOUT));
+        while let Some((key, is_waiting)) = self.requests.expired(self.now) {
+            if !is_waiting || !self.waits_on(key) {
+                log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
+                self.counters.timeouts += 1;
+                self.answer(key, Err(Error::TIMEOUT));
+            }
             self.work.spend(1);
             if self.work.is_spent() {
                 break;
