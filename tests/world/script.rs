@@ -239,6 +239,19 @@ impl Action {
 }
 
 impl Profile {
+    /// What a run meets that is led by hand.
+    pub fn by_hand(units: u32) -> Self {
+        let seed = 1;
+        let mut profile = Self::draw(seed, &mut Rng::new(seed), &mut Rng::new(seed));
+        (profile.faults, profile.lies, profile.outages) = (false, false, false);
+        (profile.access_apart, profile.open) = (false, false);
+        (profile.latency, profile.units, profile.window) = (0, units, 0);
+        (profile.reset_throttle, profile.reference_throttle) = (0, 0);
+        (profile.web_resources, profile.small_payloads) = (100_000, false);
+        (profile.follows_runs, profile.keep_tokens) = (false, false);
+        profile
+    }
+
     /// What a run meets by the bytes of a fuzzer.
     pub fn from_bytes(bytes: &mut Bytes) -> Self {
         let seed = bytes.draw(256);

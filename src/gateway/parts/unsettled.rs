@@ -7,7 +7,7 @@ use crate::gateway::parts::worklist::Work;
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Unsettled {
     /// What waits until a client's holdings are in order. They go on in the order of their
     /// keys: equal inputs give equal outputs.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::{Index, IndexMut};
 
 /// A request or an event that waits.
+#[derive(Debug)]
 pub struct Waiter {
     client: ClientKey,
     cause: Awaiting,
@@ -137,7 +138,7 @@ impl Waiter {
 }
 
 /// Subscriptions that a waiter has looked at. Most events that wait do so for one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Seen {
     first: Option<SubKey>,
     others: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
@@ -209,7 +210,7 @@ impl Want {
 }
 
 /// All that waits.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Waiters {
     arena: Arena<of::Waiter, Waiter>,
 }

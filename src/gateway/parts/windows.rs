@@ -32,6 +32,7 @@ const QUICK: u32 = 50;
 const SLOW: u32 = 100;
 
 /// The window of a service.
+#[derive(Debug)]
 struct Window {
     service: Box<str>,
     size: u32,
@@ -111,6 +112,7 @@ impl Window {
 }
 
 /// The windows of all services that have something open.
+#[derive(Debug)]
 pub struct Windows {
     windows: Arena<of::Window, Window>,
     by_service: HashMap<Box<str>, WindowKey, foldhash::fast::RandomState>,
