@@ -8,34 +8,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Members that hold totals, settings, what an audit finds from the others, or the order of
-/// hash tables.
-const LEFT_OUT: [&str; 18] = [
-    "counters",
-    "spent",
-    "units",
-    "epoch",
-    "versions",
-    "unaudited",
-    "options",
-    "random",
-    "warnings",
-    "scratch",
-    "last_verdict",
-    "per_hasher_seed",
-    "hash",
-    "written",
-    "next_id",
-    "published",
-    "history",
-    "past_rows",
-];
+/// Whether a member holds totals, settings, what an audit finds from the others, or the order
+/// of a hash table.
+fn is_left_out(member: &str) -> bool {
+    matches!(
+        member,
+        "counters"
+            | "spent"
+            | "units"
+            | "epoch"
+            | "versions"
+            | "unaudited"
+            | "options"
+            | "random"
+            | "warnings"
+            | "scratch"
+            | "last_verdict"
+            | "per_hasher_seed"
+            | "hash"
+            | "written"
+            | "next_id"
+            | "published"
+            | "history"
+            | "past_rows"
+    )
+}
+
+/// Whether the numbers of a member count what was, and are only compared with each other.
+fn is_ranked(member: &str) -> bool {
+    matches!(member, "version" | "token_serial" | "serial" | "Connection")
+}
 
 /// What a member begins with that is worked out once and kept.
 const KEPT: &str = ": OnceCell(";
-
-/// Members that count what was, and are only compared with each other.
-const RANKED: [&str; 4] = ["version", "token_serial", "serial", "Connection"];
 
 /// Numbers from which requests of clients are counted.
 const REQUESTS: std::ops::Range<u64> = 1_000_001..1_040_000;
@@ -130,73 +135,100 @@ impl<'a> Ranks<'a> {
 
 /// Takes the raw text apart.
 fn read(raw: &str) -> Vec<Token<'_>> {
-    let (bytes, mut tokens) = (raw.as_bytes(), Vec::new());
-    let (mut at, mut from, mut quoted) = (0, 0, false);
-    let mut member = "";
-    while at < bytes.len() {
-        let rest = &raw[at..];
-        let before = at.checked_sub(1).map_or(b' ', |before| bytes[before]);
+    let mut reader = Reader {
+        raw,
+        at: 0,
+        from: 0,
+        member: "",
+        tokens: Vec::with_capacity(256),
+    };
+    let (bytes, mut quoted) = (raw.as_bytes(), false);
+    while let Some(byte) = bytes.get(reader.at) {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        match bytes[at] {
-            b'\\' if quoted => at += 2,
+        let before = reader.at.checked_sub(1).map_or(b' ', |at| bytes[at]);
+        let begins = !is_word(before) && before != b'.';
+        match byte {
+            b'\\' if quoted => reader.at += 2,
             b'"' => {
                 quoted = !quoted;
-                at += 1;
+                reader.at += 1;
             }
-            b'_' if rest.starts_with(INBOX) && rest.len() >= REPLY && reply(&rest[..REPLY]).is_some() => {
-                tokens.push(Token::Text(&raw[from..at]));
-                tokens.extend(reply(&rest[..REPLY]));
-                at += REPLY;
-                from = at;
-            }
-            b'T' if !quoted && rest.starts_with("Time(") => {
-                let start = at + "Time(".len();
-                let (time, length) = number(&raw[start..]);
-                tokens.push(Token::Text(&raw[from..start]));
-                tokens.push(Token::Time(time));
-                at = start + length;
-                from = at;
-            }
-            byte if byte.is_ascii_digit() && !is_word(before) && before != b'.' => {
-                let (value, length) = number(rest);
-                let end = at + length;
-                let dotted = (!quoted && bytes.get(end) == Some(&b'.')).then(|| number(&raw[end + 1..]));
-                let token = match dotted {
-                    Some((generation, digits)) if digits > 0 => {
-                        Some((Token::Key(value, generation), length + 1 + digits))
-                    }
-                    _ if REQUESTS.contains(&value) => Some((Token::Request(value), length)),
-                    _ if RANKED.contains(&member) => Some((Token::Ranked(member, value), length)),
-                    _ => None,
-                };
-                match token {
-                    Some((token, length)) => {
-                        tokens.extend([Token::Text(&raw[from..at]), token]);
-                        at += length;
-                        from = at;
-                    }
-                    None => at = end,
-                }
-                member = "";
-            }
-            byte if !quoted && is_word(byte) && !is_word(before) => {
-                let length = rest.bytes().take_while(|byte| is_word(*byte)).count();
-                let word = &rest[..length];
-                at += length;
-                let value = &rest[length..];
-                let is_named = value.starts_with(": ") || value.starts_with("(");
-                member = if is_named { word } else { "" };
-                if value.starts_with(KEPT) || value.starts_with(": ") && LEFT_OUT.contains(&word) {
-                    tokens.push(Token::Text(&raw[from..at]));
-                    at += skip(&raw[at..]);
-                    from = at;
-                }
-            }
-            _ => at += 1,
+            b'_' if reader.take_reply() => {}
+            b'T' if !quoted && reader.take_time() => {}
+            b'0'..=b'9' if begins => reader.take_number(quoted),
+            byte if !quoted && begins && is_word(*byte) => reader.take_word(is_word),
+            _ => reader.at += 1,
         }
     }
-    tokens.push(Token::Text(&raw[from..]));
-    tokens
+    reader.tokens.push(Token::Text(&raw[reader.from..]));
+    reader.tokens
+}
+
+/// Where the reading of a text is.
+struct Reader<'a> {
+    raw: &'a str,
+    at: usize,
+    /// What is text up to here is none of the tokens yet.
+    from: usize,
+    /// The member whose value comes.
+    member: &'a str,
+    tokens: Vec<Token<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Takes so many bytes as a token.
+    fn take(&mut self, token: Token<'a>, length: usize) {
+        self.tokens.push(Token::Text(&self.raw[self.from..self.at]));
+        self.tokens.push(token);
+        self.at += length;
+        self.from = self.at;
+    }
+
+    fn take_reply(&mut self) -> bool {
+        let Some(token) = self.raw.get(self.at..self.at + REPLY).and_then(reply) else {
+            return false;
+        };
+        self.take(token, REPLY);
+        true
+    }
+
+    fn take_time(&mut self) -> bool {
+        const TIME: &str = "Time(";
+        if !self.raw[self.at..].starts_with(TIME) {
+            return false;
+        }
+        self.at += TIME.len();
+        let (time, length) = number(&self.raw[self.at..]);
+        self.take(Token::Time(time), length);
+        true
+    }
+
+    fn take_number(&mut self, quoted: bool) {
+        let rest = &self.raw[self.at..];
+        let (value, length) = number(rest);
+        let fraction = rest[length..].strip_prefix('.').filter(|_| !quoted);
+        let member = std::mem::take(&mut self.member);
+        match fraction.map(number) {
+            Some((generation, digits)) if digits > 0 => {
+                self.take(Token::Key(value, generation), length + 1 + digits);
+            }
+            _ if REQUESTS.contains(&value) => self.take(Token::Request(value), length),
+            _ if is_ranked(member) => self.take(Token::Ranked(member, value), length),
+            _ => self.at += length,
+        }
+    }
+
+    fn take_word(&mut self, is_word: impl Fn(u8) -> bool) {
+        let rest = &self.raw[self.at..];
+        let length = rest.bytes().take_while(|byte| is_word(*byte)).count();
+        let (word, value) = rest.split_at(length);
+        self.at += length;
+        let is_named = value.starts_with(": ") || value.starts_with('(');
+        self.member = if is_named { word } else { "" };
+        if value.starts_with(KEPT) || value.starts_with(": ") && is_left_out(word) {
+            self.take(Token::Text(""), skip(value));
+        }
+    }
 }
 
 /// The number that a text begins with, and its length.
@@ -207,7 +239,7 @@ fn number(text: &str) -> (u64, usize) {
 
 /// The key that a reply subject has in it.
 fn reply(subject: &str) -> Option<Token<'static>> {
-    let digits = subject.get(REPLY - 11..)?;
+    let digits = subject.strip_prefix(INBOX)?.get(9..)?;
     let mut number = 0u64;
     for byte in digits.bytes() {
         let digit = match byte {
@@ -245,15 +277,26 @@ fn what_cannot_matter_is_written_alike() {
     let write = |raw: &str, now| {
         let (tokens, mut ranks, mut text) = (read(raw), Ranks::default(), String::new());
         tokens.iter().for_each(|token| ranks.note(token));
-        tokens.iter().for_each(|token| ranks.write(token, now, &mut text));
+        tokens
+            .iter()
+            .for_each(|token| ranks.write(token, now, &mut text));
         text
     };
     assert_eq!(write("text: OnceCell([1, 2]), x: [1]", 0), "text, x: [1]");
-    assert_eq!(write("Connection(9), Connection(7)", 0), "Connection(1), Connection(0)");
+    assert_eq!(
+        write("Connection(9), Connection(7)", 0),
+        "Connection(1), Connection(0)"
+    );
     let raw = r#"{a: 3.17, b: 3.9, spent: [7, {"}": 1}], due: Time(60), n: 1000007, t: "3.9 x\" 1000009"}"#;
     let due = r#"{a: 3.1, b: 3.0, spent, due: Time(10), n: request 0, t: "3.9 x\" request 1"}"#;
     assert_eq!(write(raw, 50), due);
     // Index 5 of the second generation.
-    assert_eq!(write("_INBOX.abcdefgh.000009NKUOD 5.2", 0), write("5.2 5.2", 0));
-    assert_eq!(write("version: 7, version: 5, x: 7", 0), "version: 1, version: 0, x: 7");
+    assert_eq!(
+        write("_INBOX.abcdefgh.000009NKUOD 5.2", 0),
+        write("5.2 5.2", 0)
+    );
+    assert_eq!(
+        write("version: 7, version: 5, x: 7", 0),
+        "version: 1, version: 0, x: 7"
+    );
 }

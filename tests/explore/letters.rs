@@ -13,10 +13,7 @@ use super::world::simulator::World;
 use serde_json::{Value, json};
 
 /// Resources that each client subscribes to.
-const WANTED: [&[&str]; 2] = [
-    &["m.0", "q.0?l=2&s=0"],
-    &["m.0", "m.1", "q.0?s=0&l=2"],
-];
+const WANTED: [&[&str]; 2] = [&["m.0", "q.0?l=2&s=0"], &["m.0", "m.1", "q.0?s=0&l=2"]];
 
 /// Names of the two models.
 const MODELS: [&str; 2] = ["m.0", "m.1"];
@@ -111,7 +108,8 @@ pub fn enabled(world: &World) -> Vec<Letter> {
         };
         for (number, rid) in (0..).zip(wanted) {
             let open = client.pending.values().map(|(pending, _)| pending);
-            let asks = |pending: &Pending| matches!(pending, Pending::Subscribe(other) if other == rid);
+            let asks =
+                |pending: &Pending| matches!(pending, Pending::Subscribe(other) if other == rid);
             let ends = |pending: &Pending| matches!(pending, Pending::Unsubscribe(other, _) if other == rid);
             let asked = open.clone().filter(|pending| asks(pending)).count();
             let is_ending = open.clone().any(ends);
@@ -119,7 +117,9 @@ pub fn enabled(world: &World) -> Vec<Letter> {
             if asked == 0 && !has {
                 letters.push(Letter::Subscribe(slot, number));
             }
-            let calls = open.clone().any(|pending| matches!(pending, Pending::Call(..)));
+            let calls = open
+                .clone()
+                .any(|pending| matches!(pending, Pending::Call(..)));
             if (asked > 0 || has) && !is_ending && !calls {
                 letters.push(Letter::Unsubscribe(slot, number));
             }
@@ -146,7 +146,11 @@ pub fn enabled(world: &World) -> Vec<Letter> {
     ]);
     let is_away = world.is_away();
     for (number, name) in (0..).zip(MODELS) {
-        if !world.broker.route(&format!("event.{name}.change")).is_empty() {
+        if !world
+            .broker
+            .route(&format!("event.{name}.change"))
+            .is_empty()
+        {
             letters.push(Letter::Behind(number));
         }
     }
@@ -184,7 +188,12 @@ pub fn perform(world: &mut World, letter: Letter) {
         Letter::Unsubscribe(slot, number) => {
             let rid = WANTED[slot as usize][number as usize];
             let pending = Pending::Unsubscribe(rid.to_owned(), 1);
-            world.ask(slot.into(), &format!("unsubscribe.{rid}"), &Value::Null, pending);
+            world.ask(
+                slot.into(),
+                &format!("unsubscribe.{rid}"),
+                &Value::Null,
+                pending,
+            );
         }
         Letter::Call => {
             let pending = Pending::Call("ok".to_owned(), json!({"n": 1}));
@@ -242,7 +251,9 @@ fn forbid(world: &mut World, token: usize, is_forbidden: bool) {
 
 fn number_of(world: &mut World, name: &str) -> u64 {
     let content = world.service.truth(name, None);
-    content.map_or(0, |content| content.to_result()["model"]["n"].as_u64().unwrap_or(0))
+    content.map_or(0, |content| {
+        content.to_result()["model"]["n"].as_u64().unwrap_or(0)
+    })
 }
 
 fn change(world: &mut World, number: u8, silent: bool) {
@@ -254,7 +265,11 @@ fn change(world: &mut World, number: u8, silent: bool) {
 fn link(world: &mut World) {
     let content = world.service.truth("m.0", None);
     let is_there = content.is_some_and(|content| !content.hard_references().is_empty());
-    let value = if is_there { Value::Null } else { json!({"rid": "m.1"}) };
+    let value = if is_there {
+        Value::Null
+    } else {
+        json!({"rid": "m.1"})
+    };
     world.set("m.0", "next", &value, false);
 }
 
@@ -262,7 +277,9 @@ fn life(world: &mut World) {
     let sent = match world.service.truth("m.1", None) {
         Some(_) => world.service.delete("m.1", false),
         None => {
-            world.service.bring("m.1", &json!({"n": 0, "back": {"rid": "m.0"}}));
+            world
+                .service
+                .bring("m.1", &json!({"n": 0, "back": {"rid": "m.0"}}));
             vec![Sent::event("m.1", "create", &Value::Null)]
         }
     };
@@ -272,7 +289,11 @@ fn life(world: &mut World) {
 fn rows(world: &mut World) {
     let now = world.service.truth("q.0", Some("l=1&s=0"));
     let is_first = now.is_some_and(|now| now.to_result()["collection"][0] == "a");
-    let rows = if is_first { json!(["b", "c"]) } else { json!(["a", "b", "c"]) };
+    let rows = if is_first {
+        json!(["b", "c"])
+    } else {
+        json!(["a", "b", "c"])
+    };
     world.change_rows("q.0", rows.as_array().map_or(&[], |rows| &rows[..]));
 }
 
@@ -286,7 +307,9 @@ fn fall_behind(world: &mut World, number: u8) {
 }
 
 fn tell_token(world: &mut World) {
-    let Some(client) = &world.clients[0] else { return };
+    let Some(client) = &world.clients[0] else {
+        return;
+    };
     let kind = usize::from(client.token.is_null());
     let event = token_event(&client.cid, kind);
     world.emit(vec![event]);

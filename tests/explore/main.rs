@@ -55,22 +55,34 @@ fn number(name: &str) -> Option<usize> {
 
 #[test]
 fn from_nothing() {
-    explore(Game { start: Start::Empty, units: 0 });
+    explore(Game {
+        start: Start::Empty,
+        units: 0,
+    });
 }
 
 #[test]
 fn from_nothing_with_the_work_cut() {
-    explore(Game { start: Start::Empty, units: 1 });
+    explore(Game {
+        start: Start::Empty,
+        units: 1,
+    });
 }
 
 #[test]
 fn from_what_is_held() {
-    explore(Game { start: Start::Held, units: 0 });
+    explore(Game {
+        start: Start::Held,
+        units: 0,
+    });
 }
 
 #[test]
 fn from_what_is_held_with_the_work_cut() {
-    explore(Game { start: Start::Held, units: 1 });
+    explore(Game {
+        start: Start::Held,
+        units: 1,
+    });
 }
 
 /// Tries every sequence of a game, and says how many there were.
@@ -91,7 +103,9 @@ fn explore(game: Game) {
         let found = go_on(game, &known, layer);
         for (state, steps) in found {
             run += steps.len() as u64;
-            let next = steps.iter().map(|(letter, digest)| known.find(*digest, state, *letter));
+            let next = steps
+                .iter()
+                .map(|(letter, digest)| known.find(*digest, state, *letter));
             let next = next.collect::<Vec<_>>();
             known.next.push(next.into());
         }
@@ -109,17 +123,24 @@ fn go_on(game: Game, known: &Known, layer: std::ops::Range<usize>) -> Vec<(u32, 
     let next = AtomicUsize::new(layer.start);
     let work = || {
         let mut found = Vec::new();
+        let mut root = letters::begin(game.start, game.units);
+        root.driver.audits = false;
         loop {
             let state = next.fetch_add(1, Ordering::Relaxed);
             if state >= layer.end {
                 return found;
             }
-            found.push((state as u32, steps_from(game, &known.way_to(state as u32))));
+            found.push((
+                state as u32,
+                steps_from(game, &root, &known.way_to(state as u32)),
+            ));
         }
     };
     let mut found = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let results = threads.into_iter().map(|thread| thread.join().expect("a failure was printed"));
+        let results = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a failure was printed"));
         results.flatten().collect::<Vec<_>>()
     });
     found.sort_by_key(|(state, _)| *state);
@@ -127,8 +148,8 @@ fn go_on(game: Game, known: &Known, layer: std::ops::Range<usize>) -> Vec<(u32, 
 }
 
 /// What one comes to from the end of a way, each step of which is known to be good.
-fn steps_from(game: Game, way: &[Letter]) -> Steps {
-    let mut world = letters::begin(game.start, game.units);
+fn steps_from(game: Game, root: &World, way: &[Letter]) -> Steps {
+    let mut world = root.copy();
     world.driver.audits = false;
     for letter in way {
         letters::perform(&mut world, *letter);

@@ -65,7 +65,9 @@ impl Kept {
             Input::Dropped(sids) => Self::Dropped(sids.to_vec()),
             Input::Connect(key, head, remote) => Self::Connect(*key, head.clone(), *remote),
             Input::Say(key, text) => Self::Say(*key, text.to_vec()),
-            Input::Web(key, request) => Self::Get(*key, request.path.to_owned(), request.head.to_vec()),
+            Input::Web(key, request) => {
+                Self::Get(*key, request.path.to_owned(), request.head.to_vec())
+            }
             Input::Close(key) => Self::Close(*key),
             Input::Check(count) => Self::Check(*count),
             Input::Time => Self::Time,
@@ -265,7 +267,10 @@ fn answers_to_query_requests_have_two_forms() {
     let again = service.change_rows_to("q.0", &[json!("b"), json!("c")]);
     assert_ne!(back[0].payload, sent[0].payload);
     assert_eq!(again[0].payload, sent[0].payload);
-    assert!(matches!(Request::parse(subject, "r", b"{}").unwrap().kind, Kind::Query));
+    assert!(matches!(
+        Request::parse(subject, "r", b"{}").unwrap().kind,
+        Kind::Query
+    ));
 }
 
 #[test]
@@ -285,5 +290,8 @@ fn a_copy_is_told_the_same() {
     world.write_state(&mut one);
     copy.write_state(&mut other);
     assert_eq!(one, other);
-    assert_eq!(format!("{:?}", world.driver.gateway.stats()), format!("{:?}", copy.driver.gateway.stats()));
+    assert_eq!(
+        format!("{:?}", world.driver.gateway.stats()),
+        format!("{:?}", copy.driver.gateway.stats())
+    );
 }

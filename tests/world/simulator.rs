@@ -24,6 +24,10 @@ pub const API: &str = "/api/";
 /// Longer than any request, retry or lingering resource needs.
 const REST_LIMIT: u64 = 600_000;
 
+/// Turns that it may take until all is at rest, once nothing goes wrong any more: many times
+/// what any run needs.
+const REST_TURNS: usize = 200_000;
+
 /// Work units that a turn may do beyond its budget and the size of its input: what one step
 /// costs in a world with so few resources, where one may answer 256 requests of a client.
 const BEYOND: u64 = 10_000;
@@ -592,7 +596,13 @@ impl World {
     /// Lets time pass until nothing is left to happen.
     pub fn rest(&mut self) {
         let limit = self.driver.now + REST_LIMIT;
-        while self.step(limit) {}
+        let mut turns = 0;
+        while self.step(limit) {
+            turns += 1;
+            if turns > REST_TURNS {
+                return self.fail(format!("no rest after {REST_TURNS} turns"));
+            }
+        }
         if self.failure.is_none()
             && (!self.due.is_empty() || self.driver.gateway.next_timeout().is_some())
         {
