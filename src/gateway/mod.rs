@@ -135,6 +135,7 @@ const PARSED: usize = 8;
 ///     br#"{"event":"example.model.change","data":{"values":{"message":"Bye"}}}"#,
 /// );
 /// ```
+#[derive(Debug)]
 pub struct Gateway {
     now: Time,
     out: Outbox,

@@ -162,10 +162,6 @@ pub const GROUPS: &[Group] = &[
         scenarios: crowd::SCENARIOS,
     },
     Group {
-        title: "All clients come back",
-        scenarios: restart::SCENARIOS,
-    },
-    Group {
         title: "Memory and start",
         scenarios: memory::SCENARIOS,
     },

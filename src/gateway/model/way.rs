@@ -6,7 +6,7 @@ use crate::gateway::model::keys::SubKey;
 use std::rc::Rc;
 
 /// From some subscriptions down, depth first.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Way {
     roots: Few<SubKey>,
     /// How many of the roots are passed.
@@ -15,6 +15,7 @@ pub struct Way {
 }
 
 /// What is below a subscription, and how much of it is passed.
+#[derive(Debug)]
 enum Level {
     /// What its references hold.
     Children(SubKey, usize),

@@ -13,6 +13,7 @@ pub(crate) const MAX_BACKGROUND: usize = 1024;
 const JOBS_KEPT: usize = 1 << 12;
 
 /// A request that waits until fewer of its kind are open.
+#[derive(Debug)]
 pub enum Job {
     /// Fetch a resource again.
     Refresh(ResourceKey),
@@ -44,6 +45,7 @@ impl Job {
 type Queued = (Job, Option<ResetKey>);
 
 /// The requests of the background, those that wait and those that are open.
+#[derive(Debug)]
 pub struct Background {
     jobs: [VecDeque<Queued>; LANES],
     /// The queue whose turn it is.

@@ -29,6 +29,7 @@ pub enum TokenSource {
 }
 
 /// A connection: a WebSocket client, or one web request.
+#[derive(Debug)]
 pub struct Client {
     /// Tells apart the connections that had the same key.
     serial: u32,
@@ -261,7 +262,7 @@ impl Client {
 }
 
 /// All connections, by the caller's keys.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sessions {
     clients: Vec<Option<Box<Client>>>,
     count: usize,
@@ -455,6 +456,7 @@ impl Sessions {
 }
 
 /// How a client is connected.
+#[derive(Debug)]
 pub enum Transport {
     WebSocket,
     /// An upgrade request waits for header authentication. The fields are for its answer.
@@ -472,7 +474,7 @@ pub struct Target<'a> {
 }
 
 /// What is kept of a web request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Web {
     /// Fields that services want in the answer.
     pub fields: Fields,
@@ -489,6 +491,7 @@ pub struct Web {
 }
 
 /// What a web request asks for.
+#[derive(Debug)]
 pub enum Goal {
     Get {
         rid: String,

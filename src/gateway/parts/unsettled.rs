@@ -7,7 +7,7 @@ use crate::gateway::model::keys::ClientKey;
 use crate::gateway::parts::worklist::Work;
 use hashbrown::{HashMap, HashSet};
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Unsettled {
     clients: HashMap<ClientKey, Waiting, foldhash::fast::RandomState>,
     /// Those whose holdings are not in order.
@@ -20,7 +20,7 @@ pub struct Unsettled {
 }
 
 /// What waits until a client is settled, and why it has to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Waiting {
     work: Vec<Work>,
     /// Its holdings are not in order.

@@ -11,6 +11,7 @@ use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 
 /// A request or an event that waits.
+#[derive(Debug)]
 pub struct Waiter {
     client: ClientKey,
     cause: Awaiting,
@@ -170,6 +171,7 @@ impl Waiter {
 }
 
 /// A walk through what was not sent, which stops at what is being loaded.
+#[derive(Debug)]
 enum Walk {
     /// None, or it is over.
     Done,
@@ -180,7 +182,7 @@ enum Walk {
 }
 
 /// Subscriptions that a waiter has looked below. Most events that wait do so for one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Seen {
     first: Option<SubKey>,
     others: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
@@ -252,7 +254,7 @@ impl Want {
 }
 
 /// All that waits.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Waiters {
     arena: Arena<of::Waiter, Waiter>,
 }

@@ -15,6 +15,7 @@ pub const SLICE: usize = 16;
 
 /// Something that follows from what was done. Each looks at what is true when its turn
 /// comes: inputs may have come between.
+#[derive(Debug)]
 pub enum Work {
     /// A subscription needs content.
     Load(SubKey),
@@ -64,6 +65,7 @@ pub enum Origin {
 const UNBOUNDED: u32 = u32::MAX;
 
 /// What is to be done, and how much of it may be.
+#[derive(Debug)]
 pub struct Worklist {
     /// What follows from the input at hand.
     list: VecDeque<Work>,
