@@ -84,6 +84,9 @@ impl Checker<'_> {
             ping_interval: self.count(Setting::PingInterval),
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
+            max_connections: self.count(Setting::MaxConnections),
+            max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
+            max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

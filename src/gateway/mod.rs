@@ -29,6 +29,7 @@ pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
+pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 pub use parts::windows::WINDOW;
@@ -134,6 +135,7 @@ const PARSED: usize = 8;
 ///     br#"{"event":"example.model.change","data":{"values":{"message":"Bye"}}}"#,
 /// );
 /// ```
+#[derive(Debug)]
 pub struct Gateway {
     now: Time,
     out: Outbox,

@@ -18,10 +18,10 @@ use crate::service::MODELS;
 use crate::stage::Stage;
 
 /// Clients that stay.
-const CLIENTS: usize = 50;
+const CLIENTS: usize = 20;
 
 /// Clients that come together, hold everything for a moment, and go.
-const GUESTS: usize = 20;
+const GUESTS: usize = 10;
 
 /// Between two faults.
 const FAULT_STEP: Duration = Duration::from_secs(20);

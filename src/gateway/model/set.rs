@@ -93,7 +93,7 @@ impl SetKey {
 
 /// What the text of an answer depends on beside its set: the dialect, and the resource that
 /// a resource response names.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnswerForm {
     pub values: ValueForm,
     pub named: Option<AliasKey>,

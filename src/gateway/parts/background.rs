@@ -18,6 +18,7 @@ pub(crate) const REACCESS_PAUSE: u64 = 1_000;
 const JOBS_KEPT: usize = 1 << 12;
 
 /// A request that waits until fewer of its kind are open.
+#[derive(Debug)]
 pub enum Job {
     /// Fetch a resource again.
     Refresh(ResourceKey),
@@ -49,6 +50,7 @@ impl Job {
 type Queued = (Job, Option<ResetKey>);
 
 /// The requests of the background, those that wait and those that are open.
+#[derive(Debug)]
 pub struct Background {
     jobs: [VecDeque<Queued>; LANES],
     /// Subscriptions whose access is asked again after a pause.

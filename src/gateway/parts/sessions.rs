@@ -2,6 +2,8 @@
 
 use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
+use crate::gateway::model::rate::{Rate, Used};
+use crate::gateway::model::time::Time;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
@@ -27,6 +29,7 @@ pub enum TokenSource {
 }
 
 /// A connection: a WebSocket client, or one web request.
+#[derive(Debug)]
 pub struct Client {
     /// Tells apart the connections that had the same key.
     serial: u32,
@@ -49,6 +52,8 @@ pub struct Client {
     pub dialect: Dialect,
     transport: Transport,
     in_flight: u16,
+    /// How far it has used its rate of requests up.
+    used: Used,
     /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
     /// calls that wait for access.
     waiting: usize,
@@ -196,6 +201,14 @@ impl Client {
         self.in_flight = self.in_flight.saturating_add(1);
     }
 
+    /// Counts a request that is for a service, unless it comes too soon.
+    ///
+    /// # Errors
+    /// Seconds after which it may come.
+    pub fn count_request(&mut self, rate: Rate, now: Time) -> Result<(), u64> {
+        rate.take(&mut self.used, now)
+    }
+
     /// A request of it was answered.
     pub fn end_request(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -249,7 +262,7 @@ impl Client {
 }
 
 /// All connections, by the caller's keys.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sessions {
     clients: Vec<Option<Box<Client>>>,
     count: usize,
@@ -376,6 +389,7 @@ impl Sessions {
             },
             transport,
             in_flight: 0,
+            used: Used::default(),
             waiting: 0,
             waiters: Vec::new(),
             extended: BTreeSet::new(),
@@ -442,6 +456,7 @@ impl Sessions {
 }
 
 /// How a client is connected.
+#[derive(Debug)]
 pub enum Transport {
     WebSocket,
     /// An upgrade request waits for header authentication. The fields are for its answer.
@@ -459,7 +474,7 @@ pub struct Target<'a> {
 }
 
 /// What is kept of a web request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Web {
     /// Fields that services want in the answer.
     pub fields: Fields,
@@ -476,6 +491,7 @@ pub struct Web {
 }
 
 /// What a web request asks for.
+#[derive(Debug)]
 pub enum Goal {
     Get {
         rid: String,

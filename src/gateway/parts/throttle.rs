@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 /// A number of places, and who waits for one.
+#[derive(Debug)]
 pub struct Throttle<T> {
     places: usize,
     taken: usize,

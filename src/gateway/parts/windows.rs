@@ -32,7 +32,7 @@ const QUICK: u32 = 50;
 const SLOW: u32 = 100;
 
 /// What waits of one client at a service.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Flow {
     queue: VecDeque<Parked>,
     /// When a request of it was answered last, since something waits.
@@ -40,6 +40,7 @@ struct Flow {
 }
 
 /// The window of a service.
+#[derive(Debug)]
 struct Window {
     service: Box<str>,
     size: u32,
@@ -130,6 +131,7 @@ impl Window {
 }
 
 /// The windows of all services that have something open.
+#[derive(Debug)]
 pub struct Windows {
     windows: Arena<of::Window, Window>,
     by_service: HashMap<Box<str>, WindowKey, foldhash::fast::RandomState>,

@@ -15,6 +15,7 @@ pub const SLICE: usize = 16;
 
 /// Something that follows from what was done. Each looks at what is true when its turn
 /// comes: inputs may have come between.
+#[derive(Debug)]
 pub enum Work {
     /// A subscription needs content.
     Load(SubKey),
@@ -22,6 +23,8 @@ pub enum Work {
     Take(SubKey),
     /// A request or event may have all that it waited for.
     Ready(WaiterKey),
+    /// A request or event goes on with looking for what it waits for.
+    Walk(WaiterKey),
     /// A subscription may go on with the events that wait.
     Pump(SubKey),
     /// A name's inputs may go on.
@@ -62,6 +65,7 @@ pub enum Origin {
 const UNBOUNDED: u32 = u32::MAX;
 
 /// What is to be done, and how much of it may be.
+#[derive(Debug)]
 pub struct Worklist {
     /// What follows from the input at hand.
     list: VecDeque<Work>,

@@ -15,6 +15,7 @@ pub(crate) const MAX_INBOX: usize = 1 << 16;
 pub(crate) const MAX_INBOX_SIZE: usize = 64 << 20;
 
 /// An input of a name that waits for the answers to a query event.
+#[derive(Debug)]
 pub enum Deferred {
     /// An event of the resource.
     Event {
@@ -57,7 +58,7 @@ impl Deferred {
 }
 
 /// The inbox of a name. Most names never have one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Inbox {
     /// Query requests without answer. While there are any, every input waits.
     open: BTreeSet<PendingKey>,
@@ -69,6 +70,7 @@ pub struct Inbox {
 }
 
 /// The query resources that are to be asked what a query event means for them.
+#[derive(Debug)]
 struct Round {
     /// Where they ask.
     subject: Rc<str>,

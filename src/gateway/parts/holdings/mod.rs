@@ -26,6 +26,7 @@ use suspects::Suspects;
 use takings::Takings;
 
 /// A subscription. It lives while anything holds it.
+#[derive(Debug)]
 pub struct Sub {
     client: ClientKey,
     alias: AliasKey,
@@ -141,6 +142,7 @@ impl Sub {
 }
 
 /// All subscriptions, to be found by client and alias, and by client.
+#[derive(Debug)]
 pub struct Holdings {
     arena: Arena<of::Sub, Sub>,
     /// By hash. Each entry has its own beside it: a table that grows would else look at
@@ -162,7 +164,7 @@ pub struct Vacant {
     hash: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u32,
     place: u32,

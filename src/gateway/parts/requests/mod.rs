@@ -25,6 +25,7 @@ use std::rc::Rc;
 pub(crate) const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
 
 /// A request without answer, and what goes on with it.
+#[derive(Debug)]
 pub struct Pending {
     /// The name whose order it keeps, and which it uses.
     pub name: Option<NameKey>,
@@ -85,6 +86,7 @@ impl Cause {
 }
 
 /// What an answer is for.
+#[derive(Debug)]
 pub enum Then {
     /// Get request: content for an alias.
     Load(AliasKey),
@@ -137,6 +139,7 @@ impl GetFor {
     }
 }
 
+#[derive(Debug)]
 enum Timer {
     /// The answer is here and waits for its turn.
     Stopped,
@@ -162,6 +165,7 @@ pub enum Subject<'a> {
 }
 
 /// A call, on its way to a service or back.
+#[derive(Debug)]
 pub struct CallRequest {
     pub client: ClientRef,
     pub reply: ReplyTo,
@@ -231,6 +235,7 @@ pub enum ReplyTo {
 }
 
 /// An open access request.
+#[derive(Debug)]
 pub struct AccessRequest {
     pub client: ClientRef,
     /// The subscription that keeps the answer, if the client has one.
@@ -243,6 +248,7 @@ pub struct AccessRequest {
 }
 
 /// What an access answer is needed for.
+#[derive(Debug)]
 pub enum Use {
     /// A request for a resource.
     Request(WaiterKey),
@@ -259,6 +265,7 @@ pub type Verdict = Result<Access, Error>;
 pub(crate) const WAITS: u64 = 3;
 
 /// All requests without answer, with their timers and reply subjects.
+#[derive(Debug)]
 pub struct Requests {
     pending: Arena<of::Pending, Pending>,
     /// Timers of those with the usual time-out, and of those that a service has set.
