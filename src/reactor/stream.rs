@@ -133,6 +133,24 @@ impl Stream {
         self.socket.peer_addr()
     }
 
+    /// What has come and was not read, without TLS; it stays there.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| self.socket.peek(buffer))
+    }
+
+    /// Takes so many bytes away that have come, without TLS.
+    ///
+    /// # Errors
+    ///
+    /// The system's, or that there are less.
+    pub(super) fn skip(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.socket.read_exact(buffer)
+    }
+
     /// Reads once, into `buffer`, which holds [`READ_MIN`] bytes at least. `wire` is used
     /// for ciphertext and keeps its length, for the next call.
     ///

@@ -162,6 +162,8 @@ pub struct Profile {
     pub window: u32,
     /// Requests that a client may send in a second.
     pub rate: u32,
+    /// Resources that a client may subscribe to, 0 for no limit.
+    pub subscriptions: u32,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -279,6 +281,7 @@ impl Profile {
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
             rate: *apart.pick(&[0, 0, 0, 5, 30]),
+            subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
         }
     }
 

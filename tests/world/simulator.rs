@@ -126,6 +126,7 @@ impl World {
             keep_tokens: profile.keep_tokens,
             window: profile.window,
             rate: Rate(profile.rate),
+            subscriptions: profile.subscriptions,
             ..Options::default()
         };
         let mut service = Service::new(profile.seed, profile.focus);
