@@ -148,11 +148,18 @@ impl Reactor {
                 return false;
             }
         };
-        if let Some(client) = client
-            && let Err(crowded) = self.clients.identify(key, client)
-        {
-            self.turn_out(key, crowded);
-            return false;
+        match client {
+            None => {}
+            // It may say itself whose its requests are.
+            Some(client) if self.proxies.trusts(client.ip()) => {
+                self.clients.set_remote(key, client);
+            }
+            Some(client) => {
+                if let Err(crowded) = self.clients.identify(key, client) {
+                    self.turn_out(key, crowded);
+                    return false;
+                }
+            }
         }
         // With TLS it stands among those whose handshake goes on.
         if self.tls.is_some() {

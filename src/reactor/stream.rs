@@ -63,14 +63,6 @@ impl Stream {
         Self { socket, tls: None }
     }
 
-    /// A stream with TLS from its first byte.
-    pub(super) fn with_tls(socket: TcpStream, tls: Tls) -> Self {
-        Self {
-            socket,
-            tls: Some(Box::new(tls)),
-        }
-    }
-
     /// Begins TLS on a stream that had none. Nothing that was read may be left over.
     pub(super) fn secure(&mut self, tls: Tls) {
         self.tls = Some(Box::new(tls));
