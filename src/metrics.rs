@@ -363,6 +363,11 @@ fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         let labels = [("transport", transport)];
         text.count("tidegate_refused_requests", &labels, count);
     }
+    text.counter(
+        "tidegate_refused_subscriptions",
+        "Direct subscriptions refused to clients that had as many as they may (maxSubscriptions).",
+        snapshot.counters.refused_subscriptions,
+    );
 }
 
 /// Those about cached resources that are compared with what services have.

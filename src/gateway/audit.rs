@@ -47,6 +47,7 @@ impl Gateway {
         self.audit_expansions()?;
         self.resets.audit()?;
         self.audit_subs()?;
+        self.audit_subscribed()?;
         self.audit_holders()?;
         self.audit_trees()?;
         self.audit_waiters()?;
@@ -106,6 +107,24 @@ impl Gateway {
                 panic!("the gateway's books do not agree: {fault}");
             }
         }
+    }
+
+    /// Each client has as many direct subscriptions as are counted.
+    fn audit_subscribed(&self) -> Result<(), String> {
+        let mut subscribed: BTreeMap<ClientKey, u32> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            *subscribed.entry(sub.client()).or_default() += u32::from(sub.holders.direct() > 0);
+        }
+        for (key, client) in self.sessions.iter() {
+            let found = subscribed.get(&key).copied().unwrap_or(0);
+            if found != client.subscribed() {
+                let counted = client.subscribed();
+                return Err(format!(
+                    "{key:?} has {found} subscriptions, counted are {counted}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Each subscription stands among its alias's, and as its alias and resource let it.

@@ -161,6 +161,16 @@ impl Clients {
         self.admission.enter(address)
     }
 
+    /// The address of a connection that was counted without one is known now, and is a
+    /// proxy's again.
+    pub(super) fn set_remote(&mut self, key: ConnectionKey, remote: SocketAddr) {
+        if let Some(connection) = self.table.get_mut(key)
+            && connection.place == Place::Inside
+        {
+            connection.remote = remote;
+        }
+    }
+
     /// The address of a connection that was counted without one is known now.
     ///
     /// # Errors

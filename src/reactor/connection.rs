@@ -25,6 +25,8 @@ use crate::ws::handshake::Refusal;
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// It comes by a proxy, which has yet to say for whom.
+    Proxied,
     /// It speaks HTTP.
     Http(Box<Http>),
     /// It was upgraded.
@@ -68,7 +70,7 @@ pub(super) struct Work {
     /// The request's `Origin`.
     pub(super) origin: Option<Box<[u8]>>,
     /// The request is for a WebSocket: what is needed for that, or what is wrong with it.
-    pub(super) upgrade: Option<Result<Upgrade, Refusal>>,
+    pub(super) upgrade: Option<Result<Box<Upgrade>, Refusal>>,
 }
 
 /// What an answer to an upgrade request is made of.
@@ -76,6 +78,8 @@ pub(super) struct Work {
 pub(super) struct Upgrade {
     /// The key of the handshake.
     pub(super) proof: Box<[u8]>,
+    /// Whose it is.
+    pub(super) remote: SocketAddr,
     /// The compression that both sides know.
     pub(super) agreement: Option<Agreement>,
 }
@@ -166,7 +170,7 @@ impl Connection {
             Phase::WebSocket(decoder) | Phase::Closing(Farewell::CloseFrame(decoder)) => {
                 decoder.held()
             }
-            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
         };
         self.stash.capacity() + partial
     }
@@ -185,7 +189,7 @@ impl Connection {
     pub(super) fn framing(&self) -> Option<Framing> {
         match &self.phase {
             Phase::WebSocket(decoder) => Some(Framing::WebSocket(decoder.agreement())),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
         }
     }
 
@@ -203,7 +207,7 @@ impl Connection {
     pub(super) fn take_work(&mut self) -> Option<Work> {
         match &mut self.phase {
             Phase::Http(http) => http.work.take(),
-            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
+            Phase::Proxied | Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
         }
     }
 

@@ -82,6 +82,7 @@ use deadlines::Kind;
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
+use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
 use inherited::Inherited;
@@ -152,6 +153,7 @@ struct Reactor {
     site: Site,
     compression: Compression,
     rates: Rates,
+    proxies: Proxies,
     monitor: Option<Box<Monitor>>,
     metrics: Metrics,
     gateway: Gateway,
@@ -267,6 +269,7 @@ impl Reactor {
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
@@ -284,6 +287,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                subscriptions: config.max_subscriptions,
                 rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
                 window: crate::gateway::WINDOW,

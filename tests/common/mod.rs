@@ -36,7 +36,7 @@ pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
 pub use process::{
-    Broker, Gateway, Stack, broker_binaries, broker_binary, broker_version, free_port,
+    Broker, Gateway, Proxy, Stack, broker_binaries, broker_binary, broker_version, free_port,
 };
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service};

@@ -413,6 +413,67 @@ impl Gateway {
     }
 }
 
+/// A proxy in front of a gateway, such as haproxy.
+pub struct Proxy {
+    process: Process,
+    directory: PathBuf,
+    /// `127.0.0.1:port`.
+    pub addr: String,
+}
+
+impl Proxy {
+    /// Starts a program with the file that is made of its port and a directory of its own;
+    /// `None` if it is not installed. `arguments` are made of the same and the file's path.
+    pub fn start(
+        program: &str,
+        file: impl Fn(u16, &str) -> String,
+        arguments: impl Fn(&str, &str) -> Vec<String>,
+    ) -> Option<Proxy> {
+        let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+        let mut places = places
+            .map(|place| PathBuf::from(place).join(program))
+            .into_iter();
+        let Some(binary) = places.find(|path| path.exists()) else {
+            eprintln!("skipped: {program} is not installed");
+            return None;
+        };
+        let port = free_port();
+        let directory = std::env::temp_dir().join(format!("tidegate-{program}-{port}"));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let place = directory.to_string_lossy().into_owned();
+        let path = directory.join("proxy.conf");
+        std::fs::write(&path, file(port, &place)).expect("a file");
+        let process =
+            Process::spawn(Command::new(binary).args(arguments(&place, &path.to_string_lossy())));
+        let addr = format!("127.0.0.1:{port}");
+        let start = Instant::now();
+        while TcpStream::connect(&addr).is_err() {
+            let line = process.next_line(Duration::from_millis(10));
+            assert!(
+                line != Err(RecvTimeoutError::Disconnected) && start.elapsed() < PATIENCE,
+                "{program} does not start:\n{}",
+                process.log()
+            );
+        }
+        Some(Proxy {
+            process,
+            directory,
+            addr,
+        })
+    }
+
+    /// What it wrote on stderr so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
 fn gateway_binary() -> PathBuf {
     std::env::var_os("TIDEGATE_BIN")
         .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)

@@ -31,6 +31,7 @@ mod look_up;
 mod mapped;
 mod metrics;
 mod protocol;
+mod proxies;
 mod query;
 mod reference_defects;
 mod references;

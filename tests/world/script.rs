@@ -165,6 +165,8 @@ pub struct Profile {
     pub window: u32,
     /// Requests that a client may send in a second.
     pub rate: u32,
+    /// Resources that a client may subscribe to, 0 for no limit.
+    pub subscriptions: u32,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -303,6 +305,7 @@ impl Profile {
                 false => 0,
             },
             rate: *apart.pick(&[0, 0, 0, 5, 30]),
+            subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
         }
     }
 

@@ -133,6 +133,7 @@ fn options(profile: &Profile) -> Options {
         keep_tokens: profile.keep_tokens,
         window: profile.window,
         rate: Rate(profile.rate),
+        subscriptions: profile.subscriptions,
         ..Options::default()
     }
 }

@@ -660,7 +660,7 @@ impl Gateway {
         let sub = &mut self.holdings[key];
         sub.standing.delete();
         sub.access = AccessState::Unknown;
-        if sub.holders.end_direct() > 0 {
+        if self.end_direct(key) {
             self.send_unsubscribe(key, reason);
         }
         self.holdings.suspect(key);

@@ -283,9 +283,8 @@ impl Gateway {
         let sub = &self.holdings[key];
         let (client, rid) = (sub.client(), self.cache.rid(sub.alias()));
         self.note_refused(client, format_args!("subscription of {rid}"), reason);
-        let sub = &mut self.holdings[key];
-        sub.holders.end_direct();
-        sub.standing.set_recheck(Recheck::Settled);
+        self.end_direct(key);
+        self.holdings[key].standing.set_recheck(Recheck::Settled);
         self.send_unsubscribe(key, reason);
         // What waited is for the client only if it still holds the resource indirectly.
         self.holdings.suspect(key);
