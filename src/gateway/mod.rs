@@ -45,6 +45,7 @@ use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
 use parts::requests;
+use parts::sendings::Sendings;
 use parts::sessions::Sessions;
 use parts::texts::Texts;
 use parts::trees::Trees;
@@ -141,6 +142,7 @@ pub struct Gateway {
     streak: Option<Streak>,
     work: Worklist,
     sessions: Sessions,
+    sendings: Sendings,
     cache: Cache,
     holdings: Holdings,
     waiters: Waiters,
@@ -172,6 +174,7 @@ impl Gateway {
             streak: None,
             work: Worklist::default(),
             sessions: Sessions::default(),
+            sendings: Sendings::default(),
             cache: Cache::new(random.next()),
             holdings: Holdings::new(random.next()),
             waiters: Waiters::default(),

@@ -38,6 +38,10 @@ pub enum Work {
     Dismiss(ClientRef),
     /// The broker is told more of what it does not know since it is there again.
     Return,
+    /// More of what a client holds is put in question, since its token has changed.
+    Doubt(ClientKey),
+    /// A client's answer goes on.
+    Send(ClientKey),
     /// More is due than the budget reached.
     Due,
     /// What has lost a holder is looked at further.
@@ -128,6 +132,16 @@ impl Worklist {
             UNBOUNDED => usize::MAX,
             units => units as usize,
         }
+    }
+
+    /// Lifts the budget. Returns what [`Worklist::restore`] puts back.
+    pub fn lift(&mut self) -> u32 {
+        std::mem::replace(&mut self.units, UNBOUNDED)
+    }
+
+    /// Puts a budget back.
+    pub fn restore(&mut self, units: u32) {
+        self.units = units;
     }
 
     /// Something follows.
