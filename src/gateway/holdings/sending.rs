@@ -6,7 +6,13 @@ use crate::gateway::Gateway;
 use crate::gateway::model::keys::ClientKey;
 use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
 use crate::gateway::parts::sendings::{Sending, Stage};
-use crate::gateway::parts::worklist::Work;
+use crate::gateway::parts::worklist::{Origin, Work};
+
+/// Members of a set that cost a unit when it is compared with those that are known.
+const COMPARED: usize = 8;
+
+/// Children that cost a unit when the client holds their parent from now on.
+const PROMOTED: usize = 2;
 
 /// Units of writing one member, beside its text.
 const MEMBER_UNITS: usize = 2;
@@ -33,6 +39,8 @@ impl Gateway {
             let stage = std::mem::take(&mut sending.stage);
             sending.stage = match stage {
                 Stage::Gather(gathering) => self.gather_on(&sending, gathering),
+                Stage::Wait(set, form) if self.must_wait(&set) => Stage::Wait(set, form),
+                Stage::Wait(set, form) => self.begin_writing(&sending, set, form),
                 Stage::Write(set, form, writing, text) => {
                     self.write_on(&sending, (set, form), writing, text)
                 }
@@ -45,10 +53,22 @@ impl Gateway {
                     return self.release_held(client);
                 }
             };
-            if self.work.is_spent() && !matches!(sending.stage, Stage::Done) {
+            let must_wait = match &sending.stage {
+                Stage::Wait(..) => true,
+                Stage::Done => false,
+                _ => self.work.is_spent(),
+            };
+            if must_wait {
                 self.unsettled.hold(client);
+                match sending.stage {
+                    // What it waits for is done first.
+                    Stage::Wait(..) => {
+                        let origin = Origin::Client(client);
+                        self.work.put_off(origin, Work::Send(client));
+                    }
+                    _ => self.work.push(Work::Send(client)),
+                }
                 self.sendings.put(Box::new(sending));
-                self.work.push(Work::Send(client));
                 // What is suspect of this client is put off.
                 return self.collect();
             }
@@ -70,13 +90,26 @@ impl Gateway {
         let Some(form) = self.answer_form(sending.client, sending.named) else {
             return Stage::Done;
         };
-        self.work.spend(set.members.len());
+        self.begin_writing(sending, set, form)
+    }
+
+    /// What the client lacks is known: others may have been sent the same.
+    fn begin_writing(&mut self, sending: &Sending, set: Set, form: AnswerForm) -> Stage {
+        self.work.spend(set.members.len() / COMPARED);
         if self.respond_known(sending.client, sending.id, form, &set.members) {
             return Stage::Mark(set, 0);
+        }
+        if self.must_wait(&set) {
+            return Stage::Wait(set, form);
         }
         let writing = self.order_of(&set.members);
         let text = self.begin_set(form, set.members.is_empty());
         Stage::Write(set, form, writing, text)
+    }
+
+    /// Whether another answer is written first.
+    fn must_wait(&self, set: &Set) -> bool {
+        !self.work.is_unbounded() && self.sendings.must_wait(set)
     }
 
     fn write_on(
@@ -109,7 +142,7 @@ impl Gateway {
                     return Stage::Mark(set, at);
                 }
                 let children = set.children_of(member);
-                self.work.spend(1 + children.len());
+                self.work.spend(1 + children.len() / PROMOTED);
                 if self.holdings.contains(member.sub) {
                     self.mark_member_sent(member.sub, children);
                 }

@@ -5,6 +5,9 @@ use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
 use crate::gateway::parts::waiters::Want;
 use hashbrown::HashMap;
 
+/// Members of a set from which on it is worth to wait for an answer that may be the same.
+const LARGE: usize = if cfg!(debug_assertions) { 2 } else { 64 };
+
 /// An answer to a request that has all that it waited for.
 pub struct Sending {
     pub client: ClientKey,
@@ -25,6 +28,8 @@ pub struct Sending {
 pub enum Stage {
     /// What the client lacks is looked for.
     Gather(Gathering),
+    /// Another answer is being written, which may be the same one.
+    Wait(Set, AnswerForm),
     /// The text is being written.
     Write(Set, AnswerForm, Writing, Vec<u8>),
     /// The client has been sent the set; it is noted of so many members.
@@ -34,22 +39,27 @@ pub enum Stage {
     Done,
 }
 
+/// Answers that are under way.
 #[derive(Default)]
-pub struct Sendings(HashMap<ClientKey, Box<Sending>, foldhash::fast::RandomState>);
+pub struct Sendings {
+    clients: HashMap<ClientKey, Box<Sending>, foldhash::fast::RandomState>,
+    /// The client whose answer is being written.
+    writer: Option<ClientKey>,
+}
 
 impl Sendings {
     /// Whether an answer to a client is under way.
     pub fn has(&self, client: ClientKey) -> bool {
-        !self.0.is_empty() && self.0.contains_key(&client)
+        !self.clients.is_empty() && self.clients.contains_key(&client)
     }
 
     /// A subscription may have lost its last holder. Returns whether that is looked at only
     /// when an answer to its client is done.
     pub fn put_off(&mut self, client: ClientKey, suspect: SubKey) -> bool {
-        if self.0.is_empty() {
+        if self.clients.is_empty() {
             return false;
         }
-        let sending = self.0.get_mut(&client);
+        let sending = self.clients.get_mut(&client);
         let is_under_way = sending.is_some();
         if let Some(sending) = sending {
             sending.suspects.push(suspect);
@@ -57,20 +67,32 @@ impl Sendings {
         is_under_way
     }
 
+    /// Whether an answer is written later than the one that is being written now: it may be the
+    /// same, and is then written once.
+    pub fn must_wait(&self, set: &Set) -> bool {
+        self.writer.is_some() && set.members.len() >= LARGE
+    }
+
     /// An answer goes on later.
     pub fn put(&mut self, sending: Box<Sending>) {
-        self.0.insert(sending.client, sending);
+        if matches!(sending.stage, Stage::Write(..)) {
+            self.writer = Some(sending.client);
+        }
+        self.clients.insert(sending.client, sending);
     }
 
     /// A client's answer goes on now, or the client has left.
     pub fn take(&mut self, client: ClientKey) -> Option<Box<Sending>> {
-        match self.0.is_empty() {
+        if self.writer == Some(client) {
+            self.writer = None;
+        }
+        match self.clients.is_empty() {
             true => None,
-            false => self.0.remove(&client),
+            false => self.clients.remove(&client),
         }
     }
 
     pub fn clients(&self) -> impl Iterator<Item = ClientKey> {
-        self.0.keys().copied()
+        self.clients.keys().copied()
     }
 }

@@ -126,6 +126,11 @@ impl Worklist {
         self.units == 0
     }
 
+    /// Whether the turn has no budget.
+    pub fn is_unbounded(&self) -> bool {
+        self.units == UNBOUNDED
+    }
+
     /// Work units that are left of the turn's budget.
     pub fn units(&self) -> usize {
         match self.units {
