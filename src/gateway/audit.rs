@@ -42,6 +42,14 @@ impl Gateway {
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
         }
+        let held = self.holdings.doubts.clients();
+        for client in held.chain(self.sendings.clients()) {
+            if !self.unsettled.has(client) {
+                return Err(format!(
+                    "a step of {client:?} is under way, and it is settled"
+                ));
+            }
+        }
         self.warnings.audit()?;
         self.expansions.audit()?;
         self.audit_expansions()?;
@@ -452,7 +460,7 @@ impl Gateway {
             if is_asking && !self.background.queries().any(|name| name == key) {
                 return Err(format!("nobody asks the query resources of {key:?}"));
             }
-            let waiting = u32::from(is_asking) + self.cache.renewals(key) as u32;
+            let waiting = u32::from(is_asking) + self.cache.rests(key) as u32;
             let expected = uses.remove(&key).unwrap_or_default() + waiting;
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));

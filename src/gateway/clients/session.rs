@@ -44,6 +44,8 @@ impl Gateway {
             if gateway.unsettled.has(key) {
                 // The caller is asked not to send any; see `takes_requests`.
                 gateway.collect_all();
+                gateway.finish_doubting(key);
+                gateway.finish_sending(key);
             }
             gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
@@ -111,6 +113,8 @@ impl Gateway {
         for waiter in client.waiters() {
             self.waiters.remove(*waiter);
         }
+        self.holdings.doubts.forget(key);
+        self.sendings.take(key);
         self.take_leave(key);
         if !client.is_http() {
             trace!("[{}] Disconnected", client.cid());

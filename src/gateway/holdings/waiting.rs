@@ -4,9 +4,10 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
-use crate::gateway::model::set::Set;
+use crate::gateway::model::set::Gathering;
 use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
+use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::waiters::{Awaiting, Waiter, Want};
 use crate::gateway::parts::worklist::Work;
 use crate::res::Error;
@@ -151,30 +152,39 @@ impl Gateway {
         if want == Want::Web {
             return self.expand(client, root);
         }
-        let (id, named, set) = match want {
-            Want::Ended(id) => (id, None, Set::default()),
-            Want::EndedResource(id) => (id, Some(root), Set::default()),
-            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
-                let named = matches!(want, Want::Resource(_)).then_some(root);
-                match self.unsent_below(&[root]) {
-                    Ok(set) => (id, named, set),
-                    Err(loading) => return self.wait_again(key, loading),
-                }
-            }
+        let (id, brings) = match want {
+            Want::Ended(id) | Want::EndedResource(id) => (id, false),
+            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => (id, true),
             Want::Web => return,
         };
-        self.respond_set(client, id, named, &set.members);
-        if want.subscribes() {
-            self.mark_sent(&set);
-            let sub = &mut self.holdings[root];
+        let names = matches!(want, Want::Resource(_) | Want::EndedResource(_));
+        let roots: &[SubKey] = if brings { &[root] } else { &[] };
+        self.send(Sending {
+            client,
+            waiter: key,
+            root,
+            want,
+            id,
+            named: names.then_some(root),
+            stage: Stage::Gather(Gathering::below(roots)),
+            suspects: Vec::new(),
+        });
+    }
+
+    /// A request was answered with what the client lacked, which it holds now.
+    pub(super) fn is_answered(&mut self, key: WaiterKey, root: SubKey, want: Want) {
+        // The subscription may have been ended while the answer was made.
+        if want.subscribes()
+            && let Some(sub) = self.holdings.get_mut(root)
+            && let Some(waiter) = self.waiters.get(key)
+        {
             sub.holders.subscribe();
             if sub.holders.direct() == 1
-                && let Some(client) = self.sessions.get_mut(client)
+                && let Some(client) = self.sessions.get_mut(sub.client())
             {
                 client.subscribe();
             }
-            let sub = &self.holdings[root];
-            if self.waiters[key].is_questioned() && !sub.standing.is_in_question() {
+            if waiter.is_questioned() && !sub.standing.is_in_question() {
                 // Before what waits is sent, which must wait for the access too.
                 self.reaccess(root);
             }
