@@ -1,7 +1,7 @@
 //! Windows: a service has so many requests open, and clients take turns at it.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, error};
-use tidegate::gateway::Options;
+use tidegate::gateway::{Method, Options};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -203,4 +203,44 @@ fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
     assert!(time <= 4_200, "{time} ms, of which the service needs 4,000");
     let (failed, _) = come_back(0, 100, 40);
     assert!(failed > 100, "{failed} fail where all is asked at once");
+}
+
+#[test]
+fn a_window_lives_while_a_client_is_authenticated_again_before_its_request() {
+    let mut h = Heart::with(Options {
+        window: 1,
+        ws_header_auth: Some(Method {
+            resource: "id".to_owned(),
+            method: "login".to_owned(),
+        }),
+        ..Options::default()
+    });
+    h.ask_upgrade(1);
+    let login = h.expect_request("auth.id.login");
+    h.token(1, r#"{"token":{"user":1}}"#);
+    h.respond(&login, r#"{"result":null}"#);
+    h.upgraded(1);
+    let ask = |h: &mut Heart, services: std::ops::Range<u64>| {
+        for service in services {
+            call(h, 3, service, &format!("s{service}.m"));
+            let request = h.expect_request(&format!("auth.s{service}.m"));
+            h.respond(&request, r#"{"result":null}"#);
+        }
+        h.client(3).messages();
+    };
+    // That of the auth service is forgotten when there are too many.
+    ask(&mut h, 1..257);
+    h.subscribed(2, "test.model", MODEL);
+    for id in 10..12 {
+        call(&mut h, 2, id, "test.a.hold");
+    }
+    h.client(1).subscribe(1, "test.model");
+    assert_eq!(h.stats().parked, 1);
+    ask(&mut h, 257..511);
+    h.lose_broker();
+    h.advance(600);
+    h.discard();
+    h.return_broker();
+    assert!(h.subjects().contains(&"auth.id.login"));
+    h.discard();
 }
