@@ -240,6 +240,23 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         let labels = [("state", state)];
         text.sample("tidegate_cached_resources", &labels, count);
     }
+    text.family(
+        "tidegate_cached_bytes",
+        "gauge",
+        "JSON of cached resources, with 512 bytes more for each.",
+    );
+    text.unit("tidegate_cached_bytes", "bytes");
+    text.sample("tidegate_cached_bytes", &[], stats.cached_bytes);
+    text.counter(
+        "tidegate_evicted_names",
+        "Resource names forgotten before their time, to make room in the cache.",
+        counters.evicted,
+    );
+    text.counter(
+        "tidegate_refused_resources",
+        "Resources not cached since all that was cached was in use.",
+        counters.refused_resources,
+    );
     text.gauge(
         "tidegate_lingering_names",
         "Resource names cached without being used.",

@@ -134,6 +134,10 @@ pub struct Config {
     pub trusted_proxies: Networks,
     /// Connections of trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// Most cached resources; 0 is no limit.
+    pub max_cached_resources: u32,
+    /// Most MiB of JSON of cached resources; 0 is no limit.
+    pub max_cached_bytes: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

@@ -57,6 +57,8 @@ pub(super) enum Setting {
     MaxSubscriptions,
     TrustedProxies,
     ProxyProtocol,
+    MaxCachedResources,
+    MaxCachedBytes,
 }
 
 impl Setting {
@@ -196,7 +198,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 47] = [
+pub(super) static OPTIONS: [Spec; 49] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -881,6 +883,37 @@ pub(super) static OPTIONS: [Spec; 47] = [
         help: "trusted proxies speak the PROXY protocol",
         manual: "Connections from `trustedProxies` begin with a header of the PROXY protocol, version 1 or \
             2; one without is closed. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxCachedResources,
+        flag: "--maxcachedresources",
+        short: "",
+        variable: "TIDEGATE_MAXCACHEDRESOURCES",
+        member: "maxCachedResources",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "cached resources; 0 is no limit",
+        manual: "Most resources in the cache. For a further one those go that nobody uses, oldest first; \
+            what is in use stays, and if all is, whoever asks for one more gets \
+            `system.serviceUnavailable`. 0 is no limit. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxCachedBytes,
+        flag: "--maxcachedbytes",
+        short: "",
+        variable: "TIDEGATE_MAXCACHEDBYTES",
+        member: "maxCachedBytes",
+        alias: None,
+        value: "<MiB>",
+        kind: Kind::Number(0, 1 << 20),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "their JSON in MiB; 0 is no limit",
+        manual: "Most MiB of the JSON of cached resources, with 512 bytes more for each, likewise. Events \
+            that make what is in use larger are taken all the same. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

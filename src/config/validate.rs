@@ -90,6 +90,8 @@ impl Checker<'_> {
             max_subscriptions: self.count(Setting::MaxSubscriptions),
             trusted_proxies: self.networks(Setting::TrustedProxies)?,
             proxy_protocol: settings.switch(Setting::ProxyProtocol),
+            max_cached_resources: self.count(Setting::MaxCachedResources),
+            max_cached_bytes: self.count(Setting::MaxCachedBytes),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

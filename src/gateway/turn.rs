@@ -98,6 +98,7 @@ impl Gateway {
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
             Work::Due => self.do_what_is_due(),
+            Work::Evict => self.evict(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),
             Work::Unwanted(request) => self.forget_unwanted(request),

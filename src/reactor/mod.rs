@@ -60,7 +60,9 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
+use crate::gateway::{
+    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, Rate, Time,
+};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -279,6 +281,10 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                cached: CacheLimits {
+                    resources: config.max_cached_resources as usize,
+                    bytes: (config.max_cached_bytes as usize) << 20,
+                },
                 subscriptions: config.max_subscriptions,
                 rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),

@@ -189,3 +189,30 @@ fn a_client_has_so_many_subscriptions_and_keeps_them_unlike_resgate() {
     svc.grant("limits_subs.c");
     client.expect_result(id, r#"{"models":{"limits_subs.c":{"a":1}}}"#);
 }
+
+#[test]
+fn the_cache_holds_so_many_resources_and_forgets_what_nobody_uses_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&["--maxcachedresources", "2", "--maxcachedbytes", "1"]);
+    let svc = stack.service("limits_cache");
+    let (mut client, mut other) = (stack.client(), stack.client());
+    let model = r#"{"model":{"a":1}}"#;
+    client.subscribe(&svc, "limits_cache.a", model);
+    client.subscribe(&svc, "limits_cache.b", model);
+    let id = other.ask("subscribe.limits_cache.c");
+    svc.grant("limits_cache.c");
+    let message = "Service unavailable: the gateway may not cache more resources";
+    other.expect_error(id, "system.serviceUnavailable", message);
+    client.unsubscribe("limits_cache.a");
+    other.subscribe(&svc, "limits_cache.c", model);
+    expect_metric(&metrics, "tidegate_evicted_names_total 1");
+    expect_metric(&metrics, "tidegate_refused_resources_total 1");
+    expect_metric(
+        &metrics,
+        &format!("tidegate_cached_bytes {}", 2 * (512 + r#"{"a":1}"#.len())),
+    );
+    svc.event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
+    client.expect_event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
+}

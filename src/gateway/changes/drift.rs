@@ -98,7 +98,7 @@ impl Gateway {
         }
         self.drifted(key, "events of it were lost on the way");
         let after = Rc::new(after);
-        *self.cache.content_mut(key) = after.clone();
+        self.cache.change(key, |content| *content = after.clone());
         self.publish(key, Update::leading_to(after, steps), Some(before));
     }
 

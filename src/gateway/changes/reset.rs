@@ -243,7 +243,7 @@ impl Gateway {
         self.work.spend(compared + steps.len());
         if !steps.is_empty() {
             let after = Rc::new(after);
-            *self.cache.content_mut(key) = after.clone();
+            self.cache.change(key, |content| *content = after.clone());
             self.publish(key, Update::leading_to(after, steps), Some(before));
         }
         true
