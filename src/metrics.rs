@@ -67,6 +67,8 @@ pub struct Metrics {
     pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
+    /// WebSocket clients closed since they sent no message for long.
+    pub idle_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
     pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
@@ -88,6 +90,7 @@ impl Metrics {
             client_bytes_in: 0,
             hasty_requests: 0,
             silent_clients: 0,
+            idle_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
@@ -419,6 +422,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_silent_clients_dropped",
         "WebSocket clients closed since they did not answer a ping.",
         snapshot.metrics.silent_clients,
+    );
+    text.counter(
+        "tidegate_idle_clients_dropped",
+        "WebSocket clients closed since they sent no message for long (wsIdleTimeout).",
+        snapshot.metrics.idle_clients,
     );
     text.family(
         "tidegate_buffer_bytes",

@@ -92,6 +92,9 @@ impl Checker<'_> {
             proxy_protocol: settings.switch(Setting::ProxyProtocol),
             max_cached_resources: self.count(Setting::MaxCachedResources),
             max_cached_bytes: self.count(Setting::MaxCachedBytes),
+            http_keep_alive: self.count(Setting::HttpKeepAlive),
+            head_timeout: self.count(Setting::HeadTimeout),
+            ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

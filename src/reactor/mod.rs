@@ -75,7 +75,7 @@ use compression::Compression;
 use connection::{
     BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
 };
-use deadlines::Kind;
+use deadlines::{Durations, Kind};
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
@@ -260,6 +260,7 @@ impl Reactor {
             clients: Clients::new(
                 Pulse::new(config.ping_interval.into()),
                 Admission::new(config.max_connections, config.max_connections_per_address),
+                Durations::new(config),
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -675,14 +676,15 @@ impl Reactor {
 
     /// A connection has not done in time what it had to do.
     fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
+        let duration = self.clients.duration(kind);
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
         let progress = connection.output.as_ref().map(|output| output.progress());
         match kind {
             Kind::Unread => self.clients.look_at_unread(key, now),
-            // The rest of it has come, and waits for us.
-            Kind::Message if connection.unparsed || connection.readable => {
+            // The rest of it has come, or something else, and waits for us.
+            Kind::Message | Kind::Quiet if connection.unparsed || connection.readable => {
                 self.clients.arm(key, kind, now);
             }
             Kind::Message => {
@@ -691,14 +693,20 @@ impl Reactor {
                 self.clients.say_goodbye(key, Some(1008), reason, now);
                 self.clients.forget_input(key);
             }
+            Kind::Quiet => {
+                let reason = "nothing was asked for long";
+                log::debug!("client {} closed: {reason}", connection.remote);
+                self.metrics.idle_clients += 1;
+                self.clients.say_goodbye(key, Some(1000), reason, now);
+            }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
                 self.site.fail(&mut self.clients, key, 408, now);
             }
             // It still takes what it was sent: it may have the time again.
-            Kind::Idle | Kind::Close
-                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < kind.duration()) =>
+            Kind::Idle | Kind::Kept | Kind::Close
+                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < duration) =>
             {
                 self.clients.arm(key, kind, now);
             }

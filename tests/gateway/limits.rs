@@ -216,3 +216,37 @@ fn the_cache_holds_so_many_resources_and_forgets_what_nobody_uses_unlike_resgate
     svc.event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
     client.expect_event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
 }
+
+#[test]
+fn times_are_what_the_options_say_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&[
+        "--httpkeepalive",
+        "300",
+        "--headtimeout",
+        "400",
+        "--wsidletimeout",
+        "3000",
+    ]);
+    let mut kept = stack.http();
+    kept.get("/nowhere");
+    assert_eq!(kept.response().status, 404);
+    kept.expect_closed();
+    let mut slow = stack.http();
+    slow.send("GET /nowhere HTTP/1.1\r\n");
+    assert_eq!(slow.response().status, 408);
+    // Answers to pings are no messages, and whoever sends some stays.
+    let (mut idle, mut there) = (stack.raw(), stack.raw());
+    idle.frame(0x8a, b"");
+    for _ in 0..6 {
+        there.expect_alive();
+        // It takes as long as a head may.
+        stack.http().expect_closed();
+    }
+    let close = idle.next();
+    assert_eq!(close.close_code(), Some(1000));
+    there.expect_alive();
+    expect_metric(&metrics, "tidegate_idle_clients_dropped_total 1");
+}

@@ -293,20 +293,16 @@ fn a_resource_that_finds_no_room_when_it_comes_is_an_error() {
         },
         ..Options::default()
     });
-    for rid in ["test.a", "test.b"] {
-        h.client(1).subscribe(1, rid);
+    for (client, id, rid) in [(1, 1, "test.a"), (2, 2, "test.b"), (1, 3, "test.b")] {
+        h.client(client).subscribe(id, rid);
         h.grant(rid);
-        if rid == "test.a" {
-            h.client(2).subscribe(2, "test.b");
-        }
     }
-    h.grant("test.b");
     for rid in ["test.a", "test.b"] {
         h.serve(rid, r#"{"model":{"a":1}}"#);
     }
     let answers: Vec<_> = h.client(1).messages();
     assert_eq!(answers.len(), 2, "{answers:?}");
-    assert_eq!(answers[1], error(1, UNCACHED.0, UNCACHED.1));
+    assert_eq!(answers[1], error(3, UNCACHED.0, UNCACHED.1));
     h.client(2).receives(&error(2, UNCACHED.0, UNCACHED.1));
     assert_eq!(h.stats().resources, 1);
 }

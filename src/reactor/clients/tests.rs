@@ -24,7 +24,11 @@ impl Host {
         Self {
             poll: Poll::new().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            clients: Clients::new(Pulse::default(), Admission::default()),
+            clients: Clients::new(
+                Pulse::default(),
+                Admission::default(),
+                Durations::default(),
+            ),
             clock: Clock::new(),
         }
     }
