@@ -69,6 +69,8 @@ pub struct Metrics {
     pub silent_clients: u64,
     /// WebSocket clients closed since they sent no message for long.
     pub idle_clients: u64,
+    /// Clients closed since they were connected for long.
+    pub old_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
     pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
@@ -91,6 +93,7 @@ impl Metrics {
             hasty_requests: 0,
             silent_clients: 0,
             idle_clients: 0,
+            old_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
@@ -427,6 +430,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_idle_clients_dropped",
         "WebSocket clients closed since they sent no message for long (wsIdleTimeout).",
         snapshot.metrics.idle_clients,
+    );
+    text.counter(
+        "tidegate_old_clients_closed",
+        "WebSocket clients closed since they were connected for long.",
+        snapshot.metrics.old_clients,
     );
     text.family(
         "tidegate_buffer_bytes",

@@ -120,6 +120,8 @@ pub struct Config {
     pub drift_audit: u32,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
+    /// Milliseconds after which WebSocket clients are closed; 0 is never.
+    pub max_age: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
     /// Most connections of clients; 0 is no limit.

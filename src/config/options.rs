@@ -54,6 +54,7 @@ pub(super) enum Setting {
     MaxConnections,
     MaxConnectionsPerAddress,
     MaxRequestsPerSecond,
+    MaxAge,
     MaxSubscriptions,
     TrustedProxies,
     ProxyProtocol,
@@ -201,7 +202,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 52] = [
+pub(super) static OPTIONS: [Spec; 53] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -837,6 +838,23 @@ pub(super) static OPTIONS: [Spec; 52] = [
             requests and header authentications of an address. One more is answered with \
             `common.tooActive` and `data.seconds`, over HTTP 429 with `Retry-After`. 0 is no \
             limit. Behind a proxy set `trustedProxies` too. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxAge,
+        flag: "--maxage",
+        short: "",
+        variable: "TIDEGATE_MAXAGE",
+        member: "maxAge",
+        alias: None,
+        value: "<ms>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "close WebSockets of this age; 0 is never",
+        manual: "A WebSocket client that has been connected for so many milliseconds, give or take \
+            a tenth at random, is closed with 1001 and comes back: to the process or host that a \
+            load balancer chooses by then. One that waits for answers has a tenth longer. Less \
+            than 1000 means 1000; 0 is never. Not in Resgate.",
     },
     Spec {
         key: Setting::MaxSubscriptions,

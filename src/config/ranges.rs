@@ -82,6 +82,7 @@ fn numbers_reach_the_configuration() {
         Setting::NatsPingInterval => i64::try_from(config.nats_ping_interval.as_millis()).ok(),
         Setting::DriftAudit => Some(config.drift_audit.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
+        Setting::MaxAge => Some(config.max_age.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
         Setting::MaxConnections => Some(config.max_connections.into()),
         Setting::MaxConnectionsPerAddress => Some(config.max_connections_per_address.into()),

@@ -83,6 +83,7 @@ impl Checker<'_> {
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
             ping_interval: self.count(Setting::PingInterval),
+            max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
             max_connections: self.count(Setting::MaxConnections),
             max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),

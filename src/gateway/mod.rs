@@ -47,6 +47,7 @@ use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
 use parts::requests;
+use parts::sendings::Sendings;
 use parts::sessions::Sessions;
 use parts::texts::Texts;
 use parts::trees::Trees;
@@ -136,6 +137,7 @@ const PARSED: usize = 8;
 ///     br#"{"event":"example.model.change","data":{"values":{"message":"Bye"}}}"#,
 /// );
 /// ```
+#[derive(Debug)]
 pub struct Gateway {
     now: Time,
     out: Outbox,
@@ -143,6 +145,7 @@ pub struct Gateway {
     streak: Option<Streak>,
     work: Worklist,
     sessions: Sessions,
+    sendings: Sendings,
     cache: Cache,
     holdings: Holdings,
     waiters: Waiters,
@@ -174,6 +177,7 @@ impl Gateway {
             streak: None,
             work: Worklist::default(),
             sessions: Sessions::default(),
+            sendings: Sendings::default(),
             cache: Cache::new(random.next()),
             holdings: Holdings::new(random.next()),
             waiters: Waiters::default(),
@@ -282,6 +286,7 @@ impl Gateway {
             self.cache.next_linger(),
             self.texts.next_timeout(),
             self.cache.next_pause(),
+            self.background.next_pause(),
             self.windows.next_timeout(),
         ]
         .into_iter()

@@ -14,6 +14,7 @@ use super::deadlines::Timer;
 use super::framing::Framing;
 use super::output::Output;
 use super::pulse::Silence;
+use super::rotation::Age;
 use super::stream::Stream;
 use crate::gateway::ClientKey;
 use crate::http::{Persistence, RequestReader};
@@ -123,6 +124,8 @@ pub(super) struct Connection {
     pub(super) held: u32,
     /// For how long nothing was heard of it.
     pub(super) silence: Silence,
+    /// How long it has been a WebSocket.
+    pub(super) age: Age,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
 }
@@ -151,6 +154,7 @@ impl Connection {
             place: Place::Outside,
             held: 0,
             silence: Silence::default(),
+            age: Age::default(),
             inflated: Inflated::default(),
         }
     }

@@ -29,7 +29,10 @@ mod error;
 mod framing;
 mod gap;
 mod goodbyes;
+mod hand;
+mod inherited;
 mod input;
+mod jitter;
 #[cfg(test)]
 pub(crate) mod limits;
 mod link;
@@ -40,6 +43,7 @@ mod process;
 mod pulse;
 mod rates;
 mod resolver;
+mod rotation;
 mod secrets;
 mod signals;
 mod site;
@@ -52,6 +56,7 @@ mod turn;
 mod verifier;
 
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,13 +87,14 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
-use pulse::Pulse;
 use rates::Rates;
 use resolver::Resolver;
+use rotation::Rotation;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
@@ -109,13 +115,14 @@ pub(crate) const DESCRIPTORS_KEPT: u64 = 16;
 /// Runs the gateway until a signal asks it to end, or until it cannot go on.
 ///
 /// It connects to NATS first and listens only then, so that a client that can connect
-/// is served. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
+/// is served; sockets that a supervisor has handed over are taken in place of its own. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
 /// SIGHUP does too, unless clients are served TLS: then certificate and key are read again.
 ///
 /// # Errors
 ///
 /// [`Error`]; its text is for the user. Clients were disconnected.
 pub fn run(config: &Config) -> Result<(), Error> {
+    let inherited = Inherited::take()?;
     if let Some(cpu) = config.cpu {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
@@ -128,7 +135,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
-    let result = reactor.run(config);
+    let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
     result
@@ -258,7 +265,8 @@ impl Reactor {
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
             clients: Clients::new(
-                Pulse::new(config.ping_interval.into()),
+                pulse::hand(config.ping_interval.into()),
+                Rotation::new(config.max_age.into(), seed[2]),
                 Admission::new(config.max_connections, config.max_connections_per_address),
                 Durations::new(config),
             ),
@@ -304,15 +312,18 @@ impl Reactor {
         })
     }
 
-    fn listen(&mut self, config: &Config) -> Result<(), Error> {
+    fn listen(&mut self, config: &Config, inherited: Option<TcpListener>) -> Result<(), Error> {
         let refused = |source| Error::Listen {
             addr: config.addr,
             port: config.port,
             option: "--port",
             source,
         };
-        let mut listener =
-            Listener::bind(config.addr, config.port, config.reuse_port).map_err(refused)?;
+        let listener = match inherited {
+            Some(socket) => Listener::inherit(socket),
+            None => Listener::bind(config.addr, config.port, config.reuse_port),
+        };
+        let mut listener = listener.map_err(refused)?;
         let for_operators = self
             .monitor
             .as_ref()
@@ -329,7 +340,7 @@ impl Reactor {
     }
 
     /// Connects to NATS, serves clients, and ends in good order.
-    fn run(&mut self, config: &Config) -> Result<(), Error> {
+    fn run(&mut self, config: &Config, inherited: Inherited) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS);
         match self.connect(&mut events) {
             Ok(()) => {}
@@ -340,8 +351,8 @@ impl Reactor {
             }
             Err(End::Failed(error)) => return Err(error),
         }
-        self.monitor = Monitor::bind(config, self.poll.registry())?;
-        self.listen(config)?;
+        self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
+        self.listen(config, inherited.clients)?;
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -634,6 +645,7 @@ impl Reactor {
         }
         self.say_goodbyes(now);
         self.ask_silent_clients(now);
+        self.close_old_clients(now);
         self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);

@@ -309,7 +309,9 @@ impl Site {
         }
         let mut out = Vec::new();
         handshake::write_accept(proof, agreement, &lines, &mut out);
+        let age = clients.begin_age();
         if let Some(connection) = clients.get_mut(key) {
+            connection.age = age;
             connection.phase = Phase::WebSocket(Decoder::new(agreement));
         }
         clients.hear(key, now);

@@ -49,7 +49,7 @@ type Stored = (Vec<u8>, Option<(u64, Pending)>);
 const FIRST_ID: u64 = 1_000_000;
 
 /// A WebSocket client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     pub replica: Replica,
     /// The other replica, which is told the same.

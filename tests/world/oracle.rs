@@ -192,6 +192,11 @@ impl World {
         if is_thorough {
             self.compare_answers();
         }
+        self.leave();
+    }
+
+    /// All leave, and nothing may stay behind.
+    pub fn leave(&mut self) {
         for slot in 0..CLIENTS {
             self.disconnect(slot);
         }

@@ -4,9 +4,10 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
-use crate::gateway::model::set::Set;
+use crate::gateway::model::set::Gathering;
 use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
+use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::waiters::{Awaiting, Waiter, Want};
 use crate::gateway::parts::worklist::Work;
 use crate::res::Error;
@@ -40,7 +41,7 @@ impl Gateway {
             client.wait(rid.len());
         }
         // The get request goes out beside the access request, whatever comes of that.
-        self.visit(waiter, &[root]);
+        self.visit(waiter, Few::One(root));
         self.require_access(root, Use::Request(waiter));
     }
 
@@ -68,57 +69,13 @@ impl Gateway {
     ) -> Option<WaiterKey> {
         let client = self.holdings[sub].client();
         let waiter = self.waiters.insert(Waiter::event(client, sub));
-        self.visit(waiter, children.as_slice());
+        self.visit(waiter, children.clone());
         if !self.waiters[waiter].is_complete() {
             self.waiters[waiter].bring(std::mem::take(children));
             return Some(waiter);
         }
         self.waiters.remove(waiter);
         None
-    }
-
-    /// Follows references from some subscriptions, and waits for those being loaded.
-    fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
-        let mut seen = self.waiters[key].take_seen();
-        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
-        while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            self.work.spend(1);
-            let sub = &mut self.holdings[next];
-            if sub.standing.is_sent() {
-                continue;
-            }
-            if sub.is_loading() {
-                if seen.insert(next) {
-                    sub.standing.await_load(key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings.takings.has(next) {
-                if seen.insert(next) {
-                    self.holdings.takings.wait_for(next, key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings[next].standing.is_loaded()
-                && self.has_children(next)
-                && seen.insert(next)
-            {
-                self.push_children(next, &mut stack);
-            }
-        }
-        self.waiters[key].set_seen(seen);
-    }
-
-    /// A subscription for which these wait has been loaded, or has failed to.
-    pub(super) fn notify_waiters(&mut self, waiters: &Few<WaiterKey>, children: &[SubKey]) {
-        for waiter in waiters.as_slice().iter().copied() {
-            let Some(waiting) = self.waiters.get_mut(waiter) else {
-                continue;
-            };
-            waiting.found();
-            self.visit(waiter, children);
-            if self.waiters[waiter].is_complete() {
-                self.work.push(Work::Ready(waiter));
-            }
-        }
     }
 
     /// Access for a request has been granted.
@@ -177,7 +134,7 @@ impl Gateway {
         if matches!(sub.standing, Standing::Deleted(_)) {
             // Deleted while access was asked: what the client holds is no answer.
             self.revive(root);
-            return self.wait_again(key, &[root]);
+            return self.wait_again(key, vec![root]);
         }
         if let Some(error) = sub.standing.error().cloned()
             && (sub.is_revived() || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
@@ -195,30 +152,39 @@ impl Gateway {
         if want == Want::Web {
             return self.expand(client, root);
         }
-        let (id, named, set) = match want {
-            Want::Ended(id) => (id, None, Set::default()),
-            Want::EndedResource(id) => (id, Some(root), Set::default()),
-            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
-                let named = matches!(want, Want::Resource(_)).then_some(root);
-                match self.unsent_below(&[root]) {
-                    Ok(set) => (id, named, set),
-                    Err(loading) => return self.wait_again(key, &loading),
-                }
-            }
+        let (id, brings) = match want {
+            Want::Ended(id) | Want::EndedResource(id) => (id, false),
+            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => (id, true),
             Want::Web => return,
         };
-        self.respond_set(client, id, named, &set.members);
-        if want.subscribes() {
-            self.mark_sent(&set);
-            let sub = &mut self.holdings[root];
+        let names = matches!(want, Want::Resource(_) | Want::EndedResource(_));
+        let roots: &[SubKey] = if brings { &[root] } else { &[] };
+        self.send(Sending {
+            client,
+            waiter: key,
+            root,
+            want,
+            id,
+            named: names.then_some(root),
+            stage: Stage::Gather(Gathering::below(roots)),
+            suspects: Vec::new(),
+        });
+    }
+
+    /// A request was answered with what the client lacked, which it holds now.
+    pub(super) fn is_answered(&mut self, key: WaiterKey, root: SubKey, want: Want) {
+        // The subscription may have been ended while the answer was made.
+        if want.subscribes()
+            && let Some(sub) = self.holdings.get_mut(root)
+            && let Some(waiter) = self.waiters.get(key)
+        {
             sub.holders.subscribe();
             if sub.holders.direct() == 1
-                && let Some(client) = self.sessions.get_mut(client)
+                && let Some(client) = self.sessions.get_mut(sub.client())
             {
                 client.subscribe();
             }
-            let sub = &self.holdings[root];
-            if self.waiters[key].is_questioned() && !sub.standing.is_in_question() {
+            if waiter.is_questioned() && !sub.standing.is_in_question() {
                 // Before what waits is sent, which must wait for the access too.
                 self.reaccess(root);
             }
@@ -237,11 +203,11 @@ impl Gateway {
     }
 
     /// Something below was found to be loading again.
-    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
-        for sub in loading {
+    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: Vec<SubKey>) {
+        for sub in &loading {
             self.waiters[key].forget_seen(*sub);
         }
-        self.visit(key, loading);
+        self.visit(key, Few::More(loading));
     }
 
     /// A request has been answered.

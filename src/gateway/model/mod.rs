@@ -23,3 +23,4 @@ pub mod sid;
 pub mod texts;
 pub mod time;
 pub mod update;
+pub mod way;

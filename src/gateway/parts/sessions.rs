@@ -29,6 +29,7 @@ pub enum TokenSource {
 }
 
 /// A connection: a WebSocket client, or one web request.
+#[derive(Debug)]
 pub struct Client {
     /// Tells apart the connections that had the same key.
     serial: u32,
@@ -192,6 +193,11 @@ impl Client {
         self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 
+    /// Whether it waits for the answer to a request.
+    pub fn has_requests(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// A request of it was taken.
     pub fn begin_request(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
@@ -274,7 +280,7 @@ impl Client {
 }
 
 /// All connections, by the caller's keys.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sessions {
     clients: Vec<Option<Box<Client>>>,
     count: usize,
@@ -469,6 +475,7 @@ impl Sessions {
 }
 
 /// How a client is connected.
+#[derive(Debug)]
 pub enum Transport {
     WebSocket,
     /// An upgrade request waits for header authentication. The fields are for its answer.
@@ -486,7 +493,7 @@ pub struct Target<'a> {
 }
 
 /// What is kept of a web request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Web {
     /// Fields that services want in the answer.
     pub fields: Fields,
@@ -503,6 +510,7 @@ pub struct Web {
 }
 
 /// What a web request asks for.
+#[derive(Debug)]
 pub enum Goal {
     Get {
         rid: String,

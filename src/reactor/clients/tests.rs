@@ -25,7 +25,8 @@ impl Host {
             poll: Poll::new().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             clients: Clients::new(
-                Pulse::default(),
+                Hand::default(),
+                Rotation::new(0, 1),
                 Admission::default(),
                 Durations::default(),
             ),
