@@ -210,7 +210,9 @@ fn the_cache_holds_so_many_resources_and_forgets_what_nobody_uses_unlike_resgate
     expect_metric(&metrics, "tidegate_evicted_names_total 1");
     expect_metric(&metrics, "tidegate_refused_resources_total 1");
     let body = has_metric(&metrics, "").1;
-    let bytes = body.lines().find_map(|line| line.strip_prefix("tidegate_cached_bytes "));
+    let bytes = body
+        .lines()
+        .find_map(|line| line.strip_prefix("tidegate_cached_bytes "));
     let bytes: usize = bytes.and_then(|it| it.parse().ok()).expect("a number");
     assert!((2 * 512 + 14..2 * 512 + 60).contains(&bytes), "{bytes}");
     svc.event("limits_cache.b.change", r#"{"values":{"a":2}}"#);

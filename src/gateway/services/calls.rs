@@ -48,6 +48,9 @@ impl Gateway {
         }
         let window = self.window_of(call.name);
         match window.filter(|window| !self.has_room(*window)) {
+            Some(window) if self.windows.is_crowded(window) => {
+                self.refuse_call(&call, &Error::SERVICE_UNAVAILABLE);
+            }
             Some(window) => self.park_call(call, Some(window)),
             None => self.send_call(call),
         }
