@@ -69,9 +69,14 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 8] {
+fn clients() -> [[String; 3]; 9] {
     let Limits { head, fields, body } = Limits::default();
     rows([
+        (
+            "connections, in all and of an address",
+            "`maxConnections`, `maxConnectionsPerAddress`: none".to_owned(),
+            "503 or 429",
+        ),
         (
             "output waiting for a client",
             format!(
@@ -363,7 +368,7 @@ fn output() -> [[String; 3]; 10] {
 }
 
 /// How much a peer may send.
-fn input() -> [[String; 3]; 7] {
+fn input() -> [[String; 3]; 8] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
@@ -403,6 +408,15 @@ fn input() -> [[String; 3]; 7] {
                 time(reactor::IDLE_TIME)
             ),
             "closed; of too many the longest idle one",
+        ),
+        (
+            "refused connections whose client may still read why",
+            format!(
+                "{}, {}",
+                count(reactor::LINGERING_MAX),
+                time(reactor::LINGER_TIME)
+            ),
+            "closed at once",
         ),
         (
             "HTTP head, fields, body",

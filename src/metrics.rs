@@ -63,6 +63,8 @@ pub struct Metrics {
     pub broker_refusals: [u64; 3],
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// HTTP requests that came too soon behind others of their address.
+    pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
@@ -84,6 +86,7 @@ impl Metrics {
             broker_losses: 0,
             broker_refusals: [0; 3],
             client_bytes_in: 0,
+            hasty_requests: 0,
             silent_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
@@ -103,6 +106,8 @@ pub struct Snapshot<'a> {
     pub stats: Stats,
     /// Connections of clients.
     pub connections: usize,
+    /// Connections that were refused: too many in all, too many of an address.
+    pub refused_connections: [u64; 2],
     /// Bytes written to clients.
     pub client_bytes_out: u64,
     /// Clients closed since they read too slowly.
@@ -301,6 +306,8 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Open connections of clients, HTTP and WebSocket.",
         snapshot.connections,
     );
+    write_refusals(snapshot, text);
+    write_refused_requests(snapshot, text);
     write_buffers(snapshot, text);
     write_drift(snapshot, text);
     write_traffic(snapshot, text);
@@ -321,6 +328,38 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         std::iter::once(&metrics.turns),
         1e6,
     );
+}
+
+/// Those about what limits have refused.
+fn write_refusals(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_connections",
+        "counter",
+        "Connections of clients that were refused, by the limit.",
+    );
+    let [all, address] = snapshot.refused_connections;
+    for (limit, count) in [
+        ("maxConnections", all),
+        ("maxConnectionsPerAddress", address),
+    ] {
+        text.count("tidegate_refused_connections", &[("limit", limit)], count);
+    }
+}
+
+/// Those about requests that limits have refused.
+fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_requests",
+        "counter",
+        "Requests of clients that came too soon behind others (maxRequestsPerSecond).",
+    );
+    for (transport, count) in [
+        ("ws", snapshot.counters.hasty),
+        ("http", snapshot.metrics.hasty_requests),
+    ] {
+        let labels = [("transport", transport)];
+        text.count("tidegate_refused_requests", &labels, count);
+    }
 }
 
 /// Those about cached resources that are compared with what services have.

@@ -120,6 +120,12 @@ pub struct Config {
     pub ping_interval: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
+    /// Most connections of clients; 0 is no limit.
+    pub max_connections: u32,
+    /// Most connections of an address; 0 is no limit.
+    pub max_connections_per_address: u32,
+    /// Most requests of a client in a second; 0 is no limit.
+    pub max_requests_per_second: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

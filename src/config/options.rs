@@ -51,6 +51,9 @@ pub(super) enum Setting {
     DriftAudit,
     DrainTime,
     PingInterval,
+    MaxConnections,
+    MaxConnectionsPerAddress,
+    MaxRequestsPerSecond,
 }
 
 impl Setting {
@@ -190,7 +193,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 41] = [
+pub(super) static OPTIONS: [Spec; 44] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -776,6 +779,56 @@ pub(super) static OPTIONS: [Spec; 41] = [
             ping, a little earlier rather than later, and closed with 1008 when nothing was heard \
             for twice as long. So peers that vanished are found, and proxies do not take a silent \
             connection for an idle one. Less than 100 means 100; 0 is no pings, as in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxConnections,
+        flag: "--maxconnections",
+        short: "",
+        variable: "TIDEGATE_MAXCONNECTIONS",
+        member: "maxConnections",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "connections of clients; 0 is no limit",
+        manual: "Most connections of clients, HTTP and WebSocket. A further one is answered 503 with \
+            `Retry-After`, with TLS closed. 0 is no limit but that of open files \
+            (`ulimit -n`), beyond which connections wait until one ends. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxConnectionsPerAddress,
+        flag: "--maxconnectionsperaddress",
+        short: "",
+        variable: "TIDEGATE_MAXCONNECTIONSPERADDRESS",
+        member: "maxConnectionsPerAddress",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "those of one address; 0 is no limit",
+        manual: "Most connections of one address, of IPv6 of one network of 64 bits. A further one is \
+            answered 429 with `Retry-After`, with TLS closed. 0 is no limit: many people may \
+            have one address. Behind a proxy set `trustedProxies` too. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxRequestsPerSecond,
+        flag: "--maxrequestspersecond",
+        short: "",
+        variable: "TIDEGATE_MAXREQUESTSPERSECOND",
+        member: "maxRequestsPerSecond",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "requests of a client; 0 is no limit",
+        manual: "Requests that a client may send in a second, as many of them at once: those of a \
+            WebSocket that are for a service (not `unsubscribe` and `version`), and the HTTP \
+            requests and header authentications of an address. One more is answered with \
+            `common.tooActive` and `data.seconds`, over HTTP 429 with `Retry-After`. 0 is no \
+            limit. Behind a proxy set `trustedProxies` too. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

@@ -83,6 +83,9 @@ fn numbers_reach_the_configuration() {
         Setting::DriftAudit => Some(config.drift_audit.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
+        Setting::MaxConnections => Some(config.max_connections.into()),
+        Setting::MaxConnectionsPerAddress => Some(config.max_connections_per_address.into()),
+        Setting::MaxRequestsPerSecond => Some(config.max_requests_per_second.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -83,6 +83,9 @@ impl Checker<'_> {
             drift_audit: self.count(Setting::DriftAudit),
             ping_interval: self.count(Setting::PingInterval),
             drain_time: self.count(Setting::DrainTime),
+            max_connections: self.count(Setting::MaxConnections),
+            max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
+            max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

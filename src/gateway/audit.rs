@@ -166,7 +166,10 @@ impl Gateway {
                     return Err(format!("{key:?} is in question, and nobody is asked"));
                 }
             }
-            if let AccessState::Asking(request) = sub.access {
+            // What a client that has left was to be told is not waited for any more.
+            if let AccessState::Asking(request) = sub.access
+                && self.sessions.get(sub.client()).is_some()
+            {
                 let then = self.requests.get(request).map(|pending| &pending.then);
                 if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
                     return Err(format!(
@@ -286,29 +289,26 @@ impl Gateway {
         Ok(())
     }
 
-    /// Each waiter misses as many as say that they are awaited by it.
+    /// Each waiter whose walk has stopped is awaited at one place, and the others at none.
     fn audit_waiters(&self) -> Result<(), String> {
-        let mut missing: BTreeMap<WaiterKey, u32> = BTreeMap::new();
+        let mut awaited: BTreeMap<WaiterKey, u32> = BTreeMap::new();
         for (_, sub) in self.holdings.iter() {
             for waiter in sub.standing.waiters() {
-                *missing.entry(*waiter).or_default() += 1;
+                *awaited.entry(*waiter).or_default() += 1;
             }
         }
         for (_, taking) in self.holdings.takings.iter() {
             for waiter in taking.waiters.as_slice() {
-                *missing.entry(*waiter).or_default() += 1;
+                *awaited.entry(*waiter).or_default() += 1;
             }
         }
         for (key, waiter) in self.waiters.iter() {
             if self.sessions.get(waiter.client()).is_none() {
                 continue; // It goes with what the client held.
             }
-            let expected = missing.get(&key).copied().unwrap_or_default();
-            if waiter.missing() != expected {
-                return Err(format!(
-                    "{key:?} misses {} where {expected} are awaited",
-                    waiter.missing()
-                ));
+            let places = awaited.get(&key).copied().unwrap_or_default();
+            if places != u32::from(waiter.is_stopped()) {
+                return Err(format!("{key:?} waits at {places} places"));
             }
         }
         Ok(())

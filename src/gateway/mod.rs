@@ -29,6 +29,7 @@ pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
+pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 pub use parts::windows::WINDOW;

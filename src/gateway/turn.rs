@@ -63,7 +63,7 @@ impl Gateway {
             Work::Load(sub) | Work::Take(sub) | Work::Pump(sub) => {
                 Some(self.holdings.get(sub)?.client())
             }
-            Work::Ready(waiter) => Some(self.waiters.get(waiter)?.client()),
+            Work::Ready(waiter) | Work::Walk(waiter) => Some(self.waiters.get(waiter)?.client()),
             _ => None,
         };
         match client {
@@ -90,6 +90,7 @@ impl Gateway {
                 },
                 _ => {}
             },
+            Work::Walk(waiter) => self.go_on_walking(waiter),
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),

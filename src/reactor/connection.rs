@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use mio::Token;
 
+use super::admission::Place;
 use super::compression::Inflated;
 use super::deadlines::Timer;
 use super::framing::Framing;
@@ -112,6 +113,8 @@ pub(super) struct Connection {
     pub(super) dirty: bool,
     /// The gateway knows it, and must be told of its end.
     pub(super) known: bool,
+    /// What it counts as.
+    pub(super) place: Place,
     /// Bytes of its input that are counted among those of all connections.
     pub(super) held: u32,
     /// For how long nothing was heard of it.
@@ -141,6 +144,7 @@ impl Connection {
             busy: false,
             dirty: false,
             known: false,
+            place: Place::Outside,
             held: 0,
             silence: Silence::default(),
             inflated: Inflated::default(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Reactor;
 use super::broker::PACED_HIGH;
-use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
+use super::connection::{ConnectionKey, Farewell, Phase, Upgrade, Work};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::pulse::Silence;
@@ -461,6 +461,13 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
+        let remote = connection.remote;
+        if let Err(seconds) = self.rates.take(remote.ip(), self.clock.now()) {
+            return self.refuse_hasty(key, &work, seconds);
+        }
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
         let Phase::Http(http) = &mut connection.phase else {
             return;
         };
@@ -473,11 +480,25 @@ impl Reactor {
             query: head.query(),
             body: request.body,
             head: head.bytes(),
-            remote: connection.remote,
+            remote,
         };
         self.gateway
             .web_request(self.clock.now(), key.client(), request, &mut self.outbox);
         self.carry_out();
+    }
+
+    /// Refuses a request that comes too soon behind others of its address.
+    fn refuse_hasty(&mut self, key: ConnectionKey, work: &Work, seconds: u64) {
+        self.metrics.hasty_requests += 1;
+        let now = self.clock.now();
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        log::debug!(
+            "client {} is refused a request with 429: it sends too many (maxRequestsPerSecond)",
+            connection.remote
+        );
+        (self.site).too_active(&mut self.clients, key, work, seconds, now);
     }
 
     /// Makes a WebSocket of the connection, if the request is fit for it and a service,
@@ -489,11 +510,19 @@ impl Reactor {
         let proof = handshake::check(head, is_allowed);
         let agreement = self.compression.agree(head);
         let mut work = self.site.work(head, request.persistence);
+        let Some(remote) = self.clients.get_mut(key).map(|it| it.remote) else {
+            return;
+        };
+        if self.site.has_ws_auth
+            && is_allowed
+            && let Err(seconds) = self.rates.take(remote.ip(), now)
+        {
+            return self.refuse_hasty(key, &work, seconds);
+        }
         let (clients, site) = (&mut self.clients, &self.site);
         let Some(connection) = clients.get_mut(key) else {
             return;
         };
-        let remote = connection.remote;
         // The service is asked even about a request that is not fit, as Resgate does.
         if site.has_ws_auth && is_allowed {
             let Phase::Http(http) = &mut connection.phase else {

@@ -3,6 +3,7 @@
 use super::deadlines::Kind;
 
 pub(crate) use super::BROKER_BUDGET;
+pub(crate) use super::admission::LINGERING_MAX;
 pub(crate) use super::away::SILENT_REQUESTS;
 pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX, PATIENCE};
 pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_HIGH};

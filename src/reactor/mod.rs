@@ -10,6 +10,8 @@
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
 
+mod address;
+mod admission;
 mod away;
 mod backlog;
 mod broker;
@@ -22,6 +24,7 @@ mod deliver;
 mod denials;
 mod drain;
 mod drift;
+mod entrance;
 mod error;
 mod framing;
 mod gap;
@@ -35,6 +38,7 @@ mod monitor;
 mod output;
 mod process;
 mod pulse;
+mod rates;
 mod resolver;
 mod secrets;
 mod signals;
@@ -56,11 +60,12 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Time};
+use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
+use admission::Admission;
 use away::Absence;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
@@ -79,14 +84,13 @@ use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
 use pulse::Pulse;
+use rates::Rates;
 use resolver::Resolver;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
 use streak::Streak;
-use stream::Stream;
-use tls::Tls;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -140,6 +144,7 @@ struct Reactor {
     clients: Clients,
     site: Site,
     compression: Compression,
+    rates: Rates,
     monitor: Option<Box<Monitor>>,
     metrics: Metrics,
     gateway: Gateway,
@@ -248,9 +253,13 @@ impl Reactor {
             ),
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
-            clients: Clients::new(Pulse::new(config.ping_interval.into())),
+            clients: Clients::new(
+                Pulse::new(config.ping_interval.into()),
+                Admission::new(config.max_connections, config.max_connections_per_address),
+            ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
@@ -267,6 +276,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
                 window: crate::gateway::WINDOW,
                 seed,
@@ -446,25 +456,6 @@ impl Reactor {
             }
         }
         is_signalled
-    }
-
-    fn accept(&mut self, now: Time) {
-        if let Some(listener) = &mut self.listener {
-            let registry = self.poll.registry();
-            listener.accept(now, |socket, remote| {
-                let stream = match &self.tls {
-                    None => Stream::without_tls(socket),
-                    Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
-                        Ok(tls) => Stream::with_tls(socket, tls),
-                        Err(failure) => {
-                            log::error!("cannot begin TLS with {remote}: {failure}");
-                            return;
-                        }
-                    },
-                };
-                self.clients.insert(registry, stream, remote, now);
-            });
-        }
     }
 
     /// Lets the gateway go on with what its inputs have left over, in steps: what they lead

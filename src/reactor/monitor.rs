@@ -394,6 +394,7 @@ impl Reactor {
             counters: self.gateway.counters(),
             stats: self.gateway.stats(),
             connections: self.clients.len(),
+            refused_connections: self.clients.refused(),
             client_bytes_out: self.clients.bytes_written(),
             slow_clients: self.clients.slow_closed(),
             buffers: self.clients.held(),

@@ -6,18 +6,20 @@ use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
+use crate::res::Error;
 use crate::res::meta::Fields;
 use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
 use crate::ws::handshake::{self, Refusal};
 
+use super::admission::Crowded;
 use super::clients::Clients;
 use super::clock::unix_seconds;
 use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
-/// Seconds after which to ask again while NATS is away.
+/// Seconds after which to ask again while NATS is away, or there are too many connections.
 const RETRY_AFTER: &str = "2";
 
 /// Bodies from this size on are queued as they are, not copied behind their head.
@@ -47,6 +49,9 @@ const METHOD_NOT_ALLOWED: &[u8] =
 const FORBIDDEN_ORIGIN: &[u8] = br#"{"code":"system.forbidden","message":"Forbidden origin"}"#;
 const UNAVAILABLE: &[u8] =
     br#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
+
+const CROWDED: &[u8] =
+    br#"{"code":"common.tooActive","message":"Too many connections","data":{"seconds":2}}"#;
 
 /// What answers depend on beside their request.
 #[derive(Debug)]
@@ -338,6 +343,40 @@ impl Site {
         let response = WebResponse {
             status: 503,
             body: Some(WebBody::Own(UNAVAILABLE.into())),
+            fields,
+        };
+        self.answer(clients, key, work, response, now);
+    }
+
+    /// What a connection is told that is refused before it has asked for anything.
+    pub(super) fn crowded(&self, crowded: Crowded) -> Vec<u8> {
+        let (status, body) = match crowded {
+            Crowded::Gateway => (503, UNAVAILABLE),
+            Crowded::Address => (429, CROWDED),
+        };
+        let mut out = Vec::new();
+        ResponseWriter::new(&mut out, status, &self.date, Persistence::Close)
+            .constant("Retry-After", RETRY_AFTER)
+            .body(JSON, body, false);
+        out
+    }
+
+    /// Answers that requests come too fast, in place of the gateway.
+    pub(super) fn too_active(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        seconds: u64,
+        now: Time,
+    ) {
+        let mut fields = Fields::default();
+        fields.push("Retry-After", &seconds.to_string());
+        let mut body = Vec::new();
+        Error::too_active(seconds).write(&mut body);
+        let response = WebResponse {
+            status: 429,
+            body: Some(WebBody::Own(body.into())),
             fields,
         };
         self.answer(clients, key, work, response, now);

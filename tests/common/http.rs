@@ -56,6 +56,20 @@ impl Http {
         Http::new(TcpStream::connect(address).expect("the gateway listens there"))
     }
 
+    /// Connects from another address of this host.
+    #[track_caller]
+    pub fn connect_from(gateway: &Gateway, source: &str) -> Http {
+        let source: std::net::SocketAddr = format!("{source}:0").parse().expect("an address");
+        let target: std::net::SocketAddr = gateway.addr.parse().expect("an address");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("a socket");
+        socket.bind(&source.into()).expect("the host's own");
+        socket
+            .connect(&target.into())
+            .expect("the gateway listens there");
+        Http::new(socket.into())
+    }
+
     fn new(stream: TcpStream) -> Http {
         stream
             .set_read_timeout(Some(PATIENCE))

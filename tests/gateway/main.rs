@@ -23,6 +23,7 @@ mod http_protocol;
 mod leaks;
 mod legacy;
 mod lifecycle;
+mod limits;
 mod lingering;
 mod logs;
 mod look_up;

@@ -1,7 +1,7 @@
 //! Limits of a resource: what is beyond is not held, and whoever is concerned is told.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
-use tidegate::gateway::Options;
+use tidegate::gateway::{Options, Rate};
 use tidegate::res::service::Limits;
 
 const CODE: &str = "system.internalError";
@@ -114,4 +114,51 @@ fn the_answer_to_a_reset_that_is_too_large_ends_the_resource() {
     h.advance(10 * REQUEST_TIMEOUT);
     h.expect_no_request();
     assert_eq!(h.stats().resources, 0);
+}
+
+#[test]
+fn requests_that_come_too_fast_are_refused_and_nobody_else_is_concerned() {
+    let mut h = Heart::with(Options {
+        rate: Rate(2),
+        ..Options::default()
+    });
+    h.connect(1, Some("1.2.3"));
+    h.connect(2, Some("1.2.3"));
+    h.client(1)
+        .send(r#"{"id":1,"method":"auth.test.model.login"}"#);
+    h.client(1)
+        .send(r#"{"id":2,"method":"auth.test.model.login"}"#);
+    for _ in 0..2 {
+        let request = h.expect_request("auth.test.model.login");
+        h.respond(&request, r#"{"result":null}"#);
+    }
+    for id in 1..=2 {
+        h.client(1)
+            .receives(&format!(r#"{{"result":{{"payload":null}},"id":{id}}}"#));
+    }
+    for (id, method) in [
+        (3, "subscribe.test.model"),
+        (4, "get.test.model"),
+        (5, "call.test.model.method"),
+        (6, "auth.test.model.login"),
+        (7, "new.test.model"),
+    ] {
+        h.client(1)
+            .send(&format!(r#"{{"id":{id},"method":"{method}"}}"#));
+        h.client(1).receives(&format!(
+            r#"{{"error":{{"code":"common.tooActive","message":"Too many requests","data":{{"seconds":1}}}},"id":{id}}}"#
+        ));
+        h.expect_no_request();
+    }
+    // What asks nothing of a service is answered as ever, and so are others.
+    h.client(1)
+        .send(r#"{"id":8,"method":"unsubscribe.test.model"}"#);
+    h.client(1)
+        .receives(&error(8, "system.noSubscription", "No subscription"));
+    h.client(1).send(r#"{"id":9,"method":"version"}"#);
+    h.client(1)
+        .receives(r#"{"result":{"protocol":"1.2.3"},"id":9}"#);
+    h.subscribed(2, "test.model", r#"{"model":{"a":1}}"#);
+    h.advance(500);
+    h.subscribed_again(1, "test.model");
 }

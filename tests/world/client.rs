@@ -66,6 +66,10 @@ pub struct Client {
     pub pending: BTreeMap<u64, (Pending, u64)>,
     pub backlog: VecDeque<Stored>,
     next_id: u64,
+    /// Thousandths of requests that it may send, as of this time; `None` before the first.
+    allowance: Option<(u64, u64)>,
+    /// It waits until it may send more.
+    pub waits: bool,
     /// Failed resource responses that may have left a subscription.
     probes: Vec<String>,
     /// Subscribe requests whose subscriptions were ended before the answer; which, when it
@@ -88,6 +92,8 @@ impl Client {
             pending: BTreeMap::new(),
             backlog: VecDeque::new(),
             next_id: FIRST_ID,
+            allowance: None,
+            waits: false,
             probes: Vec::new(),
             ended: BTreeSet::new(),
             answers: Vec::new(),
@@ -102,6 +108,27 @@ impl Client {
         }
         self.backlog
             .push_back((request.to_string().into(), Some((self.next_id, pending))));
+    }
+
+    /// Whether it may send this by now, of so many requests for services in a second; 0 is no
+    /// limit. If so it counts.
+    pub fn may_ask(&mut self, text: &[u8], rate: u32, now: u64) -> bool {
+        let action = request::parse(text).and_then(|request| request.action);
+        let is_free = matches!(
+            action,
+            None | Some(Action::Version | Action::Unsubscribe(_))
+        );
+        if rate == 0 || is_free {
+            return true;
+        }
+        let (full, rate) = (u64::from(rate) * 1_000, u64::from(rate));
+        let (left, since) = self.allowance.unwrap_or((full, now));
+        let left = full.min(left + (now - since) * rate);
+        self.allowance = Some((left.saturating_sub(1_000), now));
+        if left < 1_000 {
+            self.allowance = Some((left, now));
+        }
+        left >= 1_000
     }
 
     /// Queues text that gets no answer.

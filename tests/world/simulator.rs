@@ -15,7 +15,7 @@ use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options};
+use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Rate};
 use tidegate::res::rid::is_subject;
 
 /// Prefix of the web API.
@@ -58,6 +58,8 @@ pub enum Due {
     },
     /// The broker is there again.
     Return,
+    /// A client that has sent as much as it may goes on.
+    Allowance(usize),
 }
 
 /// An operation on its way to the broker.
@@ -130,6 +132,7 @@ fn options(profile: &Profile) -> Options {
         web_resources: profile.web_resources,
         keep_tokens: profile.keep_tokens,
         window: profile.window,
+        rate: Rate(profile.rate),
         ..Options::default()
     }
 }
@@ -653,6 +656,12 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Return => self.return_broker(),
+            Due::Allowance(slot) => {
+                if let Some(client) = &mut self.clients[slot] {
+                    client.waits = false;
+                }
+                self.flush_clients();
+            }
             Due::Operation(Ascending::Subscribe(sid, subject)) => {
                 if let Some((name, _)) = event_of(&subject) {
                     self.unheard.remove(name);
@@ -947,9 +956,20 @@ impl World {
                 if self.away && client.cid.is_empty() {
                     break; // Its connection ID would be learned by nobody.
                 }
-                let Some((text, pending)) = client.backlog.pop_front() else {
+                let Some((text, mut pending)) = client.backlog.pop_front() else {
                     break;
                 };
+                if !client.may_ask(&text, self.profile.rate, self.driver.now) {
+                    if !self.faults {
+                        // Whoever wants to know what is true waits.
+                        client.backlog.push_front((text, pending));
+                        if !std::mem::replace(&mut client.waits, true) {
+                            self.schedule(self.driver.now + 200, Due::Allowance(slot));
+                        }
+                        break;
+                    }
+                    pending = pending.map(|(id, _)| (id, Pending::Refused("common.tooActive")));
+                }
                 if let Some((id, pending)) = pending {
                     client.observer.ask(id, pending.asked());
                     client.pending.insert(id, (pending, self.driver.now));

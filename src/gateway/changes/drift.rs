@@ -11,14 +11,12 @@ use crate::gateway::model::keys::{PendingKey, ResourceKey};
 use crate::gateway::model::outbox::Outbox;
 use crate::gateway::model::texts;
 use crate::gateway::model::time::Time;
-use crate::gateway::model::update::Update;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Origin;
 use crate::res::Error;
 use crate::res::service::{Data, Unread};
-use std::rc::Rc;
 
 /// Places of the table of resources that are looked at for each that is to be found.
 const STRIDE: usize = 16;
@@ -86,20 +84,17 @@ impl Gateway {
     }
 
     fn compare(&mut self, key: ResourceKey, data: Data) {
-        let before = self.cache.resources()[key].content.clone();
-        let mut after = (*before).clone();
-        let Some((steps, compared)) = after.replace(data, self.cache.new_version()) else {
+        let version = self.cache.new_version();
+        let before = &self.cache.resources()[key].content;
+        let Some(renewal) = before.renewal(data, version) else {
             self.drifted(key, "the service has another kind of resource");
             return self.refresh(key);
         };
-        self.work.spend(compared + steps.len());
-        if steps.is_empty() {
-            return;
+        self.work.spend(renewal.compared + renewal.steps.len());
+        if renewal.content.is_some() {
+            self.drifted(key, "events of it were lost on the way");
+            self.put(key, renewal);
         }
-        self.drifted(key, "events of it were lost on the way");
-        let after = Rc::new(after);
-        *self.cache.content_mut(key) = after.clone();
-        self.publish(key, Update::leading_to(after, steps), Some(before));
     }
 
     fn drifted(&mut self, key: ResourceKey, why: &str) {

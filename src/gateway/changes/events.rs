@@ -587,7 +587,7 @@ impl Gateway {
         };
         let set = match self.unsent_below(self.waiters[waiter].brought()) {
             Ok(set) => set,
-            Err(loading) => return self.wait_again(waiter, &loading),
+            Err(loading) => return self.wait_again(waiter, loading),
         };
         let there = self.waiters.remove(waiter);
         let children = there.map_or(Few::None, |mut waiter| waiter.take_brought());

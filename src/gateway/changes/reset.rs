@@ -3,6 +3,7 @@
 use super::events::Unfit;
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
+use crate::gateway::model::content::Renewal;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
 use crate::gateway::model::update::Update;
@@ -235,18 +236,23 @@ impl Gateway {
     ///
     /// Returns `false` when it is of the other kind; nothing changes then.
     pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
-        let before = self.cache.resources()[key].content.clone();
-        let mut after = (*before).clone();
-        let Some((steps, compared)) = after.replace(data, self.cache.new_version()) else {
+        let version = self.cache.new_version();
+        let before = &self.cache.resources()[key].content;
+        let Some(renewal) = before.renewal(data, version) else {
             return false;
         };
-        self.work.spend(compared + steps.len());
-        if !steps.is_empty() {
-            let after = Rc::new(after);
-            *self.cache.content_mut(key) = after.clone();
-            self.publish(key, Update::leading_to(after, steps), Some(before));
-        }
+        self.work.spend(renewal.compared + renewal.steps.len());
+        self.put(key, renewal);
         true
+    }
+
+    /// Puts new content in place of the old, and tells the subscribers how.
+    pub(super) fn put(&mut self, key: ResourceKey, renewal: Renewal) {
+        if let Some(after) = renewal.content {
+            let after = Rc::new(after);
+            let before = std::mem::replace(self.cache.content_mut(key), after.clone());
+            self.publish(key, Update::leading_to(after, renewal.steps), Some(before));
+        }
     }
 
     fn refresh_failed(&mut self, key: ResourceKey, reason: &dyn Display) {

@@ -160,6 +160,12 @@ impl Gateway {
 
     fn client_request(&mut self, key: ClientKey, request: &client::Request<'_>) {
         let id = request.id;
+        if self.options.rate.is_limited()
+            && let Err(seconds) = self.count_request(key, request.action.as_ref())
+        {
+            self.counters.hasty += 1;
+            return self.refuse_request(key, id, &Error::too_active(seconds));
+        }
         let counters = &mut self.counters;
         match request.action {
             Some(Action::Subscribe(_)) => counters.subscribes += 1,
@@ -207,6 +213,24 @@ impl Gateway {
                     request.params,
                 );
             }
+        }
+    }
+
+    /// Counts a request against its client's rate. What asks nothing of services is free, so
+    /// that a client can always let go of what it holds.
+    ///
+    /// # Errors
+    /// Seconds after which it may come.
+    fn count_request(&mut self, key: ClientKey, action: Option<&Action<'_>>) -> Result<(), u64> {
+        if matches!(
+            action,
+            None | Some(Action::Version | Action::Unsubscribe(_))
+        ) {
+            return Ok(());
+        }
+        match self.sessions.get_mut(key) {
+            Some(client) => client.count_request(self.options.rate, self.now),
+            None => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 impl Gateway {
     /// What a subscription references and holds, as far as its events have been sent.
-    fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
+    pub(super) fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
         if let Some(ids) = self.holdings.takings.references(key) {
             return Cow::Borrowed(ids);
         }

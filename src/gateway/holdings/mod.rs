@@ -8,3 +8,4 @@ mod loading;
 mod search;
 mod sets;
 mod waiting;
+mod walks;

@@ -37,7 +37,7 @@ impl Gateway {
             client.wait(rid.len());
         }
         // The get request goes out beside the access request, whatever comes of that.
-        self.visit(waiter, &[root]);
+        self.visit(waiter, Few::One(root));
         self.require_access(root, Use::Request(waiter));
     }
 
@@ -52,57 +52,13 @@ impl Gateway {
     ) -> Option<WaiterKey> {
         let client = self.holdings[sub].client();
         let waiter = self.waiters.insert(Waiter::event(client, sub));
-        self.visit(waiter, children.as_slice());
+        self.visit(waiter, children.clone());
         if !self.waiters[waiter].is_complete() {
             self.waiters[waiter].bring(std::mem::take(children));
             return Some(waiter);
         }
         self.waiters.remove(waiter);
         None
-    }
-
-    /// Follows references from some subscriptions, and waits for those being loaded.
-    fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
-        let mut seen = self.waiters[key].take_seen();
-        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
-        while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            self.work.spend(1);
-            let sub = &mut self.holdings[next];
-            if sub.standing.is_sent() {
-                continue;
-            }
-            if sub.is_loading() {
-                if seen.insert(next) {
-                    sub.standing.await_load(key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings.takings.has(next) {
-                if seen.insert(next) {
-                    self.holdings.takings.wait_for(next, key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings[next].standing.is_loaded()
-                && self.has_children(next)
-                && seen.insert(next)
-            {
-                self.push_children(next, &mut stack);
-            }
-        }
-        self.waiters[key].set_seen(seen);
-    }
-
-    /// A subscription for which these wait has been loaded, or has failed to.
-    pub(super) fn notify_waiters(&mut self, waiters: &Few<WaiterKey>, children: &[SubKey]) {
-        for waiter in waiters.as_slice().iter().copied() {
-            let Some(waiting) = self.waiters.get_mut(waiter) else {
-                continue;
-            };
-            waiting.found();
-            self.visit(waiter, children);
-            if self.waiters[waiter].is_complete() {
-                self.work.push(Work::Ready(waiter));
-            }
-        }
     }
 
     /// Access for a request has been granted.
@@ -161,7 +117,7 @@ impl Gateway {
         if matches!(sub.standing, Standing::Deleted(_)) {
             // Deleted while access was asked: what the client holds is no answer.
             self.revive(root);
-            return self.wait_again(key, &[root]);
+            return self.wait_again(key, vec![root]);
         }
         if let Some(error) = sub.standing.error().cloned()
             && (sub.is_revived() || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
@@ -180,7 +136,7 @@ impl Gateway {
                 let named = matches!(want, Want::Resource(_)).then_some(root);
                 match self.unsent_below(&[root]) {
                     Ok(set) => (id, named, set),
-                    Err(loading) => return self.wait_again(key, &loading),
+                    Err(loading) => return self.wait_again(key, loading),
                 }
             }
             Want::Web => return,
@@ -199,11 +155,11 @@ impl Gateway {
     }
 
     /// Something below was found to be loading again.
-    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
-        for sub in loading {
+    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: Vec<SubKey>) {
+        for sub in &loading {
             self.waiters[key].forget_seen(*sub);
         }
-        self.visit(key, loading);
+        self.visit(key, Few::More(loading));
     }
 
     /// A request has been answered.

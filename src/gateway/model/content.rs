@@ -77,12 +77,20 @@ pub struct Applied {
     pub moved: usize,
 }
 
+/// What leads from one content to another of the same kind.
+#[derive(Debug)]
+pub struct Renewal {
+    /// The events, in order.
+    pub steps: Vec<Step>,
+    /// What they lead to; none when there are none.
+    pub content: Option<Content>,
+    /// How many values were compared.
+    pub compared: usize,
+}
+
 impl Content {
     pub fn new(data: Data, version: u64) -> Self {
-        let values = match data {
-            Data::Model(model) => Values::Model(model.into()),
-            Data::Collection(values) => Values::Collection(values.into()),
-        };
+        let values = Values::from(data);
         let (mut references, mut bytes) = (References::default(), 0);
         values.each(|name, value| {
             bytes += size_of_entry(name, value);
@@ -411,9 +419,8 @@ impl Content {
         }
     }
 
-    /// Replaces the content, and returns the events that lead from the old to the new one,
-    /// and how much was compared. `None` when the new one is of the other kind.
-    pub fn replace(&mut self, new: Data, version: u64) -> Option<(Vec<Step>, usize)> {
+    /// What leads from this content to `new`; `None` when that is of the other kind.
+    pub fn renewal(&self, new: Data, version: u64) -> Option<Renewal> {
         let mut references = self.references.clone();
         let (steps, compared) = match (&self.values, &new) {
             (Values::Model(old), Data::Model(new)) => {
@@ -425,20 +432,37 @@ impl Content {
             }
             _ => return None,
         };
-        if !steps.is_empty() {
-            // Put in place at once: one by one would cost a move each.
-            self.values = match new {
-                Data::Model(model) => Values::Model(model.into()),
-                Data::Collection(values) => Values::Collection(values.into()),
-            };
-            self.references = references;
-            self.bytes = 0;
-            let bytes = &mut self.bytes;
-            self.values
-                .each(|name, value| *bytes += size_of_entry(name, value));
-            self.is_changed(version, true);
+        // Put in place at once: one by one would cost a move each.
+        let content = (!steps.is_empty()).then(|| Self::with_references(new, references, version));
+        Some(Renewal {
+            steps,
+            content,
+            compared,
+        })
+    }
+
+    fn with_references(data: Data, references: References, version: u64) -> Self {
+        let values = Values::from(data);
+        let mut bytes = 0;
+        values.each(|name, value| bytes += size_of_entry(name, value));
+        Self {
+            version,
+            values,
+            bytes,
+            references,
+            distinct: OnceCell::new(),
+            text: OnceCell::new(),
+            written: Cell::new(false),
         }
-        Some((steps, compared))
+    }
+}
+
+impl From<Data> for Values {
+    fn from(data: Data) -> Self {
+        match data {
+            Data::Model(model) => Self::Model(model.into()),
+            Data::Collection(values) => Self::Collection(values.into()),
+        }
     }
 }
 
@@ -661,10 +685,11 @@ mod tests {
 
     #[test]
     fn replacing_tells_the_way_and_the_references_on_it() {
-        let mut old = content(r#"{"collection":[{"rid":"x"},1,2]}"#);
+        let old = content(r#"{"collection":[{"rid":"x"},1,2]}"#);
         let new = data(r#"{"collection":[1,{"rid":"x"},{"rid":"y"},2]}"#);
-        let steps = old.replace(new, 5).unwrap().0;
-        let walked: Vec<_> = steps
+        let renewal = old.renewal(new, 5).unwrap();
+        let walked: Vec<_> = renewal
+            .steps
             .iter()
             .map(|step| match &step.kind {
                 StepKind::Add { idx, .. } => ('+', *idx, rids(&step.added).join(",")),
@@ -680,29 +705,32 @@ mod tests {
                 ('+', 2, "y".into())
             ]
         );
-        assert_eq!(old.version, 5);
-        assert_eq!(children(&old), ["x", "y"]);
+        let new = renewal.content.unwrap();
+        assert_eq!(new.version, 5);
+        assert_eq!(children(&new), ["x", "y"]);
+        let same = data(r#"{"collection":[1,{"rid":"x"},{"rid":"y"},2]}"#);
+        assert!(new.renewal(same, 6).unwrap().content.is_none());
     }
 
     #[test]
     fn replacing_a_model_deletes_what_is_gone() {
-        let mut old = content(r#"{"model":{"a":1,"b":2,"c":{"rid":"x"}}}"#);
+        let old = content(r#"{"model":{"a":1,"b":2,"c":{"rid":"x"}}}"#);
         let new = data(r#"{"model":{"b":3,"bb":4}}"#);
-        let steps = old.replace(new, 2).unwrap().0;
+        let renewal = old.renewal(new, 2).unwrap();
         let [
             Step {
                 kind: StepKind::Change(changes),
                 removed,
                 ..
             },
-        ] = &*steps
+        ] = &*renewal.steps
         else {
             panic!("one change event")
         };
         let names: Vec<_> = changes.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["a", "b", "bb", "c"]);
         assert_eq!(rids(removed), ["x"]);
-        assert_eq!(text(&old), r#"{"b":3,"bb":4}"#);
-        assert!(old.replace(Data::Collection(Vec::new()), 3).is_none());
+        assert_eq!(text(&renewal.content.unwrap()), r#"{"b":3,"bb":4}"#);
+        assert!(old.renewal(Data::Collection(Vec::new()), 3).is_none());
     }
 }

@@ -130,6 +130,8 @@ pub struct Counters {
     pub calls: u64,
     /// Valid `auth` requests of WebSocket clients.
     pub auths: u64,
+    /// Requests of WebSocket clients that came too soon behind others.
+    pub hasty: u64,
     /// Events of resources that came from services.
     pub events_in: u64,
     /// Events that were sent to clients, one for each receiver.
@@ -151,6 +153,7 @@ impl Counters {
             unsubscribes: 0,
             calls: 0,
             auths: 0,
+            hasty: 0,
             events_in: 0,
             events_out: 0,
             timeouts: 0,

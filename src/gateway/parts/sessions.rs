@@ -2,6 +2,8 @@
 
 use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
+use crate::gateway::model::rate::{Rate, Used};
+use crate::gateway::model::time::Time;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
@@ -50,6 +52,8 @@ pub struct Client {
     pub dialect: Dialect,
     transport: Transport,
     in_flight: u16,
+    /// How far it has used its rate of requests up.
+    used: Used,
     /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
     /// calls that wait for access.
     waiting: usize,
@@ -190,6 +194,14 @@ impl Client {
     /// A request of it was taken.
     pub fn begin_request(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
+    }
+
+    /// Counts a request that is for a service, unless it comes too soon.
+    ///
+    /// # Errors
+    /// Seconds after which it may come.
+    pub fn count_request(&mut self, rate: Rate, now: Time) -> Result<(), u64> {
+        rate.take(&mut self.used, now)
     }
 
     /// A request of it was answered.
@@ -372,6 +384,7 @@ impl Sessions {
             },
             transport,
             in_flight: 0,
+            used: Used::default(),
             waiting: 0,
             waiters: Vec::new(),
             extended: BTreeSet::new(),

@@ -23,6 +23,8 @@ pub enum Work {
     Take(SubKey),
     /// A request or event may have all that it waited for.
     Ready(WaiterKey),
+    /// A request or event goes on with looking for what it waits for.
+    Walk(WaiterKey),
     /// A subscription may go on with the events that wait.
     Pump(SubKey),
     /// A name's inputs may go on.
