@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack breakages profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack breakages explore mutants profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -17,6 +17,13 @@ TARGETS ?=
 # Seeds of the simulation by which `make breakages` must find each, and which (empty: all).
 RUNS ?= 10000
 NAMES ?=
+
+# Length of the sequences that `make explore` tries.
+DEPTH ?= 4
+
+# By which seed `make mutants` draws how many changes of the source.
+SEED ?= 1
+COUNT ?= 30
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -55,6 +62,13 @@ attack: ## every attack, with a client beside that must not notice; PEER=binary 
 
 breakages: ## break the heart on purpose; the simulation must find it within RUNS seeds
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
+
+explore: ## every sequence of up to DEPTH inputs from a small alphabet
+	EXPLORE_DEPTH='$(DEPTH)' cargo test --profile trial --test explore from_ -- \
+		--nocapture --test-threads 1
+
+mutants: ## change the source in COUNT places drawn by SEED; quick tests must notice
+	@tests/tools/mutants.sh '$(SEED)' '$(COUNT)'
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh
