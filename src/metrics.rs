@@ -67,6 +67,8 @@ pub struct Metrics {
     pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
+    /// Clients closed since they were connected for long.
+    pub old_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
     pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
@@ -88,6 +90,7 @@ impl Metrics {
             client_bytes_in: 0,
             hasty_requests: 0,
             silent_clients: 0,
+            old_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
@@ -360,6 +363,11 @@ fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         let labels = [("transport", transport)];
         text.count("tidegate_refused_requests", &labels, count);
     }
+    text.counter(
+        "tidegate_refused_subscriptions",
+        "Direct subscriptions refused to clients that had as many as they may (maxSubscriptions).",
+        snapshot.counters.refused_subscriptions,
+    );
 }
 
 /// Those about cached resources that are compared with what services have.
@@ -397,6 +405,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_silent_clients_dropped",
         "WebSocket clients closed since they did not answer a ping.",
         snapshot.metrics.silent_clients,
+    );
+    text.counter(
+        "tidegate_old_clients_closed",
+        "WebSocket clients closed since they were connected for long.",
+        snapshot.metrics.old_clients,
     );
     text.family(
         "tidegate_buffer_bytes",

@@ -82,10 +82,12 @@ fn numbers_reach_the_configuration() {
         Setting::NatsPingInterval => i64::try_from(config.nats_ping_interval.as_millis()).ok(),
         Setting::DriftAudit => Some(config.drift_audit.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
+        Setting::MaxAge => Some(config.max_age.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
         Setting::MaxConnections => Some(config.max_connections.into()),
         Setting::MaxConnectionsPerAddress => Some(config.max_connections_per_address.into()),
         Setting::MaxRequestsPerSecond => Some(config.max_requests_per_second.into()),
+        Setting::MaxSubscriptions => Some(config.max_subscriptions.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -4,11 +4,11 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
-use crate::gateway::parts::holdings::{AccessState, Hold, Recheck};
+use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Sub};
 use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What has happened since the last audit of a debug build.
 #[cfg(debug_assertions)]
@@ -42,11 +42,20 @@ impl Gateway {
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
         }
+        let held = self.holdings.doubts.clients();
+        for client in held.chain(self.sendings.clients()) {
+            if !self.unsettled.has(client) {
+                return Err(format!(
+                    "a step of {client:?} is under way, and it is settled"
+                ));
+            }
+        }
         self.warnings.audit()?;
         self.expansions.audit()?;
         self.audit_expansions()?;
         self.resets.audit()?;
         self.audit_subs()?;
+        self.audit_subscribed()?;
         self.audit_holders()?;
         self.audit_trees()?;
         self.audit_waiters()?;
@@ -108,6 +117,24 @@ impl Gateway {
         }
     }
 
+    /// Each client has as many direct subscriptions as are counted.
+    fn audit_subscribed(&self) -> Result<(), String> {
+        let mut subscribed: BTreeMap<ClientKey, u32> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            *subscribed.entry(sub.client()).or_default() += u32::from(sub.holders.direct() > 0);
+        }
+        for (key, client) in self.sessions.iter() {
+            let found = subscribed.get(&key).copied().unwrap_or(0);
+            if found != client.subscribed() {
+                let counted = client.subscribed();
+                return Err(format!(
+                    "{key:?} has {found} subscriptions, counted are {counted}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Each subscription stands among its alias's, and as its alias and resource let it.
     fn audit_subs(&self) -> Result<(), String> {
         let mut placed = 0;
@@ -120,6 +147,9 @@ impl Gateway {
                 self.holdings.len()
             ));
         }
+        let questioned: HashSet<u32> = (self.background.reaccesses())
+            .map(|sub| sub.index())
+            .collect();
         for (key, sub) in self.holdings.iter() {
             let Some(alias) = self.cache.aliases().get(sub.alias()) else {
                 return Err(format!("the subscription {key:?} has no alias"));
@@ -154,28 +184,47 @@ impl Gateway {
                     return Err(format!("{key:?} waits with another's waiter"));
                 }
             }
-            if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
-                && self.sessions.get(sub.client()).is_some()
-            {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                let is_its = |access: &AccessRequest| {
-                    let mut uses = access.waiting.iter();
-                    access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
-                };
-                if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
-                    return Err(format!("{key:?} is in question, and nobody is asked"));
-                }
+            self.audit_question(key, sub, &questioned)?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is asked, or will be, for access that is in question. `questioned` has
+    /// those of which it waits to be asked.
+    fn audit_question(
+        &self,
+        key: SubKey,
+        sub: &Sub,
+        questioned: &HashSet<u32>,
+    ) -> Result<(), String> {
+        if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
+            && self.sessions.get(sub.client()).is_some()
+        {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            let is_its = |access: &AccessRequest| {
+                let mut uses = access.waiting.iter();
+                access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
+            };
+            if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
+                return Err(format!("{key:?} is in question, and nobody is asked"));
             }
-            // What a client that has left was to be told is not waited for any more.
-            if let AccessState::Asking(request) = sub.access
-                && self.sessions.get(sub.client()).is_some()
-            {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
-                    return Err(format!(
-                        "{key:?} waits for an access answer that is not its"
-                    ));
-                }
+        }
+        if sub.standing.recheck() == Recheck::Queued
+            && sub.holders.direct() > 0
+            && self.sessions.get(sub.client()).is_some()
+            && !questioned.contains(&key.index())
+        {
+            return Err(format!("{key:?} is in question, and nobody will be asked"));
+        }
+        // What a client that has left was to be told is not waited for any more.
+        if let AccessState::Asking(request) = sub.access
+            && self.sessions.get(sub.client()).is_some()
+        {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
+                return Err(format!(
+                    "{key:?} waits for an access answer that is not its"
+                ));
             }
         }
         Ok(())
@@ -411,7 +460,7 @@ impl Gateway {
             if is_asking && !self.background.queries().any(|name| name == key) {
                 return Err(format!("nobody asks the query resources of {key:?}"));
             }
-            let waiting = u32::from(is_asking) + self.cache.renewals(key) as u32;
+            let waiting = u32::from(is_asking) + self.cache.rests(key) as u32;
             let expected = uses.remove(&key).unwrap_or_default() + waiting;
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));

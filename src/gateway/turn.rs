@@ -98,6 +98,8 @@ impl Gateway {
             Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
+            Work::Doubt(client) => self.go_on_doubting(client),
+            Work::Send(client) => self.go_on_sending(client),
             Work::Due => self.do_what_is_due(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),

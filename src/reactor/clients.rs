@@ -20,8 +20,9 @@ use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Ph
 use super::deadlines::{Deadlines, Kind};
 use super::framing::Framing;
 use super::goodbyes::Goodbyes;
+use super::hand::Hand;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
-use super::pulse::Pulse;
+use super::rotation::{Age, Rotation};
 use super::stream::Stream;
 use super::table::Table;
 use crate::gateway::{ClientKey, Time};
@@ -81,7 +82,8 @@ pub(super) struct Clients {
     doomed: Vec<ClientKey>,
     deadlines: Deadlines,
     goodbyes: Goodbyes,
-    pulse: Pulse,
+    pulse: Hand,
+    rotation: Rotation,
     slow: SlowClients,
     #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
     spare: Vec<Box<Output>>,
@@ -121,8 +123,9 @@ struct SlowClients {
 }
 
 impl Clients {
-    /// No connections, and how many there may be. Silent ones will be asked as the pulse says.
-    pub(super) fn new(pulse: Pulse, admission: Admission) -> Self {
+    /// No connections, and how many there may be. Silent ones will be asked, and old ones
+    /// closed, when the hands come to them.
+    pub(super) fn new(pulse: Hand, rotation: Rotation, admission: Admission) -> Self {
         Self {
             table: Table::new(),
             admission,
@@ -136,6 +139,7 @@ impl Clients {
             deadlines: Deadlines::new(),
             goodbyes: Goodbyes::default(),
             pulse,
+            rotation,
             slow: SlowClients::default(),
             spare: Vec::new(),
             scratch: Vec::new(),
@@ -155,6 +159,16 @@ impl Clients {
     /// Which limit is in its way.
     pub(super) fn admit(&mut self, address: Option<IpAddr>) -> Result<Place, Crowded> {
         self.admission.enter(address)
+    }
+
+    /// The address of a connection that was counted without one is known now, and is a
+    /// proxy's again.
+    pub(super) fn set_remote(&mut self, key: ConnectionKey, remote: SocketAddr) {
+        if let Some(connection) = self.table.get_mut(key)
+            && connection.place == Place::Inside
+        {
+            connection.remote = remote;
+        }
     }
 
     /// The address of a connection that was counted without one is known now.
@@ -223,6 +237,7 @@ impl Clients {
         }
         if self.table.len() == 0 {
             self.pulse.wake(now);
+            self.rotation.hand.wake(now);
         }
         let key = self.table.next_key();
         if let Err(error) = stream.register(registry, key.token()) {
@@ -290,21 +305,32 @@ impl Clients {
 
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let pulse = self.pulse.next().filter(|_| self.table.len() > 0);
+        let has_some = self.table.len() > 0;
         [
             self.deadlines.next(),
             self.slow.look,
             self.goodbyes.next(),
-            pulse,
+            self.pulse.next().filter(|_| has_some),
+            self.rotation.hand.next().filter(|_| has_some),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// The hand that goes round the table, and the table.
-    pub(super) fn pulse(&mut self) -> (&mut Pulse, &mut Table) {
+    /// The hand by which silent clients are found, and the table.
+    pub(super) fn pulse(&mut self) -> (&mut Hand, &mut Table) {
         (&mut self.pulse, &mut self.table)
+    }
+
+    /// The hand by which clients grow older, and the table.
+    pub(super) fn rotation(&mut self) -> (&mut Hand, &mut Table) {
+        (&mut self.rotation.hand, &mut self.table)
+    }
+
+    /// The age of a WebSocket client that begins.
+    pub(super) fn begin_age(&mut self) -> Age {
+        self.rotation.begin()
     }
 
     /// Asks a client whether it is there.

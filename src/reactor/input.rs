@@ -111,7 +111,7 @@ impl Reactor {
 
     /// Serves one client.
     pub(super) fn serve(&mut self, key: ConnectionKey) {
-        if self.is_blocked(key) {
+        if self.is_blocked(key) && !self.take_proxy_header(key) {
             return;
         }
         self.turn.begin_visit(self.gateway.units_left());
@@ -152,7 +152,7 @@ impl Reactor {
                     || !self.gateway.takes_requests(key.client())
             }
             Phase::Closing(_) => false,
-            Phase::Dead => true,
+            Phase::Proxied | Phase::Dead => true,
         }
     }
 
@@ -273,7 +273,7 @@ impl Reactor {
                 http.work.is_none() && !connection.unparsed && connection.output.is_none()
             }
             Phase::Closing(_) => connection.output.is_none(),
-            Phase::Dead => false,
+            Phase::Proxied | Phase::Dead => false,
         };
         if is_done {
             self.clients.kill(key);
@@ -315,7 +315,9 @@ impl Reactor {
             }
             let rest = &mut input[at..];
             match &mut connection.phase {
-                Phase::Closing(Farewell::End | Farewell::Nothing) | Phase::Dead => return 0..0,
+                Phase::Closing(Farewell::End | Farewell::Nothing)
+                | Phase::Proxied
+                | Phase::Dead => return 0..0,
                 Phase::Http(http) => match http.reader.read(rest, &self.site.limits) {
                     Ok(http::Step::Request { request, consumed }) => {
                         at += consumed;
@@ -461,7 +463,7 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
-        let remote = connection.remote;
+        let remote = self.proxies.client(head, connection.remote);
         if let Err(seconds) = self.rates.take(remote.ip(), self.clock.now()) {
             return self.refuse_hasty(key, &work, seconds);
         }
@@ -510,9 +512,10 @@ impl Reactor {
         let proof = handshake::check(head, is_allowed);
         let agreement = self.compression.agree(head);
         let mut work = self.site.work(head, request.persistence);
-        let Some(remote) = self.clients.get_mut(key).map(|it| it.remote) else {
+        let Some(peer) = self.clients.get_mut(key).map(|it| it.remote) else {
             return;
         };
+        let remote = self.proxies.client(head, peer);
         if self.site.has_ws_auth
             && is_allowed
             && let Err(seconds) = self.rates.take(remote.ip(), now)
@@ -528,9 +531,12 @@ impl Reactor {
             let Phase::Http(http) = &mut connection.phase else {
                 return;
             };
-            work.upgrade = Some(proof.map(|proof| Upgrade {
-                proof: proof.into(),
-                agreement,
+            work.upgrade = Some(proof.map(|proof| {
+                Box::new(Upgrade {
+                    proof: proof.into(),
+                    remote,
+                    agreement,
+                })
             }));
             http.work = Some(work);
             connection.known = true;
@@ -544,7 +550,12 @@ impl Reactor {
                 site.refuse_upgrade(clients, key, refusal, &work, now);
             }
             Ok(proof) => {
-                connection.known = true;
+                if let Err(crowded) = clients.identify(key, remote) {
+                    return site.refuse_crowded(clients, key, &work, crowded, now);
+                }
+                if let Some(connection) = clients.get_mut(key) {
+                    connection.known = true;
+                }
                 site.upgrade(clients, key, proof, agreement, &Fields::default(), now);
                 let head = head.bytes().into();
                 self.gateway

@@ -29,7 +29,10 @@ mod error;
 mod framing;
 mod gap;
 mod goodbyes;
+mod hand;
+mod inherited;
 mod input;
+mod jitter;
 #[cfg(test)]
 pub(crate) mod limits;
 mod link;
@@ -40,6 +43,7 @@ mod process;
 mod pulse;
 mod rates;
 mod resolver;
+mod rotation;
 mod secrets;
 mod signals;
 mod site;
@@ -52,6 +56,7 @@ mod turn;
 mod verifier;
 
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,15 +82,17 @@ use deadlines::Kind;
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
+use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
-use pulse::Pulse;
 use rates::Rates;
 use resolver::Resolver;
+use rotation::Rotation;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
@@ -106,13 +113,14 @@ pub(crate) const DESCRIPTORS_KEPT: u64 = 16;
 /// Runs the gateway until a signal asks it to end, or until it cannot go on.
 ///
 /// It connects to NATS first and listens only then, so that a client that can connect
-/// is served. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
+/// is served; sockets that a supervisor has handed over are taken in place of its own. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
 /// SIGHUP does too, unless clients are served TLS: then certificate and key are read again.
 ///
 /// # Errors
 ///
 /// [`Error`]; its text is for the user. Clients were disconnected.
 pub fn run(config: &Config) -> Result<(), Error> {
+    let inherited = Inherited::take()?;
     if let Some(cpu) = config.cpu {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
@@ -125,7 +133,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
-    let result = reactor.run(config);
+    let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
     result
@@ -145,6 +153,7 @@ struct Reactor {
     site: Site,
     compression: Compression,
     rates: Rates,
+    proxies: Proxies,
     monitor: Option<Box<Monitor>>,
     metrics: Metrics,
     gateway: Gateway,
@@ -254,11 +263,13 @@ impl Reactor {
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
             clients: Clients::new(
-                Pulse::new(config.ping_interval.into()),
+                pulse::hand(config.ping_interval.into()),
+                Rotation::new(config.max_age.into(), seed[2]),
                 Admission::new(config.max_connections, config.max_connections_per_address),
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
@@ -276,6 +287,7 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                subscriptions: config.max_subscriptions,
                 rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
                 window: crate::gateway::WINDOW,
@@ -293,15 +305,18 @@ impl Reactor {
         })
     }
 
-    fn listen(&mut self, config: &Config) -> Result<(), Error> {
+    fn listen(&mut self, config: &Config, inherited: Option<TcpListener>) -> Result<(), Error> {
         let refused = |source| Error::Listen {
             addr: config.addr,
             port: config.port,
             option: "--port",
             source,
         };
-        let mut listener =
-            Listener::bind(config.addr, config.port, config.reuse_port).map_err(refused)?;
+        let listener = match inherited {
+            Some(socket) => Listener::inherit(socket),
+            None => Listener::bind(config.addr, config.port, config.reuse_port),
+        };
+        let mut listener = listener.map_err(refused)?;
         let for_operators = self
             .monitor
             .as_ref()
@@ -318,7 +333,7 @@ impl Reactor {
     }
 
     /// Connects to NATS, serves clients, and ends in good order.
-    fn run(&mut self, config: &Config) -> Result<(), Error> {
+    fn run(&mut self, config: &Config, inherited: Inherited) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS);
         match self.connect(&mut events) {
             Ok(()) => {}
@@ -329,8 +344,8 @@ impl Reactor {
             }
             Err(End::Failed(error)) => return Err(error),
         }
-        self.monitor = Monitor::bind(config, self.poll.registry())?;
-        self.listen(config)?;
+        self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
+        self.listen(config, inherited.clients)?;
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -623,6 +638,7 @@ impl Reactor {
         }
         self.say_goodbyes(now);
         self.ask_silent_clients(now);
+        self.close_old_clients(now);
         self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);

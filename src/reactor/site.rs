@@ -309,7 +309,9 @@ impl Site {
         }
         let mut out = Vec::new();
         handshake::write_accept(proof, agreement, &lines, &mut out);
+        let age = clients.begin_age();
         if let Some(connection) = clients.get_mut(key) {
+            connection.age = age;
             connection.phase = Phase::WebSocket(Decoder::new(agreement));
         }
         clients.push(key, Piece::Bytes(out.into()), now);
@@ -350,10 +352,7 @@ impl Site {
 
     /// What a connection is told that is refused before it has asked for anything.
     pub(super) fn crowded(&self, crowded: Crowded) -> Vec<u8> {
-        let (status, body) = match crowded {
-            Crowded::Gateway => (503, UNAVAILABLE),
-            Crowded::Address => (429, CROWDED),
-        };
+        let (status, body) = crowded_words(crowded);
         let mut out = Vec::new();
         ResponseWriter::new(&mut out, status, &self.date, Persistence::Close)
             .constant("Retry-After", RETRY_AFTER)
@@ -382,6 +381,32 @@ impl Site {
         self.answer(clients, key, work, response, now);
     }
 
+    /// Answers an upgrade request of an address that has too many connections.
+    pub(super) fn refuse_crowded(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        crowded: Crowded,
+        now: Time,
+    ) {
+        if let Some(connection) = clients.get_mut(key) {
+            log::debug!(
+                "client {} is refused a WebSocket: {crowded}",
+                connection.remote
+            );
+        }
+        let (status, body) = crowded_words(crowded);
+        let mut fields = Fields::default();
+        fields.push("Retry-After", RETRY_AFTER);
+        let response = WebResponse {
+            status,
+            body: Some(WebBody::Own(body.into())),
+            fields,
+        };
+        self.answer(clients, key, work, response, now);
+    }
+
     /// Tells a client to go on with its body.
     pub(super) fn say_continue(&self, clients: &mut Clients, key: ConnectionKey, now: Time) {
         clients.push(key, Piece::Bytes(CONTINUE.into()), now);
@@ -398,6 +423,13 @@ impl Site {
             true => Persistence::Close,
             false => asked,
         }
+    }
+}
+
+fn crowded_words(crowded: Crowded) -> (u16, &'static [u8]) {
+    match crowded {
+        Crowded::Gateway => (503, UNAVAILABLE),
+        Crowded::Address => (429, CROWDED),
     }
 }
 

@@ -165,3 +165,27 @@ fn an_address_that_asks_too_fast_gets_429_and_others_are_served_unlike_resgate()
     let line = format!("tidegate_refused_requests_total{{transport=\"http\"}} {count}");
     expect_metric(&metrics, &line);
 }
+
+#[test]
+fn a_client_has_so_many_subscriptions_and_keeps_them_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&["--maxsubscriptions", "2"]);
+    let svc = stack.service("limits_subs");
+    let (mut client, mut other) = (stack.client(), stack.client());
+    let model = r#"{"model":{"a":1}}"#;
+    client.subscribe(&svc, "limits_subs.a", model);
+    client.subscribe(&svc, "limits_subs.b", model);
+    let id = client.ask("subscribe.limits_subs.c");
+    let code = "system.subscriptionLimitExceeded";
+    client.expect_error(id, code, "Subscription limit exceeded");
+    expect_metric(&metrics, "tidegate_refused_subscriptions_total 1");
+    other.subscribe(&svc, "limits_subs.c", model);
+    svc.event("limits_subs.a.change", r#"{"values":{"a":2}}"#);
+    client.expect_event("limits_subs.a.change", r#"{"values":{"a":2}}"#);
+    client.unsubscribe("limits_subs.b");
+    let id = client.ask("subscribe.limits_subs.c");
+    svc.grant("limits_subs.c");
+    client.expect_result(id, r#"{"models":{"limits_subs.c":{"a":1}}}"#);
+}

@@ -162,3 +162,73 @@ fn requests_that_come_too_fast_are_refused_and_nobody_else_is_concerned() {
     h.advance(500);
     h.subscribed_again(1, "test.model");
 }
+
+const FULL: (&str, &str) = (
+    "system.subscriptionLimitExceeded",
+    "Subscription limit exceeded",
+);
+
+#[test]
+fn a_client_has_so_many_direct_subscriptions_and_any_number_below_them() {
+    let mut h = Heart::with(Options {
+        subscriptions: 2,
+        ..Options::default()
+    });
+    let list = r#"{"collection":[{"rid":"test.c"},{"rid":"test.d"},{"rid":"test.e"}]}"#;
+    let model = r#"{"model":{"a":1}}"#;
+    let tree = [
+        ("test.list", list),
+        ("test.c", model),
+        ("test.d", model),
+        ("test.e", model),
+    ];
+    h.subscribed_tree(1, &tree);
+    h.subscribed(1, "test.a", model);
+    // A further one of the same resource is none more.
+    h.client(1)
+        .subscribe(1, "test.a")
+        .receives(r#"{"result":{},"id":1}"#);
+    for rid in ["test.b", "test.c"] {
+        h.client(1)
+            .subscribe(2, rid)
+            .receives(&error(2, FULL.0, FULL.1));
+        h.expect_no_request();
+    }
+    // Getting is no subscribing, and others have their own.
+    h.client(1).get(3, "test.b");
+    h.grant("test.b");
+    h.serve("test.b", model);
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.b":{"a":1}}},"id":3}"#);
+    h.subscribed_again(2, "test.a");
+    h.unsubscribed(1, "test.a");
+    h.client(1)
+        .subscribe(4, "test.b")
+        .receives(&error(4, FULL.0, FULL.1));
+    h.unsubscribed(1, "test.a");
+    h.subscribed_again(1, "test.b");
+}
+
+#[test]
+fn subscriptions_that_are_asked_for_together_are_not_more() {
+    let mut h = Heart::with(Options {
+        subscriptions: 1,
+        ..Options::default()
+    });
+    for (id, rid) in [(1, "test.a"), (2, "test.b")] {
+        h.client(1).subscribe(id, rid);
+    }
+    for rid in ["test.b", "test.a"] {
+        h.grant(rid);
+        h.serve(rid, r#"{"model":{"a":1}}"#);
+    }
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.b":{"a":1}}},"id":2}"#)
+        .receives(&error(1, FULL.0, FULL.1));
+    // What ends by itself makes room.
+    h.event("event.test.b.delete", "null");
+    h.client(1)
+        .receives(r#"{"event":"test.b.delete","data":null}"#);
+    h.client(1).messages();
+    h.subscribed_again(1, "test.a");
+}

@@ -220,6 +220,12 @@ impl Client {
         }
     }
 
+    /// Whether it may have subscriptions that it does not know of.
+    fn is_unsure(&self) -> bool {
+        !self.probes.is_empty()
+            || (self.pending.values()).any(|(pending, _)| matches!(pending, Pending::Probe(..)))
+    }
+
     /// The name and the query that services know a resource of this client by.
     pub fn target(&self, rid: &str) -> (String, Option<String>) {
         target(rid, &self.cid)
@@ -390,7 +396,12 @@ impl World {
         if !result.is_object() {
             return Err("a result was due".to_owned());
         }
-        client.replica.subscribed(rid, result)
+        let fresh = client.replica.subscribed(rid, result)?;
+        let (held, most) = (client.replica.directs().count(), self.profile.subscriptions);
+        match most > 0 && held > most as usize {
+            true => Err(format!("{held} subscriptions are more than {most}")),
+            false => Ok(fresh),
+        }
     }
 
     fn call_answered(
@@ -477,6 +488,11 @@ impl World {
         };
         let name = rid.map(|rid| client.target(rid).0);
         let expected = match (code, name) {
+            ("system.subscriptionLimitExceeded", _) => {
+                let (held, most) = (client.replica.directs().count(), self.profile.subscriptions);
+                most > 0 && (held >= most as usize || client.is_unsure())
+            }
+            ("common.tooActive", _) => false,
             _ if self.profile.faults => true,
             ("system.accessDenied", _) => !self.profile.open,
             ("system.notFound", Some(name)) => {

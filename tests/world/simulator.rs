@@ -30,7 +30,7 @@ const REST_TURNS: usize = 200_000;
 
 /// Work units that a turn may do beyond its budget and the size of its input: what one step
 /// costs in a world with so few resources, where one may answer 256 requests of a client.
-const BEYOND: u64 = 10_000;
+const BEYOND: u64 = 3_000;
 
 /// The first thing found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,7 @@ fn options(profile: &Profile) -> Options {
         keep_tokens: profile.keep_tokens,
         window: profile.window,
         rate: Rate(profile.rate),
+        subscriptions: profile.subscriptions,
         ..Options::default()
     }
 }

@@ -10,9 +10,9 @@ const OPEN: usize = 255;
 
 pub const WAITERS: Attack = Attack {
     id: "many-waiters",
-    title: "255 requests of a client for a collection of 100,000 references that is loading",
+    title: "255 requests of a client for a collection of 40,000 references that is loading",
     flags: &[],
-    run: |stage| wait_for_all(stage, 100_000, "subscribe"),
+    run: |stage| wait_for_all(stage, 40_000, "subscribe"),
 };
 
 pub const GETS: Attack = Attack {
@@ -24,7 +24,7 @@ pub const GETS: Attack = Attack {
 
 pub const WHOLE: Attack = Attack {
     id: "large-answers",
-    title: "10 clients subscribe to a collection of 200,000 references",
+    title: "10 clients subscribe to a collection of 40,000 references",
     flags: &[],
     run: whole,
 };
@@ -32,7 +32,7 @@ pub const WHOLE: Attack = Attack {
 fn serve_list(stage: &mut Stage, count: usize) {
     stage.serve(move |name, _| match name {
         "attack.all" => {
-            let items = (0..count).map(|item| format!(r#"{{"rid":"attack.item.{item}"}}"#));
+            let items = (0..count).map(|item| format!(r#"{{"rid":"attack.{item}"}}"#));
             let items = items.collect::<Vec<_>>().join(",");
             format!(r#"{{"collection":[{items}]}}"#)
         }
@@ -57,7 +57,7 @@ fn wait_for_all(stage: &mut Stage, count: usize, method: &str) -> Outcome {
 }
 
 fn whole(stage: &mut Stage) -> Outcome {
-    let count = stage.scale.count(200_000);
+    let count = stage.scale.count(40_000);
     serve_list(stage, count);
     let clients = stage.connect(11, Speaks::WebSocket)?;
     stage.subscribe(clients.start, 1, |_| "attack.all".to_owned())?;

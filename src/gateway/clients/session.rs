@@ -44,6 +44,8 @@ impl Gateway {
             if gateway.unsettled.has(key) {
                 // The caller is asked not to send any; see `takes_requests`.
                 gateway.collect_all();
+                gateway.finish_doubting(key);
+                gateway.finish_sending(key);
             }
             gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
@@ -65,6 +67,11 @@ impl Gateway {
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
         self.sessions.get(key).is_none_or(Client::takes_requests) && !self.unsettled.has(key)
+    }
+
+    /// Whether a client waits for the answer to a request.
+    pub fn has_requests(&self, key: ClientKey) -> bool {
+        self.sessions.get(key).is_some_and(Client::has_requests)
     }
 
     /// Whether the key of a client that is gone may be used for another one. If not, what it
@@ -106,6 +113,8 @@ impl Gateway {
         for waiter in client.waiters() {
             self.waiters.remove(*waiter);
         }
+        self.holdings.doubts.forget(key);
+        self.sendings.take(key);
         self.take_leave(key);
         if !client.is_http() {
             trace!("[{}] Disconnected", client.cid());

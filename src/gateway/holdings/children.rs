@@ -52,6 +52,25 @@ impl Gateway {
         children.extend(ids.iter().filter_map(|id| self.find_child(client, id)));
     }
 
+    /// Appends what references of a subscription hold, of at most so many behind the first
+    /// ones. Returns how many references these are.
+    pub(super) fn push_some_children(
+        &self,
+        key: SubKey,
+        first: usize,
+        most: usize,
+        children: &mut Vec<SubKey>,
+    ) -> usize {
+        let Some(sub) = self.holdings.get(key) else {
+            return 0;
+        };
+        let (client, ids) = (sub.client(), self.child_ids(key));
+        let ids = ids.iter().skip(first).take(most);
+        let count = ids.len();
+        children.extend(ids.filter_map(|id| self.find_child(client, id)));
+        count
+    }
+
     /// A client's subscription of something that is referenced, if it has one.
     pub(in crate::gateway) fn find_child(
         &self,

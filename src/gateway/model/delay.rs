@@ -76,6 +76,11 @@ impl<T: Copy> DelayQueue<T> {
         }
     }
 
+    /// All items that wait, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = T> {
+        self.nodes.iter().map(|(_, node)| node.item)
+    }
+
     /// How many items wait.
     pub fn len(&self) -> usize {
         self.nodes.len()

@@ -57,6 +57,8 @@ pub struct Client {
     /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
     /// calls that wait for access.
     waiting: usize,
+    /// Resources that it is directly subscribed to.
+    subscribed: u32,
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
     /// Requests that only it waits for, and to which a service has given more time.
@@ -191,6 +193,11 @@ impl Client {
         self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 
+    /// Whether it waits for the answer to a request.
+    pub fn has_requests(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// A request of it was taken.
     pub fn begin_request(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
@@ -238,6 +245,22 @@ impl Client {
     /// A request of it waits for resources no longer.
     pub fn remove_waiter(&mut self, waiter: WaiterKey) {
         self.waiters.retain(|other| *other != waiter);
+    }
+
+    /// It is directly subscribed to a further resource.
+    pub fn subscribe(&mut self) {
+        self.subscribed += 1;
+    }
+
+    /// It is not directly subscribed to a resource any more.
+    pub fn unsubscribe(&mut self) {
+        debug_assert!(self.subscribed > 0, "what ends has begun");
+        self.subscribed = self.subscribed.saturating_sub(1);
+    }
+
+    /// Resources that it is directly subscribed to.
+    pub fn subscribed(&self) -> u32 {
+        self.subscribed
     }
 
     /// A service has given more time to a request that only it waits for.
@@ -386,6 +409,7 @@ impl Sessions {
             in_flight: 0,
             used: Used::default(),
             waiting: 0,
+            subscribed: 0,
             waiters: Vec::new(),
             extended: BTreeSet::new(),
             head,

@@ -72,6 +72,11 @@ impl<T> Throttle<T> {
         (self.members, self.taken, self.waiting.len())
     }
 
+    /// Who waits for a place.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter()
+    }
+
     /// Whether nobody has to do with it any more.
     pub fn is_over(&self) -> bool {
         self.taken == 0 && self.members == 0 && self.waiting.is_empty()

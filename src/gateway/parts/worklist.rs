@@ -39,6 +39,10 @@ pub enum Work {
     Dismiss(ClientRef),
     /// The broker is told more of what it does not know since it is there again.
     Return,
+    /// More of what a client holds is put in question, since its token has changed.
+    Doubt(ClientKey),
+    /// A client's answer goes on.
+    Send(ClientKey),
     /// More is due than the budget reached.
     Due,
     /// What has lost a holder is looked at further.
@@ -124,12 +128,27 @@ impl Worklist {
         self.units == 0
     }
 
+    /// Whether the turn has no budget.
+    pub fn is_unbounded(&self) -> bool {
+        self.units == UNBOUNDED
+    }
+
     /// Work units that are left of the turn's budget.
     pub fn units(&self) -> usize {
         match self.units {
             UNBOUNDED => usize::MAX,
             units => units as usize,
         }
+    }
+
+    /// Lifts the budget. Returns what [`Worklist::restore`] puts back.
+    pub fn lift(&mut self) -> u32 {
+        std::mem::replace(&mut self.units, UNBOUNDED)
+    }
+
+    /// Puts a budget back.
+    pub fn restore(&mut self, units: u32) {
+        self.units = units;
     }
 
     /// Something follows.

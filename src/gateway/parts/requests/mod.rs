@@ -242,6 +242,8 @@ pub struct AccessRequest {
     pub sub: Option<SubKey>,
     /// Which of the client's tokens it was asked with.
     pub token: u32,
+    /// Nobody is there who could answer it.
+    pub is_unheard: bool,
     pub waiting: Vec<Use>,
 }
 
@@ -258,6 +260,9 @@ pub enum Use {
 
 /// An access answer, or why there is none.
 pub type Verdict = Result<Access, Error>;
+
+/// Time-outs for which a request waits for its turn, unless others of its client are answered.
+pub(crate) const WAITS: u64 = 3;
 
 /// All requests without answer, with their timers and reply subjects.
 #[derive(Debug)]
@@ -381,13 +386,23 @@ impl Requests {
         self.pending[key].cause = cause;
     }
 
-    /// A request waits for its turn at its service, for three times as long as it may wait for
-    /// its answer then.
+    /// A request waits for its turn at its service, for [`WAITS`] times as long as it may wait
+    /// for its answer then.
     pub fn wait(&mut self, key: PendingKey, now: Time, timeout: u64) {
         self.stop_timer(key);
-        let due = Time(now.0.saturating_add(timeout.saturating_mul(3)));
+        let due = Time(now.0.saturating_add(timeout.saturating_mul(WAITS)));
         self.set.insert((due, key));
         self.pending[key].timer = Timer::Waiting(due);
+    }
+
+    /// A request that has waited so long waits on, as if it had begun to wait at a time. Whether
+    /// it may.
+    pub fn wait_on(&mut self, key: PendingKey, since: Time, timeout: u64, now: Time) -> bool {
+        let may = since.0.saturating_add(timeout.saturating_mul(WAITS)) > now.0;
+        if may {
+            self.wait(key, since, timeout);
+        }
+        may
     }
 
     /// A request has a place in the window of its service from now on, or none any more.
@@ -466,6 +481,15 @@ impl Requests {
         }
     }
 
+    /// Notes that nobody is there who could answer an access request.
+    pub fn note_unheard(&mut self, key: PendingKey) {
+        if let Some(pending) = self.pending.get_mut(key)
+            && let Then::Access(request) = &mut pending.then
+        {
+            request.is_unheard = true;
+        }
+    }
+
     /// The get request for something, if a service has given it another time-out.
     pub fn extended_get(&self, get: GetFor) -> Option<PendingKey> {
         self.extended_gets.get(&get).copied()
@@ -490,8 +514,8 @@ impl Requests {
         }
     }
 
-    /// A request whose time is over.
-    pub fn expired(&mut self, now: Time) -> Option<PendingKey> {
+    /// A request whose time is over, and whether it was still to be sent.
+    pub fn expired(&mut self, now: Time) -> Option<(PendingKey, bool)> {
         let set = self.set.first().copied().filter(|(due, _)| *due <= now);
         let key = match set {
             Some((due, key)) => {
@@ -500,8 +524,8 @@ impl Requests {
             }
             None => self.usual.pop(now)?,
         };
-        self.pending[key].timer = Timer::Stopped;
-        Some(key)
+        let timer = std::mem::replace(&mut self.pending[key].timer, Timer::Stopped);
+        Some((key, matches!(timer, Timer::Waiting(_))))
     }
 
     /// When the next request's time is over.
