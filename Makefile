@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore mutants profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -18,12 +18,10 @@ TARGETS ?=
 RUNS ?= 10000
 NAMES ?=
 
-# Rounds of `make chaos`, minutes of `make soak`, and what is drawn in either; also by which seed
-# `make mutants` draws how many changes of the source.
+# Rounds of `make chaos`, minutes of `make soak`, and what is drawn in either.
 ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
-COUNT ?= 30
 
 # Length of the sequences that `make explore` tries.
 DEPTH ?= 4
@@ -75,9 +73,6 @@ breakages: ## break the heart on purpose; the simulation must find it within RUN
 explore: ## every sequence of up to DEPTH inputs from a small alphabet
 	EXPLORE_DEPTH='$(DEPTH)' cargo test --profile trial --test explore from_ -- \
 		--nocapture --test-threads 1
-
-mutants: ## change the source in COUNT places drawn by SEED; quick tests must notice
-	@tests/tools/mutants.sh '$(SEED)' '$(COUNT)'
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh
