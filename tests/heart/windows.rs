@@ -349,12 +349,10 @@ fn what_waits_for_a_service_is_bounded_and_other_services_do_not_notice() {
         }
     }
     call(&mut h, 6, 1, "test.a.more");
-    let refusal = error("system.serviceUnavailable", "Service unavailable");
-    h.client(6)
-        .receives(&format!(r#"{{"error":{refusal},"id":1}}"#));
+    let refusal = |id| error(id, "system.serviceUnavailable", "Service unavailable");
+    h.client(6).receives(&refusal(1));
     h.client(6).subscribe(2, "test.a");
-    h.client(6)
-        .receives(&format!(r#"{{"error":{refusal},"id":2}}"#));
+    h.client(6).receives(&refusal(2));
     call(&mut h, 6, 3, "other.a.m");
     let other = h.expect_request("auth.other.a.m");
     h.respond(&other, r#"{"result":1}"#);
