@@ -69,13 +69,28 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 9] {
+fn clients() -> [[String; 3]; 12] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
             "connections, in all and of an address",
             "`maxConnections`, `maxConnectionsPerAddress`: none".to_owned(),
             "503 or 429",
+        ),
+        (
+            "requests of a client in a second",
+            "`maxRequestsPerSecond`: none".to_owned(),
+            "`common.tooActive`; over HTTP 429, by address",
+        ),
+        (
+            "direct subscriptions of a client",
+            "`maxSubscriptions`: none".to_owned(),
+            "`system.subscriptionLimitExceeded`",
+        ),
+        (
+            "what a trusted proxy says before a connection",
+            format!("`headTimeout`, {}", bytes(crate::proxy::HEADER_MAX)),
+            "connection closed",
         ),
         (
             "output waiting for a client",
@@ -140,12 +155,17 @@ fn clients() -> [[String; 3]; 9] {
 }
 
 /// What services may answer and cause.
-fn services() -> [[String; 3]; 10] {
+fn services() -> [[String; 3]; 11] {
     rows([
         (
             "answer to a GET, with all that is nested in it",
             "`apiMaxBytes`, `apiMaxResources`".to_owned(),
             "500 in its place",
+        ),
+        (
+            "cached resources, and their JSON",
+            "`maxCachedResources`, `maxCachedBytes`: none".to_owned(),
+            "unused ones go, oldest first; then `system.serviceUnavailable`",
         ),
         (
             "header fields that services set in an answer",
@@ -437,11 +457,15 @@ fn input() -> [[String; 3]; 8] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 9] {
+fn times() -> [[String; 3]; 10] {
     rows([
         (
             "time for a head, a body",
-            format!("{}, {}", time(reactor::HEAD_TIME), time(reactor::BODY_TIME)),
+            format!(
+                "`headTimeout`, {}; {}",
+                time(reactor::HEAD_TIME),
+                time(reactor::BODY_TIME)
+            ),
             "408; without a word if nothing was sent",
         ),
         (
@@ -450,9 +474,18 @@ fn times() -> [[String; 3]; 9] {
             "close 1008",
         ),
         (
-            "kept connection without a request, or answer that stands still",
-            time(reactor::KEPT_TIME),
+            "kept connection without a request; answer that stands still",
+            format!(
+                "`httpKeepAlive`, {}; {}",
+                time(reactor::KEPT_TIME),
+                time(reactor::LAST_TIME)
+            ),
             "closed",
+        ),
+        (
+            "WebSocket client that sends no message",
+            "`wsIdleTimeout`: none".to_owned(),
+            "close 1000",
         ),
         (
             "close handshake, lingering",

@@ -136,6 +136,16 @@ pub struct Config {
     pub trusted_proxies: Networks,
     /// Connections of trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// Most cached resources; 0 is no limit.
+    pub max_cached_resources: u32,
+    /// Most MiB of JSON of cached resources; 0 is no limit.
+    pub max_cached_bytes: u32,
+    /// Milliseconds that a kept connection may have no request.
+    pub http_keep_alive: u32,
+    /// Milliseconds for the head of a request, and for a TLS handshake.
+    pub head_timeout: u32,
+    /// Milliseconds after which a WebSocket client that sends nothing is closed; 0 is never.
+    pub ws_idle_timeout: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

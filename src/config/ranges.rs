@@ -88,6 +88,11 @@ fn numbers_reach_the_configuration() {
         Setting::MaxConnectionsPerAddress => Some(config.max_connections_per_address.into()),
         Setting::MaxRequestsPerSecond => Some(config.max_requests_per_second.into()),
         Setting::MaxSubscriptions => Some(config.max_subscriptions.into()),
+        Setting::MaxCachedResources => Some(config.max_cached_resources.into()),
+        Setting::MaxCachedBytes => Some(config.max_cached_bytes.into()),
+        Setting::HttpKeepAlive => Some(config.http_keep_alive.into()),
+        Setting::HeadTimeout => Some(config.head_timeout.into()),
+        Setting::WsIdleTimeout => Some(config.ws_idle_timeout.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -91,6 +91,11 @@ impl Checker<'_> {
             max_subscriptions: self.count(Setting::MaxSubscriptions),
             trusted_proxies: self.networks(Setting::TrustedProxies)?,
             proxy_protocol: settings.switch(Setting::ProxyProtocol),
+            max_cached_resources: self.count(Setting::MaxCachedResources),
+            max_cached_bytes: self.count(Setting::MaxCachedBytes),
+            http_keep_alive: self.count(Setting::HttpKeepAlive),
+            head_timeout: self.count(Setting::HeadTimeout),
+            ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)

@@ -65,7 +65,9 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
+use crate::gateway::{
+    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, Rate, Time,
+};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -78,7 +80,7 @@ use compression::Compression;
 use connection::{
     BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
 };
-use deadlines::Kind;
+use deadlines::{Durations, Kind};
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
@@ -266,6 +268,7 @@ impl Reactor {
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
                 Admission::new(config.max_connections, config.max_connections_per_address),
+                Durations::new(config),
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -287,6 +290,10 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                cached: CacheLimits {
+                    resources: config.max_cached_resources as usize,
+                    bytes: (config.max_cached_bytes as usize) << 20,
+                },
                 subscriptions: config.max_subscriptions,
                 rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
@@ -681,14 +688,15 @@ impl Reactor {
 
     /// A connection has not done in time what it had to do.
     fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
+        let duration = self.clients.duration(kind);
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
         let progress = connection.output.as_ref().map(|output| output.progress());
         match kind {
             Kind::Unread => self.clients.look_at_unread(key, now),
-            // The rest of it has come, and waits for us.
-            Kind::Message if connection.unparsed || connection.readable => {
+            // The rest of it has come, or something else, and waits for us.
+            Kind::Message | Kind::Quiet if connection.unparsed || connection.readable => {
                 self.clients.arm(key, kind, now);
             }
             Kind::Message => {
@@ -697,14 +705,20 @@ impl Reactor {
                 self.clients.say_goodbye(key, Some(1008), reason, now);
                 self.clients.forget_input(key);
             }
+            Kind::Quiet => {
+                let reason = "nothing was asked for long";
+                log::debug!("client {} closed: {reason}", connection.remote);
+                self.metrics.idle_clients += 1;
+                self.clients.say_goodbye(key, Some(1000), reason, now);
+            }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
                 self.site.fail(&mut self.clients, key, 408, now);
             }
             // It still takes what it was sent: it may have the time again.
-            Kind::Idle | Kind::Close
-                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < kind.duration()) =>
+            Kind::Idle | Kind::Kept | Kind::Close
+                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < duration) =>
             {
                 self.clients.arm(key, kind, now);
             }
