@@ -366,6 +366,80 @@ fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
 }
 
 #[test]
+fn while_the_head_is_asked_again_the_old_token_is_used_for_nothing() {
+    for is_known in [true, false] {
+        let mut h = Heart::with(Options {
+            ws_header_auth: Some(Method {
+                resource: "id".to_owned(),
+                method: "login".to_owned(),
+            }),
+            ..Options::default()
+        });
+        h.ask_upgrade(1);
+        let login = h.expect_request("auth.id.login");
+        h.token(1, r#"{"token":{"user":1}}"#);
+        h.respond(&login, r#"{"result":null}"#);
+        h.upgraded(1);
+        h.subscribed(1, "test.model", MODEL);
+        h.client(2).subscribe(1, "test.model");
+        h.grant("test.model");
+        assert_eq!(h.client(2).messages().len(), 1);
+        h.lose_broker();
+        h.client(1)
+            .subscribe(2, "test.b")
+            .call(3, "test.model.set")
+            .request(4, "auth.test.login");
+        h.return_broker();
+        let login = h.expect_request("auth.id.login");
+        // A service that looks at the token alone lets it in.
+        let mut calls = 0;
+        serve_all(&mut h, &mut calls);
+        h.change("test.model", r#"{"a":2}"#);
+        h.client(2).receives(&changed("test.model", r#"{"a":2}"#));
+        h.client(1).receives_nothing();
+        assert_eq!(calls, 0);
+        if is_known {
+            h.token(1, r#"{"token":{"user":2}}"#);
+            h.client(1).receives_nothing();
+        }
+        h.respond(&login, r#"{"result":null}"#);
+        assert_eq!(h.client(1).is_closed(), !is_known);
+        serve_all(&mut h, &mut calls);
+        let told = h.client(1).messages();
+        match is_known {
+            true => {
+                assert_eq!((calls, told.len()), (2, 4), "{told:?}");
+                assert!(told.contains(&changed("test.model", r#"{"a":2}"#)));
+            }
+            false => {
+                assert_eq!((calls, told.len()), (0, 0), "{told:?}");
+                h.close(1);
+            }
+        }
+    }
+}
+
+/// Answers all requests: reads, access that allows all, and calls, which are counted.
+fn serve_all(h: &mut Heart, calls: &mut u32) {
+    while let Some(subject) = h.subjects().first().map(|subject| (*subject).to_owned()) {
+        match subject.split_once('.') {
+            Some(("get", name)) => h.serve(name, MODEL),
+            Some(("access", name)) => h.grant(name),
+            _ => {
+                *calls += 1;
+                let call = h.expect_request(&subject);
+                assert!(
+                    call.payload.contains(r#""token":{"user":2}"#),
+                    "{}",
+                    call.payload
+                );
+                h.respond(&call, r#"{"result":null}"#);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_client_with_a_token_whose_events_are_refused_is_closed() {
     let mut h = Heart::new();
     h.client(1).request(1, "auth.test.login");
