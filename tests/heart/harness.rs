@@ -11,7 +11,7 @@ mod texts;
 pub use client::Client;
 pub use texts::*;
 
-use crate::driver::{Driver, Input, Operation, UNLIMITED};
+use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
@@ -107,6 +107,11 @@ impl Heart {
     fn input(&mut self, input: Input<'_>) {
         let mut output = self.driver.input(self.units, input);
         self.driver.finish(self.units, &mut output);
+        self.take(output);
+    }
+
+    /// Takes what the heart has put out.
+    fn take(&mut self, output: Output) {
         assert_eq!(output.fault, None, "inside the heart");
         for operation in output.broker {
             self.operation(operation);
@@ -382,6 +387,13 @@ impl Heart {
         self.input(Input::Broker {
             max_payload: 1 << 20,
         });
+    }
+
+    /// The same, and the turn is over before anything of it is done.
+    pub fn return_broker_in_a_short_turn(&mut self) {
+        let max_payload = 1 << 20;
+        let output = self.driver.input(1, Input::Broker { max_payload });
+        self.take(output);
     }
 
     /// So many resources are compared with what services have.

@@ -208,6 +208,54 @@ fn what_nobody_uses_is_forgotten() {
 }
 
 #[test]
+fn what_nobody_used_is_not_handed_out_before_the_walk_has_come_to_it() {
+    const TREE: &str = r#"{"model":{"a":1,"b":{"rid":"test.b"}}}"#;
+    for is_web in [true, false] {
+        for rid in ["test.a", "test.tree"] {
+            let mut h = Heart::new();
+            h.client(1).subscribe(1, rid);
+            h.grant(rid);
+            match rid {
+                "test.a" => h.serve(rid, MODEL),
+                _ => {
+                    h.serve(rid, TREE);
+                    h.serve("test.b", MODEL);
+                }
+            }
+            h.client(1).messages();
+            h.unsubscribed(1, rid);
+            h.lose_broker();
+            h.return_broker_in_a_short_turn();
+            match is_web {
+                true => h.web(2, "GET", &rid.replace('.', "/"), ""),
+                false => {
+                    h.client(1).subscribe(2, rid);
+                }
+            }
+            h.grant(rid);
+            match rid {
+                "test.a" => h.serve(rid, r#"{"model":{"a":2}}"#),
+                _ => {
+                    h.serve(rid, TREE);
+                    h.serve("test.b", r#"{"model":{"a":2}}"#);
+                }
+            }
+            let told = match is_web {
+                true => h.web_answer(2).1.to_string(),
+                false => h.client(1).message(),
+            };
+            assert!(told.contains(r#""a":2"#), "{told}");
+            if !is_web {
+                // It was being asked as events may have been missed.
+                h.grant(rid);
+            }
+            h.client(1).receives_nothing();
+            h.expect_no_request();
+        }
+    }
+}
+
+#[test]
 fn who_leaves_meanwhile_leaves_nothing_behind() {
     let mut h = Heart::new();
     h.subscribed(1, "test.model", MODEL);
