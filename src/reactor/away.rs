@@ -316,7 +316,7 @@ impl Reactor {
             Denied::Unknown => 2,
         };
         self.metrics.broker_refusals[kind] += 1;
-        let is_vital = matches!(what, Denied::Subscription(sid) if !Gateway::may_drop(sid));
+        let is_vital = matches!(what, Denied::Subscription(sid) if Gateway::is_vital(sid, reason));
         let name = ["a subscription", "a request", "an operation"][kind];
         // What clients cause does not hide the others.
         if self

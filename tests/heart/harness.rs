@@ -409,10 +409,15 @@ impl Heart {
 
     /// The broker refuses a subscription.
     pub fn refuse_subscription(&mut self, subject: &str) {
+        self.refuse_subscription_for(subject, Refusal::Permission);
+    }
+
+    /// The broker refuses a subscription for this reason.
+    pub fn refuse_subscription_for(&mut self, subject: &str, reason: Refusal) {
         let sid = self.sids.remove(subject);
         let sid = sid.unwrap_or_else(|| panic!("{subject} is not subscribed"));
         self.subscriptions.remove(&sid);
-        self.input(Input::Refused(sid, Refusal::Permission));
+        self.input(Input::Refused(sid, reason));
     }
 
     /// The broker refuses a request.

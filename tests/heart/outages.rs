@@ -2,7 +2,7 @@
 //! not true, and hold in the end what services have.
 
 use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT, access_lost, changed, error};
-use tidegate::gateway::{Method, Options, Stats};
+use tidegate::gateway::{Method, Options, Refusal, Stats};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -500,6 +500,36 @@ fn a_client_with_a_token_whose_events_are_refused_is_closed() {
     h.refuse_subscription(&subject);
     assert!(!h.is_ready());
     assert!(h.client(1).is_closed(), "it could not be logged out");
+}
+
+#[test]
+fn one_client_more_than_nats_takes_is_no_reason_to_be_unready() {
+    let mut h = Heart::new();
+    for client in [1, 2] {
+        h.client(client).request(1, "auth.test.login");
+        let login = h.expect_request("auth.test.login");
+        if client == 1 {
+            h.token(1, r#"{"token":{"user":1}}"#);
+        }
+        let subject = format!("conn.{}.*", h.cid(client));
+        h.refuse_subscription_for(&subject, Refusal::Limit);
+        assert!(h.is_ready());
+        // Whoever has a token could not be logged out; others are served on.
+        assert_eq!(h.client(client).is_closed(), client == 1);
+        h.respond(&login, r#"{"result":null}"#);
+        if client == 1 {
+            h.close(1);
+        }
+    }
+    h.client(2)
+        .receives(r#"{"result":{"payload":null},"id":1}"#)
+        .request(2, "auth.test.login");
+    let subject = format!("conn.{}.*", h.cid(2));
+    assert!(h.subscriptions().contains(&&*subject), "it is tried again");
+    let login = h.expect_request("auth.test.login");
+    h.respond(&login, r#"{"result":null}"#);
+    h.client(2)
+        .receives(r#"{"result":{"payload":null},"id":2}"#);
 }
 
 #[test]
