@@ -469,7 +469,7 @@ fn input() -> [[String; 3]; 8] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 10] {
+fn times() -> [[String; 3]; 5] {
     rows([
         (
             "time for a head, a body",
@@ -508,6 +508,12 @@ fn times() -> [[String; 3]; 10] {
             ),
             "closed",
         ),
+    ])
+}
+
+/// How long the way to a NATS server may take.
+fn servers() -> [[String; 3]; 6] {
+    rows([
         (
             "time to connect to one NATS address, greeting included",
             time(reactor::CONNECT_TIMEOUT),
@@ -535,6 +541,11 @@ fn times() -> [[String; 3]; 10] {
             "NATS servers that others tell of",
             count(reactor::TOLD_MAX as u64),
             "the rest is left out",
+        ),
+        (
+            "time to look a name up, where there are other servers",
+            time(reactor::LOOK_UP_TIME),
+            "the next one is tried",
         ),
         (
             "names being looked up",
@@ -582,7 +593,15 @@ fn ends() -> [[String; 3]; 4] {
 
 #[test]
 fn the_map_has_the_budgets() {
-    let table = [&turn()[..], &output(), &input(), &times(), &ends()].concat();
+    let table = [
+        &turn()[..],
+        &output(),
+        &input(),
+        &times(),
+        &servers(),
+        &ends(),
+    ]
+    .concat();
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

@@ -398,11 +398,12 @@ impl Gateway {
         let (length, name, client) = (text.len(), pending.name, pending.then.client());
         let hears = match &pending.then {
             Then::Load(alias) => {
-                let query = self.cache.aliases().get(*alias).map(|alias| &alias.query);
-                query.is_some_and(|query| {
-                    texts::write_query(query, &mut text);
-                    true
-                })
+                let Some(alias) = self.cache.aliases().get(*alias) else {
+                    self.texts.keep_scratch(text);
+                    return self.abandon(key); // Nobody could take the answer.
+                };
+                texts::write_query(&alias.query, &mut text);
+                true
             }
             Then::Access(request) => {
                 let query = self.query_of(request);
