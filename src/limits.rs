@@ -524,7 +524,7 @@ fn times() -> [[String; 3]; 5] {
 }
 
 /// How long NATS may take, and how many servers there may be.
-fn broker_times() -> [[String; 3]; 5] {
+fn broker_times() -> [[String; 3]; 6] {
     rows([
         (
             "time to connect to one NATS address, greeting included",
@@ -553,6 +553,11 @@ fn broker_times() -> [[String; 3]; 5] {
             "NATS servers that others tell of",
             count(reactor::TOLD_MAX as u64),
             "the rest is left out",
+        ),
+        (
+            "time to look a name up, where there are other servers",
+            time(reactor::LOOK_UP_TIME),
+            "the next one is tried",
         ),
         (
             "names being looked up",

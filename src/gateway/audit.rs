@@ -43,7 +43,12 @@ impl Gateway {
             return Err("suspects were forgotten".into());
         }
         let held = self.holdings.doubts.clients();
-        for client in held.chain(self.sendings.clients()) {
+        let renewing = self
+            .sessions
+            .iter()
+            .filter(|(_, there)| there.is_renewing());
+        let renewing = renewing.map(|(client, _)| client);
+        for client in held.chain(self.sendings.clients()).chain(renewing) {
             if !self.unsettled.has(client) {
                 return Err(format!(
                     "a step of {client:?} is under way, and it is settled"

@@ -64,6 +64,7 @@ impl Gateway {
                 Some(self.holdings.get(sub)?.client())
             }
             Work::Ready(waiter) | Work::Walk(waiter) => Some(self.waiters.get(waiter)?.client()),
+            Work::Call(call) => Some(self.requests.get(call)?.then.client()?.key),
             _ => None,
         };
         match client {
@@ -95,6 +96,7 @@ impl Gateway {
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
             Work::Dismiss(client) => self.dismiss_now(client),
+            Work::Call(call) => self.call_held(call),
             Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),

@@ -1,5 +1,6 @@
 //! NATS goes away and comes back: what the loop does about it, and what it tells.
 
+use super::broker::Broker;
 use super::denials::{Denial, Denied};
 use super::error::{BrokerError, Error};
 use super::link::LinkEvent;
@@ -264,11 +265,13 @@ impl Reactor {
                 log::warn!("NATS server is about to shut down: another one is looked for");
             }
         }
-        let Some(broker) = self.link.ready() else {
-            return;
-        };
-        for denial in broker.take_denials() {
+        // One a turn at least; what the turn has no room for is the next one's.
+        while let Some(denial) = self.link.ready().and_then(Broker::next_denial) {
             self.deny(denial, now);
+            self.turn.step(0, || self.clock.micros());
+            if self.is_share_over() {
+                return;
+            }
         }
     }
 
@@ -288,7 +291,7 @@ impl Reactor {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     broker.take_info();
-                    broker.take_denials();
+                    broker.forget_denials();
                     if broker.read(LEFT_READ).is_ok() && broker.write().is_ok() {
                         return;
                     }
@@ -300,7 +303,7 @@ impl Reactor {
     }
 
     /// Tells the gateway what NATS has refused.
-    fn deny(&mut self, denial: Denial, now: Time) {
+    pub(super) fn deny(&mut self, denial: Denial, now: Time) {
         let Denial { what, reason, text } = denial;
         let hint = match reason {
             Refusal::Permission => "; give the gateway's user the right to it",
@@ -313,7 +316,7 @@ impl Reactor {
             Denied::Unknown => 2,
         };
         self.metrics.broker_refusals[kind] += 1;
-        let is_vital = matches!(what, Denied::Subscription(sid) if !Gateway::may_drop(sid));
+        let is_vital = matches!(what, Denied::Subscription(sid) if Gateway::is_vital(sid, reason));
         let name = ["a subscription", "a request", "an operation"][kind];
         // What clients cause does not hide the others.
         if self

@@ -311,14 +311,20 @@ impl Broker {
         std::mem::take(&mut self.has_info)
     }
 
-    /// What the server has refused since this was last asked.
-    pub(super) fn take_denials(&mut self) -> Vec<Denial> {
-        self.denials.take()
+    /// What the server has refused, and nobody was told of: the oldest.
+    pub(super) fn next_denial(&mut self) -> Option<Denial> {
+        self.denials.next()
     }
 
-    /// Whether the server has confirmed or refused all subscriptions.
+    /// Nobody is told of what the server has refused.
+    pub(super) fn forget_denials(&mut self) {
+        self.denials.clear();
+    }
+
+    /// Whether the server has confirmed or refused all subscriptions, and all that it has
+    /// refused is told.
     pub(super) fn is_confirmed(&self) -> bool {
-        self.pacing.is_confirmed()
+        self.pacing.is_confirmed() && self.denials.is_empty()
     }
 
     /// Subscribes, and ends that at once: it shows whether the server lets us.
@@ -429,7 +435,8 @@ impl Broker {
         }
     }
 
-    /// The next event in what was read; `None` if more must be read first.
+    /// The next event in what was read; `None` if more must be read first. One that is
+    /// nothing to the gateway stands for what [`Self::next_denial`] has then.
     ///
     /// # Errors
     ///
@@ -455,6 +462,11 @@ impl Broker {
                     self.unparsed = true;
                     return Ok(Some(event));
                 }
+            }
+            if !self.denials.is_empty() {
+                // Each costs the gateway some work, and is told before the next one is read.
+                self.unparsed = true;
+                return Ok(Some(Event::Pong));
             }
         }
         self.unparsed = false;

@@ -2,6 +2,7 @@
 
 use crate::gateway::Refusal;
 use crate::nats::{Pacing, Refused};
+use std::collections::VecDeque;
 
 /// Something that was refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,12 +26,17 @@ pub(super) enum Denied {
 
 /// What was refused and nobody has been told of.
 #[derive(Debug, Default)]
-pub(super) struct Denials(Vec<Denial>);
+pub(super) struct Denials(VecDeque<Denial>);
 
 impl Denials {
-    /// All of them, oldest first.
-    pub(super) fn take(&mut self) -> Vec<Denial> {
-        std::mem::take(&mut self.0)
+    /// The oldest.
+    pub(super) fn next(&mut self) -> Option<Denial> {
+        self.0.pop_front()
+    }
+
+    /// Nobody needs to be told any more.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -49,7 +55,7 @@ impl Denials {
             Refused::Unnamed => Denied::Unknown,
         };
         let reason = Refusal::Permission;
-        self.0.push(Denial { what, reason, text });
+        self.0.push_back(Denial { what, reason, text });
     }
 
     /// The server has refused these subscriptions, as there are too many.
@@ -74,7 +80,7 @@ impl Denials {
     }
 
     fn unsent(&mut self, subject: &[u8], what: Denied) {
-        self.0.push(Denial {
+        self.0.push_back(Denial {
             what,
             reason: Refusal::TooLong,
             text: format!("a subject of {} bytes is too long for NATS", subject.len()),

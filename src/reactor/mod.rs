@@ -571,6 +571,11 @@ impl Reactor {
             let Some(broker) = self.link.ready() else {
                 break;
             };
+            if let Some(denial) = broker.next_denial() {
+                self.deny(denial, now);
+                self.turn.step(0, || self.clock.micros());
+                continue;
+            }
             match broker.next(now)? {
                 Some(event) => {
                     messages -= 1;

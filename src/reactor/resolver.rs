@@ -31,6 +31,7 @@ pub(super) struct Resolver {
 }
 
 struct Running {
+    name: (String, u16),
     answer: Receiver<Answer>,
     /// Another name is wanted by now.
     is_abandoned: bool,
@@ -49,7 +50,8 @@ impl Resolver {
 
     /// Begins to look a name up; [`Self::take`] gets the answer. An earlier name that was
     /// not answered yet is abandoned: its answer will be dropped, and as the call cannot be
-    /// broken off, only then is this name's turn. So there is never more than one thread.
+    /// broken off, only then is this name's turn. So there is never more than one thread. If
+    /// it is the same name, the call that runs is the one that is waited for.
     ///
     /// # Errors
     ///
@@ -57,8 +59,8 @@ impl Resolver {
     pub(super) fn look_up(&mut self, host: &str, port: u16) -> io::Result<()> {
         let name = (host.to_owned(), port);
         if let Some(running) = &mut self.running {
-            running.is_abandoned = true;
-            self.next = Some(name);
+            running.is_abandoned = running.name != name;
+            self.next = running.is_abandoned.then_some(name);
             return Ok(());
         }
         self.start(name)
@@ -84,6 +86,7 @@ impl Resolver {
     fn start(&mut self, (host, port): (String, u16)) -> io::Result<()> {
         let (sender, answer) = channel();
         let (waker, look_up) = (Arc::clone(&self.waker), Arc::clone(&self.look_up));
+        let name = (host.clone(), port);
         thread::Builder::new()
             .name("resolver".into())
             .spawn(move || {
@@ -96,6 +99,7 @@ impl Resolver {
                 }
             })?;
         self.running = Some(Running {
+            name,
             answer,
             is_abandoned: false,
         });
@@ -200,6 +204,22 @@ pub(super) mod tests {
         resolver.look_up("a..b", 1).expect("a thread");
         wait(&mut poll, &mut resolver).expect_err("it is no name");
         assert!(resolver.take().is_none());
+    }
+
+    #[test]
+    fn a_name_that_is_asked_for_again_is_not_looked_up_again() {
+        let mut poll = Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), Token(5)).expect("a waker");
+        let mut resolver = Resolver::new(waker);
+        let names = Names::replace_system(&mut resolver);
+        for name in ["slow", "other", "slow"] {
+            resolver.look_up(name, 1).expect("one thread is enough");
+        }
+        names.answers.send(Ok(vec![address(1)])).expect("it waits");
+        let addresses = wait(&mut poll, &mut resolver).expect("it is known");
+        assert_eq!(addresses, [address(1)]);
+        assert_eq!(names.asked(), ("slow".to_owned(), 1));
+        assert!(names.asked.try_recv().is_err() && resolver.take().is_none());
     }
 
     #[test]

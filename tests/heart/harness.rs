@@ -11,7 +11,7 @@ mod texts;
 pub use client::Client;
 pub use texts::*;
 
-use crate::driver::{Driver, Input, Operation, UNLIMITED};
+use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
@@ -107,6 +107,11 @@ impl Heart {
     fn input(&mut self, input: Input<'_>) {
         let mut output = self.driver.input(self.units, input);
         self.driver.finish(self.units, &mut output);
+        self.take(output);
+    }
+
+    /// Takes what the heart has put out.
+    fn take(&mut self, output: Output) {
         assert_eq!(output.fault, None, "inside the heart");
         for operation in output.broker {
             self.operation(operation);
@@ -384,6 +389,13 @@ impl Heart {
         });
     }
 
+    /// The same, and the turn is over before anything of it is done.
+    pub fn return_broker_in_a_short_turn(&mut self) {
+        let max_payload = 1 << 20;
+        let output = self.driver.input(1, Input::Broker { max_payload });
+        self.take(output);
+    }
+
     /// So many resources are compared with what services have.
     pub fn check_drift(&mut self, count: usize) {
         self.input(Input::Check(count));
@@ -397,10 +409,15 @@ impl Heart {
 
     /// The broker refuses a subscription.
     pub fn refuse_subscription(&mut self, subject: &str) {
+        self.refuse_subscription_for(subject, Refusal::Permission);
+    }
+
+    /// The broker refuses a subscription for this reason.
+    pub fn refuse_subscription_for(&mut self, subject: &str, reason: Refusal) {
         let sid = self.sids.remove(subject);
         let sid = sid.unwrap_or_else(|| panic!("{subject} is not subscribed"));
         self.subscriptions.remove(&sid);
-        self.input(Input::Refused(sid, Refusal::Permission));
+        self.input(Input::Refused(sid, reason));
     }
 
     /// The broker refuses a request.

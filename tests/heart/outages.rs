@@ -2,7 +2,7 @@
 //! not true, and hold in the end what services have.
 
 use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT, access_lost, changed, error};
-use tidegate::gateway::{Method, Options, Stats};
+use tidegate::gateway::{Method, Options, Refusal, Stats};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -208,6 +208,54 @@ fn what_nobody_uses_is_forgotten() {
 }
 
 #[test]
+fn what_nobody_used_is_not_handed_out_before_the_walk_has_come_to_it() {
+    const TREE: &str = r#"{"model":{"a":1,"b":{"rid":"test.b"}}}"#;
+    for is_web in [true, false] {
+        for rid in ["test.a", "test.tree"] {
+            let mut h = Heart::new();
+            h.client(1).subscribe(1, rid);
+            h.grant(rid);
+            match rid {
+                "test.a" => h.serve(rid, MODEL),
+                _ => {
+                    h.serve(rid, TREE);
+                    h.serve("test.b", MODEL);
+                }
+            }
+            h.client(1).messages();
+            h.unsubscribed(1, rid);
+            h.lose_broker();
+            h.return_broker_in_a_short_turn();
+            match is_web {
+                true => h.web(2, "GET", &rid.replace('.', "/"), ""),
+                false => {
+                    h.client(1).subscribe(2, rid);
+                }
+            }
+            h.grant(rid);
+            match rid {
+                "test.a" => h.serve(rid, r#"{"model":{"a":2}}"#),
+                _ => {
+                    h.serve(rid, TREE);
+                    h.serve("test.b", r#"{"model":{"a":2}}"#);
+                }
+            }
+            let told = match is_web {
+                true => h.web_answer(2).1.to_string(),
+                false => h.client(1).message(),
+            };
+            assert!(told.contains(r#""a":2"#), "{told}");
+            if !is_web {
+                // It was being asked as events may have been missed.
+                h.grant(rid);
+            }
+            h.client(1).receives_nothing();
+            h.expect_no_request();
+        }
+    }
+}
+
+#[test]
 fn who_leaves_meanwhile_leaves_nothing_behind() {
     let mut h = Heart::new();
     h.subscribed(1, "test.model", MODEL);
@@ -366,6 +414,80 @@ fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
 }
 
 #[test]
+fn while_the_head_is_asked_again_the_old_token_is_used_for_nothing() {
+    for is_known in [true, false] {
+        let mut h = Heart::with(Options {
+            ws_header_auth: Some(Method {
+                resource: "id".to_owned(),
+                method: "login".to_owned(),
+            }),
+            ..Options::default()
+        });
+        h.ask_upgrade(1);
+        let login = h.expect_request("auth.id.login");
+        h.token(1, r#"{"token":{"user":1}}"#);
+        h.respond(&login, r#"{"result":null}"#);
+        h.upgraded(1);
+        h.subscribed(1, "test.model", MODEL);
+        h.client(2).subscribe(1, "test.model");
+        h.grant("test.model");
+        assert_eq!(h.client(2).messages().len(), 1);
+        h.lose_broker();
+        h.client(1)
+            .subscribe(2, "test.b")
+            .call(3, "test.model.set")
+            .request(4, "auth.test.login");
+        h.return_broker();
+        let login = h.expect_request("auth.id.login");
+        // A service that looks at the token alone lets it in.
+        let mut calls = 0;
+        serve_all(&mut h, &mut calls);
+        h.change("test.model", r#"{"a":2}"#);
+        h.client(2).receives(&changed("test.model", r#"{"a":2}"#));
+        h.client(1).receives_nothing();
+        assert_eq!(calls, 0);
+        if is_known {
+            h.token(1, r#"{"token":{"user":2}}"#);
+            h.client(1).receives_nothing();
+        }
+        h.respond(&login, r#"{"result":null}"#);
+        assert_eq!(h.client(1).is_closed(), !is_known);
+        serve_all(&mut h, &mut calls);
+        let told = h.client(1).messages();
+        match is_known {
+            true => {
+                assert_eq!((calls, told.len()), (2, 4), "{told:?}");
+                assert!(told.contains(&changed("test.model", r#"{"a":2}"#)));
+            }
+            false => {
+                assert_eq!((calls, told.len()), (0, 0), "{told:?}");
+                h.close(1);
+            }
+        }
+    }
+}
+
+/// Answers all requests: reads, access that allows all, and calls, which are counted.
+fn serve_all(h: &mut Heart, calls: &mut u32) {
+    while let Some(subject) = h.subjects().first().map(|subject| (*subject).to_owned()) {
+        match subject.split_once('.') {
+            Some(("get", name)) => h.serve(name, MODEL),
+            Some(("access", name)) => h.grant(name),
+            _ => {
+                *calls += 1;
+                let call = h.expect_request(&subject);
+                assert!(
+                    call.payload.contains(r#""token":{"user":2}"#),
+                    "{}",
+                    call.payload
+                );
+                h.respond(&call, r#"{"result":null}"#);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_client_with_a_token_whose_events_are_refused_is_closed() {
     let mut h = Heart::new();
     h.client(1).request(1, "auth.test.login");
@@ -378,6 +500,36 @@ fn a_client_with_a_token_whose_events_are_refused_is_closed() {
     h.refuse_subscription(&subject);
     assert!(!h.is_ready());
     assert!(h.client(1).is_closed(), "it could not be logged out");
+}
+
+#[test]
+fn one_client_more_than_nats_takes_is_no_reason_to_be_unready() {
+    let mut h = Heart::new();
+    for client in [1, 2] {
+        h.client(client).request(1, "auth.test.login");
+        let login = h.expect_request("auth.test.login");
+        if client == 1 {
+            h.token(1, r#"{"token":{"user":1}}"#);
+        }
+        let subject = format!("conn.{}.*", h.cid(client));
+        h.refuse_subscription_for(&subject, Refusal::Limit);
+        assert!(h.is_ready());
+        // Whoever has a token could not be logged out; others are served on.
+        assert_eq!(h.client(client).is_closed(), client == 1);
+        h.respond(&login, r#"{"result":null}"#);
+        if client == 1 {
+            h.close(1);
+        }
+    }
+    h.client(2)
+        .receives(r#"{"result":{"payload":null},"id":1}"#)
+        .request(2, "auth.test.login");
+    let subject = format!("conn.{}.*", h.cid(2));
+    assert!(h.subscriptions().contains(&&*subject), "it is tried again");
+    let login = h.expect_request("auth.test.login");
+    h.respond(&login, r#"{"result":null}"#);
+    h.client(2)
+        .receives(r#"{"result":{"payload":null},"id":2}"#);
 }
 
 #[test]

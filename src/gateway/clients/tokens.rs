@@ -8,7 +8,7 @@ use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::holdings::{AccessState, QUESTION_UNITS};
 use crate::gateway::parts::requests::{Subject, Then};
-use crate::gateway::parts::sessions::TokenSource;
+use crate::gateway::parts::sessions::{Client, TokenSource};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::is_subject;
@@ -49,6 +49,11 @@ impl Gateway {
             self.renew_by_head(key);
         }
         true
+    }
+
+    /// Whether a client is being authenticated again by its head.
+    pub(in crate::gateway) fn is_renewing(&self, key: ClientKey) -> bool {
+        self.sessions.get(key).is_some_and(Client::is_renewing)
     }
 
     /// A client whose token may not hold any more is told to connect anew, at a time of its

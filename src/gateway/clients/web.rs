@@ -78,10 +78,12 @@ impl Gateway {
         self.send_header_auth(key, method.as_ref());
     }
 
-    /// Asks a service once more who a WebSocket client is.
+    /// Asks a service once more who a WebSocket client is. Until that is answered it is sent
+    /// nothing, and calls nothing.
     pub(in crate::gateway) fn renew_by_head(&mut self, key: ClientKey) {
         if let Some(client) = self.sessions.get_mut(key) {
             client.begin_renewal();
+            self.unsettled.hold(key);
             let method = self.options.ws_header_auth.clone();
             self.send_header_auth(key, method.as_ref());
         }
@@ -134,7 +136,7 @@ impl Gateway {
             let is_doubted = there.is_some_and(|there| there.token_source() == TokenSource::Events);
             match answer.and_then(|payload| service::call(&payload, false).map(drop)) {
                 // It has been given a token, or its token was taken away.
-                Ok(()) if !is_doubted => return,
+                Ok(()) if !is_doubted => return self.release_held(client.key),
                 Ok(()) => self.note_unused("auth", name, &"it brings no token"),
                 Err(error) => self.note_unused("auth", name, &error),
             }

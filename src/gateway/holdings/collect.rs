@@ -58,6 +58,9 @@ impl Gateway {
         if self.holdings.doubts.of(client).is_some() || self.sendings.has(client) {
             return; // There is another one.
         }
+        if self.is_renewing(client) {
+            return; // Its token may not hold any more.
+        }
         if let Some(waiting) = self.unsettled.release(client) {
             self.work.extend(waiting.into_iter());
             self.unsettled.resume(client);

@@ -34,8 +34,12 @@ impl Gateway {
         let Some(sub) = self.holdings.get(key).filter(|sub| sub.is_loading()) else {
             return;
         };
-        let (alias_key, alias) = (sub.alias(), &self.cache.aliases()[sub.alias()]);
-        let (name, query) = (alias.name, &alias.query);
+        let (alias_key, client) = (sub.alias(), sub.client());
+        let name = self.cache.aliases()[alias_key].name;
+        // What is cached may have missed events while nobody used it.
+        self.rejoin_name(name, Some(client));
+        let alias = &self.cache.aliases()[alias_key];
+        let query = &alias.query;
         if alias.loading {
             return self.pass_place(key);
         }
@@ -59,7 +63,6 @@ impl Gateway {
             }
             (false, false) => {
                 if self.enter_tree(key) {
-                    let client = self.holdings[key].client();
                     self.send_get(alias_key, client);
                 }
             }
@@ -129,7 +132,7 @@ impl Gateway {
 
     /// If the events of a name were last subscribed on an earlier connection, they are
     /// subscribed on this one, and what is known of it is in doubt: events may have been
-    /// missed. What nobody uses is forgotten.
+    /// missed. What nobody has is forgotten.
     pub(in crate::gateway) fn rejoin_name(&mut self, key: NameKey, client: Option<ClientKey>) {
         let name = &self.cache.names()[key];
         if !self.broker.is_there() || !name.subscribed || self.broker.hears(name.heard_on) {
@@ -142,11 +145,18 @@ impl Gateway {
         }
         let resources: Vec<ResourceKey> = self.cache.names()[key].resources().collect();
         for resource in resources {
-            if !self.cache.is_used(&self.cache.resources()[resource]) {
+            if !self.is_taken(resource) {
                 self.cache.remove_resource(resource);
             }
         }
         self.events_lost(key);
+    }
+
+    /// Whether somebody has the content of a resource, and not only asks for it.
+    fn is_taken(&self, key: ResourceKey) -> bool {
+        let aliases = &self.cache.resources()[key].aliases;
+        let mut subs = (aliases.iter()).flat_map(|alias| &self.cache.aliases()[*alias].subs);
+        subs.any(|sub| !self.holdings[*sub].is_loading())
     }
 
     /// A get request of an alias was answered.
@@ -402,11 +412,17 @@ impl Gateway {
     }
 
     /// The resource of an alias whose content can be handed on at once: no get request may
-    /// bring another one, and no input waits that is to be seen first.
+    /// bring another one, no input waits that is to be seen first, and no event may have been
+    /// missed while NATS was away.
     pub(in crate::gateway) fn settled(&self, key: AliasKey) -> Option<&cache::Resource> {
         let alias = self.cache.aliases().get(key)?;
         let resource = self.cache.resource_of(key)?;
-        (!alias.loading && !self.cache.is_waiting(alias.name)).then_some(resource)
+        let is_heard = || {
+            let heard_on = self.cache.names()[alias.name].heard_on;
+            !self.broker.is_there() || self.broker.hears(heard_on)
+        };
+        let is_settled = !alias.loading && !self.cache.is_waiting(alias.name) && is_heard();
+        is_settled.then_some(resource)
     }
 
     /// The content of an alias that can be handed to a new subscription at once: it is there

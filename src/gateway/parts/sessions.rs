@@ -150,6 +150,12 @@ impl Client {
         self.token_source = TokenSource::Events;
     }
 
+    /// Whether it is being authenticated again by its head: nobody knows yet whether the token
+    /// that it has still holds.
+    pub fn is_renewing(&self) -> bool {
+        self.renewing
+    }
+
     /// Was authenticated again by its head, or was not. Returns whether it was to be.
     pub fn end_renewal(&mut self) -> bool {
         std::mem::take(&mut self.renewing)

@@ -72,6 +72,9 @@ struct Window {
     lowest: u32,
 }
 
+/// Milliseconds that an answer counts as at most: three days, of which eightfold can be told.
+const LONGEST: u32 = u32::MAX / 16;
+
 impl Window {
     fn new(service: &str, size: u32) -> Self {
         Self {
@@ -96,8 +99,9 @@ impl Window {
         self.open < self.size
     }
 
-    /// An answer came after so many milliseconds.
-    fn answered(&mut self, took: u32, now: Time) {
+    /// An answer came after so many milliseconds: many, if the process was frozen meanwhile.
+    fn answered(&mut self, took: u64, now: Time) {
+        let took = u32::try_from(took).map_or(LONGEST, |took| took.min(LONGEST));
         self.base = self.base.min(took);
         if self.mean == 0 {
             self.mean = 8 * took;
@@ -257,7 +261,7 @@ impl Windows {
         let window = self.windows.get_mut(place.window)?;
         window.open -= 1;
         if let Some(took) = took {
-            window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
+            window.answered(took, now);
         }
         (window.waiting > 0).then_some(place.window)
     }
@@ -288,7 +292,7 @@ impl Windows {
         let key = *self.by_service.get(name.split('.').next()?)?;
         let window = self.windows.get_mut(key)?;
         window.late = window.late.saturating_sub(1);
-        window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
+        window.answered(took, now);
         (window.waiting > 0).then_some(key)
     }
 
@@ -365,6 +369,20 @@ impl Windows {
         match (waiting, bytes, placed) == (self.waiting, self.bytes, self.placed.len()) {
             true => Ok(()),
             false => Err("what waits for services is miscounted".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_have_taken_as_long_as_it_likes() {
+        let mut window = Window::new("test", 8);
+        for took in [u64::from(u32::MAX), 600_000_000, u64::MAX, 1, u64::MAX] {
+            window.answered(took, Time(took));
+            assert!(window.mean < 8 * (LONGEST + 1));
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Work {
     Reset,
     /// The web answer whose turn it is goes on.
     Expand,
+    /// A call that waited for its client goes on.
+    Call(PendingKey),
     /// A service may take requests that wait for it.
     Window(WindowKey),
     /// A client whose token may not hold any more is closed.

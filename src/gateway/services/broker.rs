@@ -86,12 +86,10 @@ impl Gateway {
                 Some(Sid::Inbox) => gateway.broker.lacks(Vital::Inbox),
                 Some(Sid::System) => gateway.broker.lacks(Vital::System),
                 Some(Sid::Client(client)) => {
-                    gateway.broker.lacks(Vital::Connections);
-                    let there = gateway.sessions.present_mut(client);
-                    // Nobody could take its token away.
-                    if there.is_some_and(|there| there.token().is_some() && there.unheard()) {
-                        gateway.dismiss(client.key);
+                    if Self::is_vital(sid, reason) {
+                        gateway.broker.lacks(Vital::Connections);
                     }
+                    gateway.refuse_connection(client);
                 }
                 Some(Sid::Name(name)) if gateway.cache.names().contains(name) => {
                     gateway.refuse_name(name, reason);
@@ -101,6 +99,25 @@ impl Gateway {
             }
             Origin::System
         });
+    }
+
+    /// The broker does not send a client's connection events. Nobody could take its token away,
+    /// so it is dismissed if it has one; if not, its next request subscribes them again.
+    fn refuse_connection(&mut self, client: ClientRef) {
+        let there = self.sessions.present_mut(client);
+        if there.is_some_and(|there| there.unheard() && there.token().is_some()) {
+            self.dismiss(client.key);
+        }
+    }
+
+    /// Whether the gateway is of no use without a subscription that the broker has refused. One
+    /// client too many is that client's misfortune; a right to hear of none is missing for all.
+    pub fn is_vital(sid: u64, reason: Refusal) -> bool {
+        match Sid::of(sid) {
+            Some(Sid::Name(_)) => false,
+            Some(Sid::Client(_)) => reason != Refusal::Limit,
+            _ => true,
+        }
     }
 
     /// The broker refuses a request: it is answered at once. The request is named by its
@@ -381,11 +398,12 @@ impl Gateway {
         let (length, name, client) = (text.len(), pending.name, pending.then.client());
         let hears = match &pending.then {
             Then::Load(alias) => {
-                let query = self.cache.aliases().get(*alias).map(|alias| &alias.query);
-                query.is_some_and(|query| {
-                    texts::write_query(query, &mut text);
-                    true
-                })
+                let Some(alias) = self.cache.aliases().get(*alias) else {
+                    self.texts.keep_scratch(text);
+                    return self.abandon(key); // Nobody could take the answer.
+                };
+                texts::write_query(&alias.query, &mut text);
+                true
             }
             Then::Access(request) => {
                 let query = self.query_of(request);

@@ -6,11 +6,12 @@ use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, 
 use crate::gateway::model::parked::Parked;
 use crate::gateway::parts::counters::RequestKind;
 use crate::gateway::parts::requests::{
-    CallKind, CallRequest, ReplyForm, ReplyTo, Subject, Then, Use,
+    CallKind, CallRequest, Pending, ReplyForm, ReplyTo, Subject, Then, Use,
 };
 use crate::gateway::parts::sessions::Target;
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::warnings::Warning;
+use crate::gateway::parts::worklist::Work;
 use crate::res::service::CallResult;
 use crate::res::version::Dialect;
 use crate::res::{Error, json, service};
@@ -46,6 +47,9 @@ impl Gateway {
         if !self.broker.is_there() {
             return self.park_call(call, None);
         }
+        if self.is_renewing(call.client.key) {
+            return self.hold_call(call);
+        }
         let window = self.window_of(call.name);
         match window.filter(|window| !self.has_room(*window)) {
             Some(window) if self.windows.is_crowded(window) => {
@@ -62,16 +66,37 @@ impl Gateway {
             return;
         }
         self.listen_to_connection(call.client.key);
-        let (name, size) = (call.name, call.waiting());
-        let then = Then::Call(call);
-        self.counters.opened(RequestKind::of(&then));
-        self.cache.hold_name(name);
-        let (form, none) = (ReplyForm::Usual, Connection::NONE);
-        let (key, _) = self.requests.open(self.now, Some(name), then, form, none);
+        let size = call.waiting();
+        let key = self.open_unsent(call);
         let parked = Parked::of_size(key, size);
         match window {
             Some(window) => self.queue_up(window, parked),
             None => self.broker.park(parked),
+        }
+    }
+
+    /// A call waits until it is known whether its client's token still holds.
+    fn hold_call(&mut self, call: CallRequest) {
+        if self.sessions.present(call.client).is_some() {
+            let key = self.open_unsent(call);
+            self.work.push(Work::Call(key));
+        }
+    }
+
+    /// A call that waits is timed like one that was sent.
+    fn open_unsent(&mut self, call: CallRequest) -> PendingKey {
+        let name = call.name;
+        let then = Then::Call(call);
+        self.counters.opened(RequestKind::of(&then));
+        self.cache.hold_name(name);
+        let (form, none) = (ReplyForm::Usual, Connection::NONE);
+        self.requests.open(self.now, Some(name), then, form, none).0
+    }
+
+    /// A call that was held goes on, unless its time is over.
+    pub(in crate::gateway) fn call_held(&mut self, key: PendingKey) {
+        if self.requests.get(key).is_some_and(Pending::is_awaited) {
+            self.call_in_turn(key);
         }
     }
 
@@ -98,6 +123,9 @@ impl Gateway {
         }
         if !self.listen_to_connection(call.client.key) {
             return self.forget_call(&call);
+        }
+        if self.is_renewing(call.client.key) {
+            return self.hold_call(call);
         }
         let (client, name, kind, verb) = (call.client.key, call.name, call.kind, call.verb());
         let waited = call.waiting();

@@ -6,6 +6,7 @@ use mio::{Events, Poll};
 
 use super::*;
 use crate::reactor::connection::BROKER;
+use crate::reactor::denials::Denied;
 use crate::reactor::link::tests::config;
 
 /// The test fails when nothing happens for so long.
@@ -112,6 +113,43 @@ fn what_was_not_read_yet_is_a_sign_of_life() {
     due().expect("it is asked");
     let error = due().expect_err("it says nothing");
     assert!(error.to_string().contains("no longer answers"), "{error}");
+}
+
+/// What one refusal costs the gateway is charged before the next one is taken.
+#[test]
+fn refusals_are_taken_one_at_a_time_and_nothing_is_confirmed_before_they_are_told() {
+    let mut both = Both::agreed();
+    let refusal =
+        |name: &str| format!("-ERR 'Permissions Violation for Publish to \"call.{name}\"'\r\n");
+    both.broker.try_subscription((1, b"s"));
+    both.broker.confirm();
+    both.broker.write().expect("it is taken");
+    both.hears("PING\r\n");
+    let refusals: String = ["a", "b", "c"].map(refusal).concat();
+    both.say(&format!("{refusals}PONG\r\nMSG a 1 2\r\nhi\r\n"));
+    let mut taken = Vec::new();
+    loop {
+        let event = both.broker.next(NOW).expect("it lives");
+        let is_message = matches!(event, Some(Event::Message(_)));
+        match event.is_some() {
+            true if is_message => break,
+            true => {
+                assert!(!both.broker.is_confirmed());
+                let denial = both.broker.next_denial().expect("something was refused");
+                assert_eq!(both.broker.next_denial(), None);
+                taken.push(denial.what);
+            }
+            false if both.broker.readable => {
+                both.broker.read(1 << 10).expect("it lives");
+            }
+            false => both.poll(),
+        }
+    }
+    assert!(both.broker.is_confirmed());
+    both.broker.denials.unsent_message(b"call.d", b"r");
+    assert!(!both.broker.is_confirmed());
+    let all = ["a", "b", "c"].map(|name| Denied::Message(format!("call.{name}").into_bytes()));
+    assert_eq!(taken, all);
 }
 
 /// So many ends of subscriptions wait that these have the larger window; when they become

@@ -19,6 +19,8 @@ mod route;
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::io;
+
 use mio::event::Event as Readiness;
 use mio::{Registry, Token};
 
@@ -40,6 +42,9 @@ use route::{Move, Route};
 
 /// Milliseconds for which a connection that was left is heard.
 pub(crate) const LEFT_TIME: u64 = 1_000;
+
+/// Milliseconds for which a name is looked up at most before another server is tried.
+pub(crate) const LOOK_UP_TIME: u64 = 10_000;
 
 /// What the loop has to know of.
 #[derive(Debug)]
@@ -125,8 +130,9 @@ struct Serving {
 enum State {
     /// The next move is due.
     Starting,
-    /// The addresses of the server's host are being looked up.
-    Resolving,
+    /// The addresses of the server's host are being looked up: until this time, if there are
+    /// other servers.
+    Resolving(Option<Time>),
     /// A socket is being connected.
     Connecting(Box<Broker>),
     /// The server has yet to agree.
@@ -267,7 +273,8 @@ impl Link {
         let next = match &self.state {
             State::Connecting(broker) | State::Greeting(broker) => broker.next_timeout(),
             State::Standing(_, until) | State::Waiting(until) => Some(*until),
-            State::Starting | State::Resolving | State::Made | State::Ended => None,
+            State::Resolving(until) => *until,
+            State::Starting | State::Made | State::Ended => None,
         };
         let serving = self.connection().and_then(Broker::next_timeout);
         let left = self.left.as_ref().map(|(_, until)| *until);
@@ -280,7 +287,7 @@ impl Link {
             State::Connecting(broker) | State::Greeting(broker) | State::Standing(broker, _) => {
                 Some(&mut **broker)
             }
-            State::Starting | State::Resolving | State::Made => None,
+            State::Starting | State::Resolving(_) | State::Made => None,
             State::Waiting(_) | State::Ended => None,
         };
         let serving = self.serving.as_mut().map(|serving| &mut *serving.broker);
@@ -307,8 +314,14 @@ impl Link {
                 self.begin_round();
                 return self.advance(registry, now);
             }
-            State::Resolving => match self.resolver.take() {
-                None => self.state = State::Resolving,
+            State::Resolving(until) => match self.resolver.take() {
+                None if until.is_some_and(|until| until <= now) => {
+                    let words = format!("no answer within {LOOK_UP_TIME} ms");
+                    let error = BrokerError::Resolve(io::Error::other(words));
+                    self.route.unresolved(error);
+                    return self.advance(registry, now);
+                }
+                None => self.state = State::Resolving(until),
                 Some(answer) => {
                     self.route.resolved(answer);
                     return self.advance(registry, now);
@@ -430,7 +443,11 @@ impl Link {
                     self.route.resolved(Ok(vec![address]));
                 } else {
                     match self.resolver.look_up(host, *port) {
-                        Ok(()) => self.state = State::Resolving,
+                        Ok(()) => {
+                            let until = Time(now.0.saturating_add(LOOK_UP_TIME));
+                            let has_others = self.servers.len() > 1;
+                            self.state = State::Resolving(has_others.then_some(until));
+                        }
                         Err(error) => self.route.unresolved(BrokerError::LookUp(error)),
                     }
                 }

@@ -256,8 +256,8 @@ fn an_address_has_two_seconds_to_connect_and_to_agree() {
     driver.now = 3_000;
     assert!(driver.step().is_none());
     assert!(driver.work().is_none());
-    assert!(matches!(driver.link.state, State::Resolving));
-    assert_eq!(driver.link.next_timeout(), None);
+    assert!(matches!(driver.link.state, State::Resolving(_)));
+    assert_eq!(driver.link.next_timeout(), Some(Time(3_000 + LOOK_UP_TIME)));
     // The second one is connected, and says nothing.
     driver
         .names
@@ -283,6 +283,25 @@ fn an_address_has_two_seconds_to_connect_and_to_agree() {
     // At the start that is the end.
     assert_eq!(retry, None);
     assert!(matches!(driver.link.state, State::Ended));
+}
+
+#[test]
+fn a_look_up_without_end_keeps_no_other_server_from_being_tried() {
+    let (address, _end) = agreeable();
+    let mut driver = Driver::new(&format!("nats://shore:2,nats://{address}"), true);
+    assert!(driver.work().is_none());
+    let due = driver.link.next_timeout().expect("there is another one");
+    driver.now = due.0 - 1;
+    assert!(driver.step().is_none());
+    assert!(matches!(driver.link.state, State::Resolving(_)));
+    driver.now = due.0;
+    assert!(driver.step().is_none());
+    driver.expect_connected();
+    // Alone, it is waited for.
+    let mut driver = Driver::new("nats://shore:2", true);
+    assert!(driver.work().is_none());
+    assert!(matches!(driver.link.state, State::Resolving(None)));
+    assert_eq!(driver.link.next_timeout(), None);
 }
 
 /// A server has said this.
@@ -313,7 +332,7 @@ fn a_lost_link_is_made_anew_and_its_counts_go_on() {
     driver.now = next;
     assert!(driver.step().is_none());
     // The name is looked up anew.
-    assert!(matches!(driver.link.state, State::Resolving));
+    assert!(matches!(driver.link.state, State::Resolving(_)));
     driver.names.answers.send(known()).expect("it waits");
     driver.expect_connected();
     assert_eq!(driver.link.traffic().received, 2 * greeted.received);
@@ -620,7 +639,7 @@ fn clients_are_served_while_the_link_is_made_anew() {
     stage.expect_service(&mut client);
 
     end.send(()).expect("it serves");
-    let resolving = |reactor: &Reactor| matches!(reactor.link.state, State::Resolving);
+    let resolving = |reactor: &Reactor| matches!(reactor.link.state, State::Resolving(_));
     assert!(stage.turns(resolving).is_ok(), "it begins again");
     assert!(stage.reactor.absence.is_now());
     stage.expect_service(&mut client);
