@@ -46,6 +46,23 @@ pub struct Traffic {
     pub sent: u64,
 }
 
+/// What the broker inside has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerCounts {
+    /// Services that are connected.
+    pub connections: usize,
+    /// Connections so far.
+    pub accepted: u64,
+    /// Messages that services have published.
+    pub messages_in: u64,
+    /// Messages delivered to services.
+    pub messages_out: u64,
+    /// Services closed since they did not read.
+    pub slow: u64,
+    /// Bytes of input and output that wait.
+    pub waiting: usize,
+}
+
 /// What the poll loop counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
@@ -115,6 +132,8 @@ pub struct Snapshot<'a> {
     pub broker_published: u64,
     /// Whether NATS is connected.
     pub broker_connected: bool,
+    /// What the broker inside has counted, if there is one.
+    pub broker_inside: Option<BrokerCounts>,
     /// Milliseconds for which NATS is away; 0 if it is not.
     pub broker_away: u64,
     /// Memory of the process, in bytes, if the system tells.

@@ -20,7 +20,7 @@ mod validate;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,6 +120,18 @@ pub struct Config {
     pub ping_interval: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
+    /// Where the broker inside listens; `None` if there is a NATS server.
+    pub broker: Option<SocketAddr>,
+    /// Its users, a JSON list; everybody may connect if it is empty.
+    pub broker_users: String,
+    /// Most bytes of a message there.
+    pub broker_max_payload: u32,
+    /// Most services that are connected there.
+    pub broker_max_connections: u32,
+    /// Certificate that it shows; services must use TLS then.
+    pub broker_tls_cert: Option<PathBuf>,
+    /// Key of [`Config::broker_tls_cert`]; there are both or none.
+    pub broker_tls_key: Option<PathBuf>,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

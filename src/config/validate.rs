@@ -1,11 +1,11 @@
 //! From merged values to the typed [`Config`]: the checks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::Error;
-use super::options::Setting;
+use super::error::{Error, Place};
+use super::options::{BROKER_ADDRESS, Setting};
 use super::settings::Settings;
 use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, ReconnectTokens};
 
@@ -83,6 +83,12 @@ impl Checker<'_> {
             drift_audit: self.count(Setting::DriftAudit),
             ping_interval: self.count(Setting::PingInterval),
             drain_time: self.count(Setting::DrainTime),
+            broker: self.broker()?,
+            broker_users: self.text(Setting::BrokerUsers),
+            broker_max_payload: self.count(Setting::BrokerMaxPayload),
+            broker_max_connections: self.count(Setting::BrokerMaxConnections),
+            broker_tls_cert: self.path(Setting::BrokerTlsCert),
+            broker_tls_key: self.path(Setting::BrokerTlsKey),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)
@@ -104,6 +110,8 @@ impl Checker<'_> {
             (Setting::TlsKey, Setting::TlsCert),
             (Setting::NatsCert, Setting::NatsKey),
             (Setting::NatsKey, Setting::NatsCert),
+            (Setting::BrokerTlsCert, Setting::BrokerTlsKey),
+            (Setting::BrokerTlsKey, Setting::BrokerTlsCert),
         ] {
             if self.path(this).is_some() && self.path(other).is_none() {
                 return self.invalid(this, format!("set {} too", names(other)));
@@ -190,6 +198,65 @@ impl Checker<'_> {
                 ),
             },
         }
+    }
+
+    /// Where the broker inside listens. What belongs to a nats-server is refused then.
+    fn broker(&mut self) -> Result<Option<SocketAddr>, Error> {
+        let settings = self.settings;
+        let users = self.text(Setting::BrokerUsers);
+        let has_users = match serde_json::from_str::<serde_json::Value>(&users) {
+            Ok(serde_json::Value::Array(users)) => !users.is_empty(),
+            Ok(_) => {
+                let reason = "must be a list of users in brackets".to_owned();
+                return self.invalid(Setting::BrokerUsers, reason);
+            }
+            // Its words would show what may be a secret.
+            Err(_) => return self.invalid(Setting::BrokerUsers, "is no valid JSON".to_owned()),
+        };
+        let Some(text) = settings.text(Setting::Broker) else {
+            return Ok(None);
+        };
+        let Some(addr) = socket_addr(text) else {
+            return self.invalid(
+                Setting::Broker,
+                format!("{text:?} is no address to listen on; give one like {BROKER_ADDRESS}"),
+            );
+        };
+        if !addr.ip().is_loopback() && !has_users && !settings.switch(Setting::BrokerOpen) {
+            return self.invalid(
+                Setting::Broker,
+                format!(
+                    "{addr} can be reached by others, and everybody could be a service; set \
+                     \"brokerUsers\" in the configuration file, or {} if the network lets \
+                     nobody in",
+                    names(Setting::BrokerOpen)
+                ),
+            );
+        }
+        if let Some(member) = settings.foreign {
+            return Err(Error::Invalid {
+                place: Place::Member {
+                    path: settings.path().to_owned(),
+                    member,
+                },
+                reason: format!(
+                    "the broker inside does not have this; use a nats-server for it, with {} in \
+                     place of {}",
+                    names(Setting::NatsUrl),
+                    names(Setting::Broker)
+                ),
+            });
+        }
+        for key in [Setting::NatsUrl, Setting::NatsCreds, Setting::NatsCert] {
+            if *settings.value(key) != key.spec().default {
+                self.warnings.push(format!(
+                    "{}: has no effect with {}",
+                    settings.place(key),
+                    names(Setting::Broker)
+                ));
+            }
+        }
+        Ok(Some(addr))
     }
 
     /// A path that does not begin with a slash is accepted, as by Resgate.
@@ -289,6 +356,19 @@ impl Checker<'_> {
         origins.sort();
         Ok(AllowOrigin::List(origins))
     }
+}
+
+/// An address to listen on, of which the IP address or the port may be left out.
+fn socket_addr(text: &str) -> Option<SocketAddr> {
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const PORT: u16 = 4_222;
+    let port = text.strip_prefix(':').unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let with_port = |ip: IpAddr| SocketAddr::new(ip, PORT);
+    let whole = text.parse().ok();
+    let by_port = || Some(SocketAddr::new(LOCAL, port.parse().ok()?));
+    let by_ip = || bare.unwrap_or(text).parse().ok().map(with_port);
+    whole.or_else(by_port).or_else(by_ip)
 }
 
 /// A part of a resource name, or a method name (RES protocol, "Resources").

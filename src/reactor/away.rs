@@ -300,7 +300,7 @@ impl Reactor {
     }
 
     /// Tells the gateway what NATS has refused.
-    fn deny(&mut self, denial: Denial, now: Time) {
+    pub(super) fn deny(&mut self, denial: Denial, now: Time) {
         let Denial { what, reason, text } = denial;
         let hint = match reason {
             Refusal::Permission => "; give the gateway's user the right to it",

@@ -37,6 +37,7 @@ mod process;
 mod pulse;
 mod resolver;
 mod secrets;
+mod services;
 mod signals;
 mod site;
 mod streak;
@@ -81,6 +82,7 @@ use monitor::Monitor;
 use pulse::Pulse;
 use resolver::Resolver;
 use secrets::BrokerSecrets;
+use services::Services;
 pub use secrets::{SecretError, SecretProblem};
 use signals::Signals;
 use site::Site;
@@ -135,6 +137,8 @@ struct Reactor {
     signals: Signals,
     listener: Option<Listener>,
     link: Link,
+    /// The broker inside, in place of the link.
+    services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
     clients: Clients,
@@ -221,7 +225,10 @@ impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
     fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
+        let servers = match config.broker {
+            None => ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?,
+            Some(_) => Vec::new(),
+        };
         let poll = Poll::new().map_err(system("make a poll"))?;
         let clock = Clock::new();
         let tls = ServerTls::load(config).map_err(Error::Secret)?;
@@ -229,6 +236,7 @@ impl Reactor {
         let signals =
             watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
+        let services = Services::bind(config, poll.registry(), seed)?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
         Ok(Self {
             poll,
@@ -246,6 +254,7 @@ impl Reactor {
                     seed: seed[0] ^ seed[1].rotate_left(32),
                 },
             ),
+            services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
             clients: Clients::new(Pulse::new(config.ping_interval.into())),
@@ -351,7 +360,8 @@ impl Reactor {
     /// Takes turns until the link to NATS is ready, and has taken the subscriptions without
     /// which the gateway hears of nothing.
     fn connect(&mut self, events: &mut Events) -> Result<(), End> {
-        while !self.link.is_confirmed() {
+        self.open_inside();
+        while self.services.is_none() && !self.link.is_confirmed() {
             self.turn(events, None)?;
         }
         if self.gateway.is_ready() {
@@ -419,7 +429,7 @@ impl Reactor {
         let is_all_taken = is_all_known
             && is_all_offered
             && self.clients.ready_len() + self.clients.shaking_len() == 0
-            && !self.link.has_input();
+            && !self.has_broker_input();
         self.gap.may_judge(is_all_taken)
     }
 
@@ -434,6 +444,11 @@ impl Reactor {
                     }
                 }
                 BROKER | BROKER_NEXT => self.link.set_ready(event),
+                token if Services::has_token(token) => {
+                    if let Some(services) = &mut self.services {
+                        services.set_ready(event);
+                    }
+                }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
                 SIGNALS => is_signalled = self.signals.take_stop(),
@@ -449,6 +464,9 @@ impl Reactor {
     }
 
     fn accept(&mut self, now: Time) {
+        if let Some(services) = &mut self.services {
+            services.accept(self.poll.registry(), now);
+        }
         if let Some(listener) = &mut self.listener {
             let registry = self.poll.registry();
             listener.accept(now, |socket, remote| {
@@ -496,6 +514,10 @@ impl Reactor {
             || self.link.has_output()
             || self.link.has_late_input()
             || self.link.has_input() && self.takes_broker_input()
+            || self
+                .services
+                .as_ref()
+                .is_some_and(|services| services.is_busy(self.takes_broker_input()))
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
                 .monitor
@@ -510,6 +532,9 @@ impl Reactor {
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
                 self.link.next_timeout(),
+                self.services
+                    .as_ref()
+                    .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
@@ -546,6 +571,10 @@ impl Reactor {
     /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
     /// used up.
     fn read_broker(&mut self) -> Result<(), BrokerError> {
+        if self.services.is_some() {
+            self.read_services();
+            return Ok(());
+        }
         let now = self.clock.now();
         let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
         self.begin_share(turn::NATS);
@@ -582,7 +611,7 @@ impl Reactor {
     /// NATS has what nobody else needs of a turn: the more events in one, the fewer writes for
     /// each client.
     fn fill_turn(&mut self, start: u64) -> Result<(), BrokerError> {
-        while self.link.has_input()
+        while self.has_broker_input()
             && self.takes_broker_input()
             && !self.has_clients_input()
             && !self.gateway.has_work()
@@ -638,6 +667,9 @@ impl Reactor {
             self.carry_out();
             self.look_at_silence(now);
         }
+        if let Some(services) = &mut self.services {
+            services.timeout(now);
+        }
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),
@@ -666,6 +698,9 @@ impl Reactor {
     }
 
     fn write_broker(&mut self) -> Result<(), BrokerError> {
+        if let Some(services) = &mut self.services {
+            services.flush(self.clock.now());
+        }
         match self.link.ready() {
             Some(broker) => broker.write(),
             None => Ok(()),
@@ -713,6 +748,8 @@ impl Reactor {
             // Without a connection there is nobody to send it to.
             if let Some(broker) = self.link.ready() {
                 broker.queue(&self.outbox);
+            } else if let Some(services) = &mut self.services {
+                services.queue(&self.outbox, now);
             }
             if let Some(message) = self.outbox.take_follower() {
                 let followed = self.streak.follow(&message, &mut self.compression);
