@@ -1,5 +1,6 @@
 //! The documents' tables of limits are made of the constants that the code keeps to.
 
+use crate::broker::limits as broker;
 use crate::documents::{expect_table, markdown};
 use crate::gateway::limits as gateway;
 use crate::http::Limits;
@@ -214,15 +215,89 @@ fn windows() -> [[String; 3]; 1] {
     )])
 }
 
+/// What services may do with the broker inside.
+fn inside() -> [[String; 3]; 9] {
+    rows([
+        (
+            "with `--broker`: message of a service, with its headers",
+            "`brokerMaxPayload`".to_owned(),
+            "`-ERR 'Maximum Payload Violation'`, closed",
+        ),
+        (
+            "line of a service behind its verb",
+            bytes(broker::CONTROL_LINE_MAX),
+            "`-ERR 'maximum control line exceeded'`, closed",
+        ),
+        (
+            "services that are connected",
+            "`brokerMaxConnections`".to_owned(),
+            "`-ERR 'maximum connections exceeded'`, closed",
+        ),
+        (
+            "time for a service to show who it is, TLS included",
+            time(broker::CONNECT_TIME),
+            "`-ERR 'Authentication Timeout'`, closed",
+        ),
+        (
+            "output of one service, and without a byte leaving",
+            format!(
+                "{}, {}",
+                bytes(broker::PENDING_MAX),
+                time(broker::WRITE_TIME)
+            ),
+            "closed, counted, logged",
+        ),
+        (
+            "output of all services, and their input that is not complete",
+            "`maxBuffers` each".to_owned(),
+            "those with most of it are closed, counted, logged",
+        ),
+        (
+            "memory of the subscriptions of one service, and of all",
+            format!(
+                "{}, {}",
+                bytes(broker::COST_OF_ONE),
+                bytes(broker::COST_MAX)
+            ),
+            "`-ERR 'maximum subscriptions exceeded'`",
+        ),
+        (
+            "silence of a service",
+            format!(
+                "{}, {} times with a `PING`",
+                time(broker::PING_TIME),
+                count(broker::PINGS_MAX as usize)
+            ),
+            "`-ERR 'Stale Connection'`, closed",
+        ),
+        (
+            "users, subjects in a list of permissions, and answers that one connection may owe",
+            format!(
+                "{}, {}, {}",
+                count(broker::USERS_MAX),
+                count(broker::PATTERNS_MAX),
+                count(broker::REPLIES_MAX)
+            ),
+            "refused at the start; the oldest are forgotten",
+        ),
+    ])
+}
+
 #[test]
 fn the_readme_has_the_limits() {
-    let table = [&clients()[..], &windows()[..], &services()[..]].concat();
+    let table = [
+        &clients()[..],
+        &windows()[..],
+        &services()[..],
+        &inside()[..],
+    ]
+    .concat();
     let head = ["What", "Limit", "Consequence"];
     expect_table("README.md", "limits", &markdown(head, &table));
 }
 
 /// What is bounded in a turn of the loop.
-fn turn() -> [[String; 3]; 10] {
+fn turn() -> [[String; 3]; 12] {
     rows([
         (
             "NATS input of a turn",
@@ -232,6 +307,20 @@ fn turn() -> [[String; 3]; 10] {
                 bytes(reactor::BROKER_BUDGET)
             ),
             "clients have their turn",
+        ),
+        (
+            "with `--broker`: input of one service while others wait",
+            format!(
+                "{} operations or {}",
+                count(reactor::VISIT),
+                bytes(reactor::VISIT_BYTES)
+            ),
+            "others have their turn",
+        ),
+        (
+            "deliveries of one message to services",
+            either(broker::FANOUT, broker::FANOUT_BYTES),
+            "the publisher's next turn goes on",
         ),
         (
             "client input of a turn",

@@ -150,6 +150,9 @@ pub fn write(snapshot: &Snapshot<'_>, out: &mut String) {
     write_resources(snapshot, &mut text);
     write_requests(snapshot, &mut text);
     write_loop(snapshot, &mut text);
+    if let Some(counts) = &snapshot.broker_inside {
+        write_broker(counts, &mut text);
+    }
     text.out.push_str("# EOF\n");
 }
 
@@ -454,6 +457,46 @@ fn write_traffic(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     for (kind, count) in kinds.iter().zip(metrics.broker_refusals) {
         text.count("tidegate_nats_refusals", &[("type", kind)], count);
     }
+}
+
+/// Those of the broker inside.
+fn write_broker(counts: &BrokerCounts, text: &mut Text<'_>) {
+    text.gauge(
+        "tidegate_broker_connections",
+        "Services connected to the broker inside.",
+        counts.connections,
+    );
+    for (name, help, value) in [
+        (
+            "tidegate_broker_accepted_connections",
+            "Connections of services to the broker inside.",
+            counts.accepted,
+        ),
+        (
+            "tidegate_broker_messages_received",
+            "Messages that services have published at the broker inside.",
+            counts.messages_in,
+        ),
+        (
+            "tidegate_broker_messages_sent",
+            "Messages that the broker inside has delivered to services.",
+            counts.messages_out,
+        ),
+        (
+            "tidegate_broker_slow_services_dropped",
+            "Services closed since they did not read.",
+            counts.slow,
+        ),
+    ] {
+        text.counter(name, help, value);
+    }
+    text.family(
+        "tidegate_broker_buffer_bytes",
+        "gauge",
+        "Waiting input and output of services at the broker inside.",
+    );
+    text.unit("tidegate_broker_buffer_bytes", "bytes");
+    text.sample("tidegate_broker_buffer_bytes", &[], counts.waiting);
 }
 
 /// Labels with their values, which hold nothing that must be escaped.

@@ -186,7 +186,6 @@ impl Broker {
             session.subs.insert(sid, sub);
             self.confirm(key);
         } else {
-            self.confirm(key);
             self.say(key, |out| writer::error("Invalid Subject", out));
         }
     }

@@ -28,15 +28,13 @@ impl Broker {
         let hearers = self.hearers.len();
         let mut is_delivered = false;
         let from = Owner::Gateway;
-        for &group in &matches.groups {
-            let (is_taken, cost) = self.deliver_to_group(group, from, &message, now);
-            is_delivered |= is_taken;
-            units += cost;
-        }
         for &sub in &matches.subs {
             is_delivered |= self.deliver(sub, from, &message, now);
             units += 1 + payload.len() / 64;
         }
+        let (is_taken, cost) = self.deliver_to_groups(&matches, from, &message, now);
+        is_delivered |= is_taken;
+        units += cost;
         self.hearers.truncate(hearers);
         if !is_delivered && !reply.is_empty() {
             let (matches, _) = self.router.matches(reply);
@@ -59,7 +57,10 @@ impl Broker {
         now: u64,
     ) -> (usize, bool) {
         self.hearers.clear();
-        let rest = self.sessions.get_mut(key as usize).and_then(|s| s.rest.take());
+        let rest = self
+            .sessions
+            .get_mut(key as usize)
+            .and_then(|s| s.rest.take());
         if let Some(rest) = rest {
             return self.go_on_with(key, rest, message, now);
         }
@@ -67,32 +68,18 @@ impl Broker {
             return (1, true);
         }
         self.counts.messages_in += 1;
-        let (matches, mut units) = self.router.matches(message.subject);
-        let from = Owner::Client(key);
-        let mut is_delivered = false;
-        for &group in &matches.groups {
-            let (is_taken, cost) = self.deliver_to_group(group, from, message, now);
-            is_delivered |= is_taken;
-            units += cost;
-        }
+        let (matches, units) = self.router.matches(message.subject);
         let rest = Rest {
             serial: self.router.serial(),
             at: 0,
+            is_delivered: false,
             matches,
         };
-        let (cost, is_taken, rest) = self.deliver_some(rest, from, message, now);
-        is_delivered |= is_taken || rest.is_some();
-        let is_whole = rest.is_none();
-        if let Some(session) = self.sessions.get_mut(key as usize) {
-            session.rest = rest;
-        }
-        if !is_delivered {
-            self.tell_of_nobody(key, message);
-        }
+        let (cost, is_whole) = self.go_on_with(key, rest, message, now);
         (units + cost, is_whole)
     }
 
-    /// Delivers more of a message that goes to very many.
+    /// Delivers a message, or more of one that goes to very many.
     fn go_on_with(
         &mut self,
         key: u32,
@@ -100,39 +87,43 @@ impl Broker {
         message: &Publication<'_>,
         now: u64,
     ) -> (usize, bool) {
-        let (units, _, rest) = self.deliver_some(rest, Owner::Client(key), message, now);
-        let is_whole = rest.is_none();
-        if let Some(session) = self.sessions.get_mut(key as usize) {
-            session.rest = rest;
+        let from = Owner::Client(key);
+        let (mut units, rest) = self.deliver_some(rest, from, message, now);
+        if rest.at < rest.matches.subs.len() {
+            if let Some(session) = self.sessions.get_mut(key as usize) {
+                session.rest = Some(rest);
+            }
+            return (units, false);
         }
-        (units, is_whole)
+        let (is_taken, cost) = self.deliver_to_groups(&rest.matches, from, message, now);
+        units += cost;
+        if !rest.is_delivered && !is_taken {
+            self.tell_of_nobody(key, message);
+        }
+        (units, true)
     }
 
-    /// Delivers to as many as one step may have: the cost, whether anybody got it, and the
-    /// rest.
+    /// Delivers to as many as one step may have: the cost, and the rest.
     fn deliver_some(
         &mut self,
         mut rest: Rest,
         from: Owner,
         message: &Publication<'_>,
         now: u64,
-    ) -> (usize, bool, Option<Rest>) {
+    ) -> (usize, Rest) {
         let size = message.headers.len() + message.payload.len();
         let most = limits::FANOUT.min(1 + limits::FANOUT_BYTES / (size + 1));
         let matches = Rc::clone(&rest.matches);
         let subs = &matches.subs[rest.at..];
         let count = subs.len().min(most);
-        let mut is_delivered = false;
         for &sub in &subs[..count] {
             let there = self.router.get(sub);
             if there.is_some_and(|sub| sub.serial <= rest.serial) {
-                is_delivered |= self.deliver(sub, from, message, now);
+                rest.is_delivered |= self.deliver(sub, from, message, now);
             }
         }
         rest.at += count;
-        let is_whole = rest.at == matches.subs.len();
-        let units = count * (1 + size / 64);
-        (units, is_delivered, (!is_whole).then_some(rest))
+        (count * (1 + size / 64), rest)
     }
 
     /// Whether a client may publish a message. It is told if not.
@@ -172,6 +163,23 @@ impl Broker {
         rights.publish.allows(subject) || rights.answers.is_some_and(is_answer)
     }
 
+    /// Delivers to one member of each group: whether there was any, and the cost.
+    fn deliver_to_groups(
+        &mut self,
+        matches: &Matches,
+        from: Owner,
+        message: &Publication<'_>,
+        now: u64,
+    ) -> (bool, usize) {
+        let (mut is_delivered, mut units) = (false, 0);
+        for &group in &matches.groups {
+            let (is_taken, cost) = self.deliver_to_group(group, from, message, now);
+            is_delivered |= is_taken;
+            units += cost;
+        }
+        (is_delivered, units)
+    }
+
     /// Delivers to one member of a group: whether there was one, and the cost.
     fn deliver_to_group(
         &mut self,
@@ -199,13 +207,7 @@ impl Broker {
     }
 
     /// Delivers to a subscription; whether it takes it.
-    fn deliver(
-        &mut self,
-        key: SubKey,
-        from: Owner,
-        message: &Publication<'_>,
-        now: u64,
-    ) -> bool {
+    fn deliver(&mut self, key: SubKey, from: Owner, message: &Publication<'_>, now: u64) -> bool {
         let Some(sub) = self.router.get_mut(key) else {
             return false;
         };
@@ -238,7 +240,11 @@ impl Broker {
             subject: message.subject,
             sid,
             reply: message.reply,
-            headers: if session.wishes.headers { message.headers } else { b"" },
+            headers: if session.wishes.headers {
+                message.headers
+            } else {
+                b""
+            },
             payload: message.payload,
         };
         written.append(&mut session.output);
@@ -249,7 +255,10 @@ impl Broker {
             session.is_touched = true;
             self.touched.push_back(client);
         }
-        let has_answers = session.permissions.as_ref().and_then(|rights| rights.answers);
+        let has_answers = session
+            .permissions
+            .as_ref()
+            .and_then(|rights| rights.answers);
         if let Some(answers) = has_answers
             && !message.reply.is_empty()
             && !self.allows(client, message.reply, now)

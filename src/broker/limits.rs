@@ -1,5 +1,12 @@
 //! The broker's limits.
 
+#[cfg(test)]
+pub(crate) use super::permissions::REPLIES_MAX;
+#[cfg(test)]
+pub(crate) use super::protocol::CONTROL_LINE_MAX;
+#[cfg(test)]
+pub(crate) use super::users::{PATTERNS_MAX, USERS_MAX};
+
 /// Bytes that may wait for a client.
 pub(crate) const PENDING_MAX: usize = 64 << 20;
 

@@ -12,7 +12,7 @@
 
 mod client;
 mod delivery;
-mod limits;
+pub(crate) mod limits;
 mod permissions;
 mod protocol;
 mod router;
@@ -241,7 +241,9 @@ impl Broker {
             return;
         }
         let owner = Owner::Gateway;
-        let key = self.router.subscribe(owner, Sid::Number(sid), pattern, b"", 0);
+        let key = self
+            .router
+            .subscribe(owner, Sid::Number(sid), pattern, b"", 0);
         self.gateway.insert(sid, key);
     }
 

@@ -109,9 +109,7 @@ fn is_over(reply: Reply, answers: Answers, now: u64) -> bool {
 
 /// Whether a text can be a pattern of a permission.
 pub(super) fn is_permission(pattern: &str) -> bool {
-    is_pattern(pattern.as_bytes())
-        && pattern.bytes().all(|b| b > b' ' && b != 0x7f)
-
+    is_pattern(pattern.as_bytes()) && pattern.bytes().all(|b| b > b' ' && b != 0x7f)
 }
 
 #[cfg(test)]

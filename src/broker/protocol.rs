@@ -148,10 +148,7 @@ impl Parser {
 
     /// The operation at the front of the input, and how many bytes are done with. Without an
     /// operation the others must be given again with more behind them.
-    pub(super) fn next<'a>(
-        &mut self,
-        input: &'a [u8],
-    ) -> Result<(usize, Option<Op<'a>>), Fault> {
+    pub(super) fn next<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Option<Op<'a>>), Fault> {
         if input.len() < self.needed {
             return Ok((0, None));
         }

@@ -10,7 +10,7 @@ use super::subject::has_wildcard;
 use super::trie::{Matches, NodeKey, Spot, SubKey, Trie};
 
 /// Subjects whose matches are kept.
-pub(crate) const KEPT: usize = 1_024;
+const KEPT: usize = 1_024;
 
 /// The longest subject of which they are kept, and the most subscriptions.
 const KEPT_LEN: usize = 256;
@@ -156,8 +156,7 @@ impl Router {
         }
         let hash = self.hasher.hash_one(subject);
         let known = &mut self.known[hash as usize % KEPT];
-        if known.generation == self.generation && known.hash == hash && *known.subject == *subject
-        {
+        if known.generation == self.generation && known.hash == hash && *known.subject == *subject {
             return (Rc::clone(&known.matches), 1);
         }
         let is_again = std::mem::replace(&mut known.hash, hash) == hash;
@@ -193,7 +192,8 @@ impl Router {
 
     /// Panics where a count or index is wrong.
     pub(super) fn audit(&self) {
-        self.trie.audit(self.subs.len(), |key| self.subs[key as usize].spot);
+        self.trie
+            .audit(self.subs.len(), |key| self.subs[key as usize].spot);
     }
 
     /// All subscriptions.

@@ -133,6 +133,8 @@ pub enum End {
 pub(super) struct Rest {
     pub(super) matches: Rc<Matches>,
     pub(super) at: usize,
+    /// Somebody got it.
+    pub(super) is_delivered: bool,
     /// Later subscriptions do not get it.
     pub(super) serial: u64,
 }
@@ -242,7 +244,9 @@ mod tests {
             assert_eq!(taken.is_ok(), is_read, "{json}");
         }
         let mut wishes = Wishes::default();
-        wishes.take(br#"{"Verbose":false,"user":"u","pass":"p"}"#).expect("valid");
+        wishes
+            .take(br#"{"Verbose":false,"user":"u","pass":"p"}"#)
+            .expect("valid");
         assert_eq!(wishes.credentials(), ("u", "p", ""));
         assert!(!wishes.verbose && wishes.pedantic && wishes.is_understood());
         // What is not named stays.

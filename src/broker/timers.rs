@@ -65,4 +65,3 @@ impl Broker {
         Some(late.map_or(ping_at, |late| late.min(ping_at)))
     }
 }
-

@@ -118,7 +118,9 @@ fn user(item: Value) -> Result<(Secret, Permissions), String> {
         _ => return Err("needs \"user\" and \"password\", or \"token\" alone".to_owned()),
     };
     if let Secret::Password { password, .. } | Secret::Token(password) = &secret
-        && ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|head| password.starts_with(head))
+        && ["$2a$", "$2b$", "$2x$", "$2y$"]
+            .iter()
+            .any(|head| password.starts_with(head))
     {
         return Err(format!(
             "the password is hashed by bcrypt, which the broker inside does not know; write it \
@@ -148,9 +150,11 @@ fn permissions(mut members: Map<String, Value>) -> Result<Permissions, String> {
         Some(Value::Bool(true)) => Some(ANSWERS),
         Some(Value::Object(members)) => Some(answers(members)?),
         Some(_) => {
-            return Err("\"allowResponses\" must be true, false, or an object with \"max\" and \
+            return Err(
+                "\"allowResponses\" must be true, false, or an object with \"max\" and \
                         \"expires\""
-                .to_owned());
+                    .to_owned(),
+            );
         }
     };
     nothing_else(&members)?;
@@ -289,12 +293,27 @@ mod tests {
             (r#"[{"user":"","password":"p"}]"#, "not empty"),
             (r#"[{"token":"t"},{"token":"t"}]"#, "user 2: is there twice"),
             (r#"[{"token":"$2a$x"}]"#, "bcrypt"),
-            (r#"[{"token":"t","account":"x"}]"#, "use a nats-server for it"),
+            (
+                r#"[{"token":"t","account":"x"}]"#,
+                "use a nats-server for it",
+            ),
             (r#"[{"token":"t","colour":"x"}]"#, "leave it out"),
-            (r#"[{"token":"t","permissions":{"publish":["a b"]}}]"#, "not a subject"),
-            (r#"[{"token":"t","permissions":{"publish":{"allow":">.a"}}}]"#, "not a subject"),
-            (r#"[{"token":"t","permissions":{"allowResponses":1}}]"#, "must be true"),
-            (r#"[{"token":"t","permissions":{"allowResponses":{"max":-1}}}]"#, "whole number"),
+            (
+                r#"[{"token":"t","permissions":{"publish":["a b"]}}]"#,
+                "not a subject",
+            ),
+            (
+                r#"[{"token":"t","permissions":{"publish":{"allow":">.a"}}}]"#,
+                "not a subject",
+            ),
+            (
+                r#"[{"token":"t","permissions":{"allowResponses":1}}]"#,
+                "must be true",
+            ),
+            (
+                r#"[{"token":"t","permissions":{"allowResponses":{"max":-1}}}]"#,
+                "whole number",
+            ),
         ] {
             let error = Users::parse(json).expect_err(json);
             assert!(error.contains(words), "{json}: {error}");

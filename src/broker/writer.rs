@@ -21,7 +21,13 @@ impl Written<'_> {
     /// Appends `MSG`, or `HMSG` if there are headers.
     pub(super) fn append(&self, out: &mut Vec<u8>) {
         let (has_reply, has_headers) = (!self.reply.is_empty(), !self.headers.is_empty());
-        let parts = [self.subject, self.sid, self.reply, self.headers, self.payload];
+        let parts = [
+            self.subject,
+            self.sid,
+            self.reply,
+            self.headers,
+            self.payload,
+        ];
         let len: usize = parts.iter().map(|part| part.len()).sum();
         // The verb, spaces, two numbers and two line ends.
         out.reserve(len + 16 + 2 * DIGITS);

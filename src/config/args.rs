@@ -8,7 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::error::{Error, Place};
-use super::options::{BROKER_ADDRESS, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value};
+use super::options::{
+    BROKER_ADDRESS, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value,
+};
 use super::settings::Settings;
 
 /// What the command line asks for.

@@ -83,6 +83,8 @@ fn numbers_reach_the_configuration() {
         Setting::DriftAudit => Some(config.drift_audit.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
+        Setting::BrokerMaxPayload => Some(config.broker_max_payload.into()),
+        Setting::BrokerMaxConnections => Some(config.broker_max_connections.into()),
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };

@@ -363,7 +363,9 @@ fn socket_addr(text: &str) -> Option<SocketAddr> {
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const PORT: u16 = 4_222;
     let port = text.strip_prefix(':').unwrap_or(text);
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     let with_port = |ip: IpAddr| SocketAddr::new(ip, PORT);
     let whole = text.parse().ok();
     let by_port = || Some(SocketAddr::new(LOCAL, port.parse().ok()?));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use log::Level;
 use mio::event::Event as Readiness;
 use mio::{Registry, Token};
 use rustls::ServerConfig;
@@ -26,9 +27,6 @@ use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
 use socket::{Read, Socket};
 
-#[cfg(test)]
-mod tests;
-
 /// Bytes that are read at once.
 pub(crate) const READ: usize = 64 << 10;
 const _: () = assert!(READ >= READ_MIN);
@@ -39,6 +37,9 @@ pub(crate) const VISIT_BYTES: usize = 256 << 10;
 
 /// Bytes that are written to one service in a turn.
 pub(crate) const WRITE_MAX: usize = 1 << 20;
+
+/// Milliseconds between two warnings about services that are sent away.
+const LOG_STEP: u64 = 10_000;
 
 /// What the broker takes on a control line.
 const LINE_MAX: usize = writer::MAX_ARGUMENTS;
@@ -67,6 +68,8 @@ pub(super) struct Services {
     traffic: Traffic,
     /// It was said that there is no JetStream.
     has_told: bool,
+    /// When the end of a service is logged as a warning again: strangers may cause many.
+    next_log: Time,
     /// Bytes of input that sockets keep.
     held: usize,
     /// Bytes that input and output of all services may take.
@@ -131,8 +134,7 @@ impl Services {
             option: "--broker",
             source,
         };
-        let mut listener =
-            Listener::bind(Some(addr.ip()), addr.port(), false).map_err(refused)?;
+        let mut listener = Listener::bind(Some(addr.ip()), addr.port(), false).map_err(refused)?;
         listener.keep_back(super::DESCRIPTORS_KEPT);
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
@@ -161,6 +163,7 @@ impl Services {
             denials: Denials::default(),
             traffic: Traffic::default(),
             has_told: false,
+            next_log: Time(0),
             held: 0,
             max_buffers: (config.max_buffers as usize) << 20,
         })))
@@ -536,7 +539,7 @@ impl Services {
 
     /// Writes to services what waits for them, and closes those that are at their end.
     pub(super) fn flush(&mut self, now: Time) {
-        self.cut_memory();
+        self.cut_memory(now);
         if self.broker.take_jetstream() && !std::mem::replace(&mut self.has_told, true) {
             log::warn!(
                 "a service asks for JetStream, which the broker inside does not have; use a \
@@ -558,8 +561,9 @@ impl Services {
             self.broker.wrote(key, len, now.0);
             match self.broker.end(key) {
                 Some(end) => {
-                    tell_of_end(socket.remote, end, self.broker.name(key));
                     socket.close();
+                    let level = log_level(end, now, &mut self.next_log);
+                    tell_of_end(socket.remote, end, self.broker.name(key), level);
                     self.remove(key);
                 }
                 None if is_failed => self.remove(key),
@@ -574,7 +578,7 @@ impl Services {
     }
 
     /// Ends services that take most while all take more than they may.
-    fn cut_memory(&mut self) {
+    fn cut_memory(&mut self, now: Time) {
         while self.broker.pending() > self.max_buffers && self.broker.cut_longest() {}
         while self.held > self.max_buffers {
             let sockets = self.sockets.iter().enumerate();
@@ -583,7 +587,8 @@ impl Services {
             else {
                 return;
             };
-            tell_of_end(socket.remote, End::Memory, "");
+            let level = log_level(End::Memory, now, &mut self.next_log);
+            tell_of_end(socket.remote, End::Memory, "", level);
             self.remove(Key(place as u32));
         }
     }
@@ -630,17 +635,27 @@ fn place_of(input: &[u8], part: &[u8], start: usize) -> Range<usize> {
     offset..offset + part.len()
 }
 
+/// How loudly it is said that a service is sent away.
+fn log_level(end: End, now: Time, next_log: &mut Time) -> Level {
+    if matches!(end, End::Gone | End::Protocol(_)) || now < *next_log {
+        return Level::Debug;
+    }
+    *next_log = Time(now.0 + LOG_STEP);
+    Level::Warn
+}
+
 /// Says why a service is sent away.
-fn tell_of_end(remote: SocketAddr, end: End, name: &str) {
-    let name = crate::nats::printable(name.as_bytes());
+fn tell_of_end(remote: SocketAddr, end: End, name: &str, level: Level) {
+    let name = nats::printable(name.as_bytes());
     let reason = match end {
-        End::Gone => return,
+        End::Gone => "it has gone",
         End::Protocol(what) => {
-            log::debug!("service {remote} ({name}) closed: it sent {what}");
+            log::log!(level, "service {remote} ({name}) closed: it sent {what}");
             return;
         }
         End::Missing(what) => {
-            log::warn!(
+            log::log!(
+                level,
                 "service {remote} ({name}) closed: it asks for {what}, which the broker inside \
                  does not have; use a nats-server for it, with --nats in place of --broker"
             );
@@ -652,7 +667,7 @@ fn tell_of_end(remote: SocketAddr, end: End, name: &str) {
         End::TooMany => "there are as many as brokerMaxConnections allows",
         End::Memory => "too much waits in the buffers of all services",
     };
-    log::warn!("service {remote} ({name}) closed: {reason}");
+    log::log!(level, "service {remote} ({name}) closed: {reason}");
 }
 
 impl Reactor {
@@ -662,8 +677,7 @@ impl Reactor {
             return;
         };
         let (now, limits) = (self.clock.tick(), services.limits());
-        self.gateway
-            .broker_connected(now, limits, &mut self.outbox);
+        self.gateway.broker_connected(now, limits, &mut self.outbox);
         self.carry_out();
     }
 
