@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack breakages profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -17,6 +17,11 @@ TARGETS ?=
 # Seeds of the simulation by which `make breakages` must find each, and which (empty: all).
 RUNS ?= 10000
 NAMES ?=
+
+# Rounds of `make chaos`, minutes of `make soak`, and what is drawn in either.
+ROUNDS ?= 100
+MINUTES ?= 60
+SEED ?= 1
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -52,6 +57,12 @@ bench-short: ## every benchmark for moments: fails on lost or reordered messages
 
 attack: ## every attack, with a client beside that must not notice; PEER=binary too (ARGS=--help)
 	@BENCH=attack tests/tools/bench.sh '$(PEER)' $(ARGS)
+
+chaos: ## NATS servers are killed, frozen, parted and cut off, ROUNDS=100 times; clients must not notice
+	@tests/tools/chaos.sh chaos '$(ROUNDS)' '$(SEED)'
+
+soak: ## a mixed load with outages for MINUTES=60; nothing may grow
+	@tests/tools/chaos.sh soak '$(MINUTES)' '$(SEED)'
 
 breakages: ## break the heart on purpose; the simulation must find it within RUNS seeds
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)

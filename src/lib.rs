@@ -21,6 +21,7 @@ mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;
+pub mod proxy;
 pub mod reactor;
 pub mod res;
 pub mod ws;

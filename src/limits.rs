@@ -70,9 +70,14 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 8] {
+fn clients() -> [[String; 3]; 9] {
     let Limits { head, fields, body } = Limits::default();
     rows([
+        (
+            "connections, in all and of an address",
+            "`maxConnections`, `maxConnectionsPerAddress`: none".to_owned(),
+            "503 or 429",
+        ),
         (
             "output waiting for a client",
             format!(
@@ -211,7 +216,7 @@ fn windows() -> [[String; 3]; 1] {
             count(gateway::WINDOW_MAX as usize),
             time(gateway::PLACE_TIME)
         ),
-        "the others wait, clients in turn; after three time-outs `system.timeout`",
+        "the others wait, clients in turn; after three time-outs without an answer to the same client `system.timeout`",
     )])
 }
 
@@ -452,7 +457,7 @@ fn output() -> [[String; 3]; 10] {
 }
 
 /// How much a peer may send.
-fn input() -> [[String; 3]; 7] {
+fn input() -> [[String; 3]; 8] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
@@ -492,6 +497,15 @@ fn input() -> [[String; 3]; 7] {
                 time(reactor::IDLE_TIME)
             ),
             "closed; of too many the longest idle one",
+        ),
+        (
+            "refused connections whose client may still read why",
+            format!(
+                "{}, {}",
+                count(reactor::LINGERING_MAX),
+                time(reactor::LINGER_TIME)
+            ),
+            "closed at once",
         ),
         (
             "HTTP head, fields, body",
@@ -574,9 +588,45 @@ fn times() -> [[String; 3]; 9] {
     ])
 }
 
+/// When connections end that nothing is wrong with, and the process.
+fn ends() -> [[String; 3]; 4] {
+    rows([
+        (
+            "WebSocket of which nothing is heard",
+            format!(
+                "`pingInterval`, 25 s, {} at least: a ping; twice that",
+                time(reactor::INTERVAL_MIN)
+            ),
+            "close 1008, counted",
+        ),
+        (
+            "age of a WebSocket",
+            format!(
+                "`maxAge`, {} at least, a tenth more or less; with open requests a tenth longer",
+                time(reactor::MAX_AGE_MIN)
+            ),
+            "close 1001, counted",
+        ),
+        (
+            "answers to web requests that are open when a signal comes",
+            format!("`drainTime`, {} at least", time(reactor::ANSWERS)),
+            "503",
+        ),
+        (
+            "last words then, and all of the end when NATS is lost",
+            format!(
+                "{}, {}",
+                time(reactor::LAST_WORDS),
+                time(reactor::LOST_TIME)
+            ),
+            "the process ends",
+        ),
+    ])
+}
+
 #[test]
 fn the_map_has_the_budgets() {
-    let table = [&turn()[..], &output(), &input(), &times()].concat();
+    let table = [&turn()[..], &output(), &input(), &times(), &ends()].concat();
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

@@ -80,8 +80,12 @@ pub struct Metrics {
     pub broker_refusals: [u64; 3],
     /// Bytes read from clients.
     pub client_bytes_in: u64,
+    /// HTTP requests that came too soon behind others of their address.
+    pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
+    /// Clients closed since they were connected for long.
+    pub old_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
     pub cut_clients: u64,
     /// Turns of the loop that left something over for the next one.
@@ -101,7 +105,9 @@ impl Metrics {
             broker_losses: 0,
             broker_refusals: [0; 3],
             client_bytes_in: 0,
+            hasty_requests: 0,
             silent_clients: 0,
+            old_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
@@ -120,6 +126,8 @@ pub struct Snapshot<'a> {
     pub stats: Stats,
     /// Connections of clients.
     pub connections: usize,
+    /// Connections that were refused: too many in all, too many of an address.
+    pub refused_connections: [u64; 2],
     /// Bytes written to clients.
     pub client_bytes_out: u64,
     /// Clients closed since they read too slowly.
@@ -323,6 +331,8 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Open connections of clients, HTTP and WebSocket.",
         snapshot.connections,
     );
+    write_refusals(snapshot, text);
+    write_refused_requests(snapshot, text);
     write_buffers(snapshot, text);
     write_drift(snapshot, text);
     write_traffic(snapshot, text);
@@ -342,6 +352,43 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         &[],
         std::iter::once(&metrics.turns),
         1e6,
+    );
+}
+
+/// Those about what limits have refused.
+fn write_refusals(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_connections",
+        "counter",
+        "Connections of clients that were refused, by the limit.",
+    );
+    let [all, address] = snapshot.refused_connections;
+    for (limit, count) in [
+        ("maxConnections", all),
+        ("maxConnectionsPerAddress", address),
+    ] {
+        text.count("tidegate_refused_connections", &[("limit", limit)], count);
+    }
+}
+
+/// Those about requests that limits have refused.
+fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    text.family(
+        "tidegate_refused_requests",
+        "counter",
+        "Requests of clients that came too soon behind others (maxRequestsPerSecond).",
+    );
+    for (transport, count) in [
+        ("ws", snapshot.counters.hasty),
+        ("http", snapshot.metrics.hasty_requests),
+    ] {
+        let labels = [("transport", transport)];
+        text.count("tidegate_refused_requests", &labels, count);
+    }
+    text.counter(
+        "tidegate_refused_subscriptions",
+        "Direct subscriptions refused to clients that had as many as they may (maxSubscriptions).",
+        snapshot.counters.refused_subscriptions,
     );
 }
 
@@ -380,6 +427,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_silent_clients_dropped",
         "WebSocket clients closed since they did not answer a ping.",
         snapshot.metrics.silent_clients,
+    );
+    text.counter(
+        "tidegate_old_clients_closed",
+        "WebSocket clients closed since they were connected for long.",
+        snapshot.metrics.old_clients,
     );
     text.family(
         "tidegate_buffer_bytes",

@@ -276,7 +276,8 @@ fn a_missing_file_is_created() {
 \t\"natsPingInterval\": 10000,
 \t\"driftAudit\": 0,
 \t\"drainTime\": 2000,
-\t\"pingInterval\": 25000
+\t\"pingInterval\": 25000,
+\t\"maxAge\": 0
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

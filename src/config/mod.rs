@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod file;
 mod help;
+mod networks;
 mod options;
 #[cfg(test)]
 mod ranges;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use error::{Error, Place};
 pub use help::help;
+pub use networks::Networks;
 pub(crate) use read::read_whole;
 use settings::Settings;
 
@@ -118,6 +120,8 @@ pub struct Config {
     pub drift_audit: u32,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
+    /// Milliseconds after which WebSocket clients are closed; 0 is never.
+    pub max_age: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
     /// Where the broker inside listens; `None` if there is a NATS server.
@@ -132,6 +136,18 @@ pub struct Config {
     pub broker_tls_cert: Option<PathBuf>,
     /// Key of [`Config::broker_tls_cert`]; there are both or none.
     pub broker_tls_key: Option<PathBuf>,
+    /// Most connections of clients; 0 is no limit.
+    pub max_connections: u32,
+    /// Most connections of an address; 0 is no limit.
+    pub max_connections_per_address: u32,
+    /// Most requests of a client in a second; 0 is no limit.
+    pub max_requests_per_second: u32,
+    /// Most resources that a client may subscribe to directly; 0 is no limit.
+    pub max_subscriptions: u32,
+    /// Proxies that are believed about the addresses of clients.
+    pub trusted_proxies: Networks,
+    /// Connections of trusted proxies begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.

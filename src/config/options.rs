@@ -51,6 +51,13 @@ pub(super) enum Setting {
     DriftAudit,
     DrainTime,
     PingInterval,
+    MaxConnections,
+    MaxConnectionsPerAddress,
+    MaxRequestsPerSecond,
+    MaxAge,
+    MaxSubscriptions,
+    TrustedProxies,
+    ProxyProtocol,
     Broker,
     BrokerUsers,
     BrokerOpen,
@@ -204,7 +211,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 48] = [
+pub(super) static OPTIONS: [Spec; 55] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -790,6 +797,122 @@ pub(super) static OPTIONS: [Spec; 48] = [
             ping, a little earlier rather than later, and closed with 1008 when nothing was heard \
             for twice as long. So peers that vanished are found, and proxies do not take a silent \
             connection for an idle one. Less than 100 means 100; 0 is no pings, as in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxConnections,
+        flag: "--maxconnections",
+        short: "",
+        variable: "TIDEGATE_MAXCONNECTIONS",
+        member: "maxConnections",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "connections of clients; 0 is no limit",
+        manual: "Most connections of clients, HTTP and WebSocket. A further one is answered 503 with \
+            `Retry-After`, with TLS closed. 0 is no limit but that of open files \
+            (`ulimit -n`), beyond which connections wait until one ends. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxConnectionsPerAddress,
+        flag: "--maxconnectionsperaddress",
+        short: "",
+        variable: "TIDEGATE_MAXCONNECTIONSPERADDRESS",
+        member: "maxConnectionsPerAddress",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "those of one address; 0 is no limit",
+        manual: "Most connections of one address, of IPv6 of one network of 64 bits. A further one is \
+            answered 429 with `Retry-After`, with TLS closed. 0 is no limit: many people may \
+            have one address. Behind a proxy set `trustedProxies` too. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxRequestsPerSecond,
+        flag: "--maxrequestspersecond",
+        short: "",
+        variable: "TIDEGATE_MAXREQUESTSPERSECOND",
+        member: "maxRequestsPerSecond",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "requests of a client; 0 is no limit",
+        manual: "Requests that a client may send in a second, as many of them at once: those of a \
+            WebSocket that are for a service (not `unsubscribe` and `version`), and the HTTP \
+            requests and header authentications of an address. One more is answered with \
+            `common.tooActive` and `data.seconds`, over HTTP 429 with `Retry-After`. 0 is no \
+            limit. Behind a proxy set `trustedProxies` too. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxAge,
+        flag: "--maxage",
+        short: "",
+        variable: "TIDEGATE_MAXAGE",
+        member: "maxAge",
+        alias: None,
+        value: "<ms>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "close WebSockets of this age; 0 is never",
+        manual: "A WebSocket client that has been connected for so many milliseconds, give or take \
+            a tenth at random, is closed with 1001 and comes back: to the process or host that a \
+            load balancer chooses by then. One that waits for answers has a tenth longer. Less \
+            than 1000 means 1000; 0 is never. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxSubscriptions,
+        flag: "--maxsubscriptions",
+        short: "",
+        variable: "TIDEGATE_MAXSUBSCRIPTIONS",
+        member: "maxSubscriptions",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "subscriptions of a client; 0 is no limit",
+        manual: "Most resources that a WebSocket client may subscribe to directly; what they reference \
+            does not count. One more is answered with `system.subscriptionLimitExceeded`. 0 is \
+            no limit. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::TrustedProxies,
+        flag: "--trustedproxies",
+        short: "",
+        variable: "TIDEGATE_TRUSTEDPROXIES",
+        member: "trustedProxies",
+        alias: None,
+        value: "<net>",
+        kind: Kind::List,
+        blank: Blank::Kept,
+        default: Value::List(Vec::new()),
+        help: "proxies believed about clients' addresses; repeatable",
+        manual: "Addresses and networks (`192.0.2.1`, `2001:db8::/32`) of proxies that are believed when \
+            they say where a client connects from: in `X-Forwarded-For`, and with \
+            `proxyProtocol` before all else. Services are told that address, and limits count \
+            by it. The flag may be repeated. See [Behind a proxy](DEPLOYMENT.md#behind-a-proxy). \
+            Not in Resgate.",
+    },
+    Spec {
+        key: Setting::ProxyProtocol,
+        flag: "--proxyprotocol",
+        short: "",
+        variable: "TIDEGATE_PROXYPROTOCOL",
+        member: "proxyProtocol",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "trusted proxies speak the PROXY protocol",
+        manual: "Connections from `trustedProxies` begin with a header of the PROXY protocol, version 1 or \
+            2; one without is closed. Not in Resgate.",
     },
     Spec {
         key: Setting::Broker,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::{Error, Place};
 use super::options::{BROKER_ADDRESS, Setting};
 use super::settings::Settings;
-use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, ReconnectTokens};
+use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, Networks, ReconnectTokens};
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -33,6 +33,7 @@ impl Checker<'_> {
         let settings = self.settings;
         let port = self.port(Setting::Port);
         self.check_pairs()?;
+        self.check_proxies()?;
         Ok(Config {
             nats_url: self.text(Setting::NatsUrl),
             nats_creds: self.path(Setting::NatsCreds),
@@ -82,6 +83,7 @@ impl Checker<'_> {
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
             ping_interval: self.count(Setting::PingInterval),
+            max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
             broker: self.broker()?,
             broker_users: self.text(Setting::BrokerUsers),
@@ -89,6 +91,12 @@ impl Checker<'_> {
             broker_max_connections: self.count(Setting::BrokerMaxConnections),
             broker_tls_cert: self.path(Setting::BrokerTlsCert),
             broker_tls_key: self.path(Setting::BrokerTlsKey),
+            max_connections: self.count(Setting::MaxConnections),
+            max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
+            max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
+            max_subscriptions: self.count(Setting::MaxSubscriptions),
+            trusted_proxies: self.networks(Setting::TrustedProxies)?,
+            proxy_protocol: settings.switch(Setting::ProxyProtocol),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)
@@ -137,6 +145,30 @@ impl Checker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A PROXY header is believed of somebody only.
+    fn check_proxies(&self) -> Result<(), Error> {
+        let is_spoken = self.settings.switch(Setting::ProxyProtocol);
+        match is_spoken && self.settings.list(Setting::TrustedProxies).is_empty() {
+            true => self.invalid(
+                Setting::ProxyProtocol,
+                format!(
+                    "says nothing of whom to believe; set {} too",
+                    names(Setting::TrustedProxies)
+                ),
+            ),
+            false => Ok(()),
+        }
+    }
+
+    fn networks(&self, key: Setting) -> Result<Networks, Error> {
+        Networks::parse(self.settings.list(key)).or_else(|text| {
+            self.invalid(
+                key,
+                format!("{text:?} is no address and no network; give one like 10.0.0.0/8 or ::1"),
+            )
+        })
     }
 
     fn text(&self, key: Setting) -> String {

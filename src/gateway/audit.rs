@@ -4,20 +4,22 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
-use crate::gateway::parts::holdings::{AccessState, Hold, Recheck};
+use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Sub};
 use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What has happened since the last audit of a debug build.
 #[cfg(debug_assertions)]
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Unaudited {
     /// Inputs, each with the weight that it may have.
     inputs: usize,
     /// Values of all resources, and updates and inputs that waited, at the last audit.
     values: usize,
+    /// The caller audits.
+    is_left: bool,
 }
 
 impl Gateway {
@@ -40,17 +42,35 @@ impl Gateway {
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
         }
+        let held = self.holdings.doubts.clients();
+        for client in held.chain(self.sendings.clients()) {
+            if !self.unsettled.has(client) {
+                return Err(format!(
+                    "a step of {client:?} is under way, and it is settled"
+                ));
+            }
+        }
         self.warnings.audit()?;
         self.expansions.audit()?;
         self.audit_expansions()?;
         self.resets.audit()?;
         self.audit_subs()?;
+        self.audit_subscribed()?;
         self.audit_holders()?;
         self.audit_trees()?;
         self.audit_waiters()?;
         self.audit_clients()?;
         self.audit_uses()?;
         self.audit_throttles()
+    }
+
+    /// The caller calls [`Gateway::audit`] where it wants to: debug builds do not by
+    /// themselves.
+    pub fn leave_audits_to_caller(&mut self) {
+        #[cfg(debug_assertions)]
+        {
+            self.unaudited.is_left = true;
+        }
     }
 
     /// No resource is larger than may be.
@@ -75,6 +95,9 @@ impl Gateway {
             + self.cache.aliases().len()
             + self.sessions.count()
             + self.requests.len();
+        if self.unaudited.is_left {
+            return;
+        }
         self.unaudited.inputs += LITTLE * LITTLE;
         let weight = held + self.unaudited.values;
         if self.unaudited.inputs >= weight.saturating_mul(weight) {
@@ -86,11 +109,30 @@ impl Gateway {
             self.unaudited = Unaudited {
                 inputs: 0,
                 values: self.cache.weight() + queued,
+                is_left: false,
             };
             if let Err(fault) = self.audit() {
                 panic!("the gateway's books do not agree: {fault}");
             }
         }
+    }
+
+    /// Each client has as many direct subscriptions as are counted.
+    fn audit_subscribed(&self) -> Result<(), String> {
+        let mut subscribed: BTreeMap<ClientKey, u32> = BTreeMap::new();
+        for (_, sub) in self.holdings.iter() {
+            *subscribed.entry(sub.client()).or_default() += u32::from(sub.holders.direct() > 0);
+        }
+        for (key, client) in self.sessions.iter() {
+            let found = subscribed.get(&key).copied().unwrap_or(0);
+            if found != client.subscribed() {
+                let counted = client.subscribed();
+                return Err(format!(
+                    "{key:?} has {found} subscriptions, counted are {counted}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Each subscription stands among its alias's, and as its alias and resource let it.
@@ -105,6 +147,9 @@ impl Gateway {
                 self.holdings.len()
             ));
         }
+        let questioned: HashSet<u32> = (self.background.reaccesses())
+            .map(|sub| sub.index())
+            .collect();
         for (key, sub) in self.holdings.iter() {
             let Some(alias) = self.cache.aliases().get(sub.alias()) else {
                 return Err(format!("the subscription {key:?} has no alias"));
@@ -120,7 +165,9 @@ impl Gateway {
             {
                 return Err(format!("{key:?} is taken over, and is not pinned"));
             }
-            if sub.is_live() && alias.resource.is_none() {
+            // What a client that has left held hears of no end.
+            let is_there = self.sessions.get(sub.client()).is_some();
+            if sub.is_live() && alias.resource.is_none() && is_there {
                 return Err(format!("{key:?} is live without a resource"));
             }
             if let Some(lag) = sub.standing.lag() {
@@ -137,25 +184,47 @@ impl Gateway {
                     return Err(format!("{key:?} waits with another's waiter"));
                 }
             }
-            if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
-                && self.sessions.get(sub.client()).is_some()
-            {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                let is_its = |access: &AccessRequest| {
-                    let mut uses = access.waiting.iter();
-                    access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
-                };
-                if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
-                    return Err(format!("{key:?} is in question, and nobody is asked"));
-                }
+            self.audit_question(key, sub, &questioned)?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is asked, or will be, for access that is in question. `questioned` has
+    /// those of which it waits to be asked.
+    fn audit_question(
+        &self,
+        key: SubKey,
+        sub: &Sub,
+        questioned: &HashSet<u32>,
+    ) -> Result<(), String> {
+        if let Recheck::Asking(request) | Recheck::AskingAgain(request) = sub.standing.recheck()
+            && self.sessions.get(sub.client()).is_some()
+        {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            let is_its = |access: &AccessRequest| {
+                let mut uses = access.waiting.iter();
+                access.sub == Some(key) && uses.any(|purpose| matches!(purpose, Use::Reaccess))
+            };
+            if !matches!(then, Some(Then::Access(access)) if is_its(access)) {
+                return Err(format!("{key:?} is in question, and nobody is asked"));
             }
-            if let AccessState::Asking(request) = sub.access {
-                let then = self.requests.get(request).map(|pending| &pending.then);
-                if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
-                    return Err(format!(
-                        "{key:?} waits for an access answer that is not its"
-                    ));
-                }
+        }
+        if sub.standing.recheck() == Recheck::Queued
+            && sub.holders.direct() > 0
+            && self.sessions.get(sub.client()).is_some()
+            && !questioned.contains(&key.index())
+        {
+            return Err(format!("{key:?} is in question, and nobody will be asked"));
+        }
+        // What a client that has left was to be told is not waited for any more.
+        if let AccessState::Asking(request) = sub.access
+            && self.sessions.get(sub.client()).is_some()
+        {
+            let then = self.requests.get(request).map(|pending| &pending.then);
+            if !matches!(then, Some(Then::Access(access)) if access.sub == Some(key)) {
+                return Err(format!(
+                    "{key:?} waits for an access answer that is not its"
+                ));
             }
         }
         Ok(())
@@ -269,29 +338,26 @@ impl Gateway {
         Ok(())
     }
 
-    /// Each waiter misses as many as say that they are awaited by it.
+    /// Each waiter whose walk has stopped is awaited at one place, and the others at none.
     fn audit_waiters(&self) -> Result<(), String> {
-        let mut missing: BTreeMap<WaiterKey, u32> = BTreeMap::new();
+        let mut awaited: BTreeMap<WaiterKey, u32> = BTreeMap::new();
         for (_, sub) in self.holdings.iter() {
             for waiter in sub.standing.waiters() {
-                *missing.entry(*waiter).or_default() += 1;
+                *awaited.entry(*waiter).or_default() += 1;
             }
         }
         for (_, taking) in self.holdings.takings.iter() {
             for waiter in taking.waiters.as_slice() {
-                *missing.entry(*waiter).or_default() += 1;
+                *awaited.entry(*waiter).or_default() += 1;
             }
         }
         for (key, waiter) in self.waiters.iter() {
             if self.sessions.get(waiter.client()).is_none() {
                 continue; // It goes with what the client held.
             }
-            let expected = missing.get(&key).copied().unwrap_or_default();
-            if waiter.missing() != expected {
-                return Err(format!(
-                    "{key:?} misses {} where {expected} are awaited",
-                    waiter.missing()
-                ));
+            let places = awaited.get(&key).copied().unwrap_or_default();
+            if places != u32::from(waiter.is_stopped()) {
+                return Err(format!("{key:?} waits at {places} places"));
             }
         }
         Ok(())
@@ -394,7 +460,7 @@ impl Gateway {
             if is_asking && !self.background.queries().any(|name| name == key) {
                 return Err(format!("nobody asks the query resources of {key:?}"));
             }
-            let waiting = u32::from(is_asking) + self.cache.renewals(key) as u32;
+            let waiting = u32::from(is_asking) + self.cache.rests(key) as u32;
             let expected = uses.remove(&key).unwrap_or_default() + waiting;
             if name.uses != expected {
                 return Err(format!("{key:?} has {expected} uses, not {}", name.uses));

@@ -29,6 +29,7 @@ pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
+pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 pub use parts::windows::WINDOW;
@@ -45,6 +46,7 @@ use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
 use parts::requests;
+use parts::sendings::Sendings;
 use parts::sessions::Sessions;
 use parts::texts::Texts;
 use parts::trees::Trees;
@@ -134,6 +136,7 @@ const PARSED: usize = 8;
 ///     br#"{"event":"example.model.change","data":{"values":{"message":"Bye"}}}"#,
 /// );
 /// ```
+#[derive(Debug)]
 pub struct Gateway {
     now: Time,
     out: Outbox,
@@ -141,6 +144,7 @@ pub struct Gateway {
     streak: Option<Streak>,
     work: Worklist,
     sessions: Sessions,
+    sendings: Sendings,
     cache: Cache,
     holdings: Holdings,
     waiters: Waiters,
@@ -172,6 +176,7 @@ impl Gateway {
             streak: None,
             work: Worklist::default(),
             sessions: Sessions::default(),
+            sendings: Sendings::default(),
             cache: Cache::new(random.next()),
             holdings: Holdings::new(random.next()),
             waiters: Waiters::default(),
@@ -280,6 +285,7 @@ impl Gateway {
             self.cache.next_linger(),
             self.texts.next_timeout(),
             self.cache.next_pause(),
+            self.background.next_pause(),
             self.windows.next_timeout(),
         ]
         .into_iter()

@@ -63,7 +63,7 @@ impl Gateway {
             Work::Load(sub) | Work::Take(sub) | Work::Pump(sub) => {
                 Some(self.holdings.get(sub)?.client())
             }
-            Work::Ready(waiter) => Some(self.waiters.get(waiter)?.client()),
+            Work::Ready(waiter) | Work::Walk(waiter) => Some(self.waiters.get(waiter)?.client()),
             _ => None,
         };
         match client {
@@ -90,6 +90,7 @@ impl Gateway {
                 },
                 _ => {}
             },
+            Work::Walk(waiter) => self.go_on_walking(waiter),
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
@@ -97,6 +98,8 @@ impl Gateway {
             Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),
+            Work::Doubt(client) => self.go_on_doubting(client),
+            Work::Send(client) => self.go_on_sending(client),
             Work::Due => self.do_what_is_due(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),

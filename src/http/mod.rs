@@ -8,6 +8,7 @@ mod body;
 pub mod cors;
 pub mod date;
 pub(crate) mod fields;
+pub mod forwarded;
 pub mod head;
 mod head_json;
 pub mod request;

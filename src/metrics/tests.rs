@@ -17,6 +17,7 @@ fn text(metrics: &Metrics, change: impl FnOnce(&mut Snapshot<'_>)) -> String {
         counters: gateway.counters(),
         stats: gateway.stats(),
         connections: 0,
+        refused_connections: [0; 2],
         client_bytes_out: 0,
         slow_clients: 0,
         buffers: 0,

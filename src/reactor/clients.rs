@@ -8,19 +8,21 @@ mod memory;
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mio::Registry;
 use mio::event::Event;
 
+use super::admission::{Admission, Crowded, Place};
 use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Phase};
 use super::deadlines::{Deadlines, Kind};
 use super::framing::Framing;
 use super::goodbyes::Goodbyes;
+use super::hand::Hand;
 use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
-use super::pulse::Pulse;
+use super::rotation::{Age, Rotation};
 use super::stream::Stream;
 use super::table::Table;
 use crate::gateway::{ClientKey, Time};
@@ -61,6 +63,7 @@ const SLOW_LOG_STEP: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Clients {
     table: Table,
+    admission: Admission,
     /// To be served: input to parse, or a socket to read.
     ready: VecDeque<ConnectionKey>,
     /// The same for connections whose TLS handshake is not finished: its steps take so
@@ -79,7 +82,8 @@ pub(super) struct Clients {
     doomed: Vec<ClientKey>,
     deadlines: Deadlines,
     goodbyes: Goodbyes,
-    pulse: Pulse,
+    pulse: Hand,
+    rotation: Rotation,
     slow: SlowClients,
     #[expect(clippy::vec_box, reason = "a box moves to its connection as it is")]
     spare: Vec<Box<Output>>,
@@ -119,10 +123,12 @@ struct SlowClients {
 }
 
 impl Clients {
-    /// No connections. Silent ones will be asked as the pulse says.
-    pub(super) fn new(pulse: Pulse) -> Self {
+    /// No connections, and how many there may be. Silent ones will be asked, and old ones
+    /// closed, when the hands come to them.
+    pub(super) fn new(pulse: Hand, rotation: Rotation, admission: Admission) -> Self {
         Self {
             table: Table::new(),
+            admission,
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
             busy: VecDeque::new(),
@@ -133,6 +139,7 @@ impl Clients {
             deadlines: Deadlines::new(),
             goodbyes: Goodbyes::default(),
             pulse,
+            rotation,
             slow: SlowClients::default(),
             spare: Vec::new(),
             scratch: Vec::new(),
@@ -145,29 +152,105 @@ impl Clients {
         }
     }
 
+    /// Counts a new connection, and by its address if that is known, unless there are too
+    /// many. [`insert`](Self::insert) is next.
+    ///
+    /// # Errors
+    /// Which limit is in its way.
+    pub(super) fn admit(&mut self, address: Option<IpAddr>) -> Result<Place, Crowded> {
+        self.admission.enter(address)
+    }
+
+    /// The address of a connection that was counted without one is known now, and is a
+    /// proxy's again.
+    pub(super) fn set_remote(&mut self, key: ConnectionKey, remote: SocketAddr) {
+        if let Some(connection) = self.table.get_mut(key)
+            && connection.place == Place::Inside
+        {
+            connection.remote = remote;
+        }
+    }
+
+    /// The address of a connection that was counted without one is known now.
+    ///
+    /// # Errors
+    /// There are too many of it.
+    pub(super) fn identify(
+        &mut self,
+        key: ConnectionKey,
+        remote: SocketAddr,
+    ) -> Result<(), Crowded> {
+        let Some(connection) = self.table.get_mut(key) else {
+            return Ok(());
+        };
+        if connection.place == Place::Inside {
+            connection.place = self.admission.number(remote.ip())?;
+        }
+        connection.remote = remote;
+        Ok(())
+    }
+
+    /// A connection that was counted has not come in.
+    pub(super) fn leave(&mut self, place: Place, remote: SocketAddr) {
+        self.admission.leave(place, remote.ip());
+    }
+
+    /// Says now and then that connections are refused.
+    pub(super) fn note_crowd(&mut self, now: Time) {
+        self.admission.note_crowd(now);
+    }
+
+    /// Connections that were refused, by [`Crowded`].
+    pub(super) fn refused(&self) -> [u64; 2] {
+        self.admission.refused()
+    }
+
+    /// Keeps a connection that was refused, and has been told so, until its client has read
+    /// that. Where many are kept the kernel has to do.
+    pub(super) fn refuse(
+        &mut self,
+        registry: &Registry,
+        stream: Stream,
+        remote: SocketAddr,
+        now: Time,
+    ) {
+        let Some(place) = self.admission.linger() else {
+            return;
+        };
+        if let Some(key) = self.insert(registry, stream, remote, place, now) {
+            self.close(key, Kind::Linger, now);
+        }
+    }
+
     /// Takes a new connection in. It has the time for a head to say something.
     pub(super) fn insert(
         &mut self,
         registry: &Registry,
         mut stream: Stream,
         remote: SocketAddr,
+        place: Place,
         now: Time,
-    ) {
+    ) -> Option<ConnectionKey> {
         if self.table.len() >= CONNECTIONS_MAX {
-            return;
+            self.admission.leave(place, remote.ip());
+            return None;
         }
         if self.table.len() == 0 {
             self.pulse.wake(now);
+            self.rotation.hand.wake(now);
         }
         let key = self.table.next_key();
         if let Err(error) = stream.register(registry, key.token()) {
             log::warn!("cannot take client {remote} into the poll loop: {error}");
-            return;
+            self.admission.leave(place, remote.ip());
+            return None;
         }
-        let connection = Connection::new(stream, remote, key.generation());
+        let mut connection = Connection::new(stream, remote, key.generation());
+        connection.place = place;
         let connection = self.table.insert(connection);
         self.deadlines
             .arm(&mut connection.timer, Kind::Head, key, now);
+        Some(key)
     }
 
     /// How many connections there are, those included that end with this turn.
@@ -222,21 +305,32 @@ impl Clients {
 
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let pulse = self.pulse.next().filter(|_| self.table.len() > 0);
+        let has_some = self.table.len() > 0;
         [
             self.deadlines.next(),
             self.slow.look,
             self.goodbyes.next(),
-            pulse,
+            self.pulse.next().filter(|_| has_some),
+            self.rotation.hand.next().filter(|_| has_some),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// The hand that goes round the table, and the table.
-    pub(super) fn pulse(&mut self) -> (&mut Pulse, &mut Table) {
+    /// The hand by which silent clients are found, and the table.
+    pub(super) fn pulse(&mut self) -> (&mut Hand, &mut Table) {
         (&mut self.pulse, &mut self.table)
+    }
+
+    /// The hand by which clients grow older, and the table.
+    pub(super) fn rotation(&mut self) -> (&mut Hand, &mut Table) {
+        (&mut self.rotation.hand, &mut self.table)
+    }
+
+    /// The age of a WebSocket client that begins.
+    pub(super) fn begin_age(&mut self) -> Age {
+        self.rotation.begin()
     }
 
     /// Asks a client whether it is there.
@@ -536,6 +630,8 @@ impl Clients {
             return;
         }
         connection.phase = Phase::Dead;
+        let place = std::mem::take(&mut connection.place);
+        self.admission.leave(place, connection.remote.ip());
         connection.stash = Vec::new();
         self.held.input -= std::mem::take(&mut connection.held) as usize;
         if let Some(mut output) = connection.output.take() {

@@ -8,11 +8,13 @@ use std::num::NonZeroU32;
 
 use mio::Token;
 
+use super::admission::Place;
 use super::compression::Inflated;
 use super::deadlines::Timer;
 use super::framing::Framing;
 use super::output::Output;
 use super::pulse::Silence;
+use super::rotation::Age;
 use super::stream::Stream;
 use crate::gateway::ClientKey;
 use crate::http::{Persistence, RequestReader};
@@ -23,6 +25,8 @@ use crate::ws::handshake::Refusal;
 /// Where a connection stands.
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// It comes by a proxy, which has yet to say for whom.
+    Proxied,
     /// It speaks HTTP.
     Http(Box<Http>),
     /// It was upgraded.
@@ -66,7 +70,7 @@ pub(super) struct Work {
     /// The request's `Origin`.
     pub(super) origin: Option<Box<[u8]>>,
     /// The request is for a WebSocket: what is needed for that, or what is wrong with it.
-    pub(super) upgrade: Option<Result<Upgrade, Refusal>>,
+    pub(super) upgrade: Option<Result<Box<Upgrade>, Refusal>>,
 }
 
 /// What an answer to an upgrade request is made of.
@@ -74,6 +78,8 @@ pub(super) struct Work {
 pub(super) struct Upgrade {
     /// The key of the handshake.
     pub(super) proof: Box<[u8]>,
+    /// Whose it is.
+    pub(super) remote: SocketAddr,
     /// The compression that both sides know.
     pub(super) agreement: Option<Agreement>,
 }
@@ -112,10 +118,14 @@ pub(super) struct Connection {
     pub(super) dirty: bool,
     /// The gateway knows it, and must be told of its end.
     pub(super) known: bool,
+    /// What it counts as.
+    pub(super) place: Place,
     /// Bytes of its input that are counted among those of all connections.
     pub(super) held: u32,
     /// For how long nothing was heard of it.
     pub(super) silence: Silence,
+    /// How long it has been a WebSocket.
+    pub(super) age: Age,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
 }
@@ -141,8 +151,10 @@ impl Connection {
             busy: false,
             dirty: false,
             known: false,
+            place: Place::Outside,
             held: 0,
             silence: Silence::default(),
+            age: Age::default(),
             inflated: Inflated::default(),
         }
     }
@@ -158,7 +170,7 @@ impl Connection {
             Phase::WebSocket(decoder) | Phase::Closing(Farewell::CloseFrame(decoder)) => {
                 decoder.held()
             }
-            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
         };
         self.stash.capacity() + partial
     }
@@ -177,7 +189,7 @@ impl Connection {
     pub(super) fn framing(&self) -> Option<Framing> {
         match &self.phase {
             Phase::WebSocket(decoder) => Some(Framing::WebSocket(decoder.agreement())),
-            Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
+            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
         }
     }
 
@@ -195,7 +207,7 @@ impl Connection {
     pub(super) fn take_work(&mut self) -> Option<Work> {
         match &mut self.phase {
             Phase::Http(http) => http.work.take(),
-            Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
+            Phase::Proxied | Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
         }
     }
 

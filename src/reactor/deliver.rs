@@ -94,7 +94,14 @@ fn upgrade(clients: &mut Clients, site: &Site, client: ClientKey, fields: &Field
     match work.upgrade.take() {
         // Half a WebSocket is none, and no event would tell of its end again.
         Some(Ok(_)) if has_ended => clients.kill(key),
-        Some(Ok(Upgrade { proof, agreement })) => {
+        Some(Ok(upgrade)) => {
+            if let Err(crowded) = clients.identify(key, upgrade.remote) {
+                clients.disown(key);
+                return site.refuse_crowded(clients, key, &work, crowded, now);
+            }
+            let Upgrade {
+                proof, agreement, ..
+            } = *upgrade;
             site.upgrade(clients, key, &proof, agreement, fields, now);
             clients.wake(key);
         }

@@ -19,7 +19,7 @@ pub(crate) const ANSWERS: u64 = 2_000;
 pub(crate) const LAST_WORDS: u64 = 700;
 
 /// Milliseconds from the loss of NATS to the end.
-const LOST_TIME: u64 = 1_000;
+pub(crate) const LOST_TIME: u64 = 1_000;
 
 /// Who is closed when, and when the process ends.
 #[derive(Debug)]
@@ -116,7 +116,10 @@ impl Drain {
 impl Reactor {
     /// Ends all connections in good order. A signal meanwhile ends at once.
     pub(super) fn stop(&mut self, events: &mut Events, mut drain: Drain) {
-        self.accept_last(drain.start);
+        // What waits in a socket that others have too is theirs.
+        if (self.listener.as_ref()).is_some_and(|listener| !listener.is_shared()) {
+            self.accept_last(drain.start);
+        }
         self.listener = None;
         self.site.is_closing = true;
         drain.begin(self.clients.keys(), false);

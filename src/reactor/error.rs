@@ -36,6 +36,8 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// What the supervisor has handed over to listen on is of no use: why.
+    Inherited(String),
     /// A configured certificate, key or credentials file is of no use.
     Secret(SecretError),
     /// The configured address of the NATS server is none.
@@ -140,6 +142,11 @@ impl fmt::Display for Error {
                     _ => Ok(()),
                 }
             }
+            Error::Inherited(reason) => write!(
+                f,
+                "cannot use the sockets that were handed over (LISTEN_FDS): {reason}; mend the \
+                 supervisor's socket unit"
+            ),
             Error::Secret(error) => error.fmt(f),
             Error::BrokerUrl(error) => error.fmt(f),
             Error::BrokerUsers(words) => write!(f, "\"brokerUsers\": {words}"),
@@ -204,7 +211,7 @@ impl std::error::Error for Error {
                 refusals.first().map(|refusal| &refusal.cause as _)
             }
             Error::BrokerLost { cause, .. } => Some(cause),
-            Error::BrokerUsers(_) | Error::BrokerRefuses { .. } => None,
+            Error::Inherited(_) | Error::BrokerUsers(_) | Error::BrokerRefuses { .. } => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Reactor;
 use super::broker::PACED_HIGH;
-use super::connection::{ConnectionKey, Farewell, Phase, Upgrade};
+use super::connection::{ConnectionKey, Farewell, Phase, Upgrade, Work};
 use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::pulse::Silence;
@@ -111,7 +111,7 @@ impl Reactor {
 
     /// Serves one client.
     pub(super) fn serve(&mut self, key: ConnectionKey) {
-        if self.is_blocked(key) {
+        if self.is_blocked(key) && !self.take_proxy_header(key) {
             return;
         }
         self.turn.begin_visit(self.gateway.units_left());
@@ -152,7 +152,7 @@ impl Reactor {
                     || !self.gateway.takes_requests(key.client())
             }
             Phase::Closing(_) => false,
-            Phase::Dead => true,
+            Phase::Proxied | Phase::Dead => true,
         }
     }
 
@@ -273,7 +273,7 @@ impl Reactor {
                 http.work.is_none() && !connection.unparsed && connection.output.is_none()
             }
             Phase::Closing(_) => connection.output.is_none(),
-            Phase::Dead => false,
+            Phase::Proxied | Phase::Dead => false,
         };
         if is_done {
             self.clients.kill(key);
@@ -315,7 +315,9 @@ impl Reactor {
             }
             let rest = &mut input[at..];
             match &mut connection.phase {
-                Phase::Closing(Farewell::End | Farewell::Nothing) | Phase::Dead => return 0..0,
+                Phase::Closing(Farewell::End | Farewell::Nothing)
+                | Phase::Proxied
+                | Phase::Dead => return 0..0,
                 Phase::Http(http) => match http.reader.read(rest, &self.site.limits) {
                     Ok(http::Step::Request { request, consumed }) => {
                         at += consumed;
@@ -461,6 +463,13 @@ impl Reactor {
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
+        let remote = self.proxies.client(head, connection.remote);
+        if let Err(seconds) = self.rates.take(remote.ip(), self.clock.now()) {
+            return self.refuse_hasty(key, &work, seconds);
+        }
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
         let Phase::Http(http) = &mut connection.phase else {
             return;
         };
@@ -473,11 +482,25 @@ impl Reactor {
             query: head.query(),
             body: request.body,
             head: head.bytes(),
-            remote: connection.remote,
+            remote,
         };
         self.gateway
             .web_request(self.clock.now(), key.client(), request, &mut self.outbox);
         self.carry_out();
+    }
+
+    /// Refuses a request that comes too soon behind others of its address.
+    fn refuse_hasty(&mut self, key: ConnectionKey, work: &Work, seconds: u64) {
+        self.metrics.hasty_requests += 1;
+        let now = self.clock.now();
+        let Some(connection) = self.clients.get_mut(key) else {
+            return;
+        };
+        log::debug!(
+            "client {} is refused a request with 429: it sends too many (maxRequestsPerSecond)",
+            connection.remote
+        );
+        (self.site).too_active(&mut self.clients, key, work, seconds, now);
     }
 
     /// Makes a WebSocket of the connection, if the request is fit for it and a service,
@@ -489,19 +512,31 @@ impl Reactor {
         let proof = handshake::check(head, is_allowed);
         let agreement = self.compression.agree(head);
         let mut work = self.site.work(head, request.persistence);
+        let Some(peer) = self.clients.get_mut(key).map(|it| it.remote) else {
+            return;
+        };
+        let remote = self.proxies.client(head, peer);
+        if self.site.has_ws_auth
+            && is_allowed
+            && let Err(seconds) = self.rates.take(remote.ip(), now)
+        {
+            return self.refuse_hasty(key, &work, seconds);
+        }
         let (clients, site) = (&mut self.clients, &self.site);
         let Some(connection) = clients.get_mut(key) else {
             return;
         };
-        let remote = connection.remote;
         // The service is asked even about a request that is not fit, as Resgate does.
         if site.has_ws_auth && is_allowed {
             let Phase::Http(http) = &mut connection.phase else {
                 return;
             };
-            work.upgrade = Some(proof.map(|proof| Upgrade {
-                proof: proof.into(),
-                agreement,
+            work.upgrade = Some(proof.map(|proof| {
+                Box::new(Upgrade {
+                    proof: proof.into(),
+                    remote,
+                    agreement,
+                })
             }));
             http.work = Some(work);
             connection.known = true;
@@ -515,7 +550,12 @@ impl Reactor {
                 site.refuse_upgrade(clients, key, refusal, &work, now);
             }
             Ok(proof) => {
-                connection.known = true;
+                if let Err(crowded) = clients.identify(key, remote) {
+                    return site.refuse_crowded(clients, key, &work, crowded, now);
+                }
+                if let Some(connection) = clients.get_mut(key) {
+                    connection.known = true;
+                }
                 site.upgrade(clients, key, proof, agreement, &Fields::default(), now);
                 let head = head.bytes().into();
                 self.gateway

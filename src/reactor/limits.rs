@@ -3,15 +3,19 @@
 use super::deadlines::Kind;
 
 pub(crate) use super::BROKER_BUDGET;
+pub(crate) use super::admission::LINGERING_MAX;
 pub(crate) use super::away::SILENT_REQUESTS;
 pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX, PATIENCE};
 pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_HIGH};
 pub(crate) use super::clients::{FLUSH_TIME, LONG};
 pub(crate) use super::compression::{EXCESS_MAX, EXCESS_RATE, LENGTHS, TURN_BUDGET};
+pub(crate) use super::drain::{ANSWERS, LAST_WORDS, LOST_TIME};
 pub(crate) use super::input::{MESSAGE_MAX, OUTPUT_BUDGET, PIPELINE_MAX, READ_MAX};
 pub(crate) use super::link::{PAUSE_MAX, PAUSE_MIN, TOLD_MAX};
 pub(crate) use super::monitor::{CONNECTIONS_MAX, IDLE_TIME, REQUEST_TIME};
 pub(crate) use super::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME, WRITE_MAX};
+pub(crate) use super::pulse::INTERVAL_MIN;
+pub(crate) use super::rotation::MAX_AGE_MIN;
 pub(crate) use super::services::{VISIT, VISIT_BYTES};
 pub(crate) use super::tls::RECORD_MAX;
 pub(crate) use super::turn::{

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::process;
 use crate::gateway::Time;
@@ -44,6 +44,8 @@ pub(super) struct Listener {
     ceiling: u64,
     /// One of them came near enough for each accept to be preceded by a look.
     is_near: bool,
+    /// Others have the socket too, and what waits in it is theirs when we leave.
+    is_shared: bool,
 }
 
 impl Listener {
@@ -65,14 +67,38 @@ impl Listener {
                 result => result?,
             },
         };
-        Ok(Self {
-            socket: TcpListener::from_std(socket.into()),
+        Ok(Self::of(socket.into(), false))
+    }
+
+    /// Listens on a socket that somebody else has opened and keeps.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn inherit(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let options = SockRef::from(&socket);
+        set_options(&options)?;
+        // It listens already: this is about how many may wait in it.
+        options.listen(BACKLOG as i32)?;
+        Ok(Self::of(socket, true))
+    }
+
+    fn of(socket: std::net::TcpListener, is_shared: bool) -> Self {
+        Self {
+            socket: TcpListener::from_std(socket),
             ready: false,
             retry: None,
             next_log: Time(0),
             ceiling: u64::MAX,
             is_near: false,
-        })
+            is_shared,
+        }
+    }
+
+    /// Whether what waits in the socket is for others when this process ends.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Leaves the last `reserve` of the process's descriptors to others, or half of them if
@@ -196,11 +222,16 @@ fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     if addr.is_ipv6() && addr.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    set_options(&socket)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG as i32)?;
     Ok(socket)
+}
+
+/// What connections have from the socket that they come by.
+fn set_options(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 /// Whether the host has no IPv6, by the answer to a bind.

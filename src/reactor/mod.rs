@@ -10,6 +10,8 @@
 //! The poll is edge-triggered, and no socket is ever registered again: whoever stops
 //! reading or writing before the socket says so is remembered in a list.
 
+mod address;
+mod admission;
 mod away;
 mod backlog;
 mod broker;
@@ -22,11 +24,15 @@ mod deliver;
 mod denials;
 mod drain;
 mod drift;
+mod entrance;
 mod error;
 mod framing;
 mod gap;
 mod goodbyes;
+mod hand;
+mod inherited;
 mod input;
+mod jitter;
 #[cfg(test)]
 pub(crate) mod limits;
 mod link;
@@ -35,7 +41,9 @@ mod monitor;
 mod output;
 mod process;
 mod pulse;
+mod rates;
 mod resolver;
+mod rotation;
 mod secrets;
 mod services;
 mod signals;
@@ -49,6 +57,7 @@ mod turn;
 mod verifier;
 
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +66,12 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Time};
+use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
 
+use admission::Admission;
 use away::Absence;
 use clients::Clients;
 use clock::{Clock, unix_seconds};
@@ -73,22 +83,23 @@ use deadlines::Kind;
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
+use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
 use monitor::Monitor;
-use pulse::Pulse;
+use rates::Rates;
 use resolver::Resolver;
+use rotation::Rotation;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
 use services::Services;
 use signals::Signals;
 use site::Site;
 use streak::Streak;
-use stream::Stream;
-use tls::Tls;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -104,13 +115,14 @@ pub(crate) const DESCRIPTORS_KEPT: u64 = 16;
 /// Runs the gateway until a signal asks it to end, or until it cannot go on.
 ///
 /// It connects to NATS first and listens only then, so that a client that can connect
-/// is served. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
+/// is served; sockets that a supervisor has handed over are taken in place of its own. SIGINT, SIGTERM and SIGQUIT end it, and clients are closed over `drainTime`.
 /// SIGHUP does too, unless clients are served TLS: then certificate and key are read again.
 ///
 /// # Errors
 ///
 /// [`Error`]; its text is for the user. Clients were disconnected.
 pub fn run(config: &Config) -> Result<(), Error> {
+    let inherited = Inherited::take()?;
     if let Some(cpu) = config.cpu {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
@@ -123,7 +135,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
-    let result = reactor.run(config);
+    let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
     result
@@ -144,6 +156,8 @@ struct Reactor {
     clients: Clients,
     site: Site,
     compression: Compression,
+    rates: Rates,
+    proxies: Proxies,
     monitor: Option<Box<Monitor>>,
     metrics: Metrics,
     gateway: Gateway,
@@ -257,9 +271,15 @@ impl Reactor {
             services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
-            clients: Clients::new(Pulse::new(config.ping_interval.into())),
+            clients: Clients::new(
+                pulse::hand(config.ping_interval.into()),
+                Rotation::new(config.max_age.into(), seed[2]),
+                Admission::new(config.max_connections, config.max_connections_per_address),
+            ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
+            proxies: Proxies::new(config),
+            rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(Options {
@@ -276,6 +296,8 @@ impl Reactor {
                 flat: config.api_encoding == ApiEncoding::JsonFlat,
                 header_auth: config.header_auth.as_ref().map(method),
                 ws_header_auth: config.ws_header_auth.as_ref().map(method),
+                subscriptions: config.max_subscriptions,
+                rate: Rate(config.max_requests_per_second),
                 keep_tokens: away::keeps_tokens(config),
                 window: crate::gateway::WINDOW,
                 seed,
@@ -292,15 +314,18 @@ impl Reactor {
         })
     }
 
-    fn listen(&mut self, config: &Config) -> Result<(), Error> {
+    fn listen(&mut self, config: &Config, inherited: Option<TcpListener>) -> Result<(), Error> {
         let refused = |source| Error::Listen {
             addr: config.addr,
             port: config.port,
             option: "--port",
             source,
         };
-        let mut listener =
-            Listener::bind(config.addr, config.port, config.reuse_port).map_err(refused)?;
+        let listener = match inherited {
+            Some(socket) => Listener::inherit(socket),
+            None => Listener::bind(config.addr, config.port, config.reuse_port),
+        };
+        let mut listener = listener.map_err(refused)?;
         let for_operators = self
             .monitor
             .as_ref()
@@ -317,7 +342,7 @@ impl Reactor {
     }
 
     /// Connects to NATS, serves clients, and ends in good order.
-    fn run(&mut self, config: &Config) -> Result<(), Error> {
+    fn run(&mut self, config: &Config, inherited: Inherited) -> Result<(), Error> {
         let mut events = Events::with_capacity(EVENTS);
         match self.connect(&mut events) {
             Ok(()) => {}
@@ -328,8 +353,8 @@ impl Reactor {
             }
             Err(End::Failed(error)) => return Err(error),
         }
-        self.monitor = Monitor::bind(config, self.poll.registry())?;
-        self.listen(config)?;
+        self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
+        self.listen(config, inherited.clients)?;
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -391,6 +416,7 @@ impl Reactor {
             return Err(End::Signal);
         }
         self.accept(now);
+        self.accept_services(now);
         self.step_link(now)?;
         // What the last turn has not written is no sign of a slow reader either.
         let is_all_offered = !self.clients.has_output();
@@ -461,28 +487,6 @@ impl Reactor {
             }
         }
         is_signalled
-    }
-
-    fn accept(&mut self, now: Time) {
-        if let Some(services) = &mut self.services {
-            services.accept(self.poll.registry(), now);
-        }
-        if let Some(listener) = &mut self.listener {
-            let registry = self.poll.registry();
-            listener.accept(now, |socket, remote| {
-                let stream = match &self.tls {
-                    None => Stream::without_tls(socket),
-                    Some(tls) => match Tls::server(Arc::clone(&tls.config)) {
-                        Ok(tls) => Stream::with_tls(socket, tls),
-                        Err(failure) => {
-                            log::error!("cannot begin TLS with {remote}: {failure}");
-                            return;
-                        }
-                    },
-                };
-                self.clients.insert(registry, stream, remote, now);
-            });
-        }
     }
 
     /// Lets the gateway go on with what its inputs have left over, in steps: what they lead
@@ -661,6 +665,7 @@ impl Reactor {
         }
         self.say_goodbyes(now);
         self.ask_silent_clients(now);
+        self.close_old_clients(now);
         self.check_drift(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);

@@ -4,6 +4,7 @@
 //! own buffers, and all are looked through in a turn in which one of them is ready.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpListener;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -87,24 +88,33 @@ struct Connection {
 }
 
 impl Monitor {
-    /// Listens on the configured port, at the address that clients use. `None` if no
-    /// port is configured.
+    /// Listens on the socket that was handed over, or else on the configured port, at the
+    /// address that clients use. `None` if there is neither.
     ///
     /// # Errors
     ///
     /// [`Error::Listen`].
-    pub(super) fn bind(config: &Config, registry: &Registry) -> Result<Option<Box<Self>>, Error> {
-        let Some(port) = config.metrics_port else {
+    pub(super) fn bind(
+        config: &Config,
+        inherited: Option<TcpListener>,
+        registry: &Registry,
+    ) -> Result<Option<Box<Self>>, Error> {
+        if inherited.is_none() && config.metrics_port.is_none() {
             return Ok(None);
-        };
+        }
+        let port = config.metrics_port.unwrap_or(0);
         let refused = |source| Error::Listen {
             addr: config.addr,
             port,
             option: "--metricsport",
             source,
         };
-        // Never shared: a scrape would meet any of the processes.
-        let mut listener = Listener::bind(config.addr, port, false).map_err(refused)?;
+        let listener = match inherited {
+            Some(socket) => Listener::inherit(socket),
+            // Never shared: a scrape would meet any of the processes.
+            None => Listener::bind(config.addr, port, false),
+        };
+        let mut listener = listener.map_err(refused)?;
         listener.register(registry, MONITOR).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         log::info!("Metrics on http://{address}/metrics");
@@ -394,6 +404,7 @@ impl Reactor {
             counters: self.gateway.counters(),
             stats: self.gateway.stats(),
             connections: self.clients.len(),
+            refused_connections: self.clients.refused(),
             client_bytes_out: self.clients.bytes_written(),
             slow_clients: self.clients.slow_closed(),
             buffers: self.clients.held(),

@@ -6,6 +6,7 @@
 //! is a byte of each connection, and a store for each read.
 
 use super::connection::ConnectionKey;
+use super::hand::Hand;
 use super::{Reactor, table::Table};
 use crate::gateway::{ClientKey, Time};
 
@@ -13,7 +14,7 @@ use crate::gateway::{ClientKey, Time};
 const ROUNDS: u64 = 8;
 
 /// Shortest interval, in milliseconds.
-const INTERVAL_MIN: u64 = 100;
+pub(crate) const INTERVAL_MIN: u64 = 100;
 
 /// Rounds of silence after which a client is asked. The first may be a part of one, and while
 /// the table grows the last may come one later: the interval is not exceeded then either.
@@ -21,16 +22,6 @@ const ASKED: u8 = ROUNDS as u8 - 1;
 
 /// Rounds of silence after which it counts as gone.
 const GONE: u8 = 2 * ROUNDS as u8 - 1;
-
-/// Milliseconds between two movements of the hand, at least.
-const STEP: u64 = 4;
-
-/// Places that it moves by at once, unless the table is large.
-const PLACES: u64 = 16;
-
-/// Milliseconds that a movement may be late and be made up for. What is later does not count:
-/// it was us who slept.
-const LATE: u64 = 50;
 
 /// For how long nothing was heard of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,80 +57,12 @@ impl Silence {
     }
 }
 
-/// The hand.
-#[derive(Debug, Default)]
-pub(super) struct Pulse {
-    /// Milliseconds of a round; 0 is no hand at all.
-    round: u64,
-    /// The place that is looked at next.
-    place: usize,
-    /// Places of the movement that is being made.
-    left: u64,
-    /// Milliseconds of the round that are over. The hand stands where it should by then, also
-    /// if the table grows meanwhile, so that rounds last equally long.
-    at: u64,
-    /// When the hand moves next.
-    due: Time,
-}
-
-impl Pulse {
-    /// For this interval between pings, in milliseconds; 0 is no pings.
-    pub(super) fn new(interval: u64) -> Self {
-        Self {
-            round: match interval {
-                0 => 0,
-                _ => interval.max(INTERVAL_MIN) / ROUNDS,
-            },
-            ..Self::default()
-        }
-    }
-
-    /// When the hand moves next over a table that has connections.
-    pub(super) fn next(&self) -> Option<Time> {
-        (self.round > 0).then_some(self.due)
-    }
-
-    /// The table has its first connection.
-    pub(super) fn wake(&mut self, now: Time) {
-        (self.place, self.left, self.at) = (0, 0, 0);
-        self.due = Time(now.0 + self.step(1));
-    }
-
-    /// Milliseconds between two movements over so many places.
-    fn step(&self, places: usize) -> u64 {
-        self.round.div_ceil(1 + places as u64 / PLACES).max(STEP)
-    }
-
-    /// The next place to look at, of so many, if there is one by now.
-    fn take(&mut self, now: Time, places: usize) -> Option<usize> {
-        if self.round == 0 || places == 0 {
-            return None;
-        }
-        while self.left == 0 {
-            if self.due > now {
-                return None;
-            }
-            if self.at >= self.round {
-                (self.place, self.at) = (0, 0);
-            }
-            let step = self.step(places).min(self.round - self.at);
-            self.at += step;
-            let target = places as u64 * self.at / self.round;
-            self.left = target.saturating_sub(self.place as u64);
-            self.due = match now.0 - self.due.0 > LATE {
-                true => Time(now.0 + step),
-                false => Time(self.due.0 + step),
-            };
-        }
-        self.left -= 1;
-        self.place += 1;
-        Some(self.place - 1)
-    }
-
-    /// Milliseconds of a round.
-    fn round(&self) -> u64 {
-        self.round
-    }
+/// The hand for this interval between pings, in milliseconds; 0 is no pings.
+pub(super) fn hand(interval: u64) -> Hand {
+    Hand::new(match interval {
+        0 => 0,
+        _ => interval.max(INTERVAL_MIN) / ROUNDS,
+    })
 }
 
 /// What is to be done about the connection at a place of the table.
@@ -167,11 +90,11 @@ impl Reactor {
     /// Asks the clients that have been silent for long, and closes those that do not answer.
     pub(super) fn ask_silent_clients(&mut self, now: Time) {
         while !self.is_share_over() {
-            let (pulse, table) = self.clients.pulse();
-            let Some(place) = pulse.take(now, table.places()) else {
+            let (hand, table) = self.clients.pulse();
+            let Some(place) = hand.take(now, table.places()) else {
                 return;
             };
-            match look(table, place, pulse.round(), now) {
+            match look(table, place, hand.round(), now) {
                 None | Some((_, Verdict::Fine)) => {}
                 Some((key, Verdict::Ask)) => {
                     self.clients.ask(key, now);
@@ -201,73 +124,7 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The times at which each of `places` is looked at, up to `end`.
-    fn walk(pulse: &mut Pulse, end: u64, places: impl Fn(u64) -> usize) -> Vec<Vec<u64>> {
-        let mut times: Vec<Vec<u64>> = Vec::new();
-        pulse.wake(Time(0));
-        while let Some(Time(now)) = pulse.next()
-            && now <= end
-        {
-            while let Some(place) = pulse.take(Time(now), places(now)) {
-                times.resize_with(times.len().max(place + 1), Vec::new);
-                times[place].push(now);
-            }
-        }
-        times
-    }
-
-    #[test]
-    fn each_place_is_looked_at_once_in_a_round() {
-        for (interval, places) in [(25_000, 1), (25_000, 40), (800, 3), (25_000, 50_000)] {
-            let round = interval / ROUNDS;
-            let times = walk(&mut Pulse::new(interval), 10 * round, |_| places);
-            assert_eq!(times.len(), places);
-            for times in times {
-                let count = times.len() as u64;
-                assert!((9..=11).contains(&count), "{count} times in 10 rounds");
-                for pair in times.windows(2) {
-                    let gap = pair[1] - pair[0];
-                    let most = round / 4 + 2 * STEP;
-                    assert!(gap.abs_diff(round) <= most, "{gap} instead of {round}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_large_table_is_gone_through_in_small_steps() {
-        let mut pulse = Pulse::new(25_000);
-        pulse.wake(Time(0));
-        let mut now = 0;
-        for _ in 0..100 {
-            now = pulse.next().expect("it moves").0.max(now);
-            let mut count = 0;
-            while pulse.take(Time(now), 100_000).is_some() {
-                count += 1;
-            }
-            assert!(count <= 200, "{count} at once");
-        }
-    }
-
-    #[test]
-    fn time_that_we_slept_does_not_count() {
-        let mut pulse = Pulse::new(8_000);
-        pulse.wake(Time(0));
-        let mut count = 0;
-        while pulse.take(Time(1_000_000), 10).is_some() {
-            count += 1;
-        }
-        assert!(count <= 10);
-        assert!(pulse.next() > Some(Time(1_000_000)));
-    }
-
-    #[test]
-    fn no_interval_is_no_hand() {
-        let mut pulse = Pulse::new(0);
-        pulse.wake(Time(5));
-        assert_eq!((pulse.next(), pulse.take(Time(99), 7)), (None, None));
-    }
+    use crate::reactor::hand::walk;
 
     /// Whenever a client spoke last, and also while the table grows, it is asked within an
     /// interval and gone within two.
@@ -277,7 +134,7 @@ mod tests {
         type Growth = fn(u64) -> usize;
         let growths: [Growth; 2] = [|_| 100, |now| 100 + now as usize / 3];
         for growth in growths {
-            let times = walk(&mut Pulse::new(INTERVAL), 4 * INTERVAL, growth);
+            let times = walk(&mut hand(INTERVAL), 4 * INTERVAL, growth);
             for times in &times[..100] {
                 for heard in (0..INTERVAL).step_by(97) {
                     let mut silence = Silence::default();

@@ -720,6 +720,13 @@ impl Reactor {
         }
     }
 
+    /// Takes new connections of services.
+    pub(super) fn accept_services(&mut self, now: Time) {
+        if let Some(services) = &mut self.services {
+            services.accept(self.poll.registry(), now);
+        }
+    }
+
     /// Whether there is a broker: services can be asked.
     pub(super) fn has_broker(&self) -> bool {
         self.services.is_some() || self.link.is_ready()

@@ -6,18 +6,20 @@ use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
+use crate::res::Error;
 use crate::res::meta::Fields;
 use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
 use crate::ws::handshake::{self, Refusal};
 
+use super::admission::Crowded;
 use super::clients::Clients;
 use super::clock::unix_seconds;
 use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
 use super::output::Piece;
 
-/// Seconds after which to ask again while NATS is away.
+/// Seconds after which to ask again while NATS is away, or there are too many connections.
 const RETRY_AFTER: &str = "2";
 
 /// Bodies from this size on are queued as they are, not copied behind their head.
@@ -47,6 +49,9 @@ const METHOD_NOT_ALLOWED: &[u8] =
 const FORBIDDEN_ORIGIN: &[u8] = br#"{"code":"system.forbidden","message":"Forbidden origin"}"#;
 const UNAVAILABLE: &[u8] =
     br#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
+
+const CROWDED: &[u8] =
+    br#"{"code":"common.tooActive","message":"Too many connections","data":{"seconds":2}}"#;
 
 /// What answers depend on beside their request.
 #[derive(Debug)]
@@ -304,7 +309,9 @@ impl Site {
         }
         let mut out = Vec::new();
         handshake::write_accept(proof, agreement, &lines, &mut out);
+        let age = clients.begin_age();
         if let Some(connection) = clients.get_mut(key) {
+            connection.age = age;
             connection.phase = Phase::WebSocket(Decoder::new(agreement));
         }
         clients.push(key, Piece::Bytes(out.into()), now);
@@ -343,6 +350,63 @@ impl Site {
         self.answer(clients, key, work, response, now);
     }
 
+    /// What a connection is told that is refused before it has asked for anything.
+    pub(super) fn crowded(&self, crowded: Crowded) -> Vec<u8> {
+        let (status, body) = crowded_words(crowded);
+        let mut out = Vec::new();
+        ResponseWriter::new(&mut out, status, &self.date, Persistence::Close)
+            .constant("Retry-After", RETRY_AFTER)
+            .body(JSON, body, false);
+        out
+    }
+
+    /// Answers that requests come too fast, in place of the gateway.
+    pub(super) fn too_active(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        seconds: u64,
+        now: Time,
+    ) {
+        let mut fields = Fields::default();
+        fields.push("Retry-After", &seconds.to_string());
+        let mut body = Vec::new();
+        Error::too_active(seconds).write(&mut body);
+        let response = WebResponse {
+            status: 429,
+            body: Some(WebBody::Own(body.into())),
+            fields,
+        };
+        self.answer(clients, key, work, response, now);
+    }
+
+    /// Answers an upgrade request of an address that has too many connections.
+    pub(super) fn refuse_crowded(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        crowded: Crowded,
+        now: Time,
+    ) {
+        if let Some(connection) = clients.get_mut(key) {
+            log::debug!(
+                "client {} is refused a WebSocket: {crowded}",
+                connection.remote
+            );
+        }
+        let (status, body) = crowded_words(crowded);
+        let mut fields = Fields::default();
+        fields.push("Retry-After", RETRY_AFTER);
+        let response = WebResponse {
+            status,
+            body: Some(WebBody::Own(body.into())),
+            fields,
+        };
+        self.answer(clients, key, work, response, now);
+    }
+
     /// Tells a client to go on with its body.
     pub(super) fn say_continue(&self, clients: &mut Clients, key: ConnectionKey, now: Time) {
         clients.push(key, Piece::Bytes(CONTINUE.into()), now);
@@ -359,6 +423,13 @@ impl Site {
             true => Persistence::Close,
             false => asked,
         }
+    }
+}
+
+fn crowded_words(crowded: Crowded) -> (u16, &'static [u8]) {
+    match crowded {
+        Crowded::Gateway => (503, UNAVAILABLE),
+        Crowded::Address => (429, CROWDED),
     }
 }
 

@@ -63,14 +63,6 @@ impl Stream {
         Self { socket, tls: None }
     }
 
-    /// A stream with TLS from its first byte.
-    pub(super) fn with_tls(socket: TcpStream, tls: Tls) -> Self {
-        Self {
-            socket,
-            tls: Some(Box::new(tls)),
-        }
-    }
-
     /// Begins TLS on a stream that had none. Nothing that was read may be left over.
     pub(super) fn secure(&mut self, tls: Tls) {
         self.tls = Some(Box::new(tls));
@@ -131,6 +123,24 @@ impl Stream {
     /// The system's.
     pub(super) fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.peer_addr()
+    }
+
+    /// What has come and was not read, without TLS; it stays there.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        retry(|| self.socket.peek(buffer))
+    }
+
+    /// Takes so many bytes away that have come, without TLS.
+    ///
+    /// # Errors
+    ///
+    /// The system's, or that there are less.
+    pub(super) fn skip(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.socket.read_exact(buffer)
     }
 
     /// Reads once, into `buffer`, which holds [`READ_MIN`] bytes at least. `wire` is used

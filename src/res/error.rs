@@ -78,6 +78,16 @@ impl Error {
         }
     }
 
+    /// The client sends requests faster than it may. Services that limit rates answer with
+    /// the same code and data.
+    pub fn too_active(seconds: u64) -> Self {
+        Self {
+            code: Cow::Borrowed("common.tooActive"),
+            message: Cow::Borrowed("Too many requests"),
+            data: Some(format!("{{\"seconds\":{seconds}}}").into()),
+        }
+    }
+
     /// The error of an HTTP body that is no JSON value.
     pub fn bad_body(what: impl std::fmt::Display) -> Self {
         Self {

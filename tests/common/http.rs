@@ -56,6 +56,26 @@ impl Http {
         Http::new(TcpStream::connect(address).expect("the gateway listens there"))
     }
 
+    /// Connects from another address of this host.
+    #[track_caller]
+    pub fn connect_from(gateway: &Gateway, source: &str) -> Http {
+        Http::connect_between(source, &gateway.addr).0
+    }
+
+    /// Connects from an address of this host to `ip:port`; also gives the source's port.
+    #[track_caller]
+    pub fn connect_between(source: &str, target: &str) -> (Http, u16) {
+        let source: std::net::SocketAddr = format!("{source}:0").parse().expect("an address");
+        let target: std::net::SocketAddr = target.parse().expect("an address");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("a socket");
+        socket.bind(&source.into()).expect("the host's own");
+        socket.connect(&target.into()).expect("it listens there");
+        let stream: TcpStream = socket.into();
+        let port = stream.local_addr().expect("it is connected").port();
+        (Http::new(stream), port)
+    }
+
     fn new(stream: TcpStream) -> Http {
         stream
             .set_read_timeout(Some(PATIENCE))

@@ -35,7 +35,9 @@ pub use client::Client;
 pub use http::{Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
-pub use process::{Broker, Gateway, Stack, broker_binaries, broker_version, free_port};
+pub use process::{
+    Broker, Gateway, Proxy, Stack, broker_binaries, broker_binary, broker_version, free_port,
+};
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service};
 pub use wire::Wire;

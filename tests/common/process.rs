@@ -30,9 +30,13 @@ struct Process {
 
 impl Process {
     fn spawn(command: &mut Command) -> Process {
+        Process::spawn_with(command, Stdio::null(), Stdio::null())
+    }
+
+    fn spawn_with(command: &mut Command, stdin: Stdio, stdout: Stdio) -> Process {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(stdin)
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
@@ -196,7 +200,13 @@ impl Broker {
         process.child.wait().expect("our child");
     }
 
-    /// Starts it again at the same address, after [`Broker::kill`].
+    /// Ends the broker in good order.
+    pub fn stop(&mut self) {
+        self.signal(rustix::process::Signal::TERM);
+        self.process.wait(PATIENCE);
+    }
+
+    /// Starts it again at the same address, after [`Broker::kill`] or [`Broker::stop`].
     pub fn restart(&mut self) {
         let port = self.addr.rsplit(':').next().expect("a port");
         let (process, addr) = Broker::spawn(&self.binary, port, &self.args);
@@ -247,7 +257,7 @@ pub fn broker_version() -> (u32, u32) {
     (number(), number())
 }
 
-fn broker_binary() -> PathBuf {
+pub fn broker_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("NATS_SERVER_BIN") {
         return path.into();
     }
@@ -341,6 +351,49 @@ impl Gateway {
         Gateway { process, addr }
     }
 
+    /// Starts another gateway on the port of one, and waits until it listens.
+    pub fn start_beside(other: &Gateway, broker_url: &str, args: &[&str]) -> Gateway {
+        let addr = other.addr.clone();
+        let process = Process::spawn(
+            Command::new(gateway_binary())
+                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .arg(addr.rsplit(':').next().expect("a port"))
+                .args(args),
+        );
+        let gateway = Gateway { process, addr };
+        gateway.wait_for_log("Listening on", 1);
+        gateway
+    }
+
+    /// Starts the gateway on a listening socket of the test's, as a supervisor does, and on
+    /// another for its metrics. It waits in them who comes before it is ready.
+    pub fn start_on(
+        clients: &TcpListener,
+        metrics: &TcpListener,
+        broker_url: &str,
+        args: &[&str],
+    ) -> Gateway {
+        // Descriptors are handed over in places that safe code can fill, and moved on by the
+        // shell, whose process number stays when it becomes the gateway.
+        const HAND_OVER: &str = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:metrics exec \"$@\" \
+            3<&0 4<&1 </dev/null >/dev/null";
+        let handle = |socket: &TcpListener| {
+            let copy = socket.try_clone().expect("a handle");
+            Stdio::from(std::os::fd::OwnedFd::from(copy))
+        };
+        let process = Process::spawn_with(
+            Command::new("sh")
+                .args(["-c", HAND_OVER, "sh"])
+                .arg(gateway_binary())
+                .args(["--nats", broker_url])
+                .args(args),
+            handle(clients),
+            handle(metrics),
+        );
+        let addr = clients.local_addr().expect("it is bound").to_string();
+        Gateway { process, addr }
+    }
+
     /// A TCP connection to the gateway.
     #[track_caller]
     pub fn connect(&self) -> TcpStream {
@@ -398,6 +451,67 @@ impl Gateway {
     /// Its process number.
     pub fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+}
+
+/// A proxy in front of a gateway, such as haproxy.
+pub struct Proxy {
+    process: Process,
+    directory: PathBuf,
+    /// `127.0.0.1:port`.
+    pub addr: String,
+}
+
+impl Proxy {
+    /// Starts a program with the file that is made of its port and a directory of its own;
+    /// `None` if it is not installed. `arguments` are made of the same and the file's path.
+    pub fn start(
+        program: &str,
+        file: impl Fn(u16, &str) -> String,
+        arguments: impl Fn(&str, &str) -> Vec<String>,
+    ) -> Option<Proxy> {
+        let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+        let mut places = places
+            .map(|place| PathBuf::from(place).join(program))
+            .into_iter();
+        let Some(binary) = places.find(|path| path.exists()) else {
+            eprintln!("skipped: {program} is not installed");
+            return None;
+        };
+        let port = free_port();
+        let directory = std::env::temp_dir().join(format!("tidegate-{program}-{port}"));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let place = directory.to_string_lossy().into_owned();
+        let path = directory.join("proxy.conf");
+        std::fs::write(&path, file(port, &place)).expect("a file");
+        let process =
+            Process::spawn(Command::new(binary).args(arguments(&place, &path.to_string_lossy())));
+        let addr = format!("127.0.0.1:{port}");
+        let start = Instant::now();
+        while TcpStream::connect(&addr).is_err() {
+            let line = process.next_line(Duration::from_millis(10));
+            assert!(
+                line != Err(RecvTimeoutError::Disconnected) && start.elapsed() < PATIENCE,
+                "{program} does not start:\n{}",
+                process.log()
+            );
+        }
+        Some(Proxy {
+            process,
+            directory,
+            addr,
+        })
+    }
+
+    /// What it wrote on stderr so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 

@@ -15,6 +15,9 @@ const UNITS: u32 = 2_000;
 /// What the last step of a turn may do beyond its budget: wide, for a step's own size.
 const BEYOND: u64 = 20_000;
 
+/// The same where no step of its own is large.
+const SMALL: u64 = 500;
+
 pub const NOW: Time = Time(0);
 
 /// What get requests are answered with, by the resource's name.
@@ -539,7 +542,9 @@ fn a_large_collection_is_taken_over_by_each_client_in_small_turns() {
         let (cost, turns) = (stage.begin(), stage.turns);
         stage.settle(client, "subscribe.test.all");
         assert_eq!(cost.messages(&stage), 1);
-        cost.is_within_turns(&stage, LEAVES, 20 * LEAVES, u64::from(UNITS) + LEAVES);
+        // That the client holds what one member references is noted in one go.
+        let most = u64::from(UNITS) + SMALL + LEAVES;
+        cost.is_within_turns(&stage, LEAVES, 20 * LEAVES, most);
         // All in one step it would be two or three.
         assert!(stage.turns - turns > LEAVES / u64::from(UNITS) + 3);
         stage.gateway.audit().expect("the books agree");
@@ -594,4 +599,128 @@ fn token_resets_cost_what_they_name_and_not_the_clients() {
         stage.tell(SYSTEM, "system.tokenReset", reset);
     }
     cost.is_within(&stage, 100, 100 * 50);
+}
+
+#[test]
+fn requests_that_wait_for_much_go_on_in_small_turns() {
+    const LEAVES: u64 = 1_000;
+    const REQUESTS: u64 = 100;
+    let mut stage = Stage::new(|name| match name {
+        "test.all" => collection((0..LEAVES).map(|leaf| reference(format!("test.leaf.{leaf}")))),
+        _ => r#"{"model":{"a":1}}"#.to_owned(),
+    });
+    stage.connect(0);
+    for _ in 0..REQUESTS {
+        stage.ask(0, "get.test.all");
+    }
+    let cost = stage.begin();
+    stage.serve();
+    assert_eq!(cost.messages(&stage), REQUESTS);
+    // The answer to the get request is the largest input: it is read in one go.
+    let read = 4 * LEAVES + 40 * LEAVES / 8;
+    let most = 30 * REQUESTS * LEAVES;
+    cost.is_within_turns(
+        &stage,
+        REQUESTS * LEAVES,
+        most,
+        u64::from(UNITS) + SMALL + read,
+    );
+    let cost = stage.begin();
+    stage.settle(0, "subscribe.test.all");
+    cost.is_within_turns(&stage, LEAVES, 20 * LEAVES, u64::from(UNITS) + SMALL);
+    assert_eq!(cost.messages(&stage), 1);
+    stage.gateway.audit().expect("the books agree");
+}
+
+#[test]
+fn a_new_token_puts_in_question_what_a_client_holds_in_small_turns() {
+    const HELD: usize = 3_000;
+    let mut stage = with_many(HELD);
+    let subject = stage
+        .sids
+        .keys()
+        .find(|subject| subject.starts_with("conn."));
+    let subject = subject.expect("the client's events are subscribed").clone();
+    let (sid, name) = (stage.sids[&subject], subject.replace('*', "token"));
+    for token in 0..2 {
+        let cost = stage.begin();
+        stage.tell(sid, &name, &format!(r#"{{"token":{{"user":{token}}}}}"#));
+        // Only one that follows another is asked about.
+        let asked = stage.asked();
+        assert_eq!(asked > 0, token > 0);
+        stage.serve();
+        cost.is_within_turns(
+            &stage,
+            HELD as u64,
+            200 * HELD as u64,
+            u64::from(UNITS) + SMALL,
+        );
+    }
+}
+
+#[test]
+fn a_client_is_sent_nothing_while_its_new_token_is_looked_at() {
+    const HELD: usize = 1_000;
+    let mut stage = with_many(HELD);
+    let subject = stage
+        .sids
+        .keys()
+        .find(|subject| subject.starts_with("conn."));
+    let subject = subject.expect("the client's events are subscribed").clone();
+    let (sid, name) = (stage.sids[&subject], subject.replace('*', "token"));
+    stage.tell(sid, &name, r#"{"token":{"user":0}}"#);
+    stage.serve();
+    let (gateway, out) = (&mut stage.gateway, &mut stage.out);
+    gateway.begin_turn(UNITS);
+    let token = BrokerMessage {
+        sid,
+        subject: name.as_bytes(),
+        payload: br#"{"token":null}"#,
+        status: None,
+    };
+    gateway.broker_message(NOW, token, out);
+    assert!(gateway.has_work() && !gateway.takes_requests(ClientKey(0)));
+    stage.take();
+    // An event of each resource: whichever is not come to yet must wait for its access too.
+    let before = stage.messages;
+    for item in 0..HELD {
+        let subject = format!("event.test.item.{item}.custom");
+        let sid = stage.sids[&format!("event.test.item.{item}.*")];
+        let (gateway, out) = (&mut stage.gateway, &mut stage.out);
+        let event = BrokerMessage {
+            sid,
+            subject: subject.as_bytes(),
+            payload: b"1",
+            status: None,
+        };
+        gateway.begin_turn(1);
+        gateway.broker_message(NOW, event, out);
+        stage.take();
+    }
+    assert_eq!(stage.messages, before);
+    stage.turn(|gateway, out| gateway.go_on(NOW, out));
+    stage.serve();
+    assert_eq!(stage.messages, before + HELD as u64);
+    assert!(stage.gateway.takes_requests(ClientKey(0)));
+}
+
+#[test]
+fn access_of_many_clients_is_put_in_question_in_small_turns() {
+    const CLIENTS: u32 = 2_000;
+    let mut stage = Stage::new(|_| r#"{"model":{"a":1}}"#.to_owned());
+    for client in 0..CLIENTS {
+        stage.connect(client);
+        stage.settle(client, "subscribe.test.item");
+    }
+    let cost = stage.begin();
+    stage.event("test.item", "reaccess", "null");
+    let asked = stage.asked();
+    assert!(asked > 0 && cost.messages(&stage) == 0);
+    // What comes before all have been asked about waits for their answers.
+    stage.event("test.item", "custom", "1");
+    assert_eq!(cost.messages(&stage), 0);
+    stage.serve();
+    assert_eq!(cost.messages(&stage), u64::from(CLIENTS));
+    let all = u64::from(CLIENTS);
+    cost.is_within_turns(&stage, all, 60 * all, u64::from(UNITS) + SMALL + all / 4);
 }

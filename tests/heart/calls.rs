@@ -29,9 +29,11 @@ fn a_result_is_passed_on_as_it_came() {
                 h.grant("test");
             }
             let call = h.expect_request(&format!("{kind}.test.set"));
+            assert!(h.client(1).has_requests());
             h.respond(&call, answer);
             h.client(1)
                 .receives(&format!(r#"{{"result":{{"payload":{result}}},"id":1}}"#));
+            assert!(!h.client(1).has_requests());
         }
     }
 }

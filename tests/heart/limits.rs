@@ -1,7 +1,7 @@
 //! Limits of a resource: what is beyond is not held, and whoever is concerned is told.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
-use tidegate::gateway::Options;
+use tidegate::gateway::{Options, Rate};
 use tidegate::res::service::Limits;
 
 const CODE: &str = "system.internalError";
@@ -114,4 +114,121 @@ fn the_answer_to_a_reset_that_is_too_large_ends_the_resource() {
     h.advance(10 * REQUEST_TIMEOUT);
     h.expect_no_request();
     assert_eq!(h.stats().resources, 0);
+}
+
+#[test]
+fn requests_that_come_too_fast_are_refused_and_nobody_else_is_concerned() {
+    let mut h = Heart::with(Options {
+        rate: Rate(2),
+        ..Options::default()
+    });
+    h.connect(1, Some("1.2.3"));
+    h.connect(2, Some("1.2.3"));
+    h.client(1)
+        .send(r#"{"id":1,"method":"auth.test.model.login"}"#);
+    h.client(1)
+        .send(r#"{"id":2,"method":"auth.test.model.login"}"#);
+    for _ in 0..2 {
+        let request = h.expect_request("auth.test.model.login");
+        h.respond(&request, r#"{"result":null}"#);
+    }
+    for id in 1..=2 {
+        h.client(1)
+            .receives(&format!(r#"{{"result":{{"payload":null}},"id":{id}}}"#));
+    }
+    for (id, method) in [
+        (3, "subscribe.test.model"),
+        (4, "get.test.model"),
+        (5, "call.test.model.method"),
+        (6, "auth.test.model.login"),
+        (7, "new.test.model"),
+    ] {
+        h.client(1)
+            .send(&format!(r#"{{"id":{id},"method":"{method}"}}"#));
+        h.client(1).receives(&format!(
+            r#"{{"error":{{"code":"common.tooActive","message":"Too many requests","data":{{"seconds":1}}}},"id":{id}}}"#
+        ));
+        h.expect_no_request();
+    }
+    // What asks nothing of a service is answered as ever, and so are others.
+    h.client(1)
+        .send(r#"{"id":8,"method":"unsubscribe.test.model"}"#);
+    h.client(1)
+        .receives(&error(8, "system.noSubscription", "No subscription"));
+    h.client(1).send(r#"{"id":9,"method":"version"}"#);
+    h.client(1)
+        .receives(r#"{"result":{"protocol":"1.2.3"},"id":9}"#);
+    h.subscribed(2, "test.model", r#"{"model":{"a":1}}"#);
+    h.advance(500);
+    h.subscribed_again(1, "test.model");
+}
+
+const FULL: (&str, &str) = (
+    "system.subscriptionLimitExceeded",
+    "Subscription limit exceeded",
+);
+
+#[test]
+fn a_client_has_so_many_direct_subscriptions_and_any_number_below_them() {
+    let mut h = Heart::with(Options {
+        subscriptions: 2,
+        ..Options::default()
+    });
+    let list = r#"{"collection":[{"rid":"test.c"},{"rid":"test.d"},{"rid":"test.e"}]}"#;
+    let model = r#"{"model":{"a":1}}"#;
+    let tree = [
+        ("test.list", list),
+        ("test.c", model),
+        ("test.d", model),
+        ("test.e", model),
+    ];
+    h.subscribed_tree(1, &tree);
+    h.subscribed(1, "test.a", model);
+    // A further one of the same resource is none more.
+    h.client(1)
+        .subscribe(1, "test.a")
+        .receives(r#"{"result":{},"id":1}"#);
+    for rid in ["test.b", "test.c"] {
+        h.client(1)
+            .subscribe(2, rid)
+            .receives(&error(2, FULL.0, FULL.1));
+        h.expect_no_request();
+    }
+    // Getting is no subscribing, and others have their own.
+    h.client(1).get(3, "test.b");
+    h.grant("test.b");
+    h.serve("test.b", model);
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.b":{"a":1}}},"id":3}"#);
+    h.subscribed_again(2, "test.a");
+    h.unsubscribed(1, "test.a");
+    h.client(1)
+        .subscribe(4, "test.b")
+        .receives(&error(4, FULL.0, FULL.1));
+    h.unsubscribed(1, "test.a");
+    h.subscribed_again(1, "test.b");
+}
+
+#[test]
+fn subscriptions_that_are_asked_for_together_are_not_more() {
+    let mut h = Heart::with(Options {
+        subscriptions: 1,
+        ..Options::default()
+    });
+    for (id, rid) in [(1, "test.a"), (2, "test.b")] {
+        h.client(1).subscribe(id, rid);
+    }
+    for rid in ["test.b", "test.a"] {
+        h.grant(rid);
+        h.serve(rid, r#"{"model":{"a":1}}"#);
+    }
+    h.client(1)
+        .receives(r#"{"result":{"models":{"test.b":{"a":1}}},"id":2}"#)
+        .receives(&error(1, FULL.0, FULL.1));
+    // What ends by itself makes room.
+    h.event("event.test.b.delete", "null");
+    h.client(1)
+        .receives(r#"{"event":"test.b.delete","data":null}"#);
+    h.client(1).messages();
+    h.subscribed_again(1, "test.a");
 }

@@ -1,7 +1,7 @@
 //! The broker goes away and comes back, and refuses: clients stay, are never told what is
 //! not true, and hold in the end what services have.
 
-use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT, changed, error};
+use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT, access_lost, changed, error};
 use tidegate::gateway::{Method, Options, Stats};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
@@ -424,4 +424,34 @@ fn a_reset_that_nobody_answers_says_nothing_of_the_resource() {
     h.client(1)
         .receives(&changed("test.model", r#"{"a":2}"#))
         .receives_nothing();
+}
+
+#[test]
+fn access_that_nobody_tells_of_after_an_outage_is_asked_until_somebody_does() {
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", MODEL);
+    h.lose_broker();
+    h.return_broker();
+    h.serve("test.model", MODEL);
+    // The services come back later than the gateway.
+    for _ in 0..5 {
+        h.nobody_answers("access.test.model");
+        h.client(1).receives_nothing();
+        // What the service says meanwhile is not for who may not be allowed to hear it.
+        h.advance(999);
+        h.expect_no_request();
+        h.advance(1);
+    }
+    h.change("test.model", r#"{"a":2}"#);
+    h.client(1).receives_nothing();
+    h.grant("test.model");
+    h.client(1).receives(&changed("test.model", r#"{"a":2}"#));
+
+    h.lose_broker();
+    h.return_broker();
+    h.serve("test.model", r#"{"model":{"a":2}}"#);
+    h.nobody_answers("access.test.model");
+    h.advance(1_000);
+    h.deny("test.model");
+    h.client(1).receives(&access_lost("test.model"));
 }

@@ -158,9 +158,10 @@ fn who_leaves_does_not_ask_any_more() {
 }
 
 /// So many clients come back at once and subscribe to so many resources each, of a service that
-/// answers two requests a millisecond in their order. Returns how many subscribes failed, and the
-/// time until all are answered, in milliseconds.
-fn come_back(window: u32, clients: u32, resources: u32) -> (usize, u64) {
+/// answers two requests a millisecond in their order. Returns how many subscribes failed, the time
+/// until all are answered, in milliseconds, and how many requests the service had before it at
+/// most.
+fn come_back(window: u32, clients: u32, resources: u32) -> (usize, u64, usize) {
     let mut h = narrow(window);
     for client in 1..=clients {
         for resource in 1..=resources {
@@ -168,8 +169,9 @@ fn come_back(window: u32, clients: u32, resources: u32) -> (usize, u64) {
             h.client(client).subscribe(resource.into(), &rid);
         }
     }
-    let (mut failed, mut answered, mut time) = (0, 0, 0);
+    let (mut failed, mut answered, mut time, mut most) = (0, 0, 0, 0);
     while answered < (clients * resources) as usize {
+        most = most.max(h.subjects().len());
         for _ in 0..2 {
             let Some(request) = h.next_request() else {
                 break;
@@ -192,15 +194,21 @@ fn come_back(window: u32, clients: u32, resources: u32) -> (usize, u64) {
         assert!(time < 60_000, "{answered} are answered");
     }
     h.discard();
-    (failed, time)
+    (failed, time, most)
 }
 
 #[test]
 fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
     // 8,000 requests at 2,000 a second: more than is answered within a time-out.
-    let (failed, time) = come_back(100, 100, 40);
+    let (failed, time, _) = come_back(100, 100, 40);
     assert_eq!(failed, 0);
     assert!(time <= 4_200, "{time} ms, of which the service needs 4,000");
-    let (failed, _) = come_back(0, 100, 40);
+    // 24,000: the last wait for more than three time-outs, and see the others being answered.
+    let (failed, time, most) = come_back(100, 100, 120);
+    assert_eq!(failed, 0);
+    assert!(time > 3 * REQUEST_TIMEOUT && time <= 12_200, "{time} ms");
+    // However long it lasts, the service has work for little more than 100 ms before it.
+    assert!(most <= 300, "{most} open");
+    let (failed, ..) = come_back(0, 100, 40);
     assert!(failed > 100, "{failed} fail where all is asked at once");
 }

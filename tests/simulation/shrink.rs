@@ -24,6 +24,17 @@ pub fn attempt(script: &Script, trace: bool) -> (Option<String>, Vec<String>) {
 
 /// The same for any run.
 pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) {
+    match guard(run) {
+        Ok(world) => {
+            let failure = world.failure.clone();
+            (failure.map(|failure| failure.0), world.into_trace())
+        }
+        Err(panic) => (Some(panic), Vec::new()),
+    }
+}
+
+/// Runs what may panic. Returns what the panic said, if there was one.
+pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let default = std::panic::take_hook();
@@ -34,19 +45,10 @@ pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) 
             HEARD.set(info.to_string());
         }));
     });
-    let mut lines = Vec::new();
     LISTENS.set(true);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let world = run();
-        let failure = world.failure.clone();
-        lines = world.into_trace();
-        failure
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
     LISTENS.set(false);
-    match outcome {
-        Ok(failure) => (failure.map(|failure| failure.0), lines),
-        Err(_) => (Some(HEARD.take()), lines),
-    }
+    outcome.map_err(|_| HEARD.take())
 }
 
 /// Drops steps of a failing script as long as it fails in the same way.

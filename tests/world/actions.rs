@@ -272,7 +272,7 @@ impl World {
         self.open(slot, version, generation);
     }
 
-    fn open(&mut self, slot: usize, version: Option<&str>, generation: Generation) {
+    pub fn open(&mut self, slot: usize, version: Option<&str>, generation: Generation) {
         if self.clients[slot].is_some() {
             return;
         }

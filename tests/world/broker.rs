@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// The broker's table of the gateway's subscriptions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Broker {
     subscriptions: BTreeMap<u64, String>,
     /// Every subscription ID ever used: none may come twice.
@@ -56,7 +56,7 @@ impl Broker {
 }
 
 /// Delivery times of senders, each in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lanes {
     last: BTreeMap<String, u64>,
 }

@@ -49,7 +49,7 @@ type Stored = (Vec<u8>, Option<(u64, Pending)>);
 const FIRST_ID: u64 = 1_000_000;
 
 /// A WebSocket client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     pub replica: Replica,
     /// The other replica, which is told the same.
@@ -66,6 +66,10 @@ pub struct Client {
     pub pending: BTreeMap<u64, (Pending, u64)>,
     pub backlog: VecDeque<Stored>,
     next_id: u64,
+    /// Thousandths of requests that it may send, as of this time; `None` before the first.
+    allowance: Option<(u64, u64)>,
+    /// It waits until it may send more.
+    pub waits: bool,
     /// Failed resource responses that may have left a subscription.
     probes: Vec<String>,
     /// Subscribe requests whose subscriptions were ended before the answer; which, when it
@@ -88,6 +92,8 @@ impl Client {
             pending: BTreeMap::new(),
             backlog: VecDeque::new(),
             next_id: FIRST_ID,
+            allowance: None,
+            waits: false,
             probes: Vec::new(),
             ended: BTreeSet::new(),
             answers: Vec::new(),
@@ -102,6 +108,27 @@ impl Client {
         }
         self.backlog
             .push_back((request.to_string().into(), Some((self.next_id, pending))));
+    }
+
+    /// Whether it may send this by now, of so many requests for services in a second; 0 is no
+    /// limit. If so it counts.
+    pub fn may_ask(&mut self, text: &[u8], rate: u32, now: u64) -> bool {
+        let action = request::parse(text).and_then(|request| request.action);
+        let is_free = matches!(
+            action,
+            None | Some(Action::Version | Action::Unsubscribe(_))
+        );
+        if rate == 0 || is_free {
+            return true;
+        }
+        let (full, rate) = (u64::from(rate) * 1_000, u64::from(rate));
+        let (left, since) = self.allowance.unwrap_or((full, now));
+        let left = full.min(left + (now - since) * rate);
+        self.allowance = Some((left.saturating_sub(1_000), now));
+        if left < 1_000 {
+            self.allowance = Some((left, now));
+        }
+        left >= 1_000
     }
 
     /// Queues text that gets no answer.
@@ -191,6 +218,12 @@ impl Client {
                 Pending::Probe(rid, told),
             );
         }
+    }
+
+    /// Whether it may have subscriptions that it does not know of.
+    fn is_unsure(&self) -> bool {
+        !self.probes.is_empty()
+            || (self.pending.values()).any(|(pending, _)| matches!(pending, Pending::Probe(..)))
     }
 
     /// The name and the query that services know a resource of this client by.
@@ -363,7 +396,12 @@ impl World {
         if !result.is_object() {
             return Err("a result was due".to_owned());
         }
-        client.replica.subscribed(rid, result)
+        let fresh = client.replica.subscribed(rid, result)?;
+        let (held, most) = (client.replica.directs().count(), self.profile.subscriptions);
+        match most > 0 && held > most as usize {
+            true => Err(format!("{held} subscriptions are more than {most}")),
+            false => Ok(fresh),
+        }
     }
 
     fn call_answered(
@@ -450,6 +488,11 @@ impl World {
         };
         let name = rid.map(|rid| client.target(rid).0);
         let expected = match (code, name) {
+            ("system.subscriptionLimitExceeded", _) => {
+                let (held, most) = (client.replica.directs().count(), self.profile.subscriptions);
+                most > 0 && (held >= most as usize || client.is_unsure())
+            }
+            ("common.tooActive", _) => false,
             _ if self.profile.faults => true,
             ("system.accessDenied", _) => !self.profile.open,
             ("system.notFound", Some(name)) => {

@@ -6,11 +6,12 @@ use super::request::{Kind, REQUEST_TIMEOUT, Request};
 use super::simulator::World;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::rc::Rc;
 use tidegate::res::rid::is_subject;
 
 /// A published request whose answer was not yet delivered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Open {
     request: Rc<Request>,
     deadline: u64,
@@ -130,7 +131,7 @@ impl World {
             }
             if let Some(client) = self.clients.iter_mut().flatten().find(|c| c.cid == cid) {
                 client.token = body["token"].clone();
-                client.token_events += 1;
+                client.token_events = (client.token_events + 1).min(2);
                 client.tid = body["tid"].as_str().map(str::to_owned);
             }
             self.spoil(|key| key.0 == cid);
@@ -172,6 +173,38 @@ impl World {
             outcome.get |= get && outcome.spoils == spoils;
         } else {
             outcome.late = Some((now, call.to_owned()));
+        }
+    }
+
+    /// What of the books decides about what can come, as text.
+    pub fn write_ledger(&self, out: &mut String) {
+        let now = self.driver.now;
+        for (key, outcome) in &self.outcomes {
+            let calls: BTreeSet<_> = outcome.calls.iter().collect();
+            let fading: BTreeSet<_> = outcome.fading.iter().collect();
+            let late = outcome.late.as_ref().filter(|(at, _)| *at == now);
+            let ago = |at: Option<u64>| at.map(|at| now - at);
+            let _ = writeln!(
+                out,
+                "{key:?} {} {calls:?} {fading:?} {late:?} {} {:?} {:?}",
+                outcome.get,
+                outcome.misunderstood,
+                ago(outcome.granted),
+                ago(outcome.lost),
+            );
+        }
+        for (reply, open) in &self.open {
+            let request = &open.request;
+            let query = request.query().map(str::to_owned);
+            let key = (
+                request.cid().unwrap_or_default().to_owned(),
+                request.name.clone(),
+                query,
+            );
+            let outcome = self.outcomes.get(&key);
+            let is_good = outcome.is_some_and(|outcome| outcome.spoils == open.spoils);
+            let left = open.deadline.saturating_sub(now);
+            let _ = writeln!(out, "{reply} {left} {is_good}");
         }
     }
 

@@ -25,20 +25,20 @@ pub enum Asked {
     Other,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     data: Data,
     is_deleted: bool,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Data {
     Model(Map<String, Value>),
     Collection(Vec<Value>),
     Error,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Observer {
     generation: Generation,
     asked: BTreeMap<u64, Asked>,

@@ -18,6 +18,9 @@ pub const CLIENTS: usize = SLOTS + 1;
 /// Web requests that may be open at the same time.
 pub const WEB_SLOTS: usize = 3;
 
+/// Kinds of steps.
+const KINDS: usize = 21;
+
 /// Methods that are called.
 const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
 
@@ -160,10 +163,17 @@ pub struct Profile {
     pub keep_tokens: bool,
     /// Requests that a service may have open at first, 0 for no limit.
     pub window: u32,
+    /// Requests that a client may send in a second.
+    pub rate: u32,
+    /// Resources that a client may subscribe to, 0 for no limit.
+    pub subscriptions: u32,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
     pub pace: u64,
+    /// Kinds of steps that are left out, a bit for each: a run of few kinds meets what many
+    /// kinds would hide from each other.
+    pub without: u64,
 }
 
 /// A run: what it meets, and the steps with the milliseconds before each.
@@ -239,6 +249,19 @@ impl Action {
 }
 
 impl Profile {
+    /// What a run meets that is led by hand.
+    pub fn by_hand(units: u32) -> Self {
+        let seed = 1;
+        let mut profile = Self::draw(seed, &mut Rng::new(seed), &mut Rng::new(seed));
+        (profile.faults, profile.lies, profile.outages) = (false, false, false);
+        (profile.access_apart, profile.open) = (false, false);
+        (profile.latency, profile.units, profile.window) = (0, units, 0);
+        (profile.reset_throttle, profile.reference_throttle) = (0, 0);
+        (profile.web_resources, profile.small_payloads) = (100_000, false);
+        (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
+        profile
+    }
+
     /// What a run meets by the bytes of a fuzzer.
     pub fn from_bytes(bytes: &mut Bytes) -> Self {
         let seed = bytes.draw(256);
@@ -276,6 +299,13 @@ impl Profile {
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
+            without: match apart.chance(40) {
+                // Each kind is left out of one run in two, but for what clients ask.
+                true => apart.draw(1 << KINDS) & !1,
+                false => 0,
+            },
+            rate: *apart.pick(&[0, 0, 0, 5, 30]),
+            subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
         }
     }
 
@@ -298,9 +328,9 @@ impl Profile {
     }
 
     /// How often each kind of step is taken.
-    fn weights(&self) -> [u64; 21] {
+    fn weights(&self) -> [u64; KINDS] {
         let on = |on: bool, weight: u64| if on { weight } else { 0 };
-        [
+        let mut weights = [
             60,
             34,
             6,
@@ -322,7 +352,11 @@ impl Profile {
             on(self.latency > 0, 3),
             on(self.outages, 3),
             6,
-        ]
+        ];
+        for (kind, weight) in weights.iter_mut().enumerate() {
+            *weight = on(self.without >> kind & 1 == 0, *weight);
+        }
+        weights
     }
 
     fn action(&self, rng: &mut impl Choices) -> Action {
@@ -421,4 +455,24 @@ fn a_seed_always_gives_the_same_script() {
     let text = |seed| format!("{:?}", Script::from_seed(seed));
     assert_eq!(text(11), text(11));
     assert_ne!(text(11), text(12));
+}
+
+#[test]
+fn a_swarm_leaves_kinds_of_steps_out() {
+    let without: Vec<u64> = (0..100)
+        .map(|seed| Script::from_seed(seed).profile.without)
+        .collect();
+    let swarm = without.iter().filter(|without| **without != 0);
+    assert!((20..60).contains(&swarm.count()));
+    for kind in 1..KINDS {
+        let is_left_out = |without: &&u64| *without >> kind & 1 == 1;
+        assert!(
+            without.iter().any(|without| is_left_out(&without)),
+            "{kind}"
+        );
+    }
+    let mut profile = Profile::by_hand(0);
+    profile.without = !1;
+    let weights = profile.weights();
+    assert!(weights[0] > 0 && weights[1..].iter().all(|weight| *weight == 0));
 }

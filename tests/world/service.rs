@@ -112,7 +112,7 @@ impl Sent {
 }
 
 /// What a query event promised: the rows before and after.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Change {
     name: String,
     before: Vec<Value>,
@@ -120,7 +120,7 @@ struct Change {
 }
 
 /// All services together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Service {
     entries: BTreeMap<String, Entry>,
     changes: BTreeMap<String, Change>,
@@ -164,6 +164,56 @@ impl Service {
             service.entries.insert((*rid).to_owned(), entry);
         }
         service
+    }
+
+    /// Services that have nothing.
+    pub fn empty() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            focus: super::changes::EVERYWHERE,
+        }
+    }
+
+    /// Adds a model, or a query collection with rows.
+    pub fn add(&mut self, name: &str, value: &Value) {
+        let (shape, rows) = match value.as_array() {
+            Some(rows) => (Shape::QueryCollection, rows.clone()),
+            None => (Shape::Model, Vec::new()),
+        };
+        let mut entry = Entry::new(shape, self.focus, &mut Rng::new(0));
+        let model = value.as_object().cloned();
+        entry.content = model.map(|model| Content::Model(model.into_iter().collect()));
+        entry.rows = rows;
+        (entry.history, entry.past_rows) = (Vec::new(), Vec::new());
+        entry.remember();
+        self.entries.insert(name.to_owned(), entry);
+    }
+
+    /// Gives a model that was deleted content again.
+    pub fn bring(&mut self, name: &str, model: &Value) {
+        if let (Some(entry), Some(model)) = (self.entries.get_mut(name), model.as_object()) {
+            entry.content = Some(Content::Model(model.clone().into_iter().collect()));
+            entry.remember();
+        }
+    }
+
+    /// The subject on which query requests about a change are answered: that of the same
+    /// change, if there was one.
+    pub fn subject_of(&mut self, name: &str, before: Vec<Value>, after: Vec<Value>) -> String {
+        let name = name.to_owned();
+        let change = Change {
+            name: name.clone(),
+            before,
+            after,
+        };
+        let mut known = self.changes.iter();
+        if let Some((subject, _)) = known.find(|(_, known)| **known == change) {
+            return subject.clone();
+        }
+        let subject = format!("changes.{name}.{}", self.changes.len());
+        self.changes.insert(subject.clone(), change);
+        subject
     }
 
     /// Allows everything to everybody.
@@ -248,6 +298,17 @@ impl Service {
     /// Whether anything was said of any resource.
     pub fn has_lies(&self) -> bool {
         self.entries.values().any(|entry| entry.lied)
+    }
+
+    /// Every state that there was, in no order, as text.
+    pub fn write_past(&self, out: &mut String) {
+        for (name, entry) in &self.entries {
+            let past = entry.history.iter().map(|past| format!("{past:?}"));
+            let rows = entry.past_rows.iter().map(|rows| format!("{rows:?}"));
+            let past: BTreeSet<_> = past.chain(rows).collect();
+            out.extend([name.as_str(), " was "]);
+            out.extend(past);
+        }
     }
 
     /// The names that exist or existed.
@@ -498,9 +559,15 @@ impl Entry {
         entry
     }
 
-    fn remember(&mut self) {
-        self.history.extend(self.content.clone());
-        self.past_rows.push(self.rows.clone());
+    pub fn remember(&mut self) {
+        if let Some(content) = &self.content
+            && !self.history.contains(content)
+        {
+            self.history.push(content.clone());
+        }
+        if !self.past_rows.contains(&self.rows) {
+            self.past_rows.push(self.rows.clone());
+        }
     }
 
     /// Every state that a resource of this name ever had.

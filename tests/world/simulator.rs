@@ -5,6 +5,7 @@ use super::broker::{Broker, Lanes};
 use super::choices::{Bytes, Choices, Luck, Rng};
 use super::client::{Client, Pending};
 use super::driver::{Driver, Input, Operation, Output, UNLIMITED};
+use super::hand::Hand;
 use super::ledger::{AccessKey, Open, Outcome};
 use super::lies;
 use super::request::{self, Kind, Request, Style};
@@ -14,7 +15,7 @@ use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options};
+use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Rate};
 use tidegate::res::rid::is_subject;
 
 /// Prefix of the web API.
@@ -23,17 +24,21 @@ pub const API: &str = "/api/";
 /// Longer than any request, retry or lingering resource needs.
 const REST_LIMIT: u64 = 600_000;
 
+/// Turns that it may take until all is at rest, once nothing goes wrong any more: many times
+/// what any run needs.
+const REST_TURNS: usize = 200_000;
+
 /// Work units that a turn may do beyond its budget and the size of its input: what one step
 /// costs in a world with so few resources, where one may answer 256 requests of a client.
-const BEYOND: u64 = 10_000;
+const BEYOND: u64 = 3_000;
 
 /// The first thing found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
 
 /// Something that will happen at its time.
-#[derive(Debug)]
-enum Due {
+#[derive(Clone, Debug)]
+pub enum Due {
     /// An operation of the gateway reaches the broker.
     Operation(Ascending),
     /// A service acts on a request.
@@ -53,11 +58,13 @@ enum Due {
     },
     /// The broker is there again.
     Return,
+    /// A client that has sent as much as it may goes on.
+    Allowance(usize),
 }
 
 /// An operation on its way to the broker.
-#[derive(Debug)]
-enum Ascending {
+#[derive(Clone, Debug)]
+pub enum Ascending {
     Publish(Rc<Request>),
     Subscribe(u64, String),
     Unsubscribe(u64),
@@ -69,7 +76,7 @@ fn event_of(subject: &str) -> Option<(&str, &str)> {
 }
 
 /// Where the luck of a run comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Source {
     /// A seed, with how often each label was used.
     Seed(u64, BTreeMap<String, u64>),
@@ -108,29 +115,101 @@ pub struct World {
     /// Subjects of the requests that the current input caused.
     pub published: Vec<(String, Option<String>)>,
     trace: Option<Vec<String>>,
+    /// What there is while it is led by hand.
+    pub hand: Option<Hand>,
     pub failure: Option<Failure>,
+}
+
+/// What a gateway is given in a world of this kind.
+fn options(profile: &Profile) -> Options {
+    Options {
+        api_path: API.to_owned(),
+        request_timeout: request::REQUEST_TIMEOUT,
+        seed: [profile.seed, 1, 2, 3],
+        write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
+        reset_throttle: profile.reset_throttle,
+        reference_throttle: profile.reference_throttle,
+        web_resources: profile.web_resources,
+        keep_tokens: profile.keep_tokens,
+        window: profile.window,
+        rate: Rate(profile.rate),
+        subscriptions: profile.subscriptions,
+        ..Options::default()
+    }
 }
 
 impl World {
     pub fn new(profile: Profile, source: Source, trace: bool) -> Self {
-        let options = Options {
-            api_path: API.to_owned(),
-            request_timeout: request::REQUEST_TIMEOUT,
-            seed: [profile.seed, 1, 2, 3],
-            write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
-            reset_throttle: profile.reset_throttle,
-            reference_throttle: profile.reference_throttle,
-            web_resources: profile.web_resources,
-            keep_tokens: profile.keep_tokens,
-            window: profile.window,
-            ..Options::default()
-        };
         let mut service = Service::new(profile.seed, profile.focus);
         if profile.open {
             service.open_up();
         }
-        let mut world = Self {
-            driver: Driver::new(options, 1000),
+        let mut world = Self::with(profile, source, service, trace);
+        world.find_broker();
+        world
+    }
+
+    /// A world that is led by hand, around these services. Each turn has so many units of
+    /// work, 0 for no limit.
+    pub fn by_hand(units: u32, service: Service) -> Self {
+        let profile = Profile::by_hand(units);
+        let source = Source::Seed(profile.seed, BTreeMap::new());
+        let mut world = Self::with(profile, source, service, false);
+        world.take_in_hand();
+        world.find_broker();
+        world
+    }
+
+    /// A copy of all but the gateway, around that of a driver.
+    pub fn around(&self, driver: Driver) -> Self {
+        Self {
+            driver,
+            due: self.due.clone(),
+            sequence: self.sequence,
+            broker: self.broker.clone(),
+            lanes: self.lanes.clone(),
+            service: self.service.clone(),
+            clients: self.clients.clone(),
+            web: self.web.clone(),
+            outcomes: self.outcomes.clone(),
+            calls_fade: self.calls_fade,
+            held_up: self.held_up.clone(),
+            open: self.open.clone(),
+            away: self.away,
+            unheard: self.unheard.clone(),
+            heard: self.heard.clone(),
+            source: self.source.clone(),
+            profile: self.profile,
+            acting: self.acting,
+            faults: self.faults,
+            published: self.published.clone(),
+            trace: self.trace.clone(),
+            hand: self.hand.clone(),
+            failure: self.failure.clone(),
+        }
+    }
+
+    /// What this world's gateway was given.
+    pub fn options(&self) -> Options {
+        options(&self.profile)
+    }
+
+    /// The broker is away.
+    pub fn is_away(&self) -> bool {
+        self.away
+    }
+
+    /// From now on, what happens is written down.
+    pub fn begin_trace(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    fn with(profile: Profile, source: Source, service: Service, trace: bool) -> Self {
+        let mut driver = Driver::new(options(&profile), 1000);
+        driver.follows_runs = profile.follows_runs;
+        driver.gateway.leave_audits_to_caller();
+        Self {
+            driver,
             due: BTreeMap::new(),
             sequence: 0,
             broker: Broker::default(),
@@ -151,14 +230,12 @@ impl World {
             faults: profile.faults,
             published: Vec::new(),
             trace: trace.then(Vec::new),
+            hand: None,
             failure: None,
-        };
-        world.driver.follows_runs = profile.follows_runs;
-        world.find_broker();
-        world
+        }
     }
 
-    fn find_broker(&mut self) {
+    pub fn find_broker(&mut self) {
         let is_small = self.profile.small_payloads;
         let max_payload = if is_small { 100 } else { 1 << 20 };
         self.input(Input::Broker { max_payload });
@@ -204,11 +281,13 @@ impl World {
             client.in_doubt |= !keeps && !client.token.is_null();
         }
         self.input(Input::Lost);
-        self.schedule(self.driver.now + time, Due::Return);
+        if self.hand.is_none() {
+            self.schedule(self.driver.now + time, Due::Return);
+        }
     }
 
     /// The broker is there again.
-    fn return_broker(&mut self) {
+    pub fn return_broker(&mut self) {
         self.away = false;
         self.find_broker();
         self.flush_clients();
@@ -222,6 +301,9 @@ impl World {
 
     /// Luck for a label; each use of a label gets another one.
     pub fn roll(&mut self, label: &str) -> Luck {
+        if let Some(luck) = self.hand_luck() {
+            return Luck::Seed(luck);
+        }
         match &mut self.source {
             Source::Seed(seed, counts) => {
                 let count = match counts.get_mut(label) {
@@ -269,7 +351,9 @@ impl World {
     /// Gives the gateway one input and does what it wants done.
     pub fn input(&mut self, input: Input<'_>) {
         let units = self.units(&input);
-        if self.profile.units > 0 && self.roll("seal").chance(5) {
+        if self.hand.is_some() {
+            self.keep(units, &input);
+        } else if self.profile.units > 0 && self.roll("seal").chance(5) {
             self.driver.seal();
         }
         let most = u64::from(units) + BEYOND + input.size() as u64 / 4;
@@ -289,6 +373,9 @@ impl World {
         let is_unknown = acting.is_some_and(|client| client.cid.is_empty());
         if self.profile.units == 0 || is_unknown {
             return UNLIMITED;
+        }
+        if self.hand.is_some() {
+            return self.profile.units;
         }
         let label = match input {
             Input::Message(message) => {
@@ -387,6 +474,9 @@ impl World {
                 Ascending::Unsubscribe(sid)
             }
         };
+        if self.hand.is_some() {
+            return self.happen(Due::Operation(operation));
+        }
         let latency = self.latency("up");
         let at = self.lanes.arrival(" up", self.driver.now + latency);
         self.schedule(at, Due::Operation(operation));
@@ -447,6 +537,14 @@ impl World {
             payload,
         } in messages
         {
+            if self.hand.is_some() {
+                self.happen(Due::Published {
+                    subject,
+                    payload,
+                    status: None,
+                });
+                continue;
+            }
             let mut rng = self.roll(&lane);
             let wanted = self.driver.now
                 + if rng.chance(60) {
@@ -468,6 +566,13 @@ impl World {
 
     /// Sends a message that comes after everything these lanes sent before.
     pub fn send_joint(&mut self, lanes: &[String], subject: &str, payload: &Value) {
+        if self.hand.is_some() {
+            return self.happen(Due::Published {
+                subject: subject.to_owned(),
+                payload: payload.to_string().into(),
+                status: None,
+            });
+        }
         let wanted = self.driver.now + self.roll(subject).between(0, 40);
         let at = self.lanes.joint_arrival(lanes, wanted);
         let (subject, payload) = (subject.to_owned(), payload.to_string().into());
@@ -481,7 +586,7 @@ impl World {
         );
     }
 
-    fn schedule(&mut self, at: u64, due: Due) {
+    pub fn schedule(&mut self, at: u64, due: Due) {
         self.sequence += 1;
         self.due.insert((at, self.sequence), due);
     }
@@ -495,7 +600,13 @@ impl World {
     /// Lets time pass until nothing is left to happen.
     pub fn rest(&mut self) {
         let limit = self.driver.now + REST_LIMIT;
-        while self.step(limit) {}
+        let mut turns = 0;
+        while self.step(limit) {
+            turns += 1;
+            if turns > REST_TURNS {
+                return self.fail(format!("no rest after {REST_TURNS} turns"));
+            }
+        }
         if self.failure.is_none()
             && (!self.due.is_empty() || self.driver.gateway.next_timeout().is_some())
         {
@@ -546,6 +657,12 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Return => self.return_broker(),
+            Due::Allowance(slot) => {
+                if let Some(client) = &mut self.clients[slot] {
+                    client.waits = false;
+                }
+                self.flush_clients();
+            }
             Due::Operation(Ascending::Subscribe(sid, subject)) => {
                 if let Some((name, _)) = event_of(&subject) {
                     self.unheard.remove(name);
@@ -580,6 +697,10 @@ impl World {
                 }
                 let latency = self.latency("down");
                 for sid in self.broker.route(&subject) {
+                    if self.hand.is_some() {
+                        self.message(sid, &subject, &payload, status);
+                        continue;
+                    }
                     let at = self.lanes.arrival(" down", self.driver.now + latency);
                     let (subject, payload) = (subject.clone(), payload.clone());
                     self.schedule(
@@ -642,6 +763,9 @@ impl World {
 
     /// A request reaches its service, which decides how to treat it.
     fn plan(&mut self, request: Rc<Request>) {
+        if let Some(hand) = &mut self.hand {
+            return hand.asked.push(request);
+        }
         let mut rng = self.roll(&request.subject);
         let lies = self.faults && self.profile.lies && rng.chance(50);
         let (style, delay) = match lies {
@@ -669,7 +793,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, request: &Rc<Request>, style: &Style) {
+    pub fn act(&mut self, request: &Rc<Request>, style: &Style) {
         let mut rng = self.roll(&request.reply);
         let mut sent = match style {
             // Missing is what a query request says of a resource that is gone.
@@ -833,9 +957,20 @@ impl World {
                 if self.away && client.cid.is_empty() {
                     break; // Its connection ID would be learned by nobody.
                 }
-                let Some((text, pending)) = client.backlog.pop_front() else {
+                let Some((text, mut pending)) = client.backlog.pop_front() else {
                     break;
                 };
+                if !client.may_ask(&text, self.profile.rate, self.driver.now) {
+                    if !self.faults {
+                        // Whoever wants to know what is true waits.
+                        client.backlog.push_front((text, pending));
+                        if !std::mem::replace(&mut client.waits, true) {
+                            self.schedule(self.driver.now + 200, Due::Allowance(slot));
+                        }
+                        break;
+                    }
+                    pending = pending.map(|(id, _)| (id, Pending::Refused("common.tooActive")));
+                }
                 if let Some((id, pending)) = pending {
                     client.observer.ask(id, pending.asked());
                     client.pending.insert(id, (pending, self.driver.now));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
 
 /// A connection for web requests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct WebClient {
     pub pending: bool,
     /// The resource that was asked for, unless a method was called.

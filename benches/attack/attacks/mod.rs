@@ -8,6 +8,7 @@ mod lists;
 mod memory;
 mod queries;
 mod resets;
+mod waiters;
 mod web;
 
 use crate::fault::Outcome;
@@ -46,6 +47,9 @@ pub const ATTACKS: &[Attack] = &[
     graphs::CHAIN,
     graphs::SET,
     graphs::CROWD_SETS,
+    waiters::WAITERS,
+    waiters::GETS,
+    waiters::WHOLE,
     lists::SWAP,
     lists::DIFFERENCE,
     lists::WIDE,

@@ -18,7 +18,7 @@ use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
 use crate::res::service::{Add, Limits};
 use crate::res::value::Change;
-use crate::res::{Error, Value, json, service};
+use crate::res::{Error, Text, Value, json, service};
 use std::fmt;
 use std::rc::Rc;
 
@@ -40,6 +40,11 @@ const STREAK_MIN: usize = 2;
 /// put it off costs more than to send it. In debug builds it is put off from the second on,
 /// so that tests see what comes of that.
 const SUBS_AT_ONCE: usize = if cfg!(debug_assertions) { 1 } else { 2_048 };
+
+/// Bytes of a change event from which on to put in place what it says may be too much beside
+/// reading it: it is done in a turn of its own. Fewer in debug builds, so that tests see what
+/// comes of that.
+const LARGE: usize = if cfg!(debug_assertions) { 32 } else { 64 << 10 };
 
 /// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
@@ -76,7 +81,25 @@ impl Gateway {
                 }
             },
         };
+        let is_large = payload.len() >= LARGE && self.work.is_spent();
+        if is_large && kind == EventKind::Change && !self.cache.is_refreshing(resource) {
+            return self.read_ahead(key, resource, payload);
+        }
         self.resource_event(resource, kind, payload);
+    }
+
+    /// Reads a large change event, and leaves it to a later turn to put in place what it says:
+    /// together they take too long. The name's inputs wait until then.
+    fn read_ahead(&mut self, name: NameKey, key: ResourceKey, payload: Raw<'_>) {
+        match self.read_change(key, payload) {
+            Ok(changes) => {
+                self.cache.hold_name(name);
+                let rest = Deferred::Change(key, changes, payload.len());
+                self.cache.defer_rest(name, rest);
+                self.work.push(Work::Inbox(name));
+            }
+            Err(reason) => self.ignore_event(key, "change", &reason),
+        }
     }
 
     /// Access to all of a name's resources was put in question.
@@ -85,10 +108,8 @@ impl Gateway {
         let subs: Vec<SubKey> = aliases
             .flat_map(|alias| self.cache.aliases()[*alias].subs.iter().copied())
             .collect();
-        self.work.spend(subs.len());
-        for sub in subs {
-            self.reaccess(sub);
-        }
+        self.work.spend(subs.len() / 8);
+        self.question_subs(key, subs, 0);
     }
 
     /// Acts on an event of one resource: applies it, or keeps it back while a get request
@@ -108,9 +129,13 @@ impl Gateway {
             kind => kind.name().to_owned(),
         };
         if let Err(reason) = self.apply_event(key, kind, payload) {
-            let text = format_args!("{event} event is ignored: {reason}");
-            self.warn_of(Warning::Event, key, text);
+            self.ignore_event(key, &event, &reason);
         }
+    }
+
+    fn ignore_event(&mut self, key: ResourceKey, event: &str, reason: &Unfit) {
+        let text = format_args!("{event} event is ignored: {reason}");
+        self.warn_of(Warning::Event, key, text);
     }
 
     /// Applies an event to a resource and sends it to the subscribers.
@@ -121,7 +146,11 @@ impl Gateway {
         payload: Raw<'_>,
     ) -> Result<(), Unfit> {
         let step = match kind {
-            EventKind::Change => self.read_change(key, payload)?,
+            EventKind::Change => {
+                let changes = self.read_change(key, payload)?;
+                self.change(key, changes, payload.len());
+                None
+            }
             EventKind::Add => Some(self.read_add(key, payload)?),
             EventKind::Remove => Some(self.read_remove(key, payload)?),
             EventKind::Delete => {
@@ -145,23 +174,34 @@ impl Gateway {
         Ok(())
     }
 
-    /// A change event, but for what changes nothing; `None` if nothing is left.
     fn read_change(
         &mut self,
         key: ResourceKey,
         payload: Raw<'_>,
-    ) -> Result<Option<StepKind>, Unfit> {
+    ) -> Result<Vec<(Text, Change)>, Unfit> {
         let resource = &self.cache.resources()[key];
         if !resource.content.is_model() {
             return Err(Unfit::Collection);
         }
         let event = service::change(payload).map_err(Unfit::unreadable)?;
-        let changes = resource.content.effective(event.changes);
         if event.is_old {
             self.deprecated
                 .old_change(self.cache.name_text(resource.name));
         }
-        Ok((!changes.is_empty()).then_some(StepKind::Change(changes)))
+        Ok(event.changes)
+    }
+
+    /// Makes the changes of an event that was read, but for what changes nothing. `size` is
+    /// that of its payload.
+    pub(super) fn change(&mut self, key: ResourceKey, changes: Vec<(Text, Change)>, size: usize) {
+        let Some(resource) = self.cache.resources().get(key) else {
+            return;
+        };
+        self.work.spend(changes.len() / 8);
+        let changes = resource.content.effective(changes);
+        if !changes.is_empty() {
+            self.apply_step(key, StepKind::Change(changes), size);
+        }
     }
 
     fn read_add(&self, key: ResourceKey, payload: Raw<'_>) -> Result<StepKind, Unfit> {
@@ -585,9 +625,10 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
-        let set = match self.unsent_below(self.waiters[waiter].brought()) {
+        let brought = self.waiters[waiter].brought().to_vec();
+        let set = match self.unsent_below(&brought) {
             Ok(set) => set,
-            Err(loading) => return self.wait_again(waiter, &loading),
+            Err(loading) => return self.wait_again(waiter, loading),
         };
         let there = self.waiters.remove(waiter);
         let children = there.map_or(Few::None, |mut waiter| waiter.take_brought());
@@ -660,7 +701,7 @@ impl Gateway {
         let sub = &mut self.holdings[key];
         sub.standing.delete();
         sub.access = AccessState::Unknown;
-        if sub.holders.end_direct() > 0 {
+        if self.end_direct(key) {
             self.send_unsubscribe(key, reason);
         }
         self.holdings.suspect(key);

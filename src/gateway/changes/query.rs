@@ -39,6 +39,16 @@ impl Gateway {
                 self.background.end_reset();
                 self.release_name(key);
             }
+            Deferred::Change(resource, changes, size) => {
+                self.change(resource, changes, size);
+                self.release_name(key);
+            }
+            Deferred::Question(subs, first, throttle) => {
+                self.background.resume_reset(throttle);
+                self.question_subs(key, subs, first);
+                self.background.end_reset();
+                self.release_name(key);
+            }
             Deferred::Load(alias) => {
                 if self.cache.aliases().contains(alias) {
                     self.cache.put_off_load(alias);

@@ -278,8 +278,14 @@ impl Gateway {
         self.end_resource(key, "null".into(), Error::EVENTS_REFUSED);
     }
 
-    /// Sends the get requests again whose pause is over.
+    /// Sends the get and access requests again whose pause is over.
     pub(in crate::gateway) fn end_pauses(&mut self) {
+        while self.background.end_pause(self.now) {
+            self.work.spend(1);
+            if self.work.is_spent() {
+                return;
+            }
+        }
         while let Some(key) = self.cache.end_pause(self.now) {
             self.background.queue(Job::Refresh(key));
             self.work.spend(1);

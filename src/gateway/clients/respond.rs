@@ -10,38 +10,60 @@ use crate::res::{Error, json};
 use std::rc::Rc;
 
 impl Gateway {
-    /// Answers a request with the resources that the client lacks; for a resource
-    /// response also with the ID of the resource.
-    pub(in crate::gateway) fn respond_set(
+    /// What the text of an answer to a client depends on beside its set; `None` if the client
+    /// is gone.
+    pub(in crate::gateway) fn answer_form(
+        &self,
+        client: ClientKey,
+        named: Option<SubKey>,
+    ) -> Option<AnswerForm> {
+        Some(AnswerForm {
+            values: self.sessions.get(client)?.dialect.value_form(),
+            named: named.map(|key| self.holdings[key].alias()),
+        })
+    }
+
+    /// Answers a request with the resources that the client lacks, if the text is known.
+    pub(in crate::gateway) fn respond_known(
         &mut self,
         client: ClientKey,
         id: u64,
-        named: Option<SubKey>,
+        form: AnswerForm,
         set: &[Member],
-    ) {
-        let Some(there) = self.sessions.get(client) else {
-            return;
-        };
-        let form = AnswerForm {
-            values: there.dialect.value_form(),
-            named: named.map(|key| self.holdings[key].alias()),
-        };
-        self.work.spend(set.len());
-        if let Some(body) = self.texts.known_answer(self.now, form, set) {
-            return self.respond_shared(client, id, body);
+    ) -> bool {
+        let body = self.texts.known_answer(self.now, form, set);
+        let is_known = body.is_some();
+        if let Some(body) = body {
+            self.respond_shared(client, id, body);
         }
+        is_known
+    }
+
+    /// The beginning of such an answer, behind which the set is written; for a resource
+    /// response with the ID of the resource.
+    pub(in crate::gateway) fn begin_set(&mut self, form: AnswerForm, is_empty: bool) -> Vec<u8> {
         let mut text = self.begin_response();
         text.extend_from_slice(b"\"result\":{");
         if let Some(alias) = form.named {
             text.extend_from_slice(b"\"rid\":");
             json::write_string(self.cache.rid(alias), &mut text);
-            if !set.is_empty() {
+            if !is_empty {
                 text.push(b',');
             }
         }
-        self.write_set(set, form.values, &mut text);
+        text
+    }
+
+    /// Ends the answer and sends it.
+    pub(in crate::gateway) fn finish_set(
+        &mut self,
+        client: ClientKey,
+        id: u64,
+        form: AnswerForm,
+        set: &[Member],
+        mut text: Vec<u8>,
+    ) {
         text.push(b'}');
-        self.work.spend(text.len() / 64);
         match self.texts.share_answer(self.now, form, set, &mut text) {
             Some(body) => self.respond_shared(client, id, body),
             None => self.finish_response(client, id, text),

@@ -44,6 +44,8 @@ impl Gateway {
             if gateway.unsettled.has(key) {
                 // The caller is asked not to send any; see `takes_requests`.
                 gateway.collect_all();
+                gateway.finish_doubting(key);
+                gateway.finish_sending(key);
             }
             gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
@@ -65,6 +67,11 @@ impl Gateway {
     /// when it may again.
     pub fn takes_requests(&self, key: ClientKey) -> bool {
         self.sessions.get(key).is_none_or(Client::takes_requests) && !self.unsettled.has(key)
+    }
+
+    /// Whether a client waits for the answer to a request.
+    pub fn has_requests(&self, key: ClientKey) -> bool {
+        self.sessions.get(key).is_some_and(Client::has_requests)
     }
 
     /// Whether the key of a client that is gone may be used for another one. If not, what it
@@ -106,6 +113,8 @@ impl Gateway {
         for waiter in client.waiters() {
             self.waiters.remove(*waiter);
         }
+        self.holdings.doubts.forget(key);
+        self.sendings.take(key);
         self.take_leave(key);
         if !client.is_http() {
             trace!("[{}] Disconnected", client.cid());
@@ -160,6 +169,12 @@ impl Gateway {
 
     fn client_request(&mut self, key: ClientKey, request: &client::Request<'_>) {
         let id = request.id;
+        if self.options.rate.is_limited()
+            && let Err(seconds) = self.count_request(key, request.action.as_ref())
+        {
+            self.counters.hasty += 1;
+            return self.refuse_request(key, id, &Error::too_active(seconds));
+        }
         let counters = &mut self.counters;
         match request.action {
             Some(Action::Subscribe(_)) => counters.subscribes += 1,
@@ -207,6 +222,24 @@ impl Gateway {
                     request.params,
                 );
             }
+        }
+    }
+
+    /// Counts a request against its client's rate. What asks nothing of services is free, so
+    /// that a client can always let go of what it holds.
+    ///
+    /// # Errors
+    /// Seconds after which it may come.
+    fn count_request(&mut self, key: ClientKey, action: Option<&Action<'_>>) -> Result<(), u64> {
+        if matches!(
+            action,
+            None | Some(Action::Version | Action::Unsubscribe(_))
+        ) {
+            return Ok(());
+        }
+        match self.sessions.get_mut(key) {
+            Some(client) => client.count_request(self.options.rate, self.now),
+            None => Ok(()),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
-use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey};
+use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, SubKey};
 use crate::gateway::model::outbox::{CloseReason, Delivery};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::holdings::AccessState;
+use crate::gateway::parts::holdings::{AccessState, QUESTION_UNITS};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::TokenSource;
 use crate::gateway::parts::warnings::Warning;
@@ -84,18 +84,50 @@ impl Gateway {
         let Some(had_token) = self.sessions.set_token(key, token, event.tid.as_deref()) else {
             return;
         };
-        let mut next = self.holdings.first(key);
-        while let Some(sub_key) = next {
-            next = self.holdings.next(sub_key);
-            self.work.spend(1);
-            let sub = &mut self.holdings[sub_key];
-            if had_token && sub.holders.asked() > 0 {
-                self.reaccess(sub_key);
-            } else {
-                // Asked again when it is next needed. An answer that is still open was
-                // asked with the token before, and is for those only who wait for it.
-                sub.access = AccessState::Unknown;
+        let first = self.holdings.first(key);
+        self.holdings.doubts.begin(key, first, had_token);
+        self.go_on_doubting(key);
+    }
+
+    /// Puts access to what a client holds in question, since its token has changed, as far as
+    /// the turn's budget reaches. It is sent nothing until that is done.
+    pub(in crate::gateway) fn go_on_doubting(&mut self, client: ClientKey) {
+        while self.doubt_next(client) {
+            if self.work.is_spent() && self.holdings.doubts.of(client).is_some() {
+                self.unsettled.hold(client);
+                return self.work.push(Work::Doubt(client));
             }
+        }
+        self.release_held(client);
+    }
+
+    /// The same, whatever the budget is.
+    pub(in crate::gateway) fn finish_doubting(&mut self, client: ClientKey) {
+        while self.doubt_next(client) {}
+        self.release_held(client);
+    }
+
+    /// Returns whether there was one left.
+    fn doubt_next(&mut self, client: ClientKey) -> bool {
+        let Some((key, is_asked)) = self.holdings.doubts.next(client) else {
+            return false;
+        };
+        self.work.spend(QUESTION_UNITS);
+        self.holdings.pass_doubted(key);
+        self.doubt(key, is_asked);
+        true
+    }
+
+    /// A client's token has changed: access to a subscription of it is asked again now, or
+    /// when it is next needed.
+    pub(in crate::gateway) fn doubt(&mut self, key: SubKey, is_asked: bool) {
+        let sub = &mut self.holdings[key];
+        if is_asked && sub.holders.asked() > 0 {
+            self.reaccess(key);
+        } else {
+            // An answer that is still open was asked with the token before, and is for those
+            // only who wait for it.
+            sub.access = AccessState::Unknown;
         }
     }
 

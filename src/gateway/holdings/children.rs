@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 impl Gateway {
     /// What a subscription references and holds, as far as its events have been sent.
-    fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
+    pub(super) fn child_ids(&self, key: SubKey) -> Cow<'_, [Child]> {
         if let Some(ids) = self.holdings.takings.references(key) {
             return Cow::Borrowed(ids);
         }
@@ -50,6 +50,25 @@ impl Gateway {
         let client = self.holdings[key].client();
         let ids = self.child_ids(key);
         children.extend(ids.iter().filter_map(|id| self.find_child(client, id)));
+    }
+
+    /// Appends what references of a subscription hold, of at most so many behind the first
+    /// ones. Returns how many references these are.
+    pub(super) fn push_some_children(
+        &self,
+        key: SubKey,
+        first: usize,
+        most: usize,
+        children: &mut Vec<SubKey>,
+    ) -> usize {
+        let Some(sub) = self.holdings.get(key) else {
+            return 0;
+        };
+        let (client, ids) = (sub.client(), self.child_ids(key));
+        let ids = ids.iter().skip(first).take(most);
+        let count = ids.len();
+        children.extend(ids.filter_map(|id| self.find_child(client, id)));
+        count
     }
 
     /// A client's subscription of something that is referenced, if it has one.

@@ -53,6 +53,17 @@ impl Gateway {
         }
     }
 
+    /// A step of a client's own that took several turns is done: what has waited goes on.
+    pub(in crate::gateway) fn release_held(&mut self, client: ClientKey) {
+        if self.holdings.doubts.of(client).is_some() || self.sendings.has(client) {
+            return; // There is another one.
+        }
+        if let Some(waiting) = self.unsettled.release(client) {
+            self.work.extend(waiting.into_iter());
+            self.unsettled.resume(client);
+        }
+    }
+
     /// Lets clients be read again that have been settled, at the end of an input.
     pub(in crate::gateway) fn resume_settled(&mut self) {
         while let Some(key) = self.unsettled.take_resumed() {
@@ -105,7 +116,7 @@ impl Gateway {
     /// Drops a suspect, or marks it as one that the client does not hold any more, if so. What
     /// was not sent and may be held only by what is below it is doubtful.
     fn look_at_suspect(&mut self, key: SubKey) {
-        if !self.is_kept(key) {
+        if !self.is_kept(key) || self.sendings.put_off(self.holdings[key].client(), key) {
             return;
         }
         let sub = &self.holdings[key];

@@ -126,7 +126,7 @@ impl Gateway {
     }
 
     /// The client has been sent a subscription's data or error.
-    fn mark_member_sent(&mut self, key: SubKey, children: &[SubKey]) {
+    pub(super) fn mark_member_sent(&mut self, key: SubKey, children: &[SubKey]) {
         if self.holdings[key].standing.is_sent() {
             return;
         }

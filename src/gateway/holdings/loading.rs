@@ -215,7 +215,7 @@ impl Gateway {
             if failed.is_loading() {
                 let loaded = failed.standing.failed(error.clone());
                 let is_revived = failed.is_revived();
-                self.notify_waiters(&loaded.waiters, &[]);
+                self.notify_waiters(sub, &loaded.waiters, Vec::new());
                 self.leave_tree(loaded.tree);
                 if is_revived {
                     self.holdings.suspect(sub);
@@ -243,7 +243,7 @@ impl Gateway {
         let content = resource.content.clone();
         let loaded = self.holdings[key].standing.loaded(content.clone());
         if self.needs_no_children(client, key, &content) {
-            self.notify_waiters(&loaded.waiters, &[]);
+            self.notify_waiters(key, &loaded.waiters, Vec::new());
             return self.leave_tree(loaded.tree);
         }
         let Loaded { waiters, tree } = loaded;
@@ -257,7 +257,7 @@ impl Gateway {
             self.holdings.takings.put(key, Box::new(taking));
             return self.work.push(Work::Take(key));
         }
-        self.notify_waiters(&taking.waiters, &taking.children);
+        self.notify_waiters(key, &taking.waiters, taking.children);
         self.leave_tree(taking.tree);
     }
 
@@ -339,10 +339,10 @@ impl Gateway {
         };
         self.hold_children(root, Taking::new(content, Few::None, None));
         if self.holdings.takings.has(root) {
-            self.wait_again(waiter, &[root]);
+            self.wait_again(waiter, vec![root]);
         } else {
             let children = self.children(root);
-            self.wait_again(waiter, &children);
+            self.wait_again(waiter, children);
         }
         !self.waiters[waiter].is_complete()
     }

@@ -6,5 +6,7 @@ mod collect;
 mod graph;
 mod loading;
 mod search;
+mod sending;
 mod sets;
 mod waiting;
+mod walks;

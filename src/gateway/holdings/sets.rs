@@ -6,109 +6,135 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::SubKey;
-use crate::gateway::model::set::{Member, Set};
+use crate::gateway::model::set::{Gathering, Member, Set, Turn, Writing};
 use crate::gateway::parts::holdings::Standing;
 use crate::res::version::ValueForm;
 use crate::res::{Error, json, order};
-use hashbrown::HashSet;
+
+/// References that are gone through in one go.
+const CHILDREN: usize = 64;
 
 impl Gateway {
     /// What the client does not hold of some trees, each after what references it.
     ///
     /// # Errors
     /// Those that are still being loaded.
-    pub(in crate::gateway) fn unsent_below(&self, roots: &[SubKey]) -> Result<Set, Vec<SubKey>> {
-        let mut set = Set::default();
-        let mut loading = Vec::new();
-        // Those that may be come to again. The others have one holder, which is gone through
-        // once.
-        let mut seen: Option<HashSet<SubKey, foldhash::fast::RandomState>> = None;
-        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
-        while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            let sub = &self.holdings[next];
-            // An error is no state that a client keeps: each set tells it again.
-            let holds = sub.standing.is_sent() && sub.standing.error().is_none();
-            let has_one_holder = sub.holders.asked() == 0 && sub.holders.all_parents() == 1;
-            if holds || !has_one_holder && !seen.get_or_insert_default().insert(next) {
-                continue;
-            }
-            let content = match &sub.standing {
-                Standing::Loading(_) => {
-                    loading.push(next);
-                    continue;
-                }
-                // What is deleted and could not be loaded again stays as the client holds it.
-                Standing::Failed(failure) if failure.old.is_some() => continue,
-                Standing::Failed(_) => None,
-                Standing::Deleted(_) => continue,
-                Standing::Pinned(_) | Standing::Live | Standing::Lagging(_) => {
-                    if self.holdings.takings.has(next) {
-                        loading.push(next);
-                        continue;
-                    }
-                    self.content(next)
-                }
-            };
-            let version = content.map_or(0, |content| content.version);
-            let has_references = content.is_some_and(|content| content.has_references());
-            let children = set.push(next, sub.alias(), version, |children| {
-                if has_references {
-                    self.push_children(next, children);
-                }
+    pub(in crate::gateway) fn unsent_below(
+        &mut self,
+        roots: &[SubKey],
+    ) -> Result<Set, Vec<SubKey>> {
+        let mut gathering = Gathering::below(roots);
+        while !gathering.is_over() {
+            self.gather(&mut gathering);
+        }
+        match gathering.loading.is_empty() {
+            true => Ok(gathering.set),
+            false => Err(gathering.loading),
+        }
+    }
+
+    /// Goes one step further with finding out what a client does not hold.
+    pub(super) fn gather(&mut self, to: &mut Gathering) {
+        if let (Some(first), Some(last)) = (to.open, to.set.members.last()) {
+            let parent = last.sub;
+            let count = to.set.push_children(|children| {
+                self.push_some_children(parent, first, CHILDREN, children)
             });
-            stack.extend(children.iter().rev());
+            self.work.spend(count);
+            to.open = Some(first + count);
+            if count < CHILDREN {
+                to.close();
+            }
+            return;
         }
-        if loading.is_empty() {
-            Ok(set)
-        } else {
-            Err(loading)
+        let Some(next) = to.take_next() else { return };
+        self.work.spend(1);
+        // It may have gone since the last turn.
+        let Some(sub) = self.holdings.get(next) else {
+            return;
+        };
+        // An error is no state that a client keeps: each set tells it again.
+        let holds = sub.standing.is_sent() && sub.standing.error().is_none();
+        // One that has one holder is gone through once.
+        let has_one_holder = sub.holders.asked() == 0 && sub.holders.all_parents() == 1;
+        if holds || !has_one_holder && !to.is_new(next) {
+            return;
         }
+        let content = match &sub.standing {
+            Standing::Loading(_) => return to.loading.push(next),
+            // What is deleted and could not be loaded again stays as the client holds it.
+            Standing::Failed(failure) if failure.old.is_some() => return,
+            Standing::Failed(_) => None,
+            Standing::Deleted(_) => return,
+            Standing::Pinned(_) | Standing::Live | Standing::Lagging(_) => {
+                if self.holdings.takings.has(next) {
+                    return to.loading.push(next);
+                }
+                self.content(next)
+            }
+        };
+        let version = content.map_or(0, |content| content.version);
+        to.open = content
+            .is_some_and(|content| content.has_references())
+            .then_some(0);
+        to.set.push(next, sub.alias(), version);
     }
 
     /// Appends the members of a resource set, without braces.
     pub(in crate::gateway) fn write_set(&self, set: &[Member], form: ValueForm, out: &mut Vec<u8>) {
-        let rid = |member: &Member| self.cache.rid(member.alias());
-        let (mut models, mut collections, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for member in set {
-            match self.content(member.sub) {
-                Some(content) if content.is_model() => models.push(member),
-                Some(_) => collections.push(member),
-                None => errors.push(member),
+        for turn in self.order_of(set) {
+            self.write_member(set, &turn, form, out);
+        }
+    }
+
+    /// The order in which the members of a set are written.
+    pub(super) fn order_of(&self, set: &[Member]) -> Writing {
+        let mut groups: [Vec<u32>; 3] = Default::default();
+        for (place, member) in set.iter().enumerate() {
+            let group = match self.content(member.sub) {
+                Some(content) if content.is_model() => 0,
+                Some(_) => 1,
+                None => 2,
+            };
+            groups[group].push(place as u32);
+        }
+        let rid = |place: u32| self.cache.rid(set[place as usize].alias());
+        for group in &mut groups {
+            if group.len() < order::MANY {
+                group.sort_by(|a, b| rid(*a).cmp(rid(*b)));
+            } else {
+                let places = order::places(group.len(), |place| rid(group[place]));
+                *group = places.into_iter().map(|place| group[place]).collect();
             }
         }
-        let start = out.len();
-        for (group, members) in [
-            ("models", &mut models),
-            ("collections", &mut collections),
-            ("errors", &mut errors),
-        ] {
-            if members.is_empty() {
-                continue;
-            }
-            if members.len() < order::MANY {
-                members.sort_by(|a, b| rid(a).cmp(rid(b)));
-            } else {
-                let places = order::places(members.len(), |place| rid(members[place]));
-                *members = places.into_iter().map(|place| members[place]).collect();
-            }
-            if out.len() > start {
-                out.push(b',');
-            }
+        Writing::of(groups)
+    }
+
+    /// Appends one member of a set.
+    pub(super) fn write_member(
+        &self,
+        set: &[Member],
+        turn: &Turn,
+        form: ValueForm,
+        out: &mut Vec<u8>,
+    ) {
+        if !turn.is_first {
+            out.push(b',');
+        }
+        if let Some(group) = turn.opens {
             json::write_string(group, out);
             out.extend_from_slice(b":{");
-            for (i, member) in members.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                json::write_string(rid(member), out);
-                out.push(b':');
-                let sub = member.sub;
-                match (self.content(sub), self.holdings[sub].standing.error()) {
-                    (Some(content), _) => content.write(form, out),
-                    (None, Some(error)) => error.write(out),
-                    (None, None) => Error::NOT_FOUND.write(out),
-                }
-            }
+        }
+        let member = &set[turn.member];
+        json::write_string(self.cache.rid(member.alias()), out);
+        out.push(b':');
+        let sub = member.sub;
+        match (self.content(sub), self.holdings[sub].standing.error()) {
+            (Some(content), _) => content.write(form, out),
+            (None, Some(error)) => error.write(out),
+            (None, None) => Error::NOT_FOUND.write(out),
+        }
+        if turn.closes {
             out.push(b'}');
         }
     }

@@ -4,9 +4,10 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
-use crate::gateway::model::set::Set;
+use crate::gateway::model::set::Gathering;
 use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
+use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::waiters::{Awaiting, Waiter, Want};
 use crate::gateway::parts::worklist::Work;
 use crate::res::Error;
@@ -17,12 +18,15 @@ const MAX_DIRECT: u32 = 256;
 impl Gateway {
     /// A client asks for a resource.
     pub(in crate::gateway) fn want(&mut self, client: ClientKey, rid: &str, want: Want) {
+        if want.subscribes() && !self.may_subscribe(client, self.find_sub(client, rid)) {
+            return self.refuse_subscription(client, rid, want);
+        }
         let Some(root) = self.subscribe(client, rid, None) else {
             return self.refuse_want(client, rid, want, &Error::INVALID_REQUEST);
         };
         let sub = &mut self.holdings[root];
         if want.subscribes() && sub.holders.asked() >= MAX_DIRECT {
-            return self.refuse_want(client, rid, want, &Error::SUBSCRIPTION_LIMIT);
+            return self.refuse_subscription(client, rid, want);
         }
         sub.holders.open_request();
         let unheld = sub.holders.all_parents() == 0 && sub.holders.open() == 1;
@@ -37,8 +41,21 @@ impl Gateway {
             client.wait(rid.len());
         }
         // The get request goes out beside the access request, whatever comes of that.
-        self.visit(waiter, &[root]);
+        self.visit(waiter, Few::One(root));
         self.require_access(root, Use::Request(waiter));
+    }
+
+    /// Whether a client may have a direct subscription more, of what it may have one already.
+    fn may_subscribe(&self, client: ClientKey, sub: Option<SubKey>) -> bool {
+        let most = self.options.subscriptions;
+        most == 0
+            || sub.is_some_and(|sub| self.holdings[sub].holders.direct() > 0)
+            || (self.sessions.get(client)).is_none_or(|client| client.subscribed() < most)
+    }
+
+    fn refuse_subscription(&mut self, client: ClientKey, rid: &str, want: Want) {
+        self.counters.refused_subscriptions += 1;
+        self.refuse_want(client, rid, want, &Error::SUBSCRIPTION_LIMIT);
     }
 
     /// The first event of a subscription's queue needs these children.
@@ -52,57 +69,13 @@ impl Gateway {
     ) -> Option<WaiterKey> {
         let client = self.holdings[sub].client();
         let waiter = self.waiters.insert(Waiter::event(client, sub));
-        self.visit(waiter, children.as_slice());
+        self.visit(waiter, children.clone());
         if !self.waiters[waiter].is_complete() {
             self.waiters[waiter].bring(std::mem::take(children));
             return Some(waiter);
         }
         self.waiters.remove(waiter);
         None
-    }
-
-    /// Follows references from some subscriptions, and waits for those being loaded.
-    fn visit(&mut self, key: WaiterKey, roots: &[SubKey]) {
-        let mut seen = self.waiters[key].take_seen();
-        let (mut roots, mut stack) = (roots.iter().copied(), Vec::new());
-        while let Some(next) = stack.pop().or_else(|| roots.next()) {
-            self.work.spend(1);
-            let sub = &mut self.holdings[next];
-            if sub.standing.is_sent() {
-                continue;
-            }
-            if sub.is_loading() {
-                if seen.insert(next) {
-                    sub.standing.await_load(key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings.takings.has(next) {
-                if seen.insert(next) {
-                    self.holdings.takings.wait_for(next, key);
-                    self.waiters[key].miss();
-                }
-            } else if self.holdings[next].standing.is_loaded()
-                && self.has_children(next)
-                && seen.insert(next)
-            {
-                self.push_children(next, &mut stack);
-            }
-        }
-        self.waiters[key].set_seen(seen);
-    }
-
-    /// A subscription for which these wait has been loaded, or has failed to.
-    pub(super) fn notify_waiters(&mut self, waiters: &Few<WaiterKey>, children: &[SubKey]) {
-        for waiter in waiters.as_slice().iter().copied() {
-            let Some(waiting) = self.waiters.get_mut(waiter) else {
-                continue;
-            };
-            waiting.found();
-            self.visit(waiter, children);
-            if self.waiters[waiter].is_complete() {
-                self.work.push(Work::Ready(waiter));
-            }
-        }
     }
 
     /// Access for a request has been granted.
@@ -161,7 +134,7 @@ impl Gateway {
         if matches!(sub.standing, Standing::Deleted(_)) {
             // Deleted while access was asked: what the client holds is no answer.
             self.revive(root);
-            return self.wait_again(key, &[root]);
+            return self.wait_again(key, vec![root]);
         }
         if let Some(error) = sub.standing.error().cloned()
             && (sub.is_revived() || !matches!(want, Want::Resource(_) | Want::EndedResource(_)))
@@ -170,27 +143,48 @@ impl Gateway {
             self.refuse_want(client, &rid, want, &error);
             return self.end_request(key);
         }
+        if want.subscribes() && !self.may_subscribe(client, Some(root)) {
+            // Others that were asked for together with it came first.
+            let rid = self.cache.rid(self.holdings[root].alias()).to_owned();
+            self.refuse_subscription(client, &rid, want);
+            return self.end_request(key);
+        }
         if want == Want::Web {
             return self.expand(client, root);
         }
-        let (id, named, set) = match want {
-            Want::Ended(id) => (id, None, Set::default()),
-            Want::EndedResource(id) => (id, Some(root), Set::default()),
-            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => {
-                let named = matches!(want, Want::Resource(_)).then_some(root);
-                match self.unsent_below(&[root]) {
-                    Ok(set) => (id, named, set),
-                    Err(loading) => return self.wait_again(key, &loading),
-                }
-            }
+        let (id, brings) = match want {
+            Want::Ended(id) | Want::EndedResource(id) => (id, false),
+            Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => (id, true),
             Want::Web => return,
         };
-        self.respond_set(client, id, named, &set.members);
-        if want.subscribes() {
-            self.mark_sent(&set);
-            let sub = &mut self.holdings[root];
+        let names = matches!(want, Want::Resource(_) | Want::EndedResource(_));
+        let roots: &[SubKey] = if brings { &[root] } else { &[] };
+        self.send(Sending {
+            client,
+            waiter: key,
+            root,
+            want,
+            id,
+            named: names.then_some(root),
+            stage: Stage::Gather(Gathering::below(roots)),
+            suspects: Vec::new(),
+        });
+    }
+
+    /// A request was answered with what the client lacked, which it holds now.
+    pub(super) fn is_answered(&mut self, key: WaiterKey, root: SubKey, want: Want) {
+        // The subscription may have been ended while the answer was made.
+        if want.subscribes()
+            && let Some(sub) = self.holdings.get_mut(root)
+            && let Some(waiter) = self.waiters.get(key)
+        {
             sub.holders.subscribe();
-            if self.waiters[key].is_questioned() && !sub.standing.is_in_question() {
+            if sub.holders.direct() == 1
+                && let Some(client) = self.sessions.get_mut(sub.client())
+            {
+                client.subscribe();
+            }
+            if waiter.is_questioned() && !sub.standing.is_in_question() {
                 // Before what waits is sent, which must wait for the access too.
                 self.reaccess(root);
             }
@@ -198,12 +192,22 @@ impl Gateway {
         self.end_request(key);
     }
 
+    /// All direct subscriptions of a client of a resource end. Returns whether there were any.
+    pub(in crate::gateway) fn end_direct(&mut self, key: SubKey) -> bool {
+        let sub = &mut self.holdings[key];
+        let had_any = sub.holders.end_direct() > 0;
+        if had_any && let Some(client) = self.sessions.get_mut(sub.client()) {
+            client.unsubscribe();
+        }
+        had_any
+    }
+
     /// Something below was found to be loading again.
-    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: &[SubKey]) {
-        for sub in loading {
+    pub(in crate::gateway) fn wait_again(&mut self, key: WaiterKey, loading: Vec<SubKey>) {
+        for sub in &loading {
             self.waiters[key].forget_seen(*sub);
         }
-        self.visit(key, loading);
+        self.visit(key, Few::More(loading));
     }
 
     /// A request has been answered.
@@ -256,6 +260,12 @@ impl Gateway {
         }
         let sub = &mut self.holdings[key];
         sub.holders.unsubscribe(told as u16);
+        if direct > 0
+            && sub.holders.direct() == 0
+            && let Some(client) = self.sessions.get_mut(sub.client())
+        {
+            client.unsubscribe();
+        }
         if sub.holders.direct() == 0 && sub.standing.is_in_question() {
             // Access mattered to the direct subscription only.
             sub.standing.set_recheck(Recheck::Settled);

@@ -2,6 +2,7 @@
 
 use crate::gateway::model::keys::Key;
 use slab::Slab;
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 
@@ -16,6 +17,13 @@ pub struct Arena<T, V> {
     slots: Slab<Slot<V>>,
     generation: u32,
     kind: PhantomData<fn() -> T>,
+}
+
+/// Its entries by their keys.
+impl<T, V: fmt::Debug> fmt::Debug for Arena<T, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
 
 impl<T, V> Default for Arena<T, V> {

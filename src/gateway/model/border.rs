@@ -1,5 +1,6 @@
 //! What callers and the heart say to each other beside the outbox: options, inputs, sizes.
 
+use crate::gateway::model::rate::Rate;
 use crate::res::json;
 use crate::res::service::Limits;
 use core::net::SocketAddr;
@@ -32,6 +33,10 @@ pub struct Options {
     /// Requests that a service may have open at first; 0 for no such limit. It is adapted to
     /// how fast the service answers.
     pub window: u32,
+    /// Most resources that a WebSocket client may subscribe to directly; 0 for no limit.
+    pub subscriptions: u32,
+    /// Requests for services that a WebSocket client may send in a second.
+    pub rate: Rate,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -60,6 +65,8 @@ impl Default for Options {
             web_resources: 100_000,
             web_bytes: 8 << 20,
             window: 0,
+            subscriptions: 0,
+            rate: Rate(0),
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {

@@ -2,6 +2,7 @@
 
 use crate::gateway::model::time::Time;
 use slab::Slab;
+use std::fmt;
 
 /// An entry of a [`DelayQueue`]. It is valid until it is removed or comes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub struct DelayQueue<T> {
     delay: u64,
     first: u32,
     last: u32,
+}
+
+/// Its items with their times, in order.
+impl<T: fmt::Debug> fmt::Debug for DelayQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.nodes.get(self.first as usize);
+        let nodes = std::iter::successors(first, |node| self.nodes.get(node.next as usize));
+        f.debug_list()
+            .entries(nodes.map(|node| (node.due, &node.item)))
+            .finish()
+    }
 }
 
 impl<T: Copy> DelayQueue<T> {
@@ -62,6 +74,11 @@ impl<T: Copy> DelayQueue<T> {
             NONE => self.last = node.previous,
             next => self.nodes[next as usize].previous = node.previous,
         }
+    }
+
+    /// All items that wait, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = T> {
+        self.nodes.iter().map(|(_, node)| node.item)
     }
 
     /// How many items wait.

@@ -4,6 +4,7 @@ use super::delay::TimerKey;
 use super::keys::{PendingKey, WindowKey};
 
 /// A request that waits, for the broker or for its turn at a service.
+#[derive(Debug)]
 pub struct Parked {
     pub request: PendingKey,
     /// Its subject, and its payload behind it.

@@ -4,6 +4,7 @@ use ring::hmac;
 
 /// HMAC-SHA-256 of a counter: whoever sees some of the output, as services see
 /// connection IDs, learns nothing of the rest.
+#[derive(Debug)]
 pub struct Random {
     key: hmac::Key,
     blocks: u64,

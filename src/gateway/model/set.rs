@@ -3,6 +3,7 @@
 
 use super::keys::{AliasKey, SubKey};
 use crate::res::version::ValueForm;
+use hashbrown::HashSet;
 use std::ops::Range;
 
 /// What one client lacks.
@@ -11,6 +12,50 @@ pub struct Set {
     pub members: Vec<Member>,
     /// The subscriptions that the members' references hold.
     children: Vec<SubKey>,
+}
+
+/// A set that is being put together: what is below some subscriptions, as far as it is known.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    pub set: Set,
+    /// What was found to be loading still.
+    pub loading: Vec<SubKey>,
+    /// Those that may be come to again.
+    seen: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
+    /// What is to be looked at; the last one is next.
+    stack: Vec<SubKey>,
+    /// How many references of the last member are gone through, if not all are.
+    pub open: Option<usize>,
+}
+
+impl Gathering {
+    pub fn below(roots: &[SubKey]) -> Self {
+        Self {
+            stack: roots.iter().rev().copied().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The subscription that is to be looked at next.
+    pub fn take_next(&mut self) -> Option<SubKey> {
+        self.stack.pop()
+    }
+
+    /// Whether a subscription that may be come to again is so for the first time.
+    pub fn is_new(&mut self, key: SubKey) -> bool {
+        self.seen.get_or_insert_default().insert(key)
+    }
+
+    /// The references of the last member are gone through.
+    pub fn close(&mut self) {
+        self.open = None;
+        self.stack.extend(self.set.last_children().iter().rev());
+    }
+
+    /// Whether nothing is left to be looked at.
+    pub fn is_over(&self) -> bool {
+        self.open.is_none() && self.stack.is_empty()
+    }
 }
 
 /// One resource of a set.
@@ -43,28 +88,102 @@ impl Member {
 }
 
 impl Set {
-    /// Adds a resource, and the subscriptions that its references hold, which `children`
-    /// appends to a list. Returns the latter.
-    pub fn push(
-        &mut self,
-        sub: SubKey,
-        alias: AliasKey,
-        version: u64,
-        children: impl FnOnce(&mut Vec<SubKey>),
-    ) -> &[SubKey] {
+    /// Adds a resource.
+    pub fn push(&mut self, sub: SubKey, alias: AliasKey, version: u64) {
         let first = self.children.len();
-        children(&mut self.children);
         self.members.push(Member {
             sub,
             alias,
             version,
-            children: first..self.children.len(),
+            children: first..first,
         });
-        &self.children[first..]
+    }
+
+    /// Adds subscriptions that the references of the last member hold, which `children`
+    /// appends to a list.
+    pub fn push_children<T>(&mut self, children: impl FnOnce(&mut Vec<SubKey>) -> T) -> T {
+        let result = children(&mut self.children);
+        if let Some(last) = self.members.last_mut() {
+            last.children.end = self.children.len();
+        }
+        result
+    }
+
+    /// The subscriptions that the last member's references hold.
+    pub fn last_children(&self) -> &[SubKey] {
+        self.members
+            .last()
+            .map_or(&[], |last| self.children_of(last))
     }
 
     pub fn children_of(&self, member: &Member) -> &[SubKey] {
         &self.children[member.children.clone()]
+    }
+}
+
+/// The members of a set in the order in which they are written: models, collections and errors,
+/// each by their resource IDs. And how many have been written.
+#[derive(Debug)]
+pub struct Writing {
+    order: Vec<u32>,
+    /// Where each of the groups ends.
+    ends: [usize; 3],
+    written: usize,
+}
+
+/// The names of the groups.
+pub const GROUPS: [&str; 3] = ["models", "collections", "errors"];
+
+/// What is written next.
+pub struct Turn {
+    /// The member's place in the set.
+    pub member: usize,
+    /// The group that it opens, if it does.
+    pub opens: Option<&'static str>,
+    /// Whether it is the first of all.
+    pub is_first: bool,
+    /// Whether it closes its group.
+    pub closes: bool,
+}
+
+impl Writing {
+    /// The groups have their members in order.
+    pub fn of(groups: [Vec<u32>; 3]) -> Self {
+        let mut order = Vec::with_capacity(groups.iter().map(Vec::len).sum());
+        let ends = groups.map(|group| {
+            order.extend(group);
+            order.len()
+        });
+        Self {
+            order,
+            ends,
+            written: 0,
+        }
+    }
+
+    /// Whether all are written.
+    pub fn is_over(&self) -> bool {
+        self.written == self.order.len()
+    }
+}
+
+impl Iterator for Writing {
+    type Item = Turn;
+
+    fn next(&mut self) -> Option<Turn> {
+        let (at, member) = (self.written, *self.order.get(self.written)?);
+        self.written += 1;
+        let group = self.ends.iter().position(|end| at < *end)?;
+        let begin = match group {
+            0 => 0,
+            group => self.ends[group - 1],
+        };
+        Some(Turn {
+            member: member as usize,
+            opens: (at == begin).then_some(GROUPS[group]),
+            is_first: at == 0,
+            closes: at + 1 == self.ends[group],
+        })
     }
 }
 
@@ -93,7 +212,7 @@ impl SetKey {
 
 /// What the text of an answer depends on beside its set: the dialect, and the resource that
 /// a resource response names.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnswerForm {
     pub values: ValueForm,
     pub named: Option<AliasKey>,

@@ -2,17 +2,23 @@
 //! at once, and of one reset event no more than its throttle lets.
 
 use crate::gateway::model::arena::Arena;
+use crate::gateway::model::delay::DelayQueue;
 use crate::gateway::model::keys::{ClientRef, NameKey, ResetKey, ResourceKey, SubKey, of};
+use crate::gateway::model::time::Time;
 use crate::gateway::parts::throttle::Throttle;
 use std::collections::VecDeque;
 
 /// Requests of the background that are open at once.
 pub(crate) const MAX_BACKGROUND: usize = 1024;
 
+/// Milliseconds until access is asked again that nobody was there to tell of.
+pub(crate) const REACCESS_PAUSE: u64 = 1_000;
+
 /// Jobs for which the queue keeps room.
 const JOBS_KEPT: usize = 1 << 12;
 
 /// A request that waits until fewer of its kind are open.
+#[derive(Debug)]
 pub enum Job {
     /// Fetch a resource again.
     Refresh(ResourceKey),
@@ -44,8 +50,11 @@ impl Job {
 type Queued = (Job, Option<ResetKey>);
 
 /// The requests of the background, those that wait and those that are open.
+#[derive(Debug)]
 pub struct Background {
     jobs: [VecDeque<Queued>; LANES],
+    /// Subscriptions whose access is asked again after a pause.
+    pausing: DelayQueue<SubKey>,
     /// The queue whose turn it is.
     turn: usize,
     open: usize,
@@ -60,6 +69,7 @@ impl Background {
     pub fn new(places: usize) -> Self {
         Self {
             jobs: Default::default(),
+            pausing: DelayQueue::new(REACCESS_PAUSE),
             turn: 0,
             open: 0,
             reset: None,
@@ -123,6 +133,25 @@ impl Background {
         }
     }
 
+    /// Asks a subscription's access again after a pause.
+    pub fn reaccess_later(&mut self, sub: SubKey, now: Time) {
+        self.pausing.insert(now, sub);
+    }
+
+    /// When the next pause ends.
+    pub fn next_pause(&self) -> Option<Time> {
+        self.pausing.next()
+    }
+
+    /// Queues a request whose pause is over. Whether there was one.
+    pub fn end_pause(&mut self, now: Time) -> bool {
+        let Some(sub) = self.pausing.pop(now) else {
+            return false;
+        };
+        self.push((Job::Reaccess(sub), None));
+        true
+    }
+
     fn push(&mut self, job: Queued) {
         self.jobs[job.0.lane()].push_back(job);
     }
@@ -170,6 +199,18 @@ impl Background {
         } else if throttle.is_over() {
             self.throttles.remove(key);
         }
+    }
+
+    /// The subscriptions whose access is to be asked, those included that pause.
+    pub fn reaccesses(&self) -> impl Iterator<Item = SubKey> {
+        let jobs = self.jobs.iter().flatten().map(|(job, _)| job);
+        let throttles = self.throttles.iter();
+        let throttled = throttles.flat_map(|(_, throttle)| throttle.waiting());
+        let queued = jobs.chain(throttled).filter_map(|job| match job {
+            Job::Reaccess(sub) => Some(*sub),
+            _ => None,
+        });
+        queued.chain(self.pausing.iter())
     }
 
     /// Requests that wait until fewer are open.

@@ -38,19 +38,21 @@ pub enum Stage {
 }
 
 /// How far the gateway has come since the broker is there again.
+#[derive(Debug)]
 struct Return {
     stage: Stage,
     at: usize,
 }
 
 /// A name whose events the broker does not send.
+#[derive(Debug)]
 struct Refused {
     until: Time,
     pause: u64,
 }
 
 /// See above.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Broker {
     /// The present connection, or the one that was lost last.
     connection: Connection,

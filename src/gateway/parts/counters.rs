@@ -130,6 +130,10 @@ pub struct Counters {
     pub calls: u64,
     /// Valid `auth` requests of WebSocket clients.
     pub auths: u64,
+    /// Direct subscriptions that clients were refused, since they had as many as they may.
+    pub refused_subscriptions: u64,
+    /// Requests of WebSocket clients that came too soon behind others.
+    pub hasty: u64,
     /// Events of resources that came from services.
     pub events_in: u64,
     /// Events that were sent to clients, one for each receiver.
@@ -151,6 +155,8 @@ impl Counters {
             unsubscribes: 0,
             calls: 0,
             auths: 0,
+            refused_subscriptions: 0,
+            hasty: 0,
             events_in: 0,
             events_out: 0,
             timeouts: 0,

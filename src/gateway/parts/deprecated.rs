@@ -3,7 +3,7 @@
 use log::warn;
 
 /// Which old forms have been met.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Deprecated {
     pub change: bool,
     pub new: bool,

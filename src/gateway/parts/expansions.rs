@@ -14,7 +14,7 @@ pub(crate) const MAX_ACTIVE: usize = 8;
 pub const SLICE_UNITS: usize = 1_024;
 
 /// A web request that can be answered.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Ask {
     pub client: ClientRef,
     /// The resource that it asks for.
@@ -32,6 +32,7 @@ pub enum Source {
 }
 
 /// An answer that is being made.
+#[derive(Debug)]
 pub struct Job {
     pub root: AliasKey,
     pub source: Source,
@@ -43,7 +44,7 @@ pub struct Job {
 }
 
 /// How far an answer is.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub enum Phase {
     /// One that was made before is compared with what is true now.
     Checking { known: Rc<Known>, next: usize },
@@ -76,7 +77,7 @@ impl Job {
 }
 
 /// All of them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Expansions {
     /// The one whose turn is next stands first.
     active: VecDeque<Job>,

@@ -9,6 +9,7 @@ pub mod deprecated;
 pub mod expansions;
 pub mod holdings;
 pub mod requests;
+pub mod sendings;
 pub mod sessions;
 pub mod texts;
 pub mod throttle;

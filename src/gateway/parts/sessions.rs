@@ -2,6 +2,8 @@
 
 use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
+use crate::gateway::model::rate::{Rate, Used};
+use crate::gateway::model::time::Time;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
@@ -27,6 +29,7 @@ pub enum TokenSource {
 }
 
 /// A connection: a WebSocket client, or one web request.
+#[derive(Debug)]
 pub struct Client {
     /// Tells apart the connections that had the same key.
     serial: u32,
@@ -49,9 +52,13 @@ pub struct Client {
     pub dialect: Dialect,
     transport: Transport,
     in_flight: u16,
+    /// How far it has used its rate of requests up.
+    used: Used,
     /// Bytes of the resource IDs that it waits for, and of the queries and parameters of
     /// calls that wait for access.
     waiting: usize,
+    /// Resources that it is directly subscribed to.
+    subscribed: u32,
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
     /// Requests that only it waits for, and to which a service has given more time.
@@ -186,9 +193,22 @@ impl Client {
         self.in_flight < MAX_IN_FLIGHT && self.waiting < MAX_WAITING
     }
 
+    /// Whether it waits for the answer to a request.
+    pub fn has_requests(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// A request of it was taken.
     pub fn begin_request(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
+    }
+
+    /// Counts a request that is for a service, unless it comes too soon.
+    ///
+    /// # Errors
+    /// Seconds after which it may come.
+    pub fn count_request(&mut self, rate: Rate, now: Time) -> Result<(), u64> {
+        rate.take(&mut self.used, now)
     }
 
     /// A request of it was answered.
@@ -227,6 +247,22 @@ impl Client {
         self.waiters.retain(|other| *other != waiter);
     }
 
+    /// It is directly subscribed to a further resource.
+    pub fn subscribe(&mut self) {
+        self.subscribed += 1;
+    }
+
+    /// It is not directly subscribed to a resource any more.
+    pub fn unsubscribe(&mut self) {
+        debug_assert!(self.subscribed > 0, "what ends has begun");
+        self.subscribed = self.subscribed.saturating_sub(1);
+    }
+
+    /// Resources that it is directly subscribed to.
+    pub fn subscribed(&self) -> u32 {
+        self.subscribed
+    }
+
     /// A service has given more time to a request that only it waits for.
     pub fn keep_extended(&mut self, request: PendingKey) {
         self.extended.insert(request);
@@ -244,7 +280,7 @@ impl Client {
 }
 
 /// All connections, by the caller's keys.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sessions {
     clients: Vec<Option<Box<Client>>>,
     count: usize,
@@ -371,7 +407,9 @@ impl Sessions {
             },
             transport,
             in_flight: 0,
+            used: Used::default(),
             waiting: 0,
+            subscribed: 0,
             waiters: Vec::new(),
             extended: BTreeSet::new(),
             head,
@@ -437,6 +475,7 @@ impl Sessions {
 }
 
 /// How a client is connected.
+#[derive(Debug)]
 pub enum Transport {
     WebSocket,
     /// An upgrade request waits for header authentication. The fields are for its answer.
@@ -454,7 +493,7 @@ pub struct Target<'a> {
 }
 
 /// What is kept of a web request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Web {
     /// Fields that services want in the answer.
     pub fields: Fields,
@@ -471,6 +510,7 @@ pub struct Web {
 }
 
 /// What a web request asks for.
+#[derive(Debug)]
 pub enum Goal {
     Get {
         rid: String,

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 /// A number of places, and who waits for one.
+#[derive(Debug)]
 pub struct Throttle<T> {
     places: usize,
     taken: usize,
@@ -69,6 +70,11 @@ impl<T> Throttle<T> {
     /// Members, places that are taken, and who waits for one.
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.members, self.taken, self.waiting.len())
+    }
+
+    /// Who waits for a place.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter()
     }
 
     /// Whether nobody has to do with it any more.

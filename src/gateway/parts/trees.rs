@@ -5,6 +5,7 @@ use crate::gateway::model::keys::{SubKey, TreeKey, of};
 use crate::gateway::parts::throttle::Throttle;
 
 /// The throttles of trees: each lives while subscriptions of its tree are being loaded.
+#[derive(Debug)]
 pub struct Trees {
     throttles: Arena<of::TreeThrottle, Throttle<SubKey>>,
     /// Get requests of one tree that may be open; 0 for no such limit.

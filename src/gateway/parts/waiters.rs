@@ -4,16 +4,19 @@
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey, of};
+use crate::gateway::model::way::Way;
 use hashbrown::HashSet;
 use std::fmt;
 use std::ops::{Index, IndexMut};
+use std::rc::Rc;
 
 /// A request or an event that waits.
+#[derive(Debug)]
 pub struct Waiter {
     client: ClientKey,
     cause: Awaiting,
-    /// Subscriptions below it that are being loaded.
-    missing: u32,
+    /// How far all that it brings is known to be loaded.
+    walk: Walk,
     /// Whether access has been granted.
     admitted: bool,
     /// Whether access was put in question after it was asked for this.
@@ -38,7 +41,7 @@ impl Waiter {
         Self {
             client,
             cause,
-            missing: 0,
+            walk: Walk::Done,
             admitted,
             questioned: false,
             brought: Few::None,
@@ -56,28 +59,69 @@ impl Waiter {
 
     /// Whether it has all that it waits for.
     pub fn is_ready(&self) -> bool {
-        self.missing == 0 && self.admitted
+        self.is_complete() && self.admitted
     }
 
     /// Whether nothing below it is being loaded.
     pub fn is_complete(&self) -> bool {
-        self.missing == 0
+        matches!(self.walk, Walk::Done)
     }
 
-    /// Something below it is being loaded.
-    pub fn miss(&mut self) {
-        self.missing = self.missing.saturating_add(1);
+    /// Whether it waits for what its walk has come to.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.walk, Walk::Stopped(_))
     }
 
-    /// Something below it was loaded, or failed to be.
-    pub fn found(&mut self) {
-        debug_assert!(self.missing > 0, "what is found was missed");
-        self.missing = self.missing.saturating_sub(1);
+    /// Begins to look for what is being loaded below some subscriptions.
+    pub fn set_out(&mut self, roots: Few<SubKey>) {
+        debug_assert!(self.is_complete(), "one walk ends before the next one");
+        self.walk = Walk::Going(Way::from(roots));
     }
 
-    /// How many are being loaded below it.
-    pub fn missing(&self) -> u32 {
-        self.missing
+    /// The walk that goes on, and what it has looked at. It goes back by [`Waiter::stay`] or
+    /// [`Waiter::arrive`].
+    pub fn take_walk(&mut self) -> Option<(Way, Seen)> {
+        match std::mem::replace(&mut self.walk, Walk::Done) {
+            Walk::Going(way) => Some((way, std::mem::take(&mut self.seen))),
+            other => {
+                self.walk = other;
+                None
+            }
+        }
+    }
+
+    /// The walk is not over: it has stopped at what is being loaded, or goes on later.
+    pub fn stay(&mut self, way: Way, seen: Seen, is_stopped: bool) {
+        self.seen = seen;
+        self.walk = match is_stopped {
+            true => Walk::Stopped(way),
+            false => Walk::Going(way),
+        };
+    }
+
+    /// The walk is over.
+    pub fn arrive(&mut self, seen: Seen) {
+        self.seen = seen;
+    }
+
+    /// What the walk has stopped at was loaded, or failed to be: it goes on, and first with
+    /// these of what that holds.
+    pub fn go_on(&mut self, key: SubKey, children: Option<Rc<[SubKey]>>) {
+        match std::mem::replace(&mut self.walk, Walk::Done) {
+            Walk::Stopped(mut way) => {
+                way.pass();
+                if let Some(children) = children
+                    && self.seen.insert(key)
+                {
+                    way.descend_to(children);
+                }
+                self.walk = Walk::Going(way);
+            }
+            other => {
+                debug_assert!(false, "what is loaded was waited for");
+                self.walk = other;
+            }
+        }
     }
 
     /// Access was granted.
@@ -109,16 +153,6 @@ impl Waiter {
         std::mem::take(&mut self.brought)
     }
 
-    /// What it has looked at, to go on with a walk.
-    pub fn take_seen(&mut self) -> Seen {
-        std::mem::take(&mut self.seen)
-    }
-
-    /// The end of a walk.
-    pub fn set_seen(&mut self, seen: Seen) {
-        self.seen = seen;
-    }
-
     /// Will look at a subscription once more.
     pub fn forget_seen(&mut self, key: SubKey) {
         self.seen.remove(key);
@@ -136,8 +170,19 @@ impl Waiter {
     }
 }
 
-/// Subscriptions that a waiter has looked at. Most events that wait do so for one.
-#[derive(Default)]
+/// A walk through what was not sent, which stops at what is being loaded.
+#[derive(Debug)]
+enum Walk {
+    /// None, or it is over.
+    Done,
+    /// It goes on by itself.
+    Going(Way),
+    /// It goes on when what it has come to is loaded.
+    Stopped(Way),
+}
+
+/// Subscriptions that a waiter has looked below. Most events that wait do so for one.
+#[derive(Debug, Default)]
 pub struct Seen {
     first: Option<SubKey>,
     others: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
@@ -209,7 +254,7 @@ impl Want {
 }
 
 /// All that waits.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Waiters {
     arena: Arena<of::Waiter, Waiter>,
 }

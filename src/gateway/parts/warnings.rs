@@ -45,14 +45,14 @@ pub enum Warning {
 const KINDS: usize = Warning::Limit as usize + 1;
 
 /// Which warnings were given in the last minute.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Warnings {
     kinds: [Given; KINDS],
     hasher: foldhash::fast::RandomState,
 }
 
 /// The warnings of one kind.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Given {
     /// When, and for which name (its hash: a rare equal one costs a line). The oldest first.
     names: VecDeque<(Time, u64)>,

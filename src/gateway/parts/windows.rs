@@ -31,13 +31,22 @@ const KEPT: usize = 256;
 const QUICK: u32 = 50;
 const SLOW: u32 = 100;
 
+/// What waits of one client at a service.
+#[derive(Debug, Default)]
+struct Flow {
+    queue: VecDeque<Parked>,
+    /// When a request of it was answered last, since something waits.
+    answered: Option<Time>,
+}
+
 /// The window of a service.
+#[derive(Debug)]
 struct Window {
     service: Box<str>,
     size: u32,
     open: u32,
     /// What waits, by flow, and which flow is next.
-    flows: HashMap<u32, VecDeque<Parked>, foldhash::fast::RandomState>,
+    flows: HashMap<u32, Flow, foldhash::fast::RandomState>,
     turns: VecDeque<u32>,
     waiting: usize,
     /// Milliseconds that answers have taken when they were quick, and take now: eighths of
@@ -49,6 +58,9 @@ struct Window {
     late: u32,
     /// It shrinks no sooner.
     next_cut: Time,
+    /// The mean when it last shrank, and the lowest one since.
+    cut_at: u32,
+    lowest: u32,
 }
 
 impl Window {
@@ -65,6 +77,8 @@ impl Window {
             answers: 0,
             late: 0,
             next_cut: Time(0),
+            cut_at: 0,
+            lowest: u32::MAX,
         }
     }
 
@@ -81,6 +95,7 @@ impl Window {
         self.mean = self.mean - self.mean / 8 + took;
         self.answers += 1;
         let (mean, usual) = (self.mean / 8, 2 * self.base);
+        self.lowest = self.lowest.min(mean);
         if mean > usual + SLOW {
             self.shrink(3, now);
         } else if self.waiting > 0 && mean <= usual + QUICK && self.answers >= self.size {
@@ -101,16 +116,22 @@ impl Window {
     /// Shrinks to so many quarters, but not twice for the same reason.
     fn shrink(&mut self, quarters: u32, now: Time) {
         if now >= self.next_cut {
+            // If it did not help to have less open, or there cannot be less, the service has
+            // become slower by itself. Else it is what is open that takes long.
+            let did_help = self.lowest < self.cut_at - self.cut_at / 8;
+            if self.cut_at > 0 && !did_help || self.size <= WINDOW_MIN {
+                self.base = self.base.saturating_add(self.base / 4 + 1);
+            }
+            (self.cut_at, self.lowest) = (self.mean / 8, u32::MAX);
             self.size = (self.size / 4 * quarters).max(WINDOW_MIN).min(self.size);
             self.next_cut = Time(now.0 + PLACE_TIME);
             (self.answers, self.late) = (0, 0);
-            // What was quick once may have been so because little was asked.
-            self.base = self.base.saturating_add(self.base / 4 + 1);
         }
     }
 }
 
 /// The windows of all services that have something open.
+#[derive(Debug)]
 pub struct Windows {
     windows: Arena<of::Window, Window>,
     by_service: HashMap<Box<str>, WindowKey, foldhash::fast::RandomState>,
@@ -183,7 +204,7 @@ impl Windows {
         window.waiting += 1;
         self.waiting += 1;
         self.bytes += parked.size();
-        let queue = window.flows.entry(flow).or_default();
+        let queue = &mut window.flows.entry(flow).or_default().queue;
         if queue.is_empty() {
             window.turns.push_back(flow);
         }
@@ -197,7 +218,7 @@ impl Windows {
             return None;
         }
         let flow = window.turns.pop_front()?;
-        let queue = window.flows.get_mut(&flow)?;
+        let queue = &mut window.flows.get_mut(&flow)?.queue;
         let parked = queue.pop_front()?;
         if queue.is_empty() {
             window.flows.remove(&flow);
@@ -220,6 +241,26 @@ impl Windows {
             window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
         }
         (window.waiting > 0).then_some(place.window)
+    }
+
+    /// Whether something waits in a window.
+    pub fn is_full(&self, key: WindowKey) -> bool {
+        self.windows
+            .get(key)
+            .is_some_and(|window| window.waiting > 0)
+    }
+
+    /// A request of a flow was answered.
+    pub fn note_answer(&mut self, key: WindowKey, flow: u32, now: Time) {
+        let window = self.windows.get_mut(key);
+        if let Some(flow) = window.and_then(|window| window.flows.get_mut(&flow)) {
+            flow.answered = Some(now);
+        }
+    }
+
+    /// When a request of a flow was answered last, since something of it waits.
+    pub fn last_answer(&self, key: WindowKey, flow: u32) -> Option<Time> {
+        self.windows.get(key)?.flows.get(&flow)?.answered
     }
 
     /// A request that has had its place for too long: it has none any more.
@@ -277,7 +318,7 @@ impl Windows {
         }
         let (mut waiting, mut bytes, mut placed) = (0, 0, 0);
         for (key, window) in self.windows.iter() {
-            let parked = window.flows.values().flatten();
+            let parked = window.flows.values().flat_map(|flow| &flow.queue);
             bytes += parked.clone().map(Parked::size).sum::<usize>();
             let queued = parked.count();
             waiting += queued;

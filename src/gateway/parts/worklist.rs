@@ -15,6 +15,7 @@ pub const SLICE: usize = 16;
 
 /// Something that follows from what was done. Each looks at what is true when its turn
 /// comes: inputs may have come between.
+#[derive(Debug)]
 pub enum Work {
     /// A subscription needs content.
     Load(SubKey),
@@ -22,6 +23,8 @@ pub enum Work {
     Take(SubKey),
     /// A request or event may have all that it waited for.
     Ready(WaiterKey),
+    /// A request or event goes on with looking for what it waits for.
+    Walk(WaiterKey),
     /// A subscription may go on with the events that wait.
     Pump(SubKey),
     /// A name's inputs may go on.
@@ -36,6 +39,10 @@ pub enum Work {
     Dismiss(ClientRef),
     /// The broker is told more of what it does not know since it is there again.
     Return,
+    /// More of what a client holds is put in question, since its token has changed.
+    Doubt(ClientKey),
+    /// A client's answer goes on.
+    Send(ClientKey),
     /// More is due than the budget reached.
     Due,
     /// What has lost a holder is looked at further.
@@ -62,6 +69,7 @@ pub enum Origin {
 const UNBOUNDED: u32 = u32::MAX;
 
 /// What is to be done, and how much of it may be.
+#[derive(Debug)]
 pub struct Worklist {
     /// What follows from the input at hand.
     list: VecDeque<Work>,
@@ -120,12 +128,27 @@ impl Worklist {
         self.units == 0
     }
 
+    /// Whether the turn has no budget.
+    pub fn is_unbounded(&self) -> bool {
+        self.units == UNBOUNDED
+    }
+
     /// Work units that are left of the turn's budget.
     pub fn units(&self) -> usize {
         match self.units {
             UNBOUNDED => usize::MAX,
             units => units as usize,
         }
+    }
+
+    /// Lifts the budget. Returns what [`Worklist::restore`] puts back.
+    pub fn lift(&mut self) -> u32 {
+        std::mem::replace(&mut self.units, UNBOUNDED)
+    }
+
+    /// Puts a budget back.
+    pub fn restore(&mut self, units: u32) {
+        self.units = units;
     }
 
     /// Something follows.

@@ -4,7 +4,8 @@ use crate::gateway::Gateway;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey, PendingKey, SubKey};
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::holdings::{AccessState, Recheck};
+use crate::gateway::parts::cache::Deferred;
+use crate::gateway::parts::holdings::{AccessState, QUESTION_UNITS, Recheck};
 use crate::gateway::parts::requests::{AccessRequest, Subject, Then, Use, Verdict};
 use crate::gateway::parts::worklist::Work;
 use crate::res::{Error, service};
@@ -13,6 +14,7 @@ impl Gateway {
     /// Gets the access that a client has to what it holds, for some use.
     pub(in crate::gateway) fn require_access(&mut self, sub: SubKey, purpose: Use) {
         self.catch_up(self.holdings[sub].alias());
+        self.catch_up_access(sub);
         match &self.holdings[sub].access {
             // What has changed while the broker is away is not known.
             AccessState::Known(verdict) if self.broker.is_there() => {
@@ -25,6 +27,41 @@ impl Gateway {
             AccessState::Known(_) | AccessState::Unknown => {
                 self.ask_access_of(sub, purpose);
             }
+        }
+    }
+
+    /// Access to a subscription is about to be used: what puts it in question, and has not
+    /// come to it yet, is done to it first.
+    fn catch_up_access(&mut self, key: SubKey) {
+        let sub = &self.holdings[key];
+        let is_asked = self.holdings.doubts.of(sub.client());
+        let name = self.cache.aliases()[sub.alias()].name;
+        if self.cache.is_questioned(name) {
+            self.reaccess(key);
+        }
+        if let Some(is_asked) = is_asked {
+            self.doubt(key, is_asked);
+        }
+    }
+
+    /// Puts access to these subscriptions of a name in question, but for the first so many,
+    /// as far as the turn's budget reaches. The name's inputs wait until that is done.
+    pub(in crate::gateway) fn question_subs(
+        &mut self,
+        name: NameKey,
+        subs: Vec<SubKey>,
+        first: usize,
+    ) {
+        for (at, sub) in subs.iter().enumerate().skip(first) {
+            if self.work.is_spent() && at > first {
+                let reset = self.background.put_off_reset();
+                self.cache.hold_name(name);
+                let rest = Deferred::Question(subs, at, reset);
+                self.cache.defer_rest(name, rest);
+                return self.work.push(Work::Inbox(name));
+            }
+            self.work.spend(QUESTION_UNITS);
+            self.reaccess(*sub);
         }
     }
 
@@ -63,6 +100,7 @@ impl Gateway {
             },
             sub,
             token: there.token_serial(),
+            is_unheard: false,
             waiting: vec![purpose],
         };
         let subject = Subject::Name("access", name, "");
@@ -137,7 +175,13 @@ impl Gateway {
             };
         }
         for purpose in request.waiting {
-            self.use_access(request.sub, purpose, &verdict, Some(key));
+            match (purpose, request.sub) {
+                // The service is restarted, perhaps: that says nothing of what it allows.
+                (Use::Reaccess, Some(sub)) if request.is_unheard => {
+                    self.recheck_after_pause(sub, key);
+                }
+                (purpose, sub) => self.use_access(sub, purpose, &verdict, Some(key)),
+            }
         }
     }
 
@@ -234,6 +278,10 @@ impl Gateway {
             return self.recheck_later(key, asked);
         }
         if let Err(error) = readable(verdict) {
+            if self.sendings.has(sub.client()) {
+                // It would change what the client holds while that is being sent.
+                return self.recheck_later(key, asked);
+            }
             return self.revoke(key, &error);
         }
         if let Recheck::AskingAgain(_) = recheck {
@@ -259,14 +307,25 @@ impl Gateway {
         }
     }
 
+    /// Access to a subscription was asked, and nobody was there: it is asked again after a pause.
+    /// The client is sent nothing of it until then.
+    fn recheck_after_pause(&mut self, key: SubKey, asked: PendingKey) {
+        let Some(sub) = self.holdings.get_mut(key) else {
+            return;
+        };
+        if sub.holders.direct() > 0 && sub.standing.recheck().is_answered_by(Some(asked)) {
+            sub.standing.set_recheck(Recheck::Queued);
+            self.background.reaccess_later(key, self.now);
+        }
+    }
+
     /// Ends a client's direct subscriptions of a resource.
     fn revoke(&mut self, key: SubKey, reason: &Error) {
         let sub = &self.holdings[key];
         let (client, rid) = (sub.client(), self.cache.rid(sub.alias()));
         self.note_refused(client, format_args!("subscription of {rid}"), reason);
-        let sub = &mut self.holdings[key];
-        sub.holders.end_direct();
-        sub.standing.set_recheck(Recheck::Settled);
+        self.end_direct(key);
+        self.holdings[key].standing.set_recheck(Recheck::Settled);
         self.send_unsubscribe(key, reason);
         // What waited is for the client only if it still holds the resource indirectly.
         self.holdings.suspect(key);

@@ -148,6 +148,7 @@ impl Gateway {
                 then,
                 Some(Then::Refresh(_) | Then::Query(_) | Then::Check(_))
             );
+            self.requests.note_unheard(key);
             let error = match is_cached {
                 true => Error::internal("nobody answers"),
                 false => Error::NOT_FOUND,
@@ -237,10 +238,12 @@ impl Gateway {
 
     /// Requests whose time is over get that as their answer.
     pub(in crate::gateway) fn time_out_requests(&mut self) {
-        while let Some(key) = self.requests.expired(self.now) {
-            log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
-            self.counters.timeouts += 1;
-            self.answer(key, Err(Error::TIMEOUT));
+        while let Some((key, is_waiting)) = self.requests.expired(self.now) {
+            if !is_waiting || !self.waits_on(key) {
+                log::trace!("x=> ({}) Request timeout", self.requests.reply_id(key));
+                self.counters.timeouts += 1;
+                self.answer(key, Err(Error::TIMEOUT));
+            }
             self.work.spend(1);
             if self.work.is_spent() {
                 break;

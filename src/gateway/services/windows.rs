@@ -42,6 +42,11 @@ impl Gateway {
         let Some(seat) = self.requests.set_seat(key, None) else {
             return;
         };
+        // Those who wait behind it see that their service is there.
+        if is_answered && self.windows.is_full(seat.window) {
+            let flow = self.flow_of(key);
+            self.windows.note_answer(seat.window, flow, self.now);
+        }
         let sent = self.requests.get(key).map(|pending| pending.sent);
         let took = sent.filter(|_| is_answered);
         let took = took.map(|sent| self.now.0.saturating_sub(sent.0));
@@ -57,6 +62,20 @@ impl Gateway {
         self.requests
             .wait(key, self.now, self.options.request_timeout);
         self.windows.wait(window, flow, parked);
+    }
+
+    /// Whether a request that has waited for three time-outs waits on: so long as requests of
+    /// the same client are answered, it is nobody's fault that there are many.
+    pub(super) fn waits_on(&mut self, key: PendingKey) -> bool {
+        let name = self.requests.get(key).and_then(|pending| pending.name);
+        let Some(window) = name.and_then(|name| self.window_of(name)) else {
+            return false;
+        };
+        let Some(answered) = self.windows.last_answer(window, self.flow_of(key)) else {
+            return false;
+        };
+        self.requests
+            .wait_on(key, answered, self.options.request_timeout, self.now)
     }
 
     /// Whose turn it is when a request's is.

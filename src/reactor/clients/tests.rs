@@ -24,7 +24,7 @@ impl Host {
         Self {
             poll: Poll::new().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            clients: Clients::new(Pulse::default()),
+            clients: Clients::new(Hand::default(), Rotation::new(0, 1), Admission::default()),
             clock: Clock::new(),
         }
     }
@@ -40,7 +40,7 @@ impl Host {
         let before = self.clients.keys();
         let socket = Stream::without_tls(mio::net::TcpStream::from_std(socket));
         self.clients
-            .insert(self.poll.registry(), socket, remote, now);
+            .insert(self.poll.registry(), socket, remote, Place::Outside, now);
         let after = self.clients.keys();
         let key = after.into_iter().find(|key| !before.contains(key));
         (key.unwrap(), peer)

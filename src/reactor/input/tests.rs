@@ -37,7 +37,7 @@ impl Stage {
             stage.turn();
         }
         config.port = 0;
-        stage.reactor.listen(&config).expect("a port");
+        stage.reactor.listen(&config, None).expect("a port");
         stage
     }
 

@@ -1,5 +1,7 @@
 //! How long a link waits before it tries again. No clock.
 
+use crate::reactor::jitter::Jitter;
+
 /// Milliseconds of the first pause, and of the longest one; both are cut by up to a half at
 /// random, so that the gateways of a site do not all come at once.
 pub(crate) const PAUSE_MIN: u64 = 50;
@@ -12,7 +14,7 @@ const LASTING: u64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Backoff {
     rounds: u32,
-    random: u64,
+    jitter: Jitter,
 }
 
 impl Backoff {
@@ -20,7 +22,7 @@ impl Backoff {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             rounds: 0,
-            random: seed,
+            jitter: Jitter::new(seed),
         }
     }
 
@@ -28,7 +30,7 @@ impl Backoff {
     pub(super) fn next(&mut self) -> u64 {
         let most = PAUSE_MAX.min(PAUSE_MIN << self.rounds.min(16));
         self.rounds += 1;
-        most - self.random(most / 2)
+        most - self.jitter.up_to(most / 2)
     }
 
     /// The pause after the loss of a connection that lasted so many milliseconds. One that
@@ -40,18 +42,10 @@ impl Backoff {
         match self.rounds {
             0 => {
                 self.rounds = 1;
-                self.random(PAUSE_MIN)
+                self.jitter.up_to(PAUSE_MIN)
             }
             _ => self.next(),
         }
-    }
-
-    /// A number from 0 to `most`, by a Weyl sequence that is mixed.
-    fn random(&mut self, most: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed ^ mixed >> 32) % (most + 1)
     }
 }
 

@@ -612,7 +612,7 @@ fn clients_are_served_while_the_link_is_made_anew() {
     let ready = |reactor: &Reactor| reactor.link.is_ready();
     assert!(stage.turns(ready).is_ok(), "it connects");
     config.port = 0;
-    stage.reactor.listen(&config).expect("a port");
+    stage.reactor.listen(&config, None).expect("a port");
     let listener = stage.reactor.listener.as_ref().expect("it listens");
     let mut client =
         TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");

@@ -82,6 +82,14 @@ impl Client<'_> {
         self
     }
 
+    /// Whether the client waits for an answer.
+    pub fn has_requests(&self) -> bool {
+        self.heart
+            .driver
+            .gateway
+            .has_requests(ClientKey(self.number))
+    }
+
     /// Whether further requests are taken now.
     pub fn takes_requests(&self) -> bool {
         self.heart

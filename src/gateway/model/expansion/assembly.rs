@@ -6,6 +6,7 @@ use super::{END, Size, Tree};
 const UNIT: usize = 64;
 
 /// A body that is being put together.
+#[derive(Debug)]
 pub struct Assembly {
     is_flat: bool,
     body: Vec<u8>,
@@ -15,6 +16,7 @@ pub struct Assembly {
 }
 
 /// A node that is being expanded: its next hole, and the place in its text.
+#[derive(Debug)]
 struct Visit {
     node: u32,
     hole: u32,

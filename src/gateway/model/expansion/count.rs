@@ -34,13 +34,14 @@ impl Size {
 }
 
 /// A node that is gone through, and its next hole.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Visit {
     node: u32,
     hole: u32,
 }
 
 /// A count under way.
+#[derive(Debug)]
 pub struct Count {
     is_flat: bool,
     limits: Limits,
@@ -60,7 +61,7 @@ pub struct Count {
 }
 
 /// What is known of a node.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     /// When it was visited, and the earliest node that it was found to lead back to; 0 for
     /// never.
@@ -78,6 +79,7 @@ struct Mark {
     size: Size,
 }
 
+#[derive(Debug)]
 enum Phase {
     /// Each resource is nested once.
     Plain,

@@ -20,6 +20,7 @@ const UNIT: usize = 64;
 const ADDRESSES_MAX: u64 = 4;
 
 /// What a reference leads to.
+#[derive(Debug)]
 pub enum Followed {
     /// This resource is nested.
     To(AliasKey),
@@ -28,6 +29,7 @@ pub enum Followed {
 }
 
 /// The resources below a root, each once.
+#[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
     /// In the order of the nodes, and of their texts.
@@ -50,6 +52,7 @@ pub struct Tree {
 }
 
 /// A resource. Its text and holes begin where those of the node before end.
+#[derive(Debug)]
 struct Node {
     alias: AliasKey,
     /// 0 for an error.
@@ -62,12 +65,13 @@ struct Node {
 }
 
 /// Where a resource is nested in another one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Hole {
     pub at: u32,
     pub child: u32,
 }
 
+#[derive(Debug)]
 struct Current {
     content: Rc<Content>,
     /// The place of the next value.

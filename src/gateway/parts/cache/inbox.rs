@@ -5,8 +5,9 @@ use super::Cache;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, ResourceKey, SubKey};
-use crate::res::Value;
 use crate::res::service::Data;
+use crate::res::value::Change;
+use crate::res::{Text, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -15,6 +16,7 @@ pub(crate) const MAX_INBOX: usize = 1 << 16;
 pub(crate) const MAX_INBOX_SIZE: usize = 64 << 20;
 
 /// An input of a name that waits for the answers to a query event.
+#[derive(Debug)]
 pub enum Deferred {
     /// An event of the resource.
     Event {
@@ -25,6 +27,10 @@ pub enum Deferred {
     Answer(PendingKey, Answer<'static>),
     /// New content of a resource, from an answer that is read, to be put in place.
     Replace(ResourceKey, Data, Option<ResetKey>),
+    /// What a large change event says, which is read, to be put in place; and its size.
+    Change(ResourceKey, Vec<(Text, Change)>, usize),
+    /// Subscriptions whose access is to be put in question, but for the first so many.
+    Question(Vec<SubKey>, usize, Option<ResetKey>),
     /// A get request that was to be sent for an alias.
     Load(AliasKey),
     /// Cached content that was to be handed to a new subscription.
@@ -41,9 +47,20 @@ impl Deferred {
     /// The reset event that it is a part of.
     fn reset(&self) -> Option<ResetKey> {
         match self {
-            Self::Reset(reset) | Self::Reaccess(reset) | Self::Replace(.., reset) => *reset,
+            Self::Reset(reset)
+            | Self::Reaccess(reset)
+            | Self::Replace(.., reset)
+            | Self::Question(.., reset) => *reset,
             _ => None,
         }
+    }
+
+    /// Whether it is the rest of an input that was begun.
+    fn is_rest(&self) -> bool {
+        matches!(
+            self,
+            Self::Replace(..) | Self::Change(..) | Self::Question(..)
+        )
     }
 
     fn size(&self) -> usize {
@@ -51,13 +68,15 @@ impl Deferred {
             Self::Event { payload, .. } => payload.len(),
             Self::Answer(_, Ok(payload)) => payload.len(),
             Self::Replace(_, data, _) => data.len() * size_of::<Value>(),
+            Self::Change(_, changes, size) => size + size_of_val(&**changes),
+            Self::Question(subs, ..) => size_of_val(&**subs),
             _ => 0,
         }
     }
 }
 
 /// The inbox of a name. Most names never have one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Inbox {
     /// Query requests without answer. While there are any, every input waits.
     open: BTreeSet<PendingKey>,
@@ -69,6 +88,7 @@ pub struct Inbox {
 }
 
 /// The query resources that are to be asked what a query event means for them.
+#[derive(Debug)]
 struct Round {
     /// Where they ask.
     subject: Rc<str>,
@@ -96,6 +116,13 @@ impl Cache {
     pub fn is_waiting(&self, key: NameKey) -> bool {
         let inbox = self.names[key].inbox.as_ref();
         inbox.is_some_and(|inbox| inbox.is_asking() || !inbox.inputs.is_empty())
+    }
+
+    /// Whether access to what a name's subscriptions are of is being put in question.
+    pub fn is_questioned(&self, key: NameKey) -> bool {
+        let inbox = self.names[key].inbox.as_ref();
+        let first = inbox.and_then(|inbox| inbox.inputs.front());
+        matches!(first, Some(Deferred::Question(..)))
     }
 
     /// The query requests of a name that are without answer, in the order of their keys.
@@ -126,12 +153,10 @@ impl Cache {
         }
     }
 
-    /// New content that waits at a name to be put in place, each of which uses the name.
-    pub fn renewals(&self, key: NameKey) -> usize {
+    /// Rests of inputs that wait at a name, each of which uses the name.
+    pub fn rests(&self, key: NameKey) -> usize {
         let inputs = self.names[key].inbox.iter().flat_map(|inbox| &inbox.inputs);
-        inputs
-            .filter(|input| matches!(input, Deferred::Replace(..)))
-            .count()
+        inputs.filter(|input| input.is_rest()).count()
     }
 
     /// Makes the rest of an input wait, before all that waits already.

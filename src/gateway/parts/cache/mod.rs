@@ -28,6 +28,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 
 /// A resource name. Order is a property of the name: all its resources share it.
+#[derive(Debug)]
 pub struct Name {
     pub text: Box<str>,
     /// Subscriptions of its aliases, and open requests.
@@ -55,6 +56,7 @@ impl Name {
 }
 
 /// A loaded resource: a name with a normalised query.
+#[derive(Debug)]
 pub struct Resource {
     pub name: NameKey,
     pub query: Box<str>,
@@ -67,6 +69,7 @@ pub struct Resource {
 }
 
 /// A resource ID as clients write it.
+#[derive(Debug)]
 pub struct Alias {
     pub text: Box<str>,
     /// The serial of the client whose connection ID stands in place of tags in the text.
@@ -125,6 +128,7 @@ pub enum Released {
 }
 
 /// The tables of names, resources and aliases, and their timers.
+#[derive(Debug)]
 pub struct Cache {
     names: Arena<of::Name, Name>,
     resources: Arena<of::Resource, Resource>,

@@ -16,6 +16,7 @@ const EVENTS_MAX: usize = 1 << 16;
 const SIZE_MAX: usize = 64 << 20;
 
 /// A resource whose content is in doubt.
+#[derive(Debug)]
 pub struct Refresh {
     state: RefreshState,
     failures: u32,
@@ -37,6 +38,7 @@ pub enum Certainty {
 }
 
 /// Events since the get request was sent: a good answer has them in it.
+#[derive(Debug)]
 enum Kept {
     All {
         events: Vec<KeptEvent>,
@@ -58,7 +60,7 @@ impl Default for Kept {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefreshState {
     /// The get request waits for its turn.
     Queued,

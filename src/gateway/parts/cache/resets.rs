@@ -15,6 +15,7 @@ pub(crate) const MAX_RESETS_SIZE: usize = 8 << 20;
 
 /// The way of one reset event through the names: first those whose resources are in doubt,
 /// then those whose access is.
+#[derive(Debug)]
 pub struct ResetWalk {
     resources: Selection,
     access: Selection,
@@ -26,6 +27,7 @@ pub struct ResetWalk {
 }
 
 /// Some of the names that there were when an event came.
+#[derive(Debug)]
 struct Selection {
     /// Those that are named, in the order of their keys.
     exact: Vec<NameKey>,
@@ -133,7 +135,7 @@ pub enum ResetStep {
 }
 
 /// Reset events in the order in which they came.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Resets {
     walks: VecDeque<ResetWalk>,
     /// Bytes of all of them.

@@ -1,6 +1,7 @@
 //! Subscriptions: what one client holds of one alias, directly or by reference; how they
 //! are found, and which of them may have lost their last holder.
 
+mod doubts;
 mod holders;
 mod parents;
 mod standing;
@@ -16,6 +17,7 @@ use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{AliasKey, ClientKey, PendingKey, SubKey, of};
 use crate::res::Error;
 use crate::res::service::Access;
+use doubts::Doubts;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parents::{Lists, NOWHERE, Parents};
@@ -26,6 +28,7 @@ use suspects::Suspects;
 use takings::Takings;
 
 /// A subscription. It lives while anything holds it.
+#[derive(Debug)]
 pub struct Sub {
     client: ClientKey,
     alias: AliasKey,
@@ -140,7 +143,11 @@ impl Sub {
     }
 }
 
+/// Work of putting access to a subscription in question, in units.
+pub const QUESTION_UNITS: usize = 4;
+
 /// All subscriptions, to be found by client and alias, and by client.
+#[derive(Debug)]
 pub struct Holdings {
     arena: Arena<of::Sub, Sub>,
     /// By hash. Each entry has its own beside it: a table that grows would else look at
@@ -155,6 +162,8 @@ pub struct Holdings {
     pub suspects: Suspects,
     /// Subscriptions that are taken over in several turns.
     pub takings: Takings,
+    /// Clients whose token has changed.
+    pub doubts: Doubts,
 }
 
 /// Where a subscription that is not there would be found.
@@ -162,7 +171,7 @@ pub struct Vacant {
     hash: u32,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u32,
     place: u32,
@@ -178,6 +187,7 @@ impl Holdings {
             lists: Lists::default(),
             suspects: Suspects::default(),
             takings: Takings::default(),
+            doubts: Doubts::default(),
         }
     }
 
@@ -260,6 +270,9 @@ impl Holdings {
 
     /// Takes a subscription out, also from among the client's.
     pub fn remove(&mut self, key: SubKey) -> Option<Sub> {
+        if !self.doubts.is_empty() && self.arena.contains(key) {
+            self.pass_doubted(key);
+        }
         let mut sub = self.arena.remove(key)?;
         let hash = hash(&self.hasher, sub.client, sub.alias);
         let entry = self
@@ -282,6 +295,13 @@ impl Holdings {
     /// A subscription has another place among those of its alias now.
     pub fn moved(&mut self, key: SubKey, slot: u32) {
         self.arena[key].slot = slot;
+    }
+
+    /// The subscription of a client that is next of those whose access is put in question has
+    /// been, or is no more.
+    pub fn pass_doubted(&mut self, key: SubKey) {
+        let client = self.arena[key].client;
+        self.doubts.pass(client, key, self.next(key));
     }
 
     /// A subscription may have lost its last holder.

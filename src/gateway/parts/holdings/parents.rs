@@ -24,13 +24,14 @@ impl Default for Parents {
 }
 
 /// Several parents of one subscription.
+#[derive(Debug)]
 enum List {
     Few(Vec<u32>),
     Many(HashSet<u32, foldhash::fast::FixedState>),
 }
 
 /// The lists of all subscriptions with several parents.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Lists {
     lists: Slab<List>,
 }

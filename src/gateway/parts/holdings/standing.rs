@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 /// How a subscription stands to its resource. The client holds it in `Live` and `Deleted`,
 /// and in `Lagging` and `Failed` if it was sent.
+#[derive(Debug)]
 pub enum Standing {
     /// Its alias is being loaded.
     Loading(Loading),
@@ -25,6 +26,7 @@ pub enum Standing {
 }
 
 /// What waits for a subscription to be loaded. Most have nothing more to be known.
+#[derive(Debug)]
 pub enum Loading {
     Alone,
     Awaited(WaiterKey),
@@ -32,7 +34,7 @@ pub enum Loading {
 }
 
 /// A subscription that is being loaded, with all that may be known of one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Load {
     /// Requests and events that wait for it.
     pub waiters: Few<WaiterKey>,
@@ -45,6 +47,7 @@ pub struct Load {
 }
 
 /// A subscription with content that is not in step with its resource.
+#[derive(Debug)]
 pub struct Lag {
     /// Whether the client holds it.
     pub sent: bool,
@@ -119,6 +122,7 @@ impl Lag {
 }
 
 /// A subscription whose resource could not be loaded.
+#[derive(Debug)]
 pub struct Failure {
     /// Whether the client was told.
     pub sent: bool,

@@ -6,7 +6,7 @@ use crate::gateway::model::keys::SubKey;
 const KEPT: usize = 1 << 12;
 
 /// What is to be looked at, in the order of its kinds.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Suspects {
     /// Those that only each other holds: they are dropped.
     adrift: Pile,
@@ -17,7 +17,7 @@ pub struct Suspects {
 }
 
 /// A list, and how many of its entries were there when it was last asked whose they are.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Pile {
     keys: Vec<SubKey>,
     attributed: usize,

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use std::rc::Rc;
 
 /// A subscription that has been given content, and what it has yet to hold of it.
+#[derive(Debug)]
 pub struct Taking {
     content: Rc<Content>,
     /// How many of the references it holds, the first ones.
@@ -52,7 +53,7 @@ impl Taking {
 }
 
 /// All that are being taken over.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Takings(HashMap<SubKey, Box<Taking>, foldhash::fast::RandomState>);
 
 impl Takings {

@@ -25,6 +25,7 @@ use std::rc::Rc;
 pub(crate) const MAX_TIMEOUT: u64 = 24 * 60 * 60 * 1000;
 
 /// A request without answer, and what goes on with it.
+#[derive(Debug)]
 pub struct Pending {
     /// The name whose order it keeps, and which it uses.
     pub name: Option<NameKey>,
@@ -85,6 +86,7 @@ impl Cause {
 }
 
 /// What an answer is for.
+#[derive(Debug)]
 pub enum Then {
     /// Get request: content for an alias.
     Load(AliasKey),
@@ -137,6 +139,7 @@ impl GetFor {
     }
 }
 
+#[derive(Debug)]
 enum Timer {
     /// The answer is here and waits for its turn.
     Stopped,
@@ -162,6 +165,7 @@ pub enum Subject<'a> {
 }
 
 /// A call, on its way to a service or back.
+#[derive(Debug)]
 pub struct CallRequest {
     pub client: ClientRef,
     pub reply: ReplyTo,
@@ -231,16 +235,20 @@ pub enum ReplyTo {
 }
 
 /// An open access request.
+#[derive(Debug)]
 pub struct AccessRequest {
     pub client: ClientRef,
     /// The subscription that keeps the answer, if the client has one.
     pub sub: Option<SubKey>,
     /// Which of the client's tokens it was asked with.
     pub token: u32,
+    /// Nobody is there who could answer it.
+    pub is_unheard: bool,
     pub waiting: Vec<Use>,
 }
 
 /// What an access answer is needed for.
+#[derive(Debug)]
 pub enum Use {
     /// A request for a resource.
     Request(WaiterKey),
@@ -253,7 +261,11 @@ pub enum Use {
 /// An access answer, or why there is none.
 pub type Verdict = Result<Access, Error>;
 
+/// Time-outs for which a request waits for its turn, unless others of its client are answered.
+pub(crate) const WAITS: u64 = 3;
+
 /// All requests without answer, with their timers and reply subjects.
+#[derive(Debug)]
 pub struct Requests {
     pending: Arena<of::Pending, Pending>,
     /// Timers of those with the usual time-out, and of those that a service has set.
@@ -374,13 +386,23 @@ impl Requests {
         self.pending[key].cause = cause;
     }
 
-    /// A request waits for its turn at its service, for three times as long as it may wait for
-    /// its answer then.
+    /// A request waits for its turn at its service, for [`WAITS`] times as long as it may wait
+    /// for its answer then.
     pub fn wait(&mut self, key: PendingKey, now: Time, timeout: u64) {
         self.stop_timer(key);
-        let due = Time(now.0.saturating_add(timeout.saturating_mul(3)));
+        let due = Time(now.0.saturating_add(timeout.saturating_mul(WAITS)));
         self.set.insert((due, key));
         self.pending[key].timer = Timer::Waiting(due);
+    }
+
+    /// A request that has waited so long waits on, as if it had begun to wait at a time. Whether
+    /// it may.
+    pub fn wait_on(&mut self, key: PendingKey, since: Time, timeout: u64, now: Time) -> bool {
+        let may = since.0.saturating_add(timeout.saturating_mul(WAITS)) > now.0;
+        if may {
+            self.wait(key, since, timeout);
+        }
+        may
     }
 
     /// A request has a place in the window of its service from now on, or none any more.
@@ -459,6 +481,15 @@ impl Requests {
         }
     }
 
+    /// Notes that nobody is there who could answer an access request.
+    pub fn note_unheard(&mut self, key: PendingKey) {
+        if let Some(pending) = self.pending.get_mut(key)
+            && let Then::Access(request) = &mut pending.then
+        {
+            request.is_unheard = true;
+        }
+    }
+
     /// The get request for something, if a service has given it another time-out.
     pub fn extended_get(&self, get: GetFor) -> Option<PendingKey> {
         self.extended_gets.get(&get).copied()
@@ -483,8 +514,8 @@ impl Requests {
         }
     }
 
-    /// A request whose time is over.
-    pub fn expired(&mut self, now: Time) -> Option<PendingKey> {
+    /// A request whose time is over, and whether it was still to be sent.
+    pub fn expired(&mut self, now: Time) -> Option<(PendingKey, bool)> {
         let set = self.set.first().copied().filter(|(due, _)| *due <= now);
         let key = match set {
             Some((due, key)) => {
@@ -493,8 +524,8 @@ impl Requests {
             }
             None => self.usual.pop(now)?,
         };
-        self.pending[key].timer = Timer::Stopped;
-        Some(key)
+        let timer = std::mem::replace(&mut self.pending[key].timer, Timer::Stopped);
+        Some((key, matches!(timer, Timer::Waiting(_))))
     }
 
     /// When the next request's time is over.

@@ -37,6 +37,7 @@ pub enum ReplyForm {
 }
 
 /// A reply subject.
+#[derive(Debug)]
 pub struct Reply {
     pub text: [u8; INBOX + LONG],
     pub length: usize,
@@ -49,6 +50,7 @@ impl Reply {
 }
 
 /// The inbox of the process.
+#[derive(Debug)]
 pub struct Replies {
     pub inbox: [u8; INBOX],
     /// Requests by short number.

@@ -17,7 +17,7 @@ const SIZE_MAX: usize = 8 << 20;
 const KEPT: u64 = LINGER;
 
 /// Answers that were encoded lately.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct SharedAnswers {
     /// The one that was used last stands last.
     kept: Vec<KeptAnswer>,
@@ -25,6 +25,7 @@ pub struct SharedAnswers {
     size: usize,
 }
 
+#[derive(Debug)]
 struct KeptAnswer {
     set: SetKey,
     form: AnswerForm,

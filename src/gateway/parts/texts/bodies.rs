@@ -18,7 +18,7 @@ const KEPT: u64 = LINGER;
 const FRESH: u64 = LINGER / 20;
 
 /// Bodies that were made lately.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Bodies {
     /// The one that was used last stands last.
     kept: Vec<KeptBody>,
@@ -26,6 +26,7 @@ pub struct Bodies {
     size: usize,
 }
 
+#[derive(Debug)]
 struct KeptBody {
     root: AliasKey,
     known: Rc<Known>,

@@ -18,7 +18,7 @@ use std::rc::Rc;
 const SCRATCH_KEPT: usize = 16 << 10;
 
 /// Texts that are kept for the next use.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Texts {
     answers: SharedAnswers,
     bodies: Bodies,

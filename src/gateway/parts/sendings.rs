@@ -1,0 +1,99 @@
+//! Answers with what clients lack that take several turns, one of each client at a time.
+
+use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
+use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
+use crate::gateway::parts::waiters::Want;
+use hashbrown::HashMap;
+
+/// Members of a set from which on it is worth to wait for an answer that may be the same.
+const LARGE: usize = if cfg!(debug_assertions) { 2 } else { 64 };
+
+/// An answer to a request that has all that it waited for.
+#[derive(Debug)]
+pub struct Sending {
+    pub client: ClientKey,
+    pub waiter: WaiterKey,
+    pub root: SubKey,
+    pub want: Want,
+    /// The client's ID of the request.
+    pub id: u64,
+    /// The resource that the answer names.
+    pub named: Option<SubKey>,
+    pub stage: Stage,
+    /// What may have lost its last holder meanwhile.
+    pub suspects: Vec<SubKey>,
+}
+
+/// How far an answer is.
+#[derive(Debug, Default)]
+pub enum Stage {
+    /// What the client lacks is looked for.
+    Gather(Gathering),
+    /// Another answer is being written, which may be the same one.
+    Wait(Set, AnswerForm),
+    /// The text is being written.
+    Write(Set, AnswerForm, Writing, Vec<u8>),
+    /// The client has been sent the set; it is noted of so many members.
+    Mark(Set, usize),
+    /// All is done.
+    #[default]
+    Done,
+}
+
+/// Answers that are under way.
+#[derive(Debug, Default)]
+pub struct Sendings {
+    clients: HashMap<ClientKey, Box<Sending>, foldhash::fast::RandomState>,
+    /// The client whose answer is being written.
+    writer: Option<ClientKey>,
+}
+
+impl Sendings {
+    /// Whether an answer to a client is under way.
+    pub fn has(&self, client: ClientKey) -> bool {
+        !self.clients.is_empty() && self.clients.contains_key(&client)
+    }
+
+    /// A subscription may have lost its last holder. Returns whether that is looked at only
+    /// when an answer to its client is done.
+    pub fn put_off(&mut self, client: ClientKey, suspect: SubKey) -> bool {
+        if self.clients.is_empty() {
+            return false;
+        }
+        let sending = self.clients.get_mut(&client);
+        let is_under_way = sending.is_some();
+        if let Some(sending) = sending {
+            sending.suspects.push(suspect);
+        }
+        is_under_way
+    }
+
+    /// Whether an answer is written later than the one that is being written now: it may be the
+    /// same, and is then written once.
+    pub fn must_wait(&self, set: &Set) -> bool {
+        self.writer.is_some() && set.members.len() >= LARGE
+    }
+
+    /// An answer goes on later.
+    pub fn put(&mut self, sending: Box<Sending>) {
+        if matches!(sending.stage, Stage::Write(..)) {
+            self.writer = Some(sending.client);
+        }
+        self.clients.insert(sending.client, sending);
+    }
+
+    /// A client's answer goes on now, or the client has left.
+    pub fn take(&mut self, client: ClientKey) -> Option<Box<Sending>> {
+        if self.writer == Some(client) {
+            self.writer = None;
+        }
+        match self.clients.is_empty() {
+            true => None,
+            false => self.clients.remove(&client),
+        }
+    }
+
+    pub fn clients(&self) -> impl Iterator<Item = ClientKey> {
+        self.clients.keys().copied()
+    }
+}
