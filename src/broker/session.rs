@@ -1,5 +1,6 @@
 //! What is kept of one client of the broker.
 
+use std::fmt;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -14,7 +15,7 @@ use super::trie::{Matches, SubKey};
 const OUTPUT_KEPT: usize = 64 << 10;
 
 /// How a client wants to be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Wishes {
     /// Each operation is answered.
     pub(super) verbose: bool,
@@ -31,6 +32,15 @@ pub(super) struct Wishes {
     token: String,
     account: String,
     pub(super) name: String,
+}
+
+/// Leaves out what is secret.
+impl fmt::Debug for Wishes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wishes")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Wishes {
