@@ -330,7 +330,8 @@ impl Reactor {
             .monitor
             .as_ref()
             .map_or(0, |_| monitor::CONNECTIONS_MAX);
-        listener.keep_back(DESCRIPTORS_KEPT + for_operators as u64);
+        let for_services = self.services.as_ref().map_or(0, |_| services::DESCRIPTORS);
+        listener.keep_back(DESCRIPTORS_KEPT + for_operators as u64 + for_services);
         listener
             .register(self.poll.registry(), LISTENER)
             .map_err(refused)?;

@@ -35,6 +35,9 @@ const _: () = assert!(READ >= READ_MIN);
 pub(crate) const VISIT: usize = 256;
 pub(crate) const VISIT_BYTES: usize = 256 << 10;
 
+/// Descriptors that clients leave to services.
+pub(super) const DESCRIPTORS: u64 = 256;
+
 /// Bytes that are written to one service in a turn.
 pub(crate) const WRITE_MAX: usize = 1 << 20;
 
