@@ -70,13 +70,28 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 9] {
+fn clients() -> [[String; 3]; 12] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
             "connections, in all and of an address",
             "`maxConnections`, `maxConnectionsPerAddress`: none".to_owned(),
             "503 or 429",
+        ),
+        (
+            "requests of a client in a second",
+            "`maxRequestsPerSecond`: none".to_owned(),
+            "`common.tooActive`; over HTTP 429, by address",
+        ),
+        (
+            "direct subscriptions of a client",
+            "`maxSubscriptions`: none".to_owned(),
+            "`system.subscriptionLimitExceeded`",
+        ),
+        (
+            "what a trusted proxy says before a connection",
+            format!("`headTimeout`, {}", bytes(crate::proxy::HEADER_MAX)),
+            "connection closed",
         ),
         (
             "output waiting for a client",
@@ -141,12 +156,17 @@ fn clients() -> [[String; 3]; 9] {
 }
 
 /// What services may answer and cause.
-fn services() -> [[String; 3]; 10] {
+fn services() -> [[String; 3]; 11] {
     rows([
         (
             "answer to a GET, with all that is nested in it",
             "`apiMaxBytes`, `apiMaxResources`".to_owned(),
             "500 in its place",
+        ),
+        (
+            "cached resources, and their JSON",
+            "`maxCachedResources`, `maxCachedBytes`: none".to_owned(),
+            "unused ones go, oldest first; then `system.serviceUnavailable`",
         ),
         (
             "header fields that services set in an answer",
@@ -302,7 +322,7 @@ fn the_readme_has_the_limits() {
 }
 
 /// What is bounded in a turn of the loop.
-fn turn() -> [[String; 3]; 12] {
+fn turn() -> [[String; 3]; 10] {
     rows([
         (
             "NATS input of a turn",
@@ -312,20 +332,6 @@ fn turn() -> [[String; 3]; 12] {
                 bytes(reactor::BROKER_BUDGET)
             ),
             "clients have their turn",
-        ),
-        (
-            "with `--broker`: input of one service while others wait",
-            format!(
-                "{} operations or {}",
-                count(reactor::VISIT),
-                bytes(reactor::VISIT_BYTES)
-            ),
-            "others have their turn",
-        ),
-        (
-            "deliveries of one message to services",
-            either(broker::FANOUT, broker::FANOUT_BYTES),
-            "the publisher's next turn goes on",
         ),
         (
             "client input of a turn",
@@ -383,6 +389,26 @@ fn turn() -> [[String; 3]; 12] {
             "the same for one client, shared texts included",
             bytes(reactor::LONG),
             "NATS is not read until it is written",
+        ),
+    ])
+}
+
+/// What the broker inside does in a turn.
+fn inside_turn() -> [[String; 3]; 2] {
+    rows([
+        (
+            "with `--broker`: input of one service while others wait",
+            format!(
+                "{} operations or {}",
+                count(reactor::VISIT),
+                bytes(reactor::VISIT_BYTES)
+            ),
+            "others have their turn",
+        ),
+        (
+            "deliveries of one message to services",
+            either(broker::FANOUT, broker::FANOUT_BYTES),
+            "the publisher's next turn goes on",
         ),
     ])
 }
@@ -526,11 +552,15 @@ fn input() -> [[String; 3]; 8] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 9] {
+fn times() -> [[String; 3]; 10] {
     rows([
         (
             "time for a head, a body",
-            format!("{}, {}", time(reactor::HEAD_TIME), time(reactor::BODY_TIME)),
+            format!(
+                "`headTimeout`, {}; {}",
+                time(reactor::HEAD_TIME),
+                time(reactor::BODY_TIME)
+            ),
             "408; without a word if nothing was sent",
         ),
         (
@@ -539,9 +569,18 @@ fn times() -> [[String; 3]; 9] {
             "close 1008",
         ),
         (
-            "kept connection without a request, or answer that stands still",
-            time(reactor::KEPT_TIME),
+            "kept connection without a request; answer that stands still",
+            format!(
+                "`httpKeepAlive`, {}; {}",
+                time(reactor::KEPT_TIME),
+                time(reactor::LAST_TIME)
+            ),
             "closed",
+        ),
+        (
+            "WebSocket client that sends no message",
+            "`wsIdleTimeout`: none".to_owned(),
+            "close 1000",
         ),
         (
             "close handshake, lingering",
@@ -626,7 +665,15 @@ fn ends() -> [[String; 3]; 4] {
 
 #[test]
 fn the_map_has_the_budgets() {
-    let table = [&turn()[..], &output(), &input(), &times(), &ends()].concat();
+    let table = [
+        &turn()[..],
+        &inside_turn(),
+        &output(),
+        &input(),
+        &times(),
+        &ends(),
+    ]
+    .concat();
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

@@ -84,6 +84,8 @@ pub struct Metrics {
     pub hasty_requests: u64,
     /// Clients closed since they did not answer a ping.
     pub silent_clients: u64,
+    /// WebSocket clients closed since they sent no message for long.
+    pub idle_clients: u64,
     /// Clients closed since they were connected for long.
     pub old_clients: u64,
     /// Clients closed since the memory of all buffers was more than it may be.
@@ -107,6 +109,7 @@ impl Metrics {
             client_bytes_in: 0,
             hasty_requests: 0,
             silent_clients: 0,
+            idle_clients: 0,
             old_clients: 0,
             cut_clients: 0,
             cut_turns: 0,
@@ -265,6 +268,23 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         let labels = [("state", state)];
         text.sample("tidegate_cached_resources", &labels, count);
     }
+    text.family(
+        "tidegate_cached_bytes",
+        "gauge",
+        "JSON of cached resources, with 512 bytes more for each.",
+    );
+    text.unit("tidegate_cached_bytes", "bytes");
+    text.sample("tidegate_cached_bytes", &[], stats.cached_bytes);
+    text.counter(
+        "tidegate_evicted_names",
+        "Resource names forgotten before their time, to make room in the cache.",
+        counters.evicted,
+    );
+    text.counter(
+        "tidegate_refused_resources",
+        "Resources not cached since all that was cached was in use.",
+        counters.refused_resources,
+    );
     text.gauge(
         "tidegate_lingering_names",
         "Resource names cached without being used.",
@@ -427,6 +447,11 @@ fn write_buffers(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_silent_clients_dropped",
         "WebSocket clients closed since they did not answer a ping.",
         snapshot.metrics.silent_clients,
+    );
+    text.counter(
+        "tidegate_idle_clients_dropped",
+        "WebSocket clients closed since they sent no message for long (wsIdleTimeout).",
+        snapshot.metrics.idle_clients,
     );
     text.counter(
         "tidegate_old_clients_closed",

@@ -124,18 +124,8 @@ pub struct Config {
     pub max_age: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
-    /// Where the broker inside listens; `None` if there is a NATS server.
-    pub broker: Option<SocketAddr>,
-    /// Its users, a JSON list; everybody may connect if it is empty.
-    pub broker_users: String,
-    /// Most bytes of a message there.
-    pub broker_max_payload: u32,
-    /// Most services that are connected there.
-    pub broker_max_connections: u32,
-    /// Certificate that it shows; services must use TLS then.
-    pub broker_tls_cert: Option<PathBuf>,
-    /// Key of [`Config::broker_tls_cert`]; there are both or none.
-    pub broker_tls_key: Option<PathBuf>,
+    /// The broker inside.
+    pub broker: BrokerInside,
     /// Most connections of clients; 0 is no limit.
     pub max_connections: u32,
     /// Most connections of an address; 0 is no limit.
@@ -148,6 +138,16 @@ pub struct Config {
     pub trusted_proxies: Networks,
     /// Connections of trusted proxies begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// Most cached resources; 0 is no limit.
+    pub max_cached_resources: u32,
+    /// Most MiB of JSON of cached resources; 0 is no limit.
+    pub max_cached_bytes: u32,
+    /// Milliseconds that a kept connection may have no request.
+    pub http_keep_alive: u32,
+    /// Milliseconds for the head of a request, and for a TLS handshake.
+    pub head_timeout: u32,
+    /// Milliseconds after which a WebSocket client that sends nothing is closed; 0 is never.
+    pub ws_idle_timeout: u32,
     /// Share the port with other processes (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.
@@ -162,6 +162,23 @@ impl fmt::Debug for Config {
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
+}
+
+/// The broker inside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerInside {
+    /// Where it listens; `None` if there is a NATS server.
+    pub addr: Option<SocketAddr>,
+    /// Its users, a JSON list; everybody may connect if it is empty.
+    pub users: String,
+    /// Most bytes of a message.
+    pub max_payload: u32,
+    /// Most services that are connected.
+    pub max_connections: u32,
+    /// Certificate that it shows; services must use TLS then.
+    pub tls_cert: Option<PathBuf>,
+    /// Key of [`BrokerInside::tls_cert`]; there are both or none.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// How resources are written in answers of the HTTP API.

@@ -58,6 +58,11 @@ pub(super) enum Setting {
     MaxSubscriptions,
     TrustedProxies,
     ProxyProtocol,
+    MaxCachedResources,
+    MaxCachedBytes,
+    HttpKeepAlive,
+    HeadTimeout,
+    WsIdleTimeout,
     Broker,
     BrokerUsers,
     BrokerOpen,
@@ -211,7 +216,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 55] = [
+pub(super) static OPTIONS: [Spec; 60] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -913,6 +918,84 @@ pub(super) static OPTIONS: [Spec; 55] = [
         help: "trusted proxies speak the PROXY protocol",
         manual: "Connections from `trustedProxies` begin with a header of the PROXY protocol, version 1 or \
             2; one without is closed. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxCachedResources,
+        flag: "--maxcachedresources",
+        short: "",
+        variable: "TIDEGATE_MAXCACHEDRESOURCES",
+        member: "maxCachedResources",
+        alias: None,
+        value: "<n>",
+        kind: COUNT,
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "cached resources; 0 is no limit",
+        manual: "Most resources in the cache. For a further one those go that nobody uses, oldest first; \
+            what is in use stays, and if all is, whoever asks for one more gets \
+            `system.serviceUnavailable`. 0 is no limit. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::MaxCachedBytes,
+        flag: "--maxcachedbytes",
+        short: "",
+        variable: "TIDEGATE_MAXCACHEDBYTES",
+        member: "maxCachedBytes",
+        alias: None,
+        value: "<MiB>",
+        kind: Kind::Number(0, 1 << 20),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "their JSON in MiB; 0 is no limit",
+        manual: "Most MiB of the JSON of cached resources, with 512 bytes more for each, likewise. Events \
+            that make what is in use larger are taken all the same. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::HttpKeepAlive,
+        flag: "--httpkeepalive",
+        short: "",
+        variable: "TIDEGATE_HTTPKEEPALIVE",
+        member: "httpKeepAlive",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(100, 3_600_000),
+        blank: Blank::Kept,
+        default: Value::Number(120_000),
+        help: "for the next request of a connection, in ms",
+        manual: "Milliseconds that a connection may have no request after an answer. Where a proxy keeps \
+            connections, longer than the proxy does. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::HeadTimeout,
+        flag: "--headtimeout",
+        short: "",
+        variable: "TIDEGATE_HEADTIMEOUT",
+        member: "headTimeout",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(100, 600_000),
+        blank: Blank::Kept,
+        default: Value::Number(10_000),
+        help: "for a request's head to come, in ms",
+        manual: "Milliseconds in which the head of a request must come, counted from its first byte or \
+            from the connect; likewise a TLS handshake, and what a proxy says before. Not in \
+            Resgate.",
+    },
+    Spec {
+        key: Setting::WsIdleTimeout,
+        flag: "--wsidletimeout",
+        short: "",
+        variable: "TIDEGATE_WSIDLETIMEOUT",
+        member: "wsIdleTimeout",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 86_400_000),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "close WebSockets that ask nothing; 0 is off",
+        manual: "A WebSocket client that has sent no message for so many milliseconds is closed with 1000, \
+            also if it is there and gets events: pings and their answers are no messages. 0 is \
+            never; peers that vanished are found by `pingInterval`. Not in Resgate.",
     },
     Spec {
         key: Setting::Broker,

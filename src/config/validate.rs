@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::error::{Error, Place};
 use super::options::{BROKER_ADDRESS, Setting};
 use super::settings::Settings;
-use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, Networks, ReconnectTokens};
+use super::{
+    AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, Networks, ReconnectTokens,
+};
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -86,17 +88,17 @@ impl Checker<'_> {
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
             broker: self.broker()?,
-            broker_users: self.text(Setting::BrokerUsers),
-            broker_max_payload: self.count(Setting::BrokerMaxPayload),
-            broker_max_connections: self.count(Setting::BrokerMaxConnections),
-            broker_tls_cert: self.path(Setting::BrokerTlsCert),
-            broker_tls_key: self.path(Setting::BrokerTlsKey),
             max_connections: self.count(Setting::MaxConnections),
             max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
             max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
             max_subscriptions: self.count(Setting::MaxSubscriptions),
             trusted_proxies: self.networks(Setting::TrustedProxies)?,
             proxy_protocol: settings.switch(Setting::ProxyProtocol),
+            max_cached_resources: self.count(Setting::MaxCachedResources),
+            max_cached_bytes: self.count(Setting::MaxCachedBytes),
+            http_keep_alive: self.count(Setting::HttpKeepAlive),
+            head_timeout: self.count(Setting::HeadTimeout),
+            ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
             cpu: settings
                 .number(Setting::Cpu)
@@ -232,8 +234,19 @@ impl Checker<'_> {
         }
     }
 
+    fn broker(&mut self) -> Result<BrokerInside, Error> {
+        Ok(BrokerInside {
+            addr: self.broker_addr()?,
+            users: self.text(Setting::BrokerUsers),
+            max_payload: self.count(Setting::BrokerMaxPayload),
+            max_connections: self.count(Setting::BrokerMaxConnections),
+            tls_cert: self.path(Setting::BrokerTlsCert),
+            tls_key: self.path(Setting::BrokerTlsKey),
+        })
+    }
+
     /// Where the broker inside listens. What belongs to a nats-server is refused then.
-    fn broker(&mut self) -> Result<Option<SocketAddr>, Error> {
+    fn broker_addr(&mut self) -> Result<Option<SocketAddr>, Error> {
         let settings = self.settings;
         let users = self.text(Setting::BrokerUsers);
         let has_users = match serde_json::from_str::<serde_json::Value>(&users) {

@@ -22,7 +22,8 @@ mod tests;
 mod turn;
 
 pub use model::border::{
-    BrokerLimits, BrokerMessage, Method, Options, Refusal, Stats, WebAction, WebRequest, WriteHead,
+    BrokerLimits, BrokerMessage, CacheLimits, Method, Options, Refusal, Stats, WebAction,
+    WebRequest, WriteHead,
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
@@ -354,6 +355,7 @@ impl Gateway {
             subscriptions: self.holdings.len(),
             aliases: self.cache.aliases().len(),
             resources: self.cache.resources().len(),
+            cached_bytes: self.cache.bytes(),
             names: self.cache.names().len(),
             lingering: self.cache.lingering(),
             pending: self.requests.len(),

@@ -101,6 +101,7 @@ impl Gateway {
             Work::Doubt(client) => self.go_on_doubting(client),
             Work::Send(client) => self.go_on_sending(client),
             Work::Due => self.do_what_is_due(),
+            Work::Evict => self.evict(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),
             Work::Unwanted(request) => self.forget_unwanted(request),

@@ -17,7 +17,7 @@ use mio::event::Event;
 use super::admission::{Admission, Crowded, Place};
 use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Phase};
-use super::deadlines::{Deadlines, Kind};
+use super::deadlines::{Deadlines, Durations, Kind};
 use super::framing::Framing;
 use super::goodbyes::Goodbyes;
 use super::hand::Hand;
@@ -123,9 +123,14 @@ struct SlowClients {
 }
 
 impl Clients {
-    /// No connections, and how many there may be. Silent ones will be asked, and old ones
-    /// closed, when the hands come to them.
-    pub(super) fn new(pulse: Hand, rotation: Rotation, admission: Admission) -> Self {
+    /// No connections, how many there may be, and what they have time for. Silent ones will be
+    /// asked, and old ones closed, when the hands come to them.
+    pub(super) fn new(
+        pulse: Hand,
+        rotation: Rotation,
+        admission: Admission,
+        durations: Durations,
+    ) -> Self {
         Self {
             table: Table::new(),
             admission,
@@ -136,7 +141,7 @@ impl Clients {
             bulk: VecDeque::new(),
             dead: Vec::new(),
             doomed: Vec::new(),
-            deadlines: Deadlines::new(),
+            deadlines: Deadlines::new(durations),
             goodbyes: Goodbyes::default(),
             pulse,
             rotation,
@@ -424,6 +429,19 @@ impl Clients {
     pub(super) fn arm(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
         if let Some(connection) = self.table.get_mut(key) {
             self.deadlines.arm(&mut connection.timer, kind, key, now);
+        }
+    }
+
+    /// How long a deadline lasts, in milliseconds.
+    pub(super) fn duration(&self, kind: Kind) -> u64 {
+        self.deadlines.duration(kind)
+    }
+
+    /// A WebSocket has the whole time again to send a message, where it must send some.
+    pub(super) fn hear(&mut self, key: ConnectionKey, now: Time) {
+        match self.duration(Kind::Quiet) {
+            0 => self.disarm(key),
+            _ => self.arm(key, Kind::Quiet, now),
         }
     }
 

@@ -9,6 +9,7 @@
 use slab::Slab;
 
 use super::connection::ConnectionKey;
+use crate::config::Config;
 use crate::gateway::Time;
 
 /// What a connection has to do in time, or else is cut off.
@@ -18,8 +19,12 @@ pub(super) enum Kind {
     Head,
     /// Send the body of a request.
     Body,
-    /// Send the next request of a kept connection, or take an answer.
+    /// Take the last answer.
     Idle,
+    /// Send the next request of a kept connection, or take an answer.
+    Kept,
+    /// Send a message, where a WebSocket must now and then.
+    Quiet,
     /// Finish the close handshake of a WebSocket.
     Close,
     /// End its side after a last answer.
@@ -30,10 +35,12 @@ pub(super) enum Kind {
     Unread,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 9] = [
     Kind::Head,
     Kind::Body,
     Kind::Idle,
+    Kind::Kept,
+    Kind::Quiet,
     Kind::Close,
     Kind::Linger,
     Kind::Message,
@@ -41,17 +48,44 @@ const KINDS: [Kind; 7] = [
 ];
 
 impl Kind {
-    /// How long it lasts, in milliseconds.
+    /// How long it lasts unless an option says otherwise, in milliseconds; 0 is that there is
+    /// none.
     pub(super) const fn duration(self) -> u64 {
         match self {
             Kind::Head => 10_000,
             Kind::Body => 30_000,
-            Kind::Idle => 120_000,
+            Kind::Idle | Kind::Kept => 120_000,
+            Kind::Quiet => 0,
             Kind::Close => 5_000,
             Kind::Linger => 2_000,
             Kind::Message => 30_000,
             Kind::Unread => 120_000,
         }
+    }
+}
+
+/// How long deadlines last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Durations([u64; KINDS.len()]);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(KINDS.map(Kind::duration))
+    }
+}
+
+impl Durations {
+    /// Those of a configuration.
+    pub(super) fn new(config: &Config) -> Self {
+        let mut durations = Self::default();
+        for (kind, time) in [
+            (Kind::Head, config.head_timeout),
+            (Kind::Kept, config.http_keep_alive),
+            (Kind::Quiet, config.ws_idle_timeout),
+        ] {
+            durations.0[kind as usize] = time.into();
+        }
+        durations
     }
 }
 
@@ -94,26 +128,34 @@ struct List {
 pub(super) struct Deadlines {
     nodes: Slab<Node>,
     lists: [List; KINDS.len()],
+    durations: Durations,
 }
 
 impl Deadlines {
     /// No deadlines.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(durations: Durations) -> Self {
         Self {
             nodes: Slab::new(),
             lists: [List {
                 first: NONE,
                 last: NONE,
             }; KINDS.len()],
+            durations,
         }
+    }
+
+    /// How long a kind lasts, in milliseconds; 0 is that there is none.
+    pub(super) fn duration(&self, kind: Kind) -> u64 {
+        self.durations.0[kind as usize]
     }
 
     /// Starts a deadline for `owner`, in place of the one that it had.
     pub(super) fn arm(&mut self, timer: &mut Timer, kind: Kind, owner: ConnectionKey, now: Time) {
         self.disarm(timer);
+        let due = Time(now.0 + self.duration(kind));
         let list = &mut self.lists[kind as usize];
         let index = self.nodes.insert(Node {
-            due: Time(now.0 + kind.duration()),
+            due,
             owner,
             kind,
             previous: list.last,
@@ -152,7 +194,7 @@ impl Deadlines {
     /// When an armed deadline was started.
     pub(super) fn started(&self, timer: &Timer) -> Option<Time> {
         let node = self.nodes.get(timer.0 as usize)?;
-        Some(Time(node.due.0.saturating_sub(node.kind.duration())))
+        Some(Time(node.due.0.saturating_sub(self.duration(node.kind))))
     }
 
     /// When the next deadline is due.
@@ -206,7 +248,7 @@ mod tests {
     #[test]
     fn each_kind_is_due_after_its_duration() {
         for kind in KINDS {
-            let mut deadlines = Deadlines::new();
+            let mut deadlines = Deadlines::new(Durations::default());
             let mut timer = Timer::default();
             deadlines.arm(&mut timer, kind, key(7), Time(100));
             let due = 100 + kind.duration();
@@ -222,7 +264,7 @@ mod tests {
 
     #[test]
     fn disarming_twice_takes_nothing_from_others() {
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = Deadlines::new(Durations::default());
         let (mut one, mut two) = (Timer::default(), Timer::default());
         deadlines.arm(&mut one, Kind::Head, key(1), Time(0));
         deadlines.disarm(&mut one);
@@ -234,7 +276,7 @@ mod tests {
     #[test]
     fn agrees_with_a_searched_list_over_many_steps() {
         const OWNERS: usize = 13;
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = Deadlines::new(Durations::default());
         let mut timers: Vec<Timer> = (0..OWNERS).map(|_| Timer::default()).collect();
         let mut model = Model::default();
         let (mut now, mut random) = (0u64, 1u64);

@@ -181,7 +181,7 @@ impl Reactor {
             let reason = "server is going away";
             return self.clients.say_goodbye(key, Some(1001), reason, now);
         }
-        let is_kept = self.clients.deadline(key) == Some(Kind::Idle);
+        let is_kept = self.clients.deadline(key) == Some(Kind::Kept);
         if !self.is_unoccupied(key) || !is_kept && !is_last {
             return self.end_request(key, is_last, now);
         }

@@ -411,8 +411,8 @@ impl Reactor {
         }
         if is_kept || connection.is_partial() {
             self.clients.arm_once(key, Kind::Message, now);
-        } else if connection.timer.is_armed() {
-            self.clients.disarm(key);
+        } else if connection.timer.is_armed() && self.clients.deadline(key) != Some(Kind::Quiet) {
+            self.clients.hear(key, now);
         }
     }
 
@@ -579,7 +579,7 @@ impl Reactor {
                 .get_mut(key)
                 .is_some_and(|it| it.is_websocket()) => {}
             ws::Event::Message { data, .. } => {
-                self.clients.disarm(key);
+                self.clients.hear(key, now);
                 self.gateway
                     .client_message(now, key.client(), &data, &mut self.outbox);
             }

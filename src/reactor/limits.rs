@@ -27,7 +27,9 @@ pub(crate) const HEAD_TIME: u64 = Kind::Head.duration();
 /// Milliseconds for the body of a request.
 pub(crate) const BODY_TIME: u64 = Kind::Body.duration();
 /// Milliseconds that a kept connection may have no request.
-pub(crate) const KEPT_TIME: u64 = Kind::Idle.duration();
+pub(crate) const KEPT_TIME: u64 = Kind::Kept.duration();
+/// Milliseconds that a last answer may stand still.
+pub(crate) const LAST_TIME: u64 = Kind::Idle.duration();
 /// Milliseconds for the close handshake of a WebSocket.
 pub(crate) const CLOSE_TIME: u64 = Kind::Close.duration();
 /// Milliseconds for the peer to end its side.

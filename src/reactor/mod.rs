@@ -66,7 +66,9 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, Delivery, Gateway, Method, Options, Outbox, Rate, Time};
+use crate::gateway::{
+    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, Rate, Time,
+};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
@@ -79,7 +81,7 @@ use compression::Compression;
 use connection::{
     BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
 };
-use deadlines::Kind;
+use deadlines::{Durations, Kind};
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
@@ -239,7 +241,7 @@ impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
     fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let servers = match config.broker {
+        let servers = match config.broker.addr {
             None => ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?,
             Some(_) => Vec::new(),
         };
@@ -275,6 +277,7 @@ impl Reactor {
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
                 Admission::new(config.max_connections, config.max_connections_per_address),
+                Durations::new(config),
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),
@@ -282,27 +285,7 @@ impl Reactor {
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
-            gateway: Gateway::new(Options {
-                api_path: config.api_path.clone(),
-                request_timeout: millis(config.request_timeout),
-                reset_throttle: config.reset_throttle as usize,
-                reference_throttle: config.reference_throttle as usize,
-                resources: crate::res::service::Limits {
-                    entries: config.max_entries as usize,
-                    bytes: config.max_resource_size as usize,
-                },
-                web_resources: config.api_max_resources.into(),
-                web_bytes: config.api_max_bytes.into(),
-                flat: config.api_encoding == ApiEncoding::JsonFlat,
-                header_auth: config.header_auth.as_ref().map(method),
-                ws_header_auth: config.ws_header_auth.as_ref().map(method),
-                subscriptions: config.max_subscriptions,
-                rate: Rate(config.max_requests_per_second),
-                keep_tokens: away::keeps_tokens(config),
-                window: crate::gateway::WINDOW,
-                seed,
-                write_head,
-            }),
+            gateway: Gateway::new(gateway_options(config, seed)),
             outbox: Outbox::default(),
             streak: Streak::default(),
             buffer: vec![0; READ_MAX],
@@ -715,14 +698,15 @@ impl Reactor {
 
     /// A connection has not done in time what it had to do.
     fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
+        let duration = self.clients.duration(kind);
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
         let progress = connection.output.as_ref().map(|output| output.progress());
         match kind {
             Kind::Unread => self.clients.look_at_unread(key, now),
-            // The rest of it has come, and waits for us.
-            Kind::Message if connection.unparsed || connection.readable => {
+            // The rest of it has come, or something else, and waits for us.
+            Kind::Message | Kind::Quiet if connection.unparsed || connection.readable => {
                 self.clients.arm(key, kind, now);
             }
             Kind::Message => {
@@ -731,14 +715,20 @@ impl Reactor {
                 self.clients.say_goodbye(key, Some(1008), reason, now);
                 self.clients.forget_input(key);
             }
+            Kind::Quiet => {
+                let reason = "nothing was asked for long";
+                log::debug!("client {} closed: {reason}", connection.remote);
+                self.metrics.idle_clients += 1;
+                self.clients.say_goodbye(key, Some(1000), reason, now);
+            }
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
                 self.site.fail(&mut self.clients, key, 408, now);
             }
             // It still takes what it was sent: it may have the time again.
-            Kind::Idle | Kind::Close
-                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < kind.duration()) =>
+            Kind::Idle | Kind::Kept | Kind::Close
+                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < duration) =>
             {
                 self.clients.arm(key, kind, now);
             }
@@ -791,6 +781,35 @@ impl Reactor {
             };
             self.gateway.client_closed(now, client, &mut self.outbox);
         }
+    }
+}
+
+/// What the configuration says of the gateway.
+fn gateway_options(config: &Config, seed: [u64; 4]) -> Options {
+    Options {
+        api_path: config.api_path.clone(),
+        request_timeout: millis(config.request_timeout),
+        reset_throttle: config.reset_throttle as usize,
+        reference_throttle: config.reference_throttle as usize,
+        resources: crate::res::service::Limits {
+            entries: config.max_entries as usize,
+            bytes: config.max_resource_size as usize,
+        },
+        web_resources: config.api_max_resources.into(),
+        web_bytes: config.api_max_bytes.into(),
+        flat: config.api_encoding == ApiEncoding::JsonFlat,
+        header_auth: config.header_auth.as_ref().map(method),
+        ws_header_auth: config.ws_header_auth.as_ref().map(method),
+        cached: CacheLimits {
+            resources: config.max_cached_resources as usize,
+            bytes: (config.max_cached_bytes as usize) << 20,
+        },
+        subscriptions: config.max_subscriptions,
+        rate: Rate(config.max_requests_per_second),
+        keep_tokens: away::keeps_tokens(config),
+        window: crate::gateway::WINDOW,
+        seed,
+        write_head,
     }
 }
 

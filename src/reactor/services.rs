@@ -121,11 +121,11 @@ impl Services {
         registry: &Registry,
         seed: [u64; 4],
     ) -> Result<Option<Box<Self>>, Error> {
-        let Some(addr) = config.broker else {
+        let Some(addr) = config.broker.addr else {
             return Ok(None);
         };
-        let users = Users::parse(&config.broker_users).map_err(Error::BrokerUsers)?;
-        let tls = match (&config.broker_tls_cert, &config.broker_tls_key) {
+        let users = Users::parse(&config.broker.users).map_err(Error::BrokerUsers)?;
+        let tls = match (&config.broker.tls_cert, &config.broker.tls_key) {
             (Some(certificate), Some(key)) => {
                 Some(secrets::server_config(certificate, key).map_err(Error::Secret)?)
             }
@@ -147,8 +147,8 @@ impl Services {
             host: addr.ip().to_string(),
             port: local.port(),
             tls: tls.is_some(),
-            max_payload: config.broker_max_payload as usize,
-            max_connections: (config.broker_max_connections as usize).min(SERVICES_MAX - 1),
+            max_payload: config.broker.max_payload as usize,
+            max_connections: (config.broker.max_connections as usize).min(SERVICES_MAX - 1),
             users,
             seed,
         });

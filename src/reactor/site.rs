@@ -314,6 +314,7 @@ impl Site {
             connection.age = age;
             connection.phase = Phase::WebSocket(Decoder::new(agreement));
         }
+        clients.hear(key, now);
         clients.push(key, Piece::Bytes(out.into()), now);
     }
 
@@ -455,7 +456,7 @@ fn note_refused(
 /// What follows an answer: the next request, or the end.
 fn finish(clients: &mut Clients, key: ConnectionKey, persistence: Persistence, now: Time) {
     if persistence.is_kept() {
-        clients.arm(key, Kind::Idle, now);
+        clients.arm(key, Kind::Kept, now);
         clients.wake(key);
     } else {
         clients.close(key, Kind::Idle, now);

@@ -34,6 +34,8 @@ impl Error {
         ACCESS_DENIED = "system.accessDenied", "Access denied";
         /// The request is not one that can be understood.
         BAD_REQUEST = "system.badRequest", "Bad request";
+        /// The gateway caches as many resources as it may, and all are in use.
+        CACHE_FULL = "system.serviceUnavailable", "Service unavailable: the gateway may not cache more resources";
         /// The resource was deleted.
         DELETED = "system.deleted", "Deleted";
         /// The broker does not send the events of the resource to the gateway.

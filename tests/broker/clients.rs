@@ -41,8 +41,8 @@ fn the_rust_client_asks_and_answers() {
     let gateway = Gateway::start_inside(&[]);
     let broker = Broker::inside(&gateway);
     let (one, two) = (
-        service::connect(&broker.url()),
-        service::connect(&broker.url()),
+        connect_service(&broker.url()),
+        connect_service(&broker.url()),
     );
     let answers = one.queue_subscribe("work.*", "q").expect("subscribed");
     one.flush().expect("there");

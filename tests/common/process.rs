@@ -203,7 +203,8 @@ impl Broker {
     /// Ends the broker in good order.
     pub fn stop(&mut self) {
         self.signal(rustix::process::Signal::TERM);
-        self.process.wait(PATIENCE);
+        let process = self.process.as_mut().expect("a process of its own");
+        process.wait(PATIENCE);
     }
 
     /// Starts it again at the same address, after [`Broker::kill`] or [`Broker::stop`].

@@ -189,3 +189,66 @@ fn a_client_has_so_many_subscriptions_and_keeps_them_unlike_resgate() {
     svc.grant("limits_subs.c");
     client.expect_result(id, r#"{"models":{"limits_subs.c":{"a":1}}}"#);
 }
+
+#[test]
+fn the_cache_holds_so_many_resources_and_forgets_what_nobody_uses_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&["--maxcachedresources", "2", "--maxcachedbytes", "1"]);
+    let svc = stack.service("limits_cache");
+    let (mut client, mut other) = (stack.client(), stack.client());
+    let model = r#"{"model":{"a":1}}"#;
+    client.subscribe(&svc, "limits_cache.a", model);
+    client.subscribe(&svc, "limits_cache.b", model);
+    let id = other.ask("subscribe.limits_cache.c");
+    svc.grant("limits_cache.c");
+    let message = "Service unavailable: the gateway may not cache more resources";
+    other.expect_error(id, "system.serviceUnavailable", message);
+    client.unsubscribe("limits_cache.a");
+    other.subscribe(&svc, "limits_cache.c", model);
+    expect_metric(&metrics, "tidegate_evicted_names_total 1");
+    expect_metric(&metrics, "tidegate_refused_resources_total 1");
+    let body = has_metric(&metrics, "").1;
+    let bytes = body
+        .lines()
+        .find_map(|line| line.strip_prefix("tidegate_cached_bytes "));
+    let bytes: usize = bytes.and_then(|it| it.parse().ok()).expect("a number");
+    assert!((2 * 512 + 14..2 * 512 + 60).contains(&bytes), "{bytes}");
+    svc.event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
+    client.expect_event("limits_cache.b.change", r#"{"values":{"a":2}}"#);
+}
+
+#[test]
+fn times_are_what_the_options_say_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let (stack, metrics) = stack(&[
+        "--httpkeepalive",
+        "300",
+        "--headtimeout",
+        "400",
+        "--wsidletimeout",
+        "3000",
+    ]);
+    let mut kept = stack.http();
+    kept.get("/nowhere");
+    assert_eq!(kept.response().status, 404);
+    kept.expect_closed();
+    let mut slow = stack.http();
+    slow.send("GET /nowhere HTTP/1.1\r\n");
+    assert_eq!(slow.response().status, 408);
+    // Answers to pings are no messages, and whoever sends some stays.
+    let (mut idle, mut there) = (stack.raw(), stack.raw());
+    idle.frame(0x8a, b"");
+    for _ in 0..6 {
+        there.expect_alive();
+        // It takes as long as a head may.
+        stack.http().expect_closed();
+    }
+    let close = idle.next();
+    assert_eq!(close.close_code(), Some(1000));
+    there.expect_alive();
+    expect_metric(&metrics, "tidegate_idle_clients_dropped_total 1");
+}

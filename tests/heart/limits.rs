@@ -1,7 +1,7 @@
 //! Limits of a resource: what is beyond is not held, and whoever is concerned is told.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
-use tidegate::gateway::{Options, Rate};
+use tidegate::gateway::{CacheLimits, Options, Rate};
 use tidegate::res::service::Limits;
 
 const CODE: &str = "system.internalError";
@@ -231,4 +231,78 @@ fn subscriptions_that_are_asked_for_together_are_not_more() {
         .receives(r#"{"event":"test.b.delete","data":null}"#);
     h.client(1).messages();
     h.subscribed_again(1, "test.a");
+}
+
+const UNCACHED: (&str, &str) = (
+    "system.serviceUnavailable",
+    "Service unavailable: the gateway may not cache more resources",
+);
+
+#[test]
+fn what_nobody_uses_makes_room_oldest_first_and_what_is_in_use_stays() {
+    let model = r#"{"model":{"text":"this is as long as it is, and longer than some"}}"#;
+    // Three of them, by their number or by what they count for.
+    for cached in [
+        CacheLimits {
+            resources: 3,
+            bytes: 0,
+        },
+        CacheLimits {
+            resources: 0,
+            bytes: 3 * (512 + 100),
+        },
+    ] {
+        let mut h = Heart::with(Options {
+            cached,
+            ..Options::default()
+        });
+        h.subscribed(1, "test.used", model);
+        for rid in ["test.a", "test.b"] {
+            h.subscribed(1, rid, model);
+        }
+        h.unsubscribed(1, "test.b");
+        h.advance(1);
+        h.unsubscribed(1, "test.a");
+        assert_eq!(h.stats().resources, 3);
+        // Of the two that nobody uses the one that has waited for longer goes.
+        h.subscribed(1, "test.c", model);
+        assert_eq!((h.stats().resources, h.stats().lingering), (3, 1));
+        h.subscribed_again(1, "test.a");
+        // All are in use: nobody is asked, and others are not concerned.
+        h.client(2).subscribe(1, "test.d");
+        let request = h.expect_request("access.test.d");
+        h.respond(&request, r#"{"result":{"get":true}}"#);
+        h.expect_no_request();
+        h.client(2).receives(&error(1, UNCACHED.0, UNCACHED.1));
+        h.change("test.used", r#"{"text":"a"}"#);
+        h.client(1)
+            .receives(&changed("test.used", r#"{"text":"a"}"#));
+        h.subscribed_again(2, "test.used");
+        h.unsubscribed(1, "test.c");
+        h.subscribed(2, "test.d", model);
+        assert_eq!(h.stats().resources, 3);
+    }
+}
+
+#[test]
+fn a_resource_that_finds_no_room_when_it_comes_is_an_error() {
+    let mut h = Heart::with(Options {
+        cached: CacheLimits {
+            resources: 1,
+            bytes: 0,
+        },
+        ..Options::default()
+    });
+    for (client, id, rid) in [(1, 1, "test.a"), (2, 2, "test.b"), (1, 3, "test.b")] {
+        h.client(client).subscribe(id, rid);
+        h.grant(rid);
+    }
+    for rid in ["test.a", "test.b"] {
+        h.serve(rid, r#"{"model":{"a":1}}"#);
+    }
+    let answers: Vec<_> = h.client(1).messages();
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert_eq!(answers[1], error(3, UNCACHED.0, UNCACHED.1));
+    h.client(2).receives(&error(2, UNCACHED.0, UNCACHED.1));
+    assert_eq!(h.stats().resources, 1);
 }

@@ -343,6 +343,44 @@ fn a_client_is_authenticated_again_by_its_head() {
 }
 
 #[test]
+fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
+    let mut h = Heart::with(Options {
+        ws_header_auth: Some(Method {
+            resource: "id".to_owned(),
+            method: "login".to_owned(),
+        }),
+        ..Options::default()
+    });
+    h.ask_upgrade(1);
+    let login = h.expect_request("auth.id.login");
+    h.token(1, r#"{"token":{"user":1}}"#);
+    h.respond(&login, r#"{"result":null}"#);
+    h.upgraded(1);
+    h.lose_broker();
+    h.return_broker();
+    // Its user has logged out meanwhile: the service takes the head, and gives no token.
+    let login = h.expect_request("auth.id.login");
+    h.respond(&login, r#"{"result":null}"#);
+    assert!(h.client(1).is_closed());
+    h.discard();
+}
+
+#[test]
+fn a_client_with_a_token_whose_events_are_refused_is_closed() {
+    let mut h = Heart::new();
+    h.client(1).request(1, "auth.test.login");
+    let login = h.expect_request("auth.test.login");
+    h.token(1, r#"{"token":{"user":1}}"#);
+    h.respond(&login, r#"{"result":null}"#);
+    h.client(1)
+        .receives(r#"{"result":{"payload":null},"id":1}"#);
+    let subject = format!("conn.{}.*", h.cid(1));
+    h.refuse_subscription(&subject);
+    assert!(!h.is_ready());
+    assert!(h.client(1).is_closed(), "it could not be logged out");
+}
+
+#[test]
 fn a_name_whose_events_are_refused_is_not_served() {
     let mut h = Heart::new();
     h.client(1).subscribe(1, "test.model");

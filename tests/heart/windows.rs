@@ -1,7 +1,7 @@
 //! Windows: a service has so many requests open, and clients take turns at it.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, error};
-use tidegate::gateway::Options;
+use tidegate::gateway::{Method, Options};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -211,4 +211,125 @@ fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
     assert!(most <= 300, "{most} open");
     let (failed, ..) = come_back(0, 100, 40);
     assert!(failed > 100, "{failed} fail where all is asked at once");
+}
+
+#[test]
+fn a_window_lives_while_a_client_is_authenticated_again_before_its_request() {
+    let mut h = Heart::with(Options {
+        window: 1,
+        ws_header_auth: Some(Method {
+            resource: "id".to_owned(),
+            method: "login".to_owned(),
+        }),
+        ..Options::default()
+    });
+    h.ask_upgrade(1);
+    let login = h.expect_request("auth.id.login");
+    h.token(1, r#"{"token":{"user":1}}"#);
+    h.respond(&login, r#"{"result":null}"#);
+    h.upgraded(1);
+    let ask = |h: &mut Heart, services: std::ops::Range<u64>| {
+        for service in services {
+            call(h, 3, service, &format!("s{service}.m"));
+            let request = h.expect_request(&format!("auth.s{service}.m"));
+            h.respond(&request, r#"{"result":null}"#);
+        }
+        h.client(3).messages();
+    };
+    // That of the auth service is forgotten when there are too many.
+    ask(&mut h, 1..257);
+    h.subscribed(2, "test.model", MODEL);
+    for id in 10..12 {
+        call(&mut h, 2, id, "test.a.hold");
+    }
+    h.client(1).subscribe(1, "test.model");
+    assert_eq!(h.stats().parked, 1);
+    ask(&mut h, 257..511);
+    h.lose_broker();
+    h.advance(600);
+    h.discard();
+    h.return_broker();
+    assert!(h.subjects().contains(&"auth.id.login"));
+    h.discard();
+}
+
+/// A service answers a third of its requests at once and the others after 250 ms, be they as
+/// many as they may: nobody has to wait for it.
+#[test]
+fn a_service_that_is_quick_with_some_requests_may_be_slow_with_others() {
+    let mut h = narrow(1_024);
+    let mut open = std::collections::VecDeque::new();
+    let mut most = 0;
+    for time in 0..20_000_u64 {
+        if time % 4 == 0 {
+            let client = 1 + (time / 4 % 20) as u32;
+            for n in 0..3 {
+                let method = if n == 0 { "quick" } else { "slow" };
+                call(&mut h, client, 3 * time + n, &format!("test.a.{method}"));
+            }
+        }
+        while let Some(request) = h.next_request() {
+            match request.subject.ends_with("quick") {
+                true => h.respond(&request, r#"{"result":null}"#),
+                false => open.push_back((time + 250, request)),
+            }
+        }
+        while open.front().is_some_and(|(due, _)| *due <= time) {
+            if let Some((_, request)) = open.pop_front() {
+                h.respond(&request, r#"{"result":null}"#);
+            }
+        }
+        most = most.max(h.stats().parked);
+        h.advance(1);
+        if time % 100 == 0 {
+            for client in 1..=20 {
+                for message in h.client(client).messages() {
+                    assert!(!message.contains("timeout"), "{time} {message}");
+                }
+            }
+        }
+    }
+    assert!(most < 100, "{most} wait");
+    h.discard();
+}
+
+/// The same of one that takes longer than half a second with all.
+#[test]
+fn a_service_may_take_its_time_with_all_requests() {
+    let mut h = narrow(1_024);
+    let mut open = std::collections::VecDeque::new();
+    let (mut sent, mut answered, mut failed) = (0_u64, 0, 0);
+    for time in 0..20_000_u64 {
+        if time < 10 {
+            // 2,000 at first, and later no more than are answered.
+            for client in 1..=20 {
+                for _ in 0..10 {
+                    sent += 1;
+                    call(&mut h, client, sent, "test.a.slow");
+                }
+            }
+        }
+        while let Some(request) = h.next_request() {
+            open.push_back((time + 600, request));
+        }
+        while open.front().is_some_and(|(due, _)| *due <= time) {
+            if let Some((_, request)) = open.pop_front() {
+                h.respond(&request, r#"{"result":null}"#);
+            }
+        }
+        h.advance(1);
+        for client in 1..=20 {
+            for message in h.client(client).messages() {
+                failed += u64::from(message.contains("timeout"));
+                answered += 1;
+                if time < 15_000 {
+                    sent += 1;
+                    call(&mut h, client, sent, "test.a.slow");
+                }
+            }
+        }
+    }
+    println!("{sent} sent, {answered} answered, {failed} failed");
+    assert_eq!(failed, 0);
+    h.discard();
 }

@@ -390,3 +390,20 @@ fn certificates_and_keys_of_no_use_are_told_at_the_start() {
         expect_refusal(&broker, certificate, key, &message);
     }
 }
+
+#[test]
+fn a_proxy_speaks_before_the_handshake() {
+    let site = Site::start_with(&["--trustedproxies", "127.0.0.1", "--proxyprotocol"]);
+    let mut socket = socket(&site.stack.gateway);
+    let mut hello = b"PROXY TCP4 192.0.2.1 127.0.0.1 4711 443\r\n".to_vec();
+    let mut session = session(&site.config());
+    session.write_tls(&mut hello).expect("a Vec takes all");
+    // The header and the hello in one segment.
+    socket.write_all(&hello).expect("a live socket");
+    session.complete_io(&mut socket).expect("a handshake");
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    let request = "GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert!(exchange(&mut stream, request).starts_with("HTTP/1.1 404 "));
+    // Without it there is no handshake.
+    assert!(connect(&site.stack.gateway, &site.config()).is_err());
+}

@@ -71,6 +71,11 @@ fn operations() {
         ),
         (b"INFO {}\r\n", Op::Info(b"{}")),
     ];
+    expect(table);
+}
+
+/// Each input is its operation, whole and not before.
+fn expect(table: &[(&[u8], Op<'_>)]) {
     for (input, expected) in table {
         let shown = input.escape_ascii();
         let behind = [input, &b"PING\r\n"[..]].concat();

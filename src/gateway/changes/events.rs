@@ -242,12 +242,11 @@ impl Gateway {
             || resource.content.has_references() && self.has_many(resource);
         let before = kept.then(|| resource.content.clone());
         let version = self.cache.new_version();
-        let content = Rc::make_mut(self.cache.content_mut(key));
         let Applied {
             added,
             removed,
             moved,
-        } = content.apply(&kind, version);
+        } = (self.cache).change(key, |content| Rc::make_mut(content).apply(&kind, version));
         self.work.spend(moved * size_of::<Value>() / 64);
         let step = Step {
             kind,

@@ -250,7 +250,8 @@ impl Gateway {
     pub(super) fn put(&mut self, key: ResourceKey, renewal: Renewal) {
         if let Some(after) = renewal.content {
             let after = Rc::new(after);
-            let before = std::mem::replace(self.cache.content_mut(key), after.clone());
+            let before =
+                (self.cache).change(key, |content| std::mem::replace(content, after.clone()));
             self.publish(key, Update::leading_to(after, renewal.steps), Some(before));
         }
     }

@@ -8,7 +8,7 @@ use crate::gateway::model::outbox::{Delivery, Outbox, WebBody, WebResponse};
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
-use crate::gateway::parts::sessions::{Client, Goal, Transport, Web};
+use crate::gateway::parts::sessions::{Client, Goal, TokenSource, Transport, Web};
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Origin;
@@ -130,13 +130,15 @@ impl Gateway {
         }
         let there = self.sessions.get_mut(client.key);
         if there.is_some_and(Client::end_renewal) {
-            return match answer.and_then(|payload| service::call(&payload, false).map(drop)) {
-                Ok(()) => {}
-                Err(error) => {
-                    self.note_unused("auth", name, &error);
-                    self.dismiss(client.key);
-                }
-            };
+            let there = self.sessions.present(client);
+            let is_doubted = there.is_some_and(|there| there.token_source() == TokenSource::Events);
+            match answer.and_then(|payload| service::call(&payload, false).map(drop)) {
+                // It has been given a token, or its token was taken away.
+                Ok(()) if !is_doubted => return,
+                Ok(()) => self.note_unused("auth", name, &"it brings no token"),
+                Err(error) => self.note_unused("auth", name, &error),
+            }
+            return self.dismiss(client.key);
         }
         if let Err(error) = &answer {
             self.note_unused("auth", name, error);

@@ -24,6 +24,9 @@ const CHILD_UNITS: usize = 8;
 /// Work of forgetting a name with its resources, in units.
 const FORGET_UNITS: usize = 64;
 
+/// Names that are forgotten at once to make room for a resource.
+const EVICTED: usize = 16;
+
 impl Gateway {
     /// A subscription needs content: from the cache, from a request that is open, or from
     /// a new one.
@@ -72,6 +75,10 @@ impl Gateway {
             return;
         };
         let (name, query) = (alias.name, alias.query.clone());
+        // Whoever could not be given the answer need not ask.
+        if !self.make_room(0) {
+            return self.load_failed(key, Error::CACHE_FULL);
+        }
         if let Err(error) = self.listen_to_events(name, client) {
             return self.load_failed(key, error);
         }
@@ -167,15 +174,24 @@ impl Gateway {
             // It was loaded already as the events were refused.
             return self.load_failed(key, Error::EVENTS_REFUSED);
         }
+        // What is cached has seen every event since, and is as good as the answer.
+        let cached = self.cache.resource(name, &resource.query);
+        let fresh = match cached {
+            Some(_) => None,
+            None => Some(Content::new(resource.data, self.cache.new_version())),
+        };
+        if let Some(fresh) = &fresh
+            && !self.make_room(fresh.bytes())
+        {
+            return self.load_failed(key, Error::CACHE_FULL);
+        }
         let Some(ended) = self.cache.end_load(key) else {
             return;
         };
-        // What is cached has seen every event since, and is as good as the answer.
-        let cached = self.cache.resource(name, &resource.query);
-        let resource = cached.unwrap_or_else(|| {
-            let content = Content::new(resource.data, self.cache.new_version());
-            self.cache.insert_resource(name, &resource.query, content)
-        });
+        let fresh = fresh.map(|it| self.cache.insert_resource(name, &resource.query, it));
+        let Some(resource) = cached.or(fresh) else {
+            return;
+        };
         self.cache.link_alias(key, resource);
         let waiting = self.cache.aliases()[key].subs.iter().copied();
         let waiting = waiting.filter(|sub| self.holdings[*sub].is_loading());
@@ -188,6 +204,44 @@ impl Gateway {
         }
         if self.cache.aliases()[key].subs.is_empty() {
             self.alias_unused(key);
+        }
+    }
+
+    /// Sees to it that one more resource, of so many bytes, may be cached: what nobody uses
+    /// goes, oldest first. Returns whether it may; all may be in use. What a step cannot do is
+    /// done when there is time, and the limit exceeded for so long.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let limits = self.options.cached;
+        for _ in 0..EVICTED {
+            if self.cache.has_room(limits, bytes) {
+                return true;
+            }
+            if !self.evict_oldest() {
+                self.counters.refused_resources += 1;
+                return false;
+            }
+        }
+        self.work.push(Work::Evict);
+        true
+    }
+
+    /// Forgets the name that nothing has used for longest, before its time.
+    fn evict_oldest(&mut self) -> bool {
+        let Some(name) = self.cache.end_oldest_linger() else {
+            return false;
+        };
+        self.forget_name(name);
+        self.work.spend(FORGET_UNITS);
+        self.counters.evicted += 1;
+        true
+    }
+
+    /// Goes on with making room, as far as the turn's budget reaches.
+    pub(in crate::gateway) fn evict(&mut self) {
+        while !self.cache.has_room(self.options.cached, 0) && self.evict_oldest() {
+            if self.work.is_spent() {
+                return self.work.push(Work::Evict);
+            }
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Options {
     /// Requests that a service may have open at first; 0 for no such limit. It is adapted to
     /// how fast the service answers.
     pub window: u32,
+    /// Most cached resources, and most bytes that they count for; 0 for no limit.
+    pub cached: CacheLimits,
     /// Most resources that a WebSocket client may subscribe to directly; 0 for no limit.
     pub subscriptions: u32,
     /// Requests for services that a WebSocket client may send in a second.
@@ -65,6 +67,7 @@ impl Default for Options {
             web_resources: 100_000,
             web_bytes: 8 << 20,
             window: 0,
+            cached: CacheLimits::default(),
             subscriptions: 0,
             rate: Rate(0),
             keep_tokens: false,
@@ -76,6 +79,18 @@ impl Default for Options {
         }
     }
 }
+
+/// How much may be cached; 0 for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Resources.
+    pub resources: usize,
+    /// Bytes of their JSON, and [`RESOURCE_COST`] for each.
+    pub bytes: usize,
+}
+
+/// What a cached resource counts for beside its JSON, in bytes.
+pub const RESOURCE_COST: usize = 512;
 
 /// Writes the members `"header":{..},"host":"..","remoteAddr":"..","uri":".."` of an auth
 /// request (RES-Service protocol, "Auth request"), at least one of them, from the request
@@ -177,6 +192,8 @@ pub struct Stats {
     pub aliases: usize,
     /// Cached resources.
     pub resources: usize,
+    /// Bytes that they count for.
+    pub cached_bytes: usize,
     /// Resource names that are in use or linger.
     pub names: usize,
     /// Of these, names that nothing uses any more.

@@ -130,6 +130,10 @@ pub struct Counters {
     pub calls: u64,
     /// Valid `auth` requests of WebSocket clients.
     pub auths: u64,
+    /// Resources that could not be cached, as all that was cached was in use.
+    pub refused_resources: u64,
+    /// Names that were forgotten before their time, to make room.
+    pub evicted: u64,
     /// Direct subscriptions that clients were refused, since they had as many as they may.
     pub refused_subscriptions: u64,
     /// Requests of WebSocket clients that came too soon behind others.
@@ -155,6 +159,8 @@ impl Counters {
             unsubscribes: 0,
             calls: 0,
             auths: 0,
+            refused_resources: 0,
+            evicted: 0,
             refused_subscriptions: 0,
             hasty: 0,
             events_in: 0,

@@ -133,14 +133,21 @@ impl Client {
         self.heard_on
     }
 
+    /// Its connection events do not come. Returns whether they were to.
+    pub fn unheard(&mut self) -> bool {
+        std::mem::take(&mut self.heard_on) != Connection::NONE
+    }
+
     /// Who gave it the token.
     pub fn token_source(&self) -> TokenSource {
         self.token_source
     }
 
-    /// Begins to be authenticated again by its head.
+    /// Begins to be authenticated again by its head. Until that brings a token, the one that
+    /// it has is not the head's any more.
     pub fn begin_renewal(&mut self) {
         self.renewing = true;
+        self.token_source = TokenSource::Events;
     }
 
     /// Was authenticated again by its head, or was not. Returns whether it was to be.

@@ -20,6 +20,10 @@ pub const WINDOW: u32 = 1_024;
 pub(crate) const WINDOW_MIN: u32 = 64;
 pub(crate) const WINDOW_MAX: u32 = 16_384;
 
+/// Fewest that it has since answers take longer, though they come: some kinds of requests always
+/// take longer than others.
+const WINDOW_SLOW: u32 = 256;
+
 /// How long a request without answer has a place, in milliseconds.
 pub(crate) const PLACE_TIME: u64 = 500;
 
@@ -97,7 +101,7 @@ impl Window {
         let (mean, usual) = (self.mean / 8, 2 * self.base);
         self.lowest = self.lowest.min(mean);
         if mean > usual + SLOW {
-            self.shrink(3, now);
+            self.shrink(3, WINDOW_SLOW, now);
         } else if self.waiting > 0 && mean <= usual + QUICK && self.answers >= self.size {
             self.size = (self.size + (self.size / 8).max(1)).min(WINDOW_MAX);
             (self.answers, self.late) = (0, 0);
@@ -107,23 +111,25 @@ impl Window {
     /// A request has had its place for long, and no answer.
     fn is_late(&mut self, now: Time) {
         self.late += 1;
-        // Some calls are never answered, and say nothing of the others.
-        if self.late > self.answers / 4 {
-            self.shrink(2, now);
+        // Some calls are never answered, and say nothing of the others; and a service that is
+        // never quicker may be asked for more all the same.
+        let is_usual = self.base != u32::MAX && u64::from(self.base) >= PLACE_TIME;
+        if self.late > (self.answers + self.size) / 4 && !is_usual {
+            self.shrink(2, WINDOW_MIN, now);
         }
     }
 
     /// Shrinks to so many quarters, but not twice for the same reason.
-    fn shrink(&mut self, quarters: u32, now: Time) {
+    fn shrink(&mut self, quarters: u32, least: u32, now: Time) {
         if now >= self.next_cut {
             // If it did not help to have less open, or there cannot be less, the service has
             // become slower by itself. Else it is what is open that takes long.
             let did_help = self.lowest < self.cut_at - self.cut_at / 8;
-            if self.cut_at > 0 && !did_help || self.size <= WINDOW_MIN {
+            if self.cut_at > 0 && !did_help || self.size <= least {
                 self.base = self.base.saturating_add(self.base / 4 + 1);
             }
             (self.cut_at, self.lowest) = (self.mean / 8, u32::MAX);
-            self.size = (self.size / 4 * quarters).max(WINDOW_MIN).min(self.size);
+            self.size = (self.size / 4 * quarters).max(least).min(self.size);
             self.next_cut = Time(now.0 + PLACE_TIME);
             (self.answers, self.late) = (0, 0);
         }
@@ -261,6 +267,16 @@ impl Windows {
     /// When a request of a flow was answered last, since something of it waits.
     pub fn last_answer(&self, key: WindowKey, flow: u32) -> Option<Time> {
         self.windows.get(key)?.flows.get(&flow)?.answered
+    }
+
+    /// A request of the service that has a name is answered after all, which has given its place
+    /// back before. Returns the window if somebody waits for a place.
+    pub fn answered_late(&mut self, name: &str, took: u64, now: Time) -> Option<WindowKey> {
+        let key = *self.by_service.get(name.split('.').next()?)?;
+        let window = self.windows.get_mut(key)?;
+        window.late = window.late.saturating_sub(1);
+        window.answered(u32::try_from(took).unwrap_or(u32::MAX / 16), now);
+        (window.waiting > 0).then_some(key)
     }
 
     /// A request that has had its place for too long: it has none any more.

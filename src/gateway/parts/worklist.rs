@@ -49,6 +49,8 @@ pub enum Work {
     Collect,
     /// More of what a client that has left held is taken out.
     Leave(ClientKey),
+    /// More is cached than may be.
+    Evict,
     /// A get request that may take long, and that nobody may want any more.
     Unwanted(PendingKey),
 }

@@ -86,7 +86,14 @@ impl Gateway {
             match Sid::of(sid) {
                 Some(Sid::Inbox) => gateway.broker.lacks(Vital::Inbox),
                 Some(Sid::System) => gateway.broker.lacks(Vital::System),
-                Some(Sid::Client(_)) => gateway.broker.lacks(Vital::Connections),
+                Some(Sid::Client(client)) => {
+                    gateway.broker.lacks(Vital::Connections);
+                    let there = gateway.sessions.present_mut(client);
+                    // Nobody could take its token away.
+                    if there.is_some_and(|there| there.token().is_some() && there.unheard()) {
+                        gateway.dismiss(client.key);
+                    }
+                }
                 Some(Sid::Name(name)) if gateway.cache.names().contains(name) => {
                     gateway.refuse_name(name, reason);
                     return Origin::Name(name);
@@ -118,10 +125,16 @@ impl Gateway {
 
     /// A request without answer that was sent on a subject: the oldest.
     fn find_request(&mut self, subject: &[u8]) -> Option<PendingKey> {
+        let (_, name) = std::str::from_utf8(subject).ok()?.split_once('.')?;
+        let called = name.rsplit_once('.').map(|(name, _)| name);
+        let names = [Some(name), called].map(|name| self.cache.name(name?));
         let mut text = Vec::new();
         let mut found: Option<(Time, PendingKey)> = None;
-        self.work.spend(self.requests.len());
+        self.work.spend(self.requests.len() / 8);
         for (key, pending) in self.requests.iter() {
+            if pending.name.is_some() && !names.contains(&pending.name) {
+                continue; // Most of them, and not written for that.
+            }
             text.clear();
             self.write_subject_of(pending, &mut text);
             let is_awaited = text == subject && pending.is_awaited();
@@ -402,6 +415,9 @@ impl Gateway {
             && let Some(reply) = send(&mut self.requests)
             && let Some(place) = self.own_answer(key)
         {
+            // What had to be heard before may have asked other services, and the window been
+            // forgotten for theirs.
+            let window = window.and(name).and_then(|name| self.window_of(name));
             self.take_seat(key, window);
             let (subject, payload) = text.split_at(length);
             self.out.publish(subject, reply.as_bytes(), payload, place);

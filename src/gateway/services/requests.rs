@@ -140,7 +140,7 @@ impl Gateway {
             return Origin::System;
         };
         let name = self.requests.get(key).and_then(|pending| pending.name);
-        self.leave_seat(key, true);
+        self.leave_answered(key);
         if message.status == Some(503) && message.payload.is_empty() {
             let then = self.requests.get(key).map(|pending| &pending.then);
             // What is cached may well be there still: its service is restarted, perhaps.

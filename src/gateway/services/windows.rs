@@ -37,6 +37,20 @@ impl Gateway {
         }
     }
 
+    /// An answer has come: the request's place is free, if it has not given it back before.
+    pub(super) fn leave_answered(&mut self, key: PendingKey) {
+        let Some(pending) = self.requests.get(key) else {
+            return;
+        };
+        if pending.seat().is_some() || pending.is_extended() {
+            return self.leave_seat(key, true);
+        }
+        let (took, name) = (self.now.0.saturating_sub(pending.sent.0), pending.name);
+        let name = name.map(|name| self.cache.name_text(name));
+        let window = name.and_then(|name| self.windows.answered_late(name, took, self.now));
+        self.work.extend(window.into_iter().map(Work::Window));
+    }
+
     /// A request gives its place back: it is answered, or needs none any more.
     pub(super) fn leave_seat(&mut self, key: PendingKey, is_answered: bool) {
         let Some(seat) = self.requests.set_seat(key, None) else {

@@ -24,7 +24,12 @@ impl Host {
         Self {
             poll: Poll::new().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            clients: Clients::new(Hand::default(), Rotation::new(0, 1), Admission::default()),
+            clients: Clients::new(
+                Hand::default(),
+                Rotation::new(0, 1),
+                Admission::default(),
+                Durations::default(),
+            ),
             clock: Clock::new(),
         }
     }

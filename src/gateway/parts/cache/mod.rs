@@ -15,6 +15,7 @@ pub(crate) use resets::{MAX_RESETS, MAX_RESETS_SIZE};
 pub use resets::{ResetStep, ResetWalk, Resets};
 
 use crate::gateway::model::arena::Arena;
+use crate::gateway::model::border::{CacheLimits, RESOURCE_COST};
 use crate::gateway::model::content::Content;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::{
@@ -140,6 +141,8 @@ pub struct Cache {
     lingering: DelayQueue<NameKey>,
     /// Resources whose get request is sent again later.
     pauses: BTreeSet<(Time, ResourceKey)>,
+    /// Bytes that the resources count for.
+    bytes: usize,
     /// Content versions made so far.
     versions: u64,
     /// Changes of what can be handed on at once, so far.
@@ -159,6 +162,7 @@ impl Cache {
             hasher: FixedState::with_seed(seed),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
+            bytes: 0,
             versions: 0,
             epoch: 0,
             check_at: 0,
@@ -205,9 +209,30 @@ impl Cache {
         self.epoch
     }
 
-    /// The content of a resource, to be changed.
-    pub fn content_mut(&mut self, key: ResourceKey) -> &mut Rc<Content> {
-        &mut self.resources[key].content
+    /// Changes the content of a resource.
+    pub fn change<T>(&mut self, key: ResourceKey, change: impl FnOnce(&mut Rc<Content>) -> T) -> T {
+        let content = &mut self.resources[key].content;
+        let before = content.bytes();
+        let result = change(content);
+        self.bytes = self.bytes + content.bytes() - before;
+        result
+    }
+
+    /// Bytes that all resources count for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there may be one more resource, of so many bytes of JSON.
+    pub fn has_room(&self, limits: CacheLimits, bytes: usize) -> bool {
+        let (resources, all) = (self.resources.len() + 1, self.bytes + bytes + RESOURCE_COST);
+        (limits.resources == 0 || resources <= limits.resources)
+            && (limits.bytes == 0 || all <= limits.bytes)
+    }
+
+    /// The name that nothing has used for longest, whose time without use ends now.
+    pub fn end_oldest_linger(&mut self) -> Option<NameKey> {
+        self.end_linger(Time(u64::MAX))
     }
 
     pub fn name(&self, text: &str) -> Option<NameKey> {
@@ -350,6 +375,7 @@ impl Cache {
     }
 
     pub fn insert_resource(&mut self, name: NameKey, query: &str, content: Content) -> ResourceKey {
+        self.bytes += RESOURCE_COST + content.bytes();
         let key = self.resources.insert(Resource {
             name,
             query: query.into(),
@@ -375,6 +401,7 @@ impl Cache {
         let Some(resource) = self.resources.remove(key) else {
             return;
         };
+        self.bytes -= RESOURCE_COST + resource.content.bytes();
         let name = &mut self.names[resource.name];
         if resource.query.is_empty() {
             name.bare = None;
@@ -665,6 +692,7 @@ impl Cache {
     }
 
     fn audit_resources(&self) -> Result<(), String> {
+        let mut bytes = 0;
         for (key, resource) in self.resources.iter() {
             let found = self.names.contains(resource.name)
                 && self.resource(resource.name, &resource.query) == Some(key);
@@ -678,6 +706,13 @@ impl Cache {
                 }
             }
             resource.content.audit()?;
+            bytes += RESOURCE_COST + resource.content.bytes();
+        }
+        if bytes != self.bytes {
+            let counted = self.bytes;
+            return Err(format!(
+                "resources count for {bytes} bytes, counted are {counted}"
+            ));
         }
         Ok(())
     }
