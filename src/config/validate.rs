@@ -54,13 +54,7 @@ impl Checker<'_> {
             addr: self.addr()?,
             port,
             ws_path: self.url_path(Setting::WsPath),
-            api_path: {
-                let mut path = self.url_path(Setting::ApiPath);
-                if !path.ends_with('/') {
-                    path.push('/');
-                }
-                path
-            },
+            api_path: self.api_path(),
             metrics_port: self.metrics_port(port)?,
             api_encoding: self.api_encoding()?,
             header_auth: self.auth_method(Setting::HeaderAuth)?,
@@ -312,6 +306,15 @@ impl Checker<'_> {
                 "{}: {path:?} matches no request; begin it with a slash",
                 self.settings.place(key)
             ));
+        }
+        path
+    }
+
+    /// The path prefix of the HTTP API, with a slash at its end.
+    fn api_path(&mut self) -> String {
+        let mut path = self.url_path(Setting::ApiPath);
+        if !path.ends_with('/') {
+            path.push('/');
         }
         path
     }
