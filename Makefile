@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -22,6 +22,9 @@ NAMES ?=
 ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
+
+# Length of the sequences that `make explore` tries.
+DEPTH ?= 4
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -66,6 +69,10 @@ soak: ## a mixed load with outages for MINUTES=60; nothing may grow
 
 breakages: ## break the heart on purpose; the simulation must find it within RUNS seeds
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
+
+explore: ## every sequence of up to DEPTH inputs from a small alphabet
+	EXPLORE_DEPTH='$(DEPTH)' cargo test --profile trial --test explore from_ -- \
+		--nocapture --test-threads 1
 
 profile: ## build the gateway for profilers, and say how to take a flame graph
 	@tests/tools/profile.sh

@@ -226,18 +226,30 @@ fn services() -> [[String; 3]; 11] {
 }
 
 /// What services are asked at once.
-fn windows() -> [[String; 3]; 1] {
-    rows([(
-        "requests of clients and of the background to one service, open at once",
-        format!(
-            "{} at first, {} to {} as it answers; each counts for {} at most",
-            count(gateway::WINDOW as usize),
-            count(gateway::WINDOW_MIN as usize),
-            count(gateway::WINDOW_MAX as usize),
-            time(gateway::PLACE_TIME)
+fn windows() -> [[String; 3]; 2] {
+    rows([
+        (
+            "requests of clients and of the background to one service, open at once",
+            format!(
+                "{} at first, {} ({} if it is only slow) to {} as it answers; each counts for {} at most",
+                count(gateway::WINDOW as usize),
+                count(gateway::WINDOW_MIN as usize),
+                count(gateway::WINDOW_SLOW as usize),
+                count(gateway::WINDOW_MAX as usize),
+                time(gateway::PLACE_TIME)
+            ),
+            "the others wait, clients in turn; after three time-outs without an answer to the same client `system.timeout`",
         ),
-        "the others wait, clients in turn; after three time-outs without an answer to the same client `system.timeout`",
-    )])
+        (
+            "what waits for one service, and for all",
+            format!(
+                "{}, and {}",
+                bytes(gateway::WAITING_BYTES),
+                bytes(gateway::WAITING_BYTES_ALL)
+            ),
+            "further requests that would have to wait get `system.serviceUnavailable`; those of other services go on",
+        ),
+    ])
 }
 
 /// What services may do with the broker inside.

@@ -277,7 +277,13 @@ fn a_missing_file_is_created() {
 \t\"driftAudit\": 0,
 \t\"drainTime\": 2000,
 \t\"pingInterval\": 25000,
-\t\"maxAge\": 0
+\t\"maxConnections\": 0,
+\t\"maxConnectionsPerAddress\": 0,
+\t\"maxRequestsPerSecond\": 0,
+\t\"maxAge\": 0,
+\t\"maxSubscriptions\": 0,
+\t\"trustedProxies\": [],
+\t\"proxyProtocol\": false
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

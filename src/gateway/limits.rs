@@ -6,4 +6,6 @@ pub(crate) use super::parts::cache::{MAX_INBOX, MAX_INBOX_SIZE, MAX_RESETS, MAX_
 pub(crate) use super::parts::requests::MAX_TIMEOUT;
 pub(crate) use super::parts::sessions::{MAX_IN_FLIGHT, MAX_WAITING};
 pub(crate) use super::parts::warnings::{MAX_NAMES as MAX_WARNED_NAMES, PERIOD as WARNING_PERIOD};
-pub(crate) use super::parts::windows::{PLACE_TIME, WINDOW, WINDOW_MAX, WINDOW_MIN};
+pub(crate) use super::parts::windows::{
+    PLACE_TIME, WAITING_BYTES, WAITING_BYTES_ALL, WINDOW, WINDOW_MAX, WINDOW_MIN, WINDOW_SLOW,
+};

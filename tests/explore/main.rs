@@ -247,6 +247,45 @@ impl Known {
     }
 }
 
+/// Sequences that once failed, each from its start and with the work cut.
+const FAILED: [(Start, &[Letter]); 3] = [
+    // What a client holds that leaves outlives a resource.
+    (Start::Held, &[Letter::Leave, Letter::Life]),
+    // A call of a client that is about to be dismissed.
+    (
+        Start::Held,
+        &[Letter::Token, Letter::Lose, Letter::Return, Letter::Call],
+    ),
+    // An answer comes while the gateway is still at what has timed out.
+    (
+        Start::Empty,
+        &[
+            Letter::Subscribe(0, 1),
+            Letter::Call,
+            Letter::Time,
+            Letter::Answer(2, 0),
+        ],
+    ),
+];
+
+#[test]
+fn what_failed_fails_no_more() {
+    for (start, way) in FAILED {
+        let game = Game { start, units: 1 };
+        let mut world = letters::begin(start, game.units);
+        for letter in way {
+            assert!(letters::enabled(&world).contains(letter), "{way:?}");
+            world = match good(|| follow(world, *letter)) {
+                Ok(world) => world,
+                Err(failure) => panic!("{game:?} fails: {failure}\n{way:?} at {letter:?}"),
+            };
+        }
+        if let Err(failure) = good(|| end(world)) {
+            panic!("{game:?} fails at rest: {failure}\n{way:?}");
+        }
+    }
+}
+
 #[test]
 fn ways_through_equal_states_are_counted() {
     // Two letters that lead from the first state to the second and back, or stay.

@@ -333,3 +333,33 @@ fn a_service_may_take_its_time_with_all_requests() {
     assert_eq!(failed, 0);
     h.discard();
 }
+
+#[test]
+fn what_waits_for_a_service_is_bounded_and_other_services_do_not_notice() {
+    let mut h = narrow(1);
+    call(&mut h, 1, 1, "test.a.slow");
+    let slow = h.expect_request("auth.test.a.slow");
+    let text = "x".repeat(1 << 20);
+    // Each of these clients has as much in flight as it may have.
+    for client in 2..=5 {
+        for id in 1..=4 {
+            let method = format!("auth.test.a.m{client}x{id}");
+            let request = format!(r#"{{"id":{id},"method":"{method}","params":"{text}"}}"#);
+            h.client(client).send(&request);
+        }
+    }
+    call(&mut h, 6, 1, "test.a.more");
+    let refusal = |id| error(id, "system.serviceUnavailable", "Service unavailable");
+    h.client(6).receives(&refusal(1));
+    h.client(6).subscribe(2, "test.a");
+    h.client(6).receives(&refusal(2));
+    call(&mut h, 6, 3, "other.a.m");
+    let other = h.expect_request("auth.other.a.m");
+    h.respond(&other, r#"{"result":1}"#);
+    h.client(6).receives(r#"{"result":{"payload":1},"id":3}"#);
+    // There is room again when one of them has left.
+    h.respond(&slow, r#"{"result":null}"#);
+    call(&mut h, 6, 4, "test.a.more");
+    h.client(6).receives_nothing();
+    h.discard();
+}

@@ -4,7 +4,8 @@
 #
 #   breakages.sh RUNS [NAME...]
 #
-# The copy that is broken, and what is built of it, stay in target/breakages.
+# The copy that is broken stays in target/breakages. What it needs of others is built once, for
+# it and for what is whole.
 
 SCRIPT=breakages
 # shellcheck source-path=SCRIPTDIR
@@ -29,18 +30,19 @@ for name; do
     cp -r Cargo.toml Cargo.lock README.md src tests benches examples docs "$copy"
     patch -s -p1 -d "$copy" <"tests/breakages/$name.patch" || fail "$name does not apply"
     log=$ROOT/target/breakages/$name.log
-    if ! (cd "$copy" && CARGO_TARGET_DIR=$ROOT/target/breakages/build \
+    if ! (cd "$copy" && CARGO_TARGET_DIR=$ROOT/target \
         cargo test -q --profile trial --test simulation --no-run) >"$log" 2>&1; then
         fail "$name does not build: see $log"
     fi
-    if (cd "$copy" && SIM_RUNS=$runs CARGO_TARGET_DIR=$ROOT/target/breakages/build \
+    began=$SECONDS
+    if (cd "$copy" && SIM_RUNS=$runs CARGO_TARGET_DIR=$ROOT/target \
         cargo test -q --profile trial --test simulation clients_agree) >"$log" 2>&1; then
         echo "$name: NOT FOUND by $runs seeds"
         missed=$((missed + 1))
     else
         found=$(sed -n 's/^seed \([0-9]*\) fails, in \([0-9]* of [0-9]* steps\).*/seed \1, \2/p' "$log")
         [[ $found ]] || fail "$name: no seed failed, but the test did: see $log"
-        echo "$name: $found"
+        echo "$name: $found, $((SECONDS - began)) s"
     fi
 done
 ((missed == 0)) || fail "$missed of $# breakages were not found"

@@ -96,6 +96,7 @@ impl World {
 
     /// Keeps the books about what the gateway is about to learn.
     pub fn note(&mut self, subject: &str, payload: &[u8], status: Option<u16>) {
+        let has_work = self.has_work();
         if let Some(open) = self.open.get_mut(subject) {
             if status.is_none() && payload.first().is_some_and(u8::is_ascii_alphabetic) {
                 if open.deadline > self.driver.now {
@@ -112,7 +113,9 @@ impl World {
             let Some(open) = self.open.remove(subject) else {
                 return;
             };
-            if open.request.kind == Kind::Access && open.deadline > self.driver.now {
+            // While work is left over, what is due may be that this one has timed out.
+            let is_late = open.deadline <= self.driver.now && !has_work;
+            if open.request.kind == Kind::Access && !is_late {
                 let body: Value = serde_json::from_slice(payload).unwrap_or_default();
                 let query = open.request.query().map(str::to_owned);
                 let cid = open.request.cid().unwrap_or_default().to_owned();

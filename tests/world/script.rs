@@ -259,6 +259,7 @@ impl Profile {
         (profile.reset_throttle, profile.reference_throttle) = (0, 0);
         (profile.web_resources, profile.small_payloads) = (100_000, false);
         (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
+        (profile.rate, profile.subscriptions) = (0, 0);
         profile
     }
 
@@ -299,13 +300,13 @@ impl Profile {
             small_payloads: lies && apart.chance(12),
             pace: *rng.pick(&[5, 30, 120]),
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
+            rate: *apart.pick(&[0, 0, 0, 5, 30]),
+            subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
             without: match apart.chance(40) {
                 // Each kind is left out of one run in two, but for what clients ask.
                 true => apart.draw(1 << KINDS) & !1,
                 false => 0,
             },
-            rate: *apart.pick(&[0, 0, 0, 5, 30]),
-            subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
         }
     }
 

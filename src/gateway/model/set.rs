@@ -135,6 +135,7 @@ pub struct Writing {
 pub const GROUPS: [&str; 3] = ["models", "collections", "errors"];
 
 /// What is written next.
+#[derive(Debug)]
 pub struct Turn {
     /// The member's place in the set.
     pub member: usize,

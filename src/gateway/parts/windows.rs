@@ -22,10 +22,14 @@ pub(crate) const WINDOW_MAX: u32 = 16_384;
 
 /// Fewest that it has since answers take longer, though they come: some kinds of requests always
 /// take longer than others.
-const WINDOW_SLOW: u32 = 256;
+pub(crate) const WINDOW_SLOW: u32 = 256;
 
 /// How long a request without answer has a place, in milliseconds.
 pub(crate) const PLACE_TIME: u64 = 500;
+
+/// Bytes of the requests that may wait for one service, and for all together.
+pub(crate) const WAITING_BYTES: usize = 16 << 20;
+pub(crate) const WAITING_BYTES_ALL: usize = 64 << 20;
 
 /// Services that are remembered though nothing of theirs is open.
 const KEPT: usize = 256;
@@ -53,6 +57,7 @@ struct Window {
     flows: HashMap<u32, Flow, foldhash::fast::RandomState>,
     turns: VecDeque<u32>,
     waiting: usize,
+    bytes: usize,
     /// Milliseconds that answers have taken when they were quick, and take now: eighths of
     /// them for the latter.
     base: u32,
@@ -76,6 +81,7 @@ impl Window {
             flows: HashMap::default(),
             turns: VecDeque::new(),
             waiting: 0,
+            bytes: 0,
             base: u32::MAX,
             mean: 0,
             answers: 0,
@@ -192,6 +198,11 @@ impl Windows {
         (window.waiting == 0 || self.turn == Some(key)) && window.has_room()
     }
 
+    /// Whether so much waits for a service that no more can.
+    pub fn is_crowded(&self, key: WindowKey) -> bool {
+        self.windows[key].bytes >= WAITING_BYTES || self.bytes >= WAITING_BYTES_ALL
+    }
+
     /// It is the turn of one that has waited in a window, or its turn is over.
     pub fn set_turn(&mut self, turn: Option<WindowKey>) {
         self.turn = turn;
@@ -208,6 +219,7 @@ impl Windows {
     pub fn wait(&mut self, key: WindowKey, flow: u32, parked: Parked) {
         let window = &mut self.windows[key];
         window.waiting += 1;
+        window.bytes += parked.size();
         self.waiting += 1;
         self.bytes += parked.size();
         let queue = &mut window.flows.entry(flow).or_default().queue;
@@ -232,6 +244,7 @@ impl Windows {
             window.turns.push_back(flow);
         }
         window.waiting -= 1;
+        window.bytes -= parked.size();
         self.waiting -= 1;
         self.bytes -= parked.size();
         Some(parked)
@@ -318,11 +331,6 @@ impl Windows {
         self.waiting
     }
 
-    /// Their bytes.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Checks the counts. `places` has the place of each request.
     ///
     /// # Errors
@@ -335,7 +343,11 @@ impl Windows {
         let (mut waiting, mut bytes, mut placed) = (0, 0, 0);
         for (key, window) in self.windows.iter() {
             let parked = window.flows.values().flat_map(|flow| &flow.queue);
-            bytes += parked.clone().map(Parked::size).sum::<usize>();
+            let here = parked.clone().map(Parked::size).sum::<usize>();
+            if here != window.bytes {
+                return Err(format!("what waits for {} is miscounted", window.service));
+            }
+            bytes += here;
             let queued = parked.count();
             waiting += queued;
             placed += window.open as usize;

@@ -84,7 +84,12 @@ impl Gateway {
         let is_read = matches!(purpose, Use::Request(_));
         if !(is_read && self.sessions.get(client)?.is_web()) {
             // No token could matter to a web request that only reads.
-            self.listen_to_connection(client).then_some(())?;
+            if !self.listen_to_connection(client) {
+                if let Use::Call(call) = &purpose {
+                    self.forget_call(call);
+                }
+                return None;
+            }
         }
         if sub.is_some() {
             // A kept answer holds until an event says otherwise, so none may be missed. A

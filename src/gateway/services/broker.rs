@@ -73,10 +73,9 @@ impl Gateway {
         self.broker.is_ready()
     }
 
-    /// Bytes of requests that wait until the broker is there again, or until their service has
-    /// room.
+    /// Bytes of requests that wait until the broker is there again.
     pub fn parked(&self) -> usize {
-        self.broker.parked_bytes() + self.windows.bytes()
+        self.broker.parked_bytes()
     }
 
     /// The broker refuses a subscription, which is not there any more.

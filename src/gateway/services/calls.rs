@@ -48,6 +48,9 @@ impl Gateway {
         }
         let window = self.window_of(call.name);
         match window.filter(|window| !self.has_room(*window)) {
+            Some(window) if self.windows.is_crowded(window) => {
+                self.refuse_call(&call, &Error::SERVICE_UNAVAILABLE);
+            }
             Some(window) => self.park_call(call, Some(window)),
             None => self.send_call(call),
         }
@@ -94,7 +97,7 @@ impl Gateway {
             return;
         }
         if !self.listen_to_connection(call.client.key) {
-            return;
+            return self.forget_call(&call);
         }
         let (client, name, kind, verb) = (call.client.key, call.name, call.kind, call.verb());
         let waited = call.waiting();
@@ -119,6 +122,14 @@ impl Gateway {
             && let Then::Call(call) = unsent.then
         {
             self.refuse_call_with(&call, &unsent.error);
+        }
+    }
+
+    /// A call is not sent, and its client, which is about to be dismissed, not told.
+    pub(super) fn forget_call(&mut self, call: &CallRequest) {
+        if self.sessions.present(call.client).is_some() {
+            let waited = call.waiting();
+            self.relieve(call.client.key, |client| client.waited(waited));
         }
     }
 

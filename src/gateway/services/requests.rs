@@ -27,8 +27,8 @@ impl Gateway {
     /// Sends a request whose payload `payload` writes.
     ///
     /// # Errors
-    /// When the broker would not take it; nothing was sent then, and what was to go on
-    /// is handed back.
+    /// When the broker would not take it, or too much waits for its service; nothing was sent
+    /// then, and what was to go on is handed back.
     pub(in crate::gateway) fn request(
         &mut self,
         subject: Subject<'_>,
@@ -46,10 +46,6 @@ impl Gateway {
                 return Err(Box::new(Unsent { error, then }));
             }
         };
-        self.counters.opened(RequestKind::of(&then));
-        if let Some(name) = name {
-            self.cache.hold_name(name);
-        }
         let is_there = self.broker.is_there();
         let window = name
             .filter(|_| is_there)
@@ -57,6 +53,15 @@ impl Gateway {
         // A call has waited before it was allowed.
         let is_call = matches!(then, Then::Call(_));
         let has_room = is_call || window.is_none_or(|window| self.has_room(window));
+        if !has_room && window.is_some_and(|window| self.is_crowded(window, name, &then)) {
+            self.texts.keep_scratch(text);
+            let error = Error::SERVICE_UNAVAILABLE;
+            return Err(Box::new(Unsent { error, then }));
+        }
+        self.counters.opened(RequestKind::of(&then));
+        if let Some(name) = name {
+            self.cache.hold_name(name);
+        }
         let key = if has_room && is_there {
             let place = self.place_of(name, &then);
             let sent_on = self.broker.connection();

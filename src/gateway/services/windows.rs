@@ -29,6 +29,12 @@ impl Gateway {
         self.windows.has_room(window)
     }
 
+    /// Whether so much waits for a service that a request is refused. What the background asks
+    /// is little, and nobody would ask it again.
+    pub(super) fn is_crowded(&self, window: WindowKey, name: Option<NameKey>, then: &Then) -> bool {
+        self.windows.is_crowded(window) && self.place_of(name, then).lane != Lane::Background
+    }
+
     /// A request that is sent takes a place in its window.
     pub(super) fn take_seat(&mut self, key: PendingKey, window: Option<WindowKey>) {
         if let Some(window) = window {
