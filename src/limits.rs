@@ -69,9 +69,8 @@ fn rows<const N: usize>(rows: [(&str, String, &str); N]) -> [[String; 3]; N] {
     rows.map(|(what, limit, then)| [what.to_owned(), limit, then.to_owned()])
 }
 
-/// What clients may ask and send.
-fn clients() -> [[String; 3]; 12] {
-    let Limits { head, fields, body } = Limits::default();
+/// Which clients there may be, and how active.
+fn crowds() -> [[String; 3]; 4] {
     rows([
         (
             "connections, in all and of an address",
@@ -93,6 +92,13 @@ fn clients() -> [[String; 3]; 12] {
             format!("`headTimeout`, {}", bytes(crate::proxy::HEADER_MAX)),
             "connection closed",
         ),
+    ])
+}
+
+/// What clients may ask and send.
+fn clients() -> [[String; 3]; 8] {
+    let Limits { head, fields, body } = Limits::default();
+    rows([
         (
             "output waiting for a client",
             format!(
@@ -323,10 +329,17 @@ fn inside() -> [[String; 3]; 9] {
 #[test]
 fn the_readme_has_the_limits() {
     let table = [
+<<<<<<< HEAD
         &clients()[..],
         &windows()[..],
         &services()[..],
         &inside()[..],
+=======
+        &crowds()[..],
+        &clients()[..],
+        &windows()[..],
+        &services()[..],
+>>>>>>> main
     ]
     .concat();
     let head = ["What", "Limit", "Consequence"];
@@ -564,7 +577,7 @@ fn input() -> [[String; 3]; 8] {
 }
 
 /// How long a peer may take.
-fn times() -> [[String; 3]; 10] {
+fn times() -> [[String; 3]; 5] {
     rows([
         (
             "time for a head, a body",
@@ -603,6 +616,12 @@ fn times() -> [[String; 3]; 10] {
             ),
             "closed",
         ),
+    ])
+}
+
+/// How long NATS may take, and how many servers there may be.
+fn broker_times() -> [[String; 3]; 5] {
+    rows([
         (
             "time to connect to one NATS address, greeting included",
             time(reactor::CONNECT_TIMEOUT),
@@ -677,6 +696,7 @@ fn ends() -> [[String; 3]; 4] {
 
 #[test]
 fn the_map_has_the_budgets() {
+<<<<<<< HEAD
     let table = [
         &turn()[..],
         &inside_turn(),
@@ -686,6 +706,10 @@ fn the_map_has_the_budgets() {
         &ends(),
     ]
     .concat();
+=======
+    let times = [&times()[..], &broker_times(), &ends()].concat();
+    let table = [&turn()[..], &output(), &input(), &times].concat();
+>>>>>>> main
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

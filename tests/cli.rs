@@ -283,7 +283,19 @@ fn a_missing_file_is_created() {
 \t\"maxAge\": 0,
 \t\"maxSubscriptions\": 0,
 \t\"trustedProxies\": [],
-\t\"proxyProtocol\": false
+\t\"proxyProtocol\": false,
+\t\"maxCachedResources\": 0,
+\t\"maxCachedBytes\": 0,
+\t\"httpKeepAlive\": 120000,
+\t\"headTimeout\": 10000,
+\t\"wsIdleTimeout\": 0,
+\t\"broker\": null,
+\t\"brokerUsers\": [],
+\t\"brokerOpen\": false,
+\t\"brokerMaxPayload\": 1048576,
+\t\"brokerMaxConnections\": 65536,
+\t\"brokerTLSCert\": \"\",
+\t\"brokerTLSKey\": \"\"
 }
 ";
     assert_eq!(fs::read_to_string(&path).expect("the file"), expected);

@@ -41,11 +41,7 @@ impl Checker<'_> {
             nats_creds: self.path(Setting::NatsCreds),
             nats_cert: self.path(Setting::NatsCert),
             nats_key: self.path(Setting::NatsKey),
-            nats_root_cas: settings
-                .list(Setting::NatsRootCas)
-                .iter()
-                .map(PathBuf::from)
-                .collect(),
+            nats_root_cas: self.paths(Setting::NatsRootCas),
             nats_tls_first: settings.switch(Setting::NatsTlsFirst),
             request_timeout: self.request_timeout(),
             debug: settings.switch(Setting::Debug),
@@ -98,6 +94,21 @@ impl Checker<'_> {
                 .number(Setting::Cpu)
                 .and_then(|cpu| usize::try_from(cpu).ok()),
         })
+    }
+
+    /// Files that an option names, several times perhaps.
+    fn paths(&self, setting: Setting) -> Vec<PathBuf> {
+        let files = self.settings.list(setting);
+        files.iter().map(PathBuf::from).collect()
+    }
+
+    /// The path of the web API, which ends with a slash.
+    fn api_path(&mut self) -> String {
+        let mut path = self.url_path(Setting::ApiPath);
+        if !path.ends_with('/') {
+            path.push('/');
+        }
+        path
     }
 
     fn invalid<T>(&self, key: Setting, reason: String) -> Result<T, Error> {

@@ -376,7 +376,7 @@ impl Site {
         Error::too_active(seconds).write(&mut body);
         let response = WebResponse {
             status: 429,
-            body: Some(WebBody::Own(body.into())),
+            body: Some(WebBody::Own(body)),
             fields,
         };
         self.answer(clients, key, work, response, now);

@@ -99,9 +99,8 @@ pub fn begin(start: Start, units: u32) -> World {
     world
 }
 
-/// What may happen next.
-pub fn enabled(world: &World) -> Vec<Letter> {
-    let mut letters = Vec::new();
+/// What clients may do next.
+fn clients_may(world: &World, letters: &mut Vec<Letter>) {
     for (slot, wanted) in (0..).zip(WANTED) {
         let Some(client) = &world.clients[slot as usize] else {
             continue;
@@ -130,6 +129,12 @@ pub fn enabled(world: &World) -> Vec<Letter> {
             _ => {}
         }
     }
+}
+
+/// What may happen next.
+pub fn enabled(world: &World) -> Vec<Letter> {
+    let mut letters = Vec::new();
+    clients_may(world, &mut letters);
     if !world.web[0].pending {
         letters.push(Letter::Get);
     }

@@ -85,7 +85,7 @@ impl Default for Options {
 pub struct CacheLimits {
     /// Resources.
     pub resources: usize,
-    /// Bytes of their JSON, and [`RESOURCE_COST`] for each.
+    /// Bytes of their JSON, and 512 more for each.
     pub bytes: usize,
 }
 
