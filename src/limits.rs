@@ -329,17 +329,11 @@ fn inside() -> [[String; 3]; 9] {
 #[test]
 fn the_readme_has_the_limits() {
     let table = [
-<<<<<<< HEAD
-        &clients()[..],
-        &windows()[..],
-        &services()[..],
-        &inside()[..],
-=======
         &crowds()[..],
         &clients()[..],
         &windows()[..],
         &services()[..],
->>>>>>> main
+        &inside()[..],
     ]
     .concat();
     let head = ["What", "Limit", "Consequence"];
@@ -696,20 +690,9 @@ fn ends() -> [[String; 3]; 4] {
 
 #[test]
 fn the_map_has_the_budgets() {
-<<<<<<< HEAD
-    let table = [
-        &turn()[..],
-        &inside_turn(),
-        &output(),
-        &input(),
-        &times(),
-        &ends(),
-    ]
-    .concat();
-=======
+    let turns = [&turn()[..], &inside_turn()].concat();
     let times = [&times()[..], &broker_times(), &ends()].concat();
-    let table = [&turn()[..], &output(), &input(), &times].concat();
->>>>>>> main
+    let table = [&turns[..], &output(), &input(), &times].concat();
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

@@ -314,11 +314,7 @@ impl Reactor {
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
             metrics: Metrics::new(unix_seconds()),
-<<<<<<< HEAD
-            gateway: Gateway::new(gateway_options(config, seed)),
-=======
             gateway: Gateway::new(options(config, seed)),
->>>>>>> main
             outbox: Outbox::default(),
             streak: Streak::default(),
             buffer: vec![0; READ_MAX],
@@ -814,35 +810,6 @@ impl Reactor {
             };
             self.gateway.client_closed(now, client, &mut self.outbox);
         }
-    }
-}
-
-/// What the configuration says of the gateway.
-fn gateway_options(config: &Config, seed: [u64; 4]) -> Options {
-    Options {
-        api_path: config.api_path.clone(),
-        request_timeout: millis(config.request_timeout),
-        reset_throttle: config.reset_throttle as usize,
-        reference_throttle: config.reference_throttle as usize,
-        resources: crate::res::service::Limits {
-            entries: config.max_entries as usize,
-            bytes: config.max_resource_size as usize,
-        },
-        web_resources: config.api_max_resources.into(),
-        web_bytes: config.api_max_bytes.into(),
-        flat: config.api_encoding == ApiEncoding::JsonFlat,
-        header_auth: config.header_auth.as_ref().map(method),
-        ws_header_auth: config.ws_header_auth.as_ref().map(method),
-        cached: CacheLimits {
-            resources: config.max_cached_resources as usize,
-            bytes: (config.max_cached_bytes as usize) << 20,
-        },
-        subscriptions: config.max_subscriptions,
-        rate: Rate(config.max_requests_per_second),
-        keep_tokens: away::keeps_tokens(config),
-        window: crate::gateway::WINDOW,
-        seed,
-        write_head,
     }
 }
 
