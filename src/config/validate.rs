@@ -321,15 +321,6 @@ impl Checker<'_> {
         path
     }
 
-    /// The path prefix of the HTTP API, with a slash at its end.
-    fn api_path(&mut self) -> String {
-        let mut path = self.url_path(Setting::ApiPath);
-        if !path.ends_with('/') {
-            path.push('/');
-        }
-        path
-    }
-
     fn metrics_port(&self, port: u16) -> Result<Option<u16>, Error> {
         match self.port(Setting::MetricsPort) {
             0 => Ok(None),
