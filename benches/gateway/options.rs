@@ -16,6 +16,7 @@ Measures Tidegate beside another gateway and beside the floor.
 
   --peer BINARY      a gateway with the same flags to compare with
   --inside           the peer is Tidegate with --broker; CPU is that of gateway and broker
+                     (goals beside another gateway mean nothing then)
   --tidegate BINARY  another build of Tidegate
   --rounds N         rounds of all subjects (default 5)
   --seconds S        how long a steady load lasts (default 2)
