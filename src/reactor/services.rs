@@ -214,7 +214,7 @@ impl Services {
 
     /// Whether [`Self::next`] would find something.
     pub(super) fn has_input(&self) -> bool {
-        !self.ready.is_empty() || self.broker.has_unanswered()
+        !self.ready.is_empty() || !self.denials.is_empty() || self.broker.has_unanswered()
     }
 
     /// When [`Self::timeout`] must be called, or [`Self::accept`].
@@ -535,9 +535,9 @@ impl Services {
         }
     }
 
-    /// What the gateway cannot be sent on its way with.
-    pub(super) fn take_denials(&mut self) -> Vec<Denial> {
-        self.denials.take()
+    /// What of the gateway could not be sent: the oldest.
+    pub(super) fn next_denial(&mut self) -> Option<Denial> {
+        self.denials.next()
     }
 
     /// Writes to services what waits for them, and closes those that are at their end.
@@ -717,8 +717,13 @@ impl Reactor {
         self.streak.clear();
         if let Some(services) = &mut self.services {
             services.pause();
-            for denial in services.take_denials() {
-                self.deny(denial, now);
+        }
+        // One a turn at least; what the turn has no room for is the next one's.
+        while let Some(denial) = self.services.as_mut().and_then(Services::next_denial) {
+            self.deny(denial, now);
+            self.turn.step(0, || self.clock.micros());
+            if self.is_share_over() {
+                return;
             }
         }
     }
