@@ -719,7 +719,11 @@ impl Reactor {
             services.pause();
         }
         // One a turn at least; what the turn has no room for is the next one's.
-        while let Some(denial) = self.services.as_mut().and_then(Services::next_denial) {
+        while let Some(denial) = self
+            .services
+            .as_mut()
+            .and_then(|services| services.next_denial())
+        {
             self.deny(denial, now);
             self.turn.step(0, || self.clock.micros());
             if self.is_share_over() {
