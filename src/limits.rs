@@ -1,5 +1,6 @@
 //! The documents' tables of limits are made of the constants that the code keeps to.
 
+use crate::broker::limits as broker;
 use crate::documents::{expect_table, markdown};
 use crate::gateway::limits as gateway;
 use crate::http::Limits;
@@ -257,6 +258,74 @@ fn windows() -> [[String; 3]; 2] {
     ])
 }
 
+/// What services may do with the broker inside.
+fn inside() -> [[String; 3]; 9] {
+    rows([
+        (
+            "with `--broker`: message of a service, with its headers",
+            "`brokerMaxPayload`".to_owned(),
+            "`-ERR 'Maximum Payload Violation'`, closed",
+        ),
+        (
+            "line of a service behind its verb",
+            bytes(broker::CONTROL_LINE_MAX),
+            "`-ERR 'maximum control line exceeded'`, closed",
+        ),
+        (
+            "services that are connected",
+            "`brokerMaxConnections`".to_owned(),
+            "`-ERR 'maximum connections exceeded'`, closed",
+        ),
+        (
+            "time for a service to show who it is, TLS included",
+            time(broker::CONNECT_TIME),
+            "`-ERR 'Authentication Timeout'`, closed",
+        ),
+        (
+            "output of one service, and without a byte leaving",
+            format!(
+                "{}, {}",
+                bytes(broker::PENDING_MAX),
+                time(broker::WRITE_TIME)
+            ),
+            "closed, counted, logged",
+        ),
+        (
+            "output of all services, and their input that is not complete",
+            "`maxBuffers` each".to_owned(),
+            "those with most of it are closed, counted, logged",
+        ),
+        (
+            "memory of the subscriptions of one service, and of all",
+            format!(
+                "{}, {}",
+                bytes(broker::COST_OF_ONE),
+                bytes(broker::COST_MAX)
+            ),
+            "`-ERR 'maximum subscriptions exceeded'`",
+        ),
+        (
+            "silence of a service",
+            format!(
+                "{}, {} times with a `PING`",
+                time(broker::PING_TIME),
+                count(broker::PINGS_MAX as usize)
+            ),
+            "`-ERR 'Stale Connection'`, closed",
+        ),
+        (
+            "users, subjects in a list of permissions, and answers that one connection may owe",
+            format!(
+                "{}, {}, {}",
+                count(broker::USERS_MAX),
+                count(broker::PATTERNS_MAX),
+                count(broker::REPLIES_MAX)
+            ),
+            "refused at the start; the oldest are forgotten",
+        ),
+    ])
+}
+
 #[test]
 fn the_readme_has_the_limits() {
     let table = [
@@ -264,6 +333,7 @@ fn the_readme_has_the_limits() {
         &clients()[..],
         &windows()[..],
         &services()[..],
+        &inside()[..],
     ]
     .concat();
     let head = ["What", "Limit", "Consequence"];
@@ -338,6 +408,26 @@ fn turn() -> [[String; 3]; 10] {
             "the same for one client, shared texts included",
             bytes(reactor::LONG),
             "NATS is not read until it is written",
+        ),
+    ])
+}
+
+/// What the broker inside does in a turn.
+fn inside_turn() -> [[String; 3]; 2] {
+    rows([
+        (
+            "with `--broker`: input of one service while others wait",
+            format!(
+                "{} operations or {}",
+                count(reactor::VISIT),
+                bytes(reactor::VISIT_BYTES)
+            ),
+            "others have their turn",
+        ),
+        (
+            "deliveries of one message to services",
+            either(broker::FANOUT, broker::FANOUT_BYTES),
+            "the publisher's next turn goes on",
         ),
     ])
 }
@@ -605,8 +695,9 @@ fn ends() -> [[String; 3]; 4] {
 
 #[test]
 fn the_map_has_the_budgets() {
+    let turns = [&turn()[..], &inside_turn()].concat();
     let times = [&times()[..], &broker_times(), &ends()].concat();
-    let table = [&turn()[..], &output(), &input(), &times].concat();
+    let table = [&turns[..], &output(), &input(), &times].concat();
     let head = ["what", "limit", "then"];
     expect_table("docs/ARCHITECTURE.md", "limits", &markdown(head, &table));
 }

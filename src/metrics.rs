@@ -46,6 +46,23 @@ pub struct Traffic {
     pub sent: u64,
 }
 
+/// What the broker inside has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerCounts {
+    /// Services that are connected.
+    pub connections: usize,
+    /// Connections so far.
+    pub accepted: u64,
+    /// Messages that services have published.
+    pub messages_in: u64,
+    /// Messages delivered to services.
+    pub messages_out: u64,
+    /// Services closed since they did not read.
+    pub slow: u64,
+    /// Bytes of input and output that wait.
+    pub waiting: usize,
+}
+
 /// What the poll loop counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
@@ -126,6 +143,8 @@ pub struct Snapshot<'a> {
     pub broker_published: u64,
     /// Whether NATS is connected.
     pub broker_connected: bool,
+    /// What the broker inside has counted, if there is one.
+    pub broker_inside: Option<BrokerCounts>,
     /// Milliseconds for which NATS is away; 0 if it is not.
     pub broker_away: u64,
     /// Memory of the process, in bytes, if the system tells.
@@ -142,6 +161,9 @@ pub fn write(snapshot: &Snapshot<'_>, out: &mut String) {
     write_resources(snapshot, &mut text);
     write_requests(snapshot, &mut text);
     write_loop(snapshot, &mut text);
+    if let Some(counts) = &snapshot.broker_inside {
+        write_broker(counts, &mut text);
+    }
     text.out.push_str("# EOF\n");
 }
 
@@ -512,6 +534,46 @@ fn write_traffic(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     for (kind, count) in kinds.iter().zip(metrics.broker_refusals) {
         text.count("tidegate_nats_refusals", &[("type", kind)], count);
     }
+}
+
+/// Those of the broker inside.
+fn write_broker(counts: &BrokerCounts, text: &mut Text<'_>) {
+    text.gauge(
+        "tidegate_broker_connections",
+        "Services connected to the broker inside.",
+        counts.connections,
+    );
+    for (name, help, value) in [
+        (
+            "tidegate_broker_accepted_connections",
+            "Connections of services to the broker inside.",
+            counts.accepted,
+        ),
+        (
+            "tidegate_broker_messages_received",
+            "Messages that services have published at the broker inside.",
+            counts.messages_in,
+        ),
+        (
+            "tidegate_broker_messages_sent",
+            "Messages that the broker inside has delivered to services.",
+            counts.messages_out,
+        ),
+        (
+            "tidegate_broker_slow_services_dropped",
+            "Services closed since they did not read.",
+            counts.slow,
+        ),
+    ] {
+        text.counter(name, help, value);
+    }
+    text.family(
+        "tidegate_broker_buffer_bytes",
+        "gauge",
+        "Waiting input and output of services at the broker inside.",
+    );
+    text.unit("tidegate_broker_buffer_bytes", "bytes");
+    text.sample("tidegate_broker_buffer_bytes", &[], counts.waiting);
 }
 
 /// Labels with their values, which hold nothing that must be escaped.

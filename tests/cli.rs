@@ -219,23 +219,8 @@ fn comments_are_accepted() {
     assert_ne!(output.status.code(), Some(2));
 }
 
-#[test]
-fn a_missing_file_is_created() {
-    let path = directory("created").join("new.json");
-    let text = path.to_str().expect("text");
-    tidegate(&[
-        "-c",
-        text,
-        "-n",
-        NO_BROKER,
-        "-port=9000",
-        "-DV",
-        "--cpu",
-        "0",
-        "-c",
-        text,
-    ]);
-    let expected = "{
+/// What `a_missing_file_is_created` creates.
+const CREATED: &str = "{
 \t\"natsUrl\": \"nats://127.0.0.1:1\",
 \t\"natsCreds\": \"\",
 \t\"natsCert\": \"\",
@@ -288,10 +273,34 @@ fn a_missing_file_is_created() {
 \t\"maxCachedBytes\": 0,
 \t\"httpKeepAlive\": 120000,
 \t\"headTimeout\": 10000,
-\t\"wsIdleTimeout\": 0
+\t\"wsIdleTimeout\": 0,
+\t\"broker\": null,
+\t\"brokerUsers\": [],
+\t\"brokerOpen\": false,
+\t\"brokerMaxPayload\": 1048576,
+\t\"brokerMaxConnections\": 65536,
+\t\"brokerTLSCert\": \"\",
+\t\"brokerTLSKey\": \"\"
 }
 ";
-    assert_eq!(fs::read_to_string(&path).expect("the file"), expected);
+
+#[test]
+fn a_missing_file_is_created() {
+    let path = directory("created").join("new.json");
+    let text = path.to_str().expect("text");
+    tidegate(&[
+        "-c",
+        text,
+        "-n",
+        NO_BROKER,
+        "-port=9000",
+        "-DV",
+        "--cpu",
+        "0",
+        "-c",
+        text,
+    ]);
+    assert_eq!(fs::read_to_string(&path).expect("the file"), CREATED);
     // The umask may take write permissions away; nothing may be added.
     let mode = fs::metadata(&path).expect("the file").permissions().mode() & 0o777;
     assert_eq!(mode & !0o664, 0, "{mode:o}");

@@ -15,6 +15,8 @@ Measures Tidegate beside another gateway and beside the floor.
   cargo bench --bench gateway -- [options] [part of a row's name]...
 
   --peer BINARY      a gateway with the same flags to compare with
+  --inside           the peer is Tidegate with --broker; CPU is that of gateway and broker
+                     (goals beside another gateway mean nothing then)
   --tidegate BINARY  another build of Tidegate
   --rounds N         rounds of all subjects (default 5)
   --seconds S        how long a steady load lasts (default 2)
@@ -55,7 +57,13 @@ impl Options {
         // `cargo bench` adds it.
         let _ = args.contains("--bench");
         let is_short = args.contains("--short");
-        let peer = args.opt_value_from_str("--peer").map_err(wrong)?;
+        let peer: Option<PathBuf> = args.opt_value_from_str("--peer").map_err(wrong)?;
+        let is_inside = args.contains("--inside");
+        if is_inside && peer.is_some() {
+            return Err(Fault::Surprise(
+                "--inside is a peer; leave --peer out".to_owned(),
+            ));
+        }
         let tidegate = args.opt_value_from_str("--tidegate").map_err(wrong)?;
         let rounds: Option<usize> = args.opt_value_from_str("--rounds").map_err(wrong)?;
         let seconds: Option<f64> = args.opt_value_from_str("--seconds").map_err(wrong)?;
@@ -70,9 +78,16 @@ impl Options {
         }
         let has_other_build = tidegate.is_some();
         let tidegate = tidegate.map(absolute).transpose()?;
+        let tidegate = tidegate.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into());
+        let peer = if is_inside {
+            Some(tidegate.clone())
+        } else {
+            peer
+        };
         let mut options = Self {
             places: Places {
-                tidegate: tidegate.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into()),
+                tidegate,
+                is_inside,
                 peer: peer.map(absolute).transpose()?,
                 folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
             },
@@ -112,6 +127,9 @@ impl Options {
             rounds => format!("{rounds} rounds"),
         };
         text.push_str(&format!(", {seconds} s of each steady load"));
+        if self.places.is_inside {
+            text.push_str(", the peer is Tidegate with --broker, CPU that of gateway and broker");
+        }
         if !self.has_floor {
             text.push_str(", without the floor");
         }

@@ -61,13 +61,16 @@ pub struct Places {
     pub tidegate: PathBuf,
     /// The peer's binary, if one is to be compared with.
     pub peer: Option<PathBuf>,
+    /// Whether the peer is Tidegate as its own broker, and the broker's time counts.
+    pub is_inside: bool,
     /// A folder for logs and control files.
     pub folder: PathBuf,
 }
 
 /// A broker of the run's own.
 pub struct Broker {
-    process: Process,
+    /// `None` if it is inside the gateway.
+    process: Option<Process>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -89,12 +92,26 @@ impl Broker {
         let log = folder.join("nats-server.log");
         let mut process = Process::start("nats-server", &mut command, &log)?;
         process.await_port(address)?;
-        Ok(Self { process, address })
+        Ok(Self {
+            process: Some(process),
+            address,
+        })
+    }
+
+    /// The one inside a gateway that is started with this address.
+    fn inside() -> Result<Self, Fault> {
+        Ok(Self {
+            process: None,
+            address: free_address()?,
+        })
     }
 
     /// CPU time so far in nanoseconds.
     pub fn cpu_ns(&self) -> Result<u64, Fault> {
-        process::cpu_ns(self.process.pid())
+        match &self.process {
+            Some(process) => process::cpu_ns(process.pid()),
+            None => Ok(0),
+        }
     }
 }
 
@@ -114,6 +131,8 @@ pub struct Subject {
     /// Size of its program in bytes.
     pub program_size: u64,
     folder: PathBuf,
+    /// Whether the broker's time is part of its own.
+    counts_broker: bool,
     /// Whether system calls are counted instead of time.
     pub is_counting: bool,
 }
@@ -127,7 +146,11 @@ impl Subject {
         flags: &[&str],
         is_counting: bool,
     ) -> Result<Self, Fault> {
-        let broker = Broker::start(&places.folder)?;
+        let is_inside = places.is_inside && kind == Kind::Peer;
+        let broker = match is_inside {
+            true => Broker::inside()?,
+            false => Broker::start(&places.folder)?,
+        };
         let address = free_address()?;
         let url = format!("nats://{}", broker.address);
         let port = address.port().to_string();
@@ -144,8 +167,11 @@ impl Subject {
                 command
             }
         };
+        match is_inside {
+            true => command.args(["--broker", &broker.address.to_string()]),
+            false => command.args(["--nats", &url]),
+        };
         command
-            .args(["--nats", &url])
             .args(["--addr", "127.0.0.1", "--port", &port])
             .current_dir(&places.folder);
         if kind != Kind::Floor {
@@ -168,6 +194,7 @@ impl Subject {
             secure,
             program_size,
             folder: places.folder.clone(),
+            counts_broker: places.is_inside,
             is_counting,
         })
     }
@@ -220,12 +247,14 @@ impl Subject {
     pub fn end(&self, window: Window, ops: u64) -> Result<Sample, Fault> {
         let wall = window.start.elapsed();
         let share = |ns: u64| ns as f64 / wall.as_nanos() as f64;
+        let broker = self.broker.cpu_ns()? - window.broker;
+        let counted = if self.counts_broker { broker } else { 0 };
         Ok(Sample {
             ops,
             wall,
-            cpu_ns: self.cpu_ns()? - window.cpu,
+            cpu_ns: self.cpu_ns()? - window.cpu + counted,
             driver: share(process::cpu_ns(std::process::id())? - window.driver),
-            broker: share(self.broker.cpu_ns()? - window.broker),
+            broker: share(broker),
             syscalls: match window.counter {
                 Some(counter) => Some(counter.finish()?),
                 None => None,

@@ -8,7 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use super::error::{Error, Place};
-use super::options::{CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value};
+use super::options::{
+    BROKER_ADDRESS, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value,
+};
 use super::settings::Settings;
 
 /// What the command line asks for.
@@ -62,6 +64,8 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
 enum Name {
     /// A flag that takes a value.
     Valued(&'static str),
+    /// One whose value may be left out.
+    Optional(&'static str),
     Switch(&'static str),
     /// `-DV`, two switches in one name.
     DebugTrace,
@@ -83,6 +87,7 @@ fn lookup(name: &[u8]) -> Option<Name> {
         .find(|&(flag, short, _)| is(flag) || is(short))?;
     Some(match value {
         "" => Name::Switch(flag),
+        _ if value.starts_with('[') => Name::Optional(flag),
         _ => Name::Valued(flag),
     })
 }
@@ -131,6 +136,17 @@ fn normalise(arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
                 None => match rest.next() {
                     Some(value) => push(flag, value.as_bytes()),
                     None => return Err(Error::MissingValue { flag }),
+                },
+            },
+            // There are no free arguments: what follows and is no flag is the value.
+            Some(Name::Optional(flag)) => match inline {
+                Some(value) => push(flag, value),
+                None => match rest.as_slice().first() {
+                    Some(next) if !next.as_bytes().starts_with(b"-") => {
+                        push(flag, next.as_bytes());
+                        rest.next();
+                    }
+                    _ => push(flag, BROKER_ADDRESS.as_bytes()),
                 },
             },
             Some(Name::Switch(flag)) => {
@@ -233,7 +249,7 @@ pub(super) fn typed(
     let last = texts.last().map(String::as_str).unwrap_or_default();
     Ok(match spec.kind {
         Kind::Joined => Value::Text(texts.join(";").into()),
-        Kind::Text => Value::Text(last.to_owned().into()),
+        Kind::Text | Kind::Address | Kind::Json => Value::Text(last.to_owned().into()),
         Kind::List => Value::List(texts),
         Kind::Switch => match truth(last) {
             Some(value) => Value::Switch(value),

@@ -17,6 +17,19 @@ use super::settings::{Settings, in_file_order};
 /// Largest file that is read, in bytes. A full one is under 1 KiB.
 const LIMIT: u64 = 1 << 20;
 
+/// Members of nats-server's configuration for what the broker inside has not.
+const FOREIGN: [&str; 9] = [
+    "accounts",
+    "authorization",
+    "cluster",
+    "gateway",
+    "jetstream",
+    "leafnodes",
+    "mqtt",
+    "operator",
+    "websocket",
+];
+
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -60,8 +73,9 @@ pub(super) fn apply(path: &Path, mut bytes: Vec<u8>, settings: &mut Settings) ->
         source,
     };
     let mut json = serde_json::Deserializer::from_slice(&bytes);
-    let members = json.deserialize_any(Members).map_err(syntax)?;
+    let (members, foreign) = json.deserialize_any(Members).map_err(syntax)?;
     json.end().map_err(syntax)?;
+    settings.foreign = foreign;
     for (key, name, found) in members {
         let value = convert(key, found).map_err(|reason| Error::Invalid {
             place: Place::Member {
@@ -103,28 +117,30 @@ type Member = (Setting, &'static str, Json);
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Vec<Member>;
+    type Value = (Vec<Member>, Option<&'static str>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object with the options as members")
     }
 
     /// `null` alone is an empty configuration, as for Resgate.
-    fn visit_unit<E>(self) -> Result<Vec<Member>, E> {
-        Ok(Vec::new())
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok((Vec::new(), None))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Member>, A::Error> {
-        let mut members = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut members, mut foreign) = (Vec::new(), None);
         while let Some(name) = map.next_key::<String>()? {
             match lookup(&name) {
                 Some((key, name)) => members.push((key, name, map.next_value()?)),
                 None => {
+                    let mut known = FOREIGN.iter().copied();
+                    foreign = foreign.or(known.find(|known| known.eq_ignore_ascii_case(&name)));
                     map.next_value::<serde::de::IgnoredAny>()?;
                 }
             }
         }
-        Ok(members)
+        Ok((members, foreign))
     }
 }
 
@@ -143,7 +159,10 @@ fn lookup(name: &str) -> Option<(Setting, &'static str)> {
 fn convert(key: Setting, found: Json) -> Result<Value, String> {
     let wanted = match (key.spec().kind, found) {
         (_, Json::Null) => return Ok(Value::Unset),
-        (Kind::Text | Kind::Joined, Json::String(text)) => return Ok(Value::Text(text.into())),
+        (Kind::Text | Kind::Joined | Kind::Address, Json::String(text)) => {
+            return Ok(Value::Text(text.into()));
+        }
+        (Kind::Json, json) => return Ok(Value::Text(json.to_string().into())),
         (Kind::Switch, Json::Bool(switch)) => return Ok(Value::Switch(switch)),
         (Kind::Number(min, max), Json::Number(number)) => match number.as_i64() {
             Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
@@ -163,7 +182,7 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
             });
             return Ok(Value::List(texts.collect::<Result<_, _>>()?));
         }
-        (Kind::Text | Kind::Joined, other) => ("a text in quotes", other),
+        (Kind::Text | Kind::Joined | Kind::Address, other) => ("a text in quotes", other),
         (Kind::Switch, other) => ("true or false", other),
         (Kind::Number(..), other) => ("a number", other),
         (Kind::List, other) => ("a list of texts in brackets", other),
@@ -184,7 +203,7 @@ fn kind_of(json: &Json) -> &'static str {
 }
 
 /// Creates the file with every option as `settings` has it. With credentials in the URL of
-/// NATS only its owner may read it.
+/// NATS, or users of the broker, only its owner may read it.
 ///
 /// # Errors
 /// What the system says, also when the file has come to be in the meantime: it is never
@@ -192,7 +211,8 @@ fn kind_of(json: &Json) -> &'static str {
 pub(super) fn create(path: &Path, settings: &Settings) -> io::Result<()> {
     let has_secret = settings
         .text(Setting::NatsUrl)
-        .is_some_and(|url| url.contains('@'));
+        .is_some_and(|url| url.contains('@'))
+        || settings.text(Setting::BrokerUsers) != Some("[]");
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -207,6 +227,10 @@ fn text(settings: &Settings) -> String {
     for (index, spec) in in_file_order().into_iter().enumerate() {
         let json = match settings.value(spec.key) {
             Value::Unset => Json::Null,
+            // What is not JSON is refused before.
+            Value::Text(text) if spec.kind == Kind::Json => {
+                serde_json::from_str(text).unwrap_or(Json::Null)
+            }
             Value::Text(text) => Json::from(text.as_ref()),
             Value::Number(number) => Json::from(*number),
             Value::Switch(switch) => Json::from(*switch),

@@ -21,7 +21,7 @@ mod validate;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,6 +124,8 @@ pub struct Config {
     pub max_age: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.
     pub drain_time: u32,
+    /// The broker inside.
+    pub broker: BrokerInside,
     /// Most connections of clients; 0 is no limit.
     pub max_connections: u32,
     /// Most connections of an address; 0 is no limit.
@@ -160,6 +162,23 @@ impl fmt::Debug for Config {
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
+}
+
+/// The broker inside.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerInside {
+    /// Where it listens; `None` if there is a NATS server.
+    pub addr: Option<SocketAddr>,
+    /// Its users, a JSON list; everybody may connect if it is empty.
+    pub users: String,
+    /// Most bytes of a message.
+    pub max_payload: u32,
+    /// Most services that are connected.
+    pub max_connections: u32,
+    /// Certificate that it shows; services must use TLS then.
+    pub tls_cert: Option<PathBuf>,
+    /// Key of [`BrokerInside::tls_cert`]; there are both or none.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// How resources are written in answers of the HTTP API.

@@ -63,6 +63,13 @@ pub(super) enum Setting {
     HttpKeepAlive,
     HeadTimeout,
     WsIdleTimeout,
+    Broker,
+    BrokerUsers,
+    BrokerOpen,
+    BrokerMaxPayload,
+    BrokerMaxConnections,
+    BrokerTlsCert,
+    BrokerTlsKey,
 }
 
 impl Setting {
@@ -89,6 +96,10 @@ pub(super) enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// An address; its flag may stand alone.
+    Address,
+    /// JSON: any value in the file, its text elsewhere.
+    Json,
     /// Several texts in one, divided by `;`; the flag may be repeated.
     Joined,
     /// A whole number within these bounds.
@@ -158,6 +169,9 @@ pub(super) struct Extra {
     pub(super) help: &'static str,
 }
 
+/// What a [`Kind::Address`] is whose flag stands alone.
+pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
+
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "TIDEGATE_";
 
@@ -202,7 +216,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 53] = [
+pub(super) static OPTIONS: [Spec; 60] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -984,6 +998,112 @@ pub(super) static OPTIONS: [Spec; 53] = [
             never; peers that vanished are found by `pingInterval`. Not in Resgate.",
     },
     Spec {
+        key: Setting::Broker,
+        flag: "--broker",
+        short: "",
+        variable: "TIDEGATE_BROKER",
+        member: "broker",
+        alias: None,
+        value: "[ip:port]",
+        kind: Kind::Address,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "be the NATS broker for services too",
+        manual: "Tidegate is the NATS broker itself, at this address: services connect to it with any NATS \
+            client, and `natsUrl` is not used. The flag alone, an IP address alone or a port alone \
+            stand for `127.0.0.1:4222` as far as they say nothing. See \
+            [The broker inside](DEPLOYMENT.md#the-broker-inside). Not in Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerUsers,
+        flag: "--brokerusers",
+        short: "",
+        variable: "TIDEGATE_BROKERUSERS",
+        member: "brokerUsers",
+        alias: None,
+        value: "<json>",
+        kind: Kind::Json,
+        blank: Blank::Default,
+        default: text("[]"),
+        help: "users of that broker, a JSON list",
+        manual: "Who may connect to it: a list of objects with `user` and `password`, or `token`, and \
+            with `permissions`; everybody if it is empty. See \
+            [Users of the broker](DEPLOYMENT.md#users-of-the-broker). Not in Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerOpen,
+        flag: "--brokeropen",
+        short: "",
+        variable: "TIDEGATE_BROKEROPEN",
+        member: "brokerOpen",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "let it be reached without users",
+        manual: "Without users the broker inside listens on loopback addresses only, unless this is set. \
+            Not in Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerMaxPayload,
+        flag: "--brokermaxpayload",
+        short: "",
+        variable: "TIDEGATE_BROKERMAXPAYLOAD",
+        member: "brokerMaxPayload",
+        alias: None,
+        value: "<n>",
+        kind: Kind::Number(1, 64 << 20),
+        blank: Blank::Default,
+        default: Value::Number(1 << 20),
+        help: "bytes of a message there",
+        manual: "Most bytes of a message of services with its headers, at the broker inside. Not in \
+            Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerMaxConnections,
+        flag: "--brokermaxconnections",
+        short: "",
+        variable: "TIDEGATE_BROKERMAXCONNECTIONS",
+        member: "brokerMaxConnections",
+        alias: None,
+        value: "<n>",
+        kind: Kind::Number(1, 1 << 20),
+        blank: Blank::Default,
+        default: Value::Number(65_536),
+        help: "services that may be connected there",
+        manual: "Most connections of services at the broker inside. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerTlsCert,
+        flag: "--brokertlscert",
+        short: "",
+        variable: "TIDEGATE_BROKERTLSCERT",
+        member: "brokerTLSCert",
+        alias: None,
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "its certificate: services must use TLS",
+        manual: "Certificate of the broker inside with its chain, PEM. With it services must use TLS. Not \
+            in Resgate.",
+    },
+    Spec {
+        key: Setting::BrokerTlsKey,
+        flag: "--brokertlskey",
+        short: "",
+        variable: "TIDEGATE_BROKERTLSKEY",
+        member: "brokerTLSKey",
+        alias: None,
+        value: "<file>",
+        kind: Kind::Text,
+        blank: Blank::Kept,
+        default: text(""),
+        help: "key of that certificate",
+        manual: "Key of that certificate, PEM. Not in Resgate.",
+    },
+    Spec {
         key: Setting::Debug,
         flag: "--debug",
         short: "-D",
@@ -1069,7 +1189,7 @@ mod tests {
         for spec in &OPTIONS {
             let fits = match (&spec.default, spec.kind) {
                 (Value::Unset, _) => true,
-                (Value::Text(_), Kind::Text | Kind::Joined) => true,
+                (Value::Text(_), Kind::Text | Kind::Joined | Kind::Address | Kind::Json) => true,
                 (Value::Number(n), Kind::Number(min, max)) => (min..=max).contains(n),
                 (Value::Switch(_), Kind::Switch) => true,
                 (Value::List(_), Kind::List) => true,

@@ -84,6 +84,8 @@ fn numbers_reach_the_configuration() {
         Setting::PingInterval => Some(config.ping_interval.into()),
         Setting::MaxAge => Some(config.max_age.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
+        Setting::BrokerMaxPayload => Some(config.broker.max_payload.into()),
+        Setting::BrokerMaxConnections => Some(config.broker.max_connections.into()),
         Setting::MaxConnections => Some(config.max_connections.into()),
         Setting::MaxConnectionsPerAddress => Some(config.max_connections_per_address.into()),
         Setting::MaxRequestsPerSecond => Some(config.max_requests_per_second.into()),

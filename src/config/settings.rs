@@ -23,6 +23,8 @@ pub(super) struct Settings {
     values: Vec<(Value, Origin)>,
     /// The configuration file, for error messages.
     path: PathBuf,
+    /// A member of the file that belongs to nats-server's.
+    pub(super) foreign: Option<&'static str>,
 }
 
 impl Settings {
@@ -34,6 +36,7 @@ impl Settings {
                 .map(|spec| (spec.default.clone(), Origin::Default))
                 .collect(),
             path: path.to_owned(),
+            foreign: None,
         }
     }
 
@@ -78,6 +81,11 @@ impl Settings {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The configuration file, if there is one.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A number; `None` if unset.

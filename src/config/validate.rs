@@ -1,13 +1,15 @@
 //! From merged values to the typed [`Config`]: the checks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::Error;
-use super::options::Setting;
+use super::error::{Error, Place};
+use super::options::{BROKER_ADDRESS, Setting};
 use super::settings::Settings;
-use super::{AllowOrigin, ApiEncoding, AuthMethod, Config, Networks, ReconnectTokens};
+use super::{
+    AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, Networks, ReconnectTokens,
+};
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -75,6 +77,7 @@ impl Checker<'_> {
             ping_interval: self.count(Setting::PingInterval),
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
+            broker: self.broker()?,
             max_connections: self.count(Setting::MaxConnections),
             max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
             max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
@@ -122,6 +125,8 @@ impl Checker<'_> {
             (Setting::TlsKey, Setting::TlsCert),
             (Setting::NatsCert, Setting::NatsKey),
             (Setting::NatsKey, Setting::NatsCert),
+            (Setting::BrokerTlsCert, Setting::BrokerTlsKey),
+            (Setting::BrokerTlsKey, Setting::BrokerTlsCert),
         ] {
             if self.path(this).is_some() && self.path(other).is_none() {
                 return self.invalid(this, format!("set {} too", names(other)));
@@ -234,6 +239,76 @@ impl Checker<'_> {
         }
     }
 
+    fn broker(&mut self) -> Result<BrokerInside, Error> {
+        Ok(BrokerInside {
+            addr: self.broker_addr()?,
+            users: self.text(Setting::BrokerUsers),
+            max_payload: self.count(Setting::BrokerMaxPayload),
+            max_connections: self.count(Setting::BrokerMaxConnections),
+            tls_cert: self.path(Setting::BrokerTlsCert),
+            tls_key: self.path(Setting::BrokerTlsKey),
+        })
+    }
+
+    /// Where the broker inside listens. What belongs to a nats-server is refused then.
+    fn broker_addr(&mut self) -> Result<Option<SocketAddr>, Error> {
+        let settings = self.settings;
+        let users = self.text(Setting::BrokerUsers);
+        let has_users = match serde_json::from_str::<serde_json::Value>(&users) {
+            Ok(serde_json::Value::Array(users)) => !users.is_empty(),
+            Ok(_) => {
+                let reason = "must be a list of users in brackets".to_owned();
+                return self.invalid(Setting::BrokerUsers, reason);
+            }
+            // Its words would show what may be a secret.
+            Err(_) => return self.invalid(Setting::BrokerUsers, "is no valid JSON".to_owned()),
+        };
+        let Some(text) = settings.text(Setting::Broker) else {
+            return Ok(None);
+        };
+        let Some(addr) = socket_addr(text) else {
+            return self.invalid(
+                Setting::Broker,
+                format!("{text:?} is no address to listen on; give one like {BROKER_ADDRESS}"),
+            );
+        };
+        if !addr.ip().is_loopback() && !has_users && !settings.switch(Setting::BrokerOpen) {
+            return self.invalid(
+                Setting::Broker,
+                format!(
+                    "{addr} can be reached by others, and everybody could be a service; set \
+                     \"brokerUsers\" in the configuration file, or {} if the network lets \
+                     nobody in",
+                    names(Setting::BrokerOpen)
+                ),
+            );
+        }
+        if let Some(member) = settings.foreign {
+            return Err(Error::Invalid {
+                place: Place::Member {
+                    path: settings.path().to_owned(),
+                    member,
+                },
+                reason: format!(
+                    "the broker inside does not have this; use a nats-server for it, with {} in \
+                     place of {}",
+                    names(Setting::NatsUrl),
+                    names(Setting::Broker)
+                ),
+            });
+        }
+        for key in [Setting::NatsUrl, Setting::NatsCreds, Setting::NatsCert] {
+            if *settings.value(key) != key.spec().default {
+                self.warnings.push(format!(
+                    "{}: has no effect with {}",
+                    settings.place(key),
+                    names(Setting::Broker)
+                ));
+            }
+        }
+        Ok(Some(addr))
+    }
+
     /// A path that does not begin with a slash is accepted, as by Resgate.
     fn url_path(&mut self, key: Setting) -> String {
         let path = self.text(key);
@@ -331,6 +406,21 @@ impl Checker<'_> {
         origins.sort();
         Ok(AllowOrigin::List(origins))
     }
+}
+
+/// An address to listen on, of which the IP address or the port may be left out.
+fn socket_addr(text: &str) -> Option<SocketAddr> {
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const PORT: u16 = 4_222;
+    let port = text.strip_prefix(':').unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let with_port = |ip: IpAddr| SocketAddr::new(ip, PORT);
+    let whole = text.parse().ok();
+    let by_port = || Some(SocketAddr::new(LOCAL, port.parse().ok()?));
+    let by_ip = || bare.unwrap_or(text).parse().ok().map(with_port);
+    whole.or_else(by_port).or_else(by_ip)
 }
 
 /// A part of a resource name, or a method name (RES protocol, "Resources").

@@ -24,6 +24,7 @@ fn text(metrics: &Metrics, change: impl FnOnce(&mut Snapshot<'_>)) -> String {
         broker_traffic: Traffic::default(),
         broker_published: 0,
         broker_connected: true,
+        broker_inside: None,
         broker_away: 0,
         memory: Some(5_000),
     };

@@ -31,6 +31,7 @@ pub use nkey::{SeedError, UserKey};
 #[cfg(test)]
 pub(crate) use pacing::{BACKGROUND_MAX, SUBSCRIBES_MAX, UNSUBSCRIBES_MAX};
 pub use pacing::{Lane, Pacing, Publish};
-pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError};
+pub use parser::{MAX_CONTROL_LINE, MAX_PAYLOAD, Message, Op, Parser, ProtocolError, status};
 pub use refusal::Refused;
+pub(crate) use text::printable;
 pub use url::{ServerUrl, UrlError, UrlErrorKind};

@@ -380,7 +380,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 ///
 /// Publishers write headers as they like, so that anything else is no error, just no
 /// status.
-fn status(headers: &[u8]) -> Option<u16> {
+pub fn status(headers: &[u8]) -> Option<u16> {
     let rest = headers.strip_prefix(b"NATS/1.0")?;
     let start = rest.iter().position(|&b| !is_space(b))?;
     if start == 0 {

@@ -4,7 +4,7 @@
 const MAX_SHOWN: usize = 256;
 
 /// The text with control characters and invalid UTF-8 replaced, and cut when it is long.
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let (shown, cut) = match bytes.get(..MAX_SHOWN) {
         Some(head) if bytes.len() > MAX_SHOWN => (head, true),
         _ => (bytes, false),

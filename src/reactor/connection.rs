@@ -330,14 +330,35 @@ pub(super) const BROKER_NEXT: Token = special(4);
 /// The token of the operators' listening socket.
 pub(super) const MONITOR: Token = special(5);
 
+/// The token of the socket on which the broker inside listens for services. Those above it
+/// are of their connections.
+pub(super) const SERVICES: Token = special(HALF);
+
+/// Half of the tokens that are not of clients.
+const HALF: usize = 1 << (usize::BITS - INDEX_BITS - 1);
+
+/// Most connections of services, as far as there are tokens.
+pub(super) const SERVICES_MAX: usize = HALF - 1;
+
 /// The token of a connection of the operators' port, by its serial number.
 pub(super) fn monitor_token(serial: usize) -> Token {
-    special(6 + serial % ((1 << (usize::BITS - INDEX_BITS)) - 6))
+    special(6 + serial % (HALF - 6))
 }
 
 /// Whether a token is of the operators' port.
 pub(super) fn is_monitor(token: Token) -> bool {
-    token.0 & NO_INDEX == NO_INDEX && token.0 >= MONITOR.0
+    token.0 & NO_INDEX == NO_INDEX && (MONITOR.0..SERVICES.0).contains(&token.0)
+}
+
+/// The token of a connection of a service, by its place, which is below [`SERVICES_MAX`].
+pub(super) fn service_token(place: usize) -> Token {
+    special(HALF + 1 + place)
+}
+
+/// The place of the service's connection whose token this is.
+pub(super) fn service_of(token: Token) -> Option<usize> {
+    let is_service = token.0 & NO_INDEX == NO_INDEX && token.0 > SERVICES.0;
+    is_service.then(|| (token.0 >> INDEX_BITS) - HALF - 1)
 }
 
 const fn special(number: usize) -> Token {
@@ -381,6 +402,15 @@ mod tests {
         }
         assert_eq!(ConnectionKey::of_token(monitor_token(usize::MAX)), None);
         assert!(is_monitor(monitor_token(usize::MAX)));
+        for place in [0, 1, 77, SERVICES_MAX - 1] {
+            let token = service_token(place);
+            assert_eq!(service_of(token), Some(place));
+            assert!(!is_monitor(token) && token != SERVICES);
+            assert_eq!(ConnectionKey::of_token(token), None);
+        }
+        for token in [SERVICES, MONITOR, LISTENER, monitor_token(usize::MAX)] {
+            assert_eq!(service_of(token), None);
+        }
     }
 
     #[test]

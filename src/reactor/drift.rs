@@ -56,7 +56,7 @@ impl Reactor {
     /// Has the gateway compare what is due.
     pub(super) fn check_drift(&mut self, now: Time) {
         let due = self.drift.as_mut().map_or(0, |drift| drift.take_due(now));
-        if due > 0 && self.link.is_ready() {
+        if due > 0 && self.has_broker() {
             self.gateway.check_drift(now, due, &mut self.outbox);
             self.carry_out();
         }

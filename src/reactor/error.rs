@@ -42,6 +42,8 @@ pub enum Error {
     Secret(SecretError),
     /// The configured address of the NATS server is none.
     BrokerUrl(UrlError),
+    /// The configured users of the broker inside are none; with what is wrong.
+    BrokerUsers(String),
     /// No NATS server took the connection.
     BrokerUnreachable(Vec<Refusal>),
     /// The connection to the NATS server ended.
@@ -147,6 +149,7 @@ impl fmt::Display for Error {
             ),
             Error::Secret(error) => error.fmt(f),
             Error::BrokerUrl(error) => error.fmt(f),
+            Error::BrokerUsers(words) => write!(f, "\"brokerUsers\": {words}"),
             Error::BrokerUnreachable(refusals) => {
                 f.write_str("cannot connect to NATS")?;
                 for (index, refusal) in refusals.iter().enumerate() {
@@ -208,7 +211,7 @@ impl std::error::Error for Error {
                 refusals.first().map(|refusal| &refusal.cause as _)
             }
             Error::BrokerLost { cause, .. } => Some(cause),
-            Error::Inherited(_) | Error::BrokerRefuses { .. } => None,
+            Error::Inherited(_) | Error::BrokerUsers(_) | Error::BrokerRefuses { .. } => None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) use super::monitor::{CONNECTIONS_MAX, IDLE_TIME, REQUEST_TIME};
 pub(crate) use super::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME, WRITE_MAX};
 pub(crate) use super::pulse::INTERVAL_MIN;
 pub(crate) use super::rotation::MAX_AGE_MIN;
+pub(crate) use super::services::{VISIT, VISIT_BYTES};
 pub(crate) use super::tls::RECORD_MAX;
 pub(crate) use super::turn::{
     BUSY, CLIENTS, HANDSHAKES, LEFT, LEFT_STEPS, NATS, Share, TIMERS, VISIT_STEPS, VISIT_UNITS,

@@ -45,6 +45,7 @@ mod rates;
 mod resolver;
 mod rotation;
 mod secrets;
+mod services;
 mod signals;
 mod site;
 mod streak;
@@ -97,6 +98,7 @@ use resolver::Resolver;
 use rotation::Rotation;
 use secrets::BrokerSecrets;
 pub use secrets::{SecretError, SecretProblem};
+use services::Services;
 use signals::Signals;
 use site::Site;
 use streak::Streak;
@@ -149,6 +151,8 @@ struct Reactor {
     signals: Signals,
     listener: Option<Listener>,
     link: Link,
+    /// The broker inside, in place of the link.
+    services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
     clients: Clients,
@@ -266,7 +270,10 @@ impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
     fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
-        let servers = ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?;
+        let servers = match config.broker.addr {
+            None => ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?,
+            Some(_) => Vec::new(),
+        };
         let poll = Poll::new().map_err(system("make a poll"))?;
         let clock = Clock::new();
         let tls = ServerTls::load(config).map_err(Error::Secret)?;
@@ -274,6 +281,7 @@ impl Reactor {
         let signals =
             watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
+        let services = Services::bind(config, poll.registry(), seed)?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
         Ok(Self {
             poll,
@@ -291,6 +299,7 @@ impl Reactor {
                     seed: seed[0] ^ seed[1].rotate_left(32),
                 },
             ),
+            services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
             clients: Clients::new(
@@ -333,7 +342,8 @@ impl Reactor {
             .monitor
             .as_ref()
             .map_or(0, |_| monitor::CONNECTIONS_MAX);
-        listener.keep_back(DESCRIPTORS_KEPT + for_operators as u64);
+        let for_services = self.services.as_ref().map_or(0, |_| services::DESCRIPTORS);
+        listener.keep_back(DESCRIPTORS_KEPT + for_operators as u64 + for_services);
         listener
             .register(self.poll.registry(), LISTENER)
             .map_err(refused)?;
@@ -388,7 +398,8 @@ impl Reactor {
     /// Takes turns until the link to NATS is ready, and has taken the subscriptions without
     /// which the gateway hears of nothing.
     fn connect(&mut self, events: &mut Events) -> Result<(), End> {
-        while !self.link.is_confirmed() {
+        self.open_inside();
+        while self.services.is_none() && !self.link.is_confirmed() {
             self.turn(events, None)?;
         }
         if self.gateway.is_ready() {
@@ -418,6 +429,7 @@ impl Reactor {
             return Err(End::Signal);
         }
         self.accept(now);
+        self.accept_services(now);
         self.step_link(now)?;
         // What the last turn has not written is no sign of a slow reader either.
         let is_all_offered = !self.clients.has_output();
@@ -456,7 +468,7 @@ impl Reactor {
         let is_all_taken = is_all_known
             && is_all_offered
             && self.clients.ready_len() + self.clients.shaking_len() == 0
-            && !self.link.has_input();
+            && !self.has_broker_input();
         self.gap.may_judge(is_all_taken)
     }
 
@@ -471,6 +483,11 @@ impl Reactor {
                     }
                 }
                 BROKER | BROKER_NEXT => self.link.set_ready(event),
+                token if Services::has_token(token) => {
+                    if let Some(services) = &mut self.services {
+                        services.set_ready(event);
+                    }
+                }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
                 SIGNALS => is_signalled = self.signals.take_stop(),
@@ -514,6 +531,10 @@ impl Reactor {
             || self.link.has_output()
             || self.link.has_late_input()
             || self.link.has_input() && self.takes_broker_input()
+            || self
+                .services
+                .as_ref()
+                .is_some_and(|services| services.is_busy(self.takes_broker_input()))
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
                 .monitor
@@ -528,6 +549,9 @@ impl Reactor {
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
                 self.link.next_timeout(),
+                self.services
+                    .as_ref()
+                    .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
@@ -564,6 +588,10 @@ impl Reactor {
     /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
     /// used up.
     fn read_broker(&mut self) -> Result<(), BrokerError> {
+        if self.services.is_some() {
+            self.read_services();
+            return Ok(());
+        }
         let now = self.clock.now();
         let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
         self.begin_share(turn::NATS);
@@ -605,7 +633,7 @@ impl Reactor {
     /// NATS has what nobody else needs of a turn: the more events in one, the fewer writes for
     /// each client.
     fn fill_turn(&mut self, start: u64) -> Result<(), BrokerError> {
-        while self.link.has_input()
+        while self.has_broker_input()
             && self.takes_broker_input()
             && !self.has_clients_input()
             && !self.gateway.has_work()
@@ -662,6 +690,9 @@ impl Reactor {
             self.carry_out();
             self.look_at_silence(now);
         }
+        if let Some(services) = &mut self.services {
+            services.timeout(now);
+        }
         match self.link.ready() {
             Some(broker) => broker.timeout(now),
             None => Ok(()),
@@ -690,6 +721,9 @@ impl Reactor {
     }
 
     fn write_broker(&mut self) -> Result<(), BrokerError> {
+        if let Some(services) = &mut self.services {
+            services.flush(self.clock.now());
+        }
         match self.link.ready() {
             Some(broker) => broker.write(),
             None => Ok(()),
@@ -744,6 +778,8 @@ impl Reactor {
             // Without a connection there is nobody to send it to.
             if let Some(broker) = self.link.ready() {
                 broker.queue(&self.outbox);
+            } else if let Some(services) = &mut self.services {
+                services.queue(&self.outbox, now);
             }
             if let Some(message) = self.outbox.take_follower() {
                 let followed = self.streak.follow(&message, &mut self.compression);

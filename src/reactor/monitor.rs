@@ -385,7 +385,7 @@ impl Reactor {
     fn unready(&self) -> Option<String> {
         if let Some(ms) = self.absence.lasts(self.clock.now()) {
             Some(format!("NATS is lost, for {} s", ms / 1_000))
-        } else if !self.link.is_ready() {
+        } else if !self.has_broker() {
             Some("NATS is lost".to_owned())
         } else if self.listener.is_none() {
             Some("stopping".to_owned())
@@ -408,9 +408,16 @@ impl Reactor {
             client_bytes_out: self.clients.bytes_written(),
             slow_clients: self.clients.slow_closed(),
             buffers: self.clients.held(),
-            broker_traffic: self.link.traffic(),
-            broker_published: self.link.published(),
-            broker_connected: self.link.is_ready(),
+            broker_traffic: match &self.services {
+                Some(services) => services.traffic(),
+                None => self.link.traffic(),
+            },
+            broker_published: match &self.services {
+                Some(services) => services.published(),
+                None => self.link.published(),
+            },
+            broker_connected: self.has_broker(),
+            broker_inside: self.services.as_ref().map(|services| services.counts()),
             broker_away: self.absence.lasts(self.clock.now()).unwrap_or(0),
             memory: resident_memory(),
         }

@@ -39,7 +39,7 @@ pub use process::{
     Broker, Gateway, Proxy, Stack, broker_binaries, broker_binary, broker_version, free_port,
 };
 pub use raw::{Frame, RawWs};
-pub use service::{Request, Service};
+pub use service::{Request, Service, connect as connect_service};
 pub use wire::Wire;
 
 use std::time::Duration;

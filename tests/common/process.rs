@@ -109,9 +109,15 @@ impl Drop for Process {
     }
 }
 
-/// A nats-server of its own on a free port of the loopback interface.
+/// Whether the stacks of tests have the broker inside the gateway, by `TEST_BROKER=inside`.
+pub fn is_inside() -> bool {
+    std::env::var("TEST_BROKER").is_ok_and(|broker| broker == "inside")
+}
+
+/// A nats-server of its own on a free port of the loopback interface, or the address of
+/// the broker inside a gateway.
 pub struct Broker {
-    process: Process,
+    process: Option<Process>,
     binary: PathBuf,
     args: Vec<String>,
     /// `127.0.0.1:port`.
@@ -134,11 +140,30 @@ impl Broker {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let (process, addr) = Broker::spawn(&binary, "-1", &args);
         Broker {
-            process,
+            process: Some(process),
             binary,
             args,
             addr,
         }
+    }
+
+    /// The one inside a gateway that was started with `--broker`.
+    pub fn inside(gateway: &Gateway) -> Broker {
+        const WORDS: &str = "Broker for services on nats://";
+        gateway.wait_for_log(WORDS, 1);
+        let log = gateway.log();
+        let (_, behind) = log.split_once(WORDS).expect("it was waited for");
+        let addr = behind.lines().next().expect("an address");
+        Broker {
+            process: None,
+            binary: PathBuf::new(),
+            args: Vec::new(),
+            addr: addr.to_owned(),
+        }
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a process of its own")
     }
 
     fn spawn(binary: &PathBuf, port: &str, args: &[String]) -> (Process, String) {
@@ -170,25 +195,28 @@ impl Broker {
 
     /// Ends the broker abruptly.
     pub fn kill(&mut self) {
-        self.process.child.kill().expect("our child");
-        self.process.child.wait().expect("our child");
+        let process = self.process.as_mut().expect("a process of its own");
+        process.child.kill().expect("our child");
+        process.child.wait().expect("our child");
     }
 
     /// Ends the broker in good order.
     pub fn stop(&mut self) {
         self.signal(rustix::process::Signal::TERM);
-        self.process.wait(PATIENCE);
+        let process = self.process.as_mut().expect("a process of its own");
+        process.wait(PATIENCE);
     }
 
     /// Starts it again at the same address, after [`Broker::kill`] or [`Broker::stop`].
     pub fn restart(&mut self) {
         let port = self.addr.rsplit(':').next().expect("a port");
-        (self.process, self.addr) = Broker::spawn(&self.binary, port, &self.args);
+        let (process, addr) = Broker::spawn(&self.binary, port, &self.args);
+        (self.process, self.addr) = (Some(process), addr);
     }
 
     /// Sends a signal to the broker.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.process.child);
+        let pid = rustix::process::Pid::from_child(&self.process().child);
         rustix::process::kill_process(pid, signal).expect("our child");
     }
 
@@ -196,12 +224,15 @@ impl Broker {
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) -> String {
         loop {
-            let log = self.process.log();
+            let log = self.process().log();
             if let Some(line) = log.lines().find(|line| line.contains(text)) {
                 return line.to_owned();
             }
-            if let Err(error) = self.process.next_line(PATIENCE) {
-                panic!("{text:?} is not logged ({error}):\n{}", self.process.log());
+            if let Err(error) = self.process().next_line(PATIENCE) {
+                panic!(
+                    "{text:?} is not logged ({error}):\n{}",
+                    self.process().log()
+                );
             }
         }
     }
@@ -254,6 +285,17 @@ impl Gateway {
 
     /// As [`Gateway::start`], with these variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], broker_url: &str, args: &[&str]) -> Gateway {
+        let args = [&["--nats", broker_url], args].concat();
+        Gateway::start_with(environment, &args)
+    }
+
+    /// Starts the gateway with its own broker, on a free port of the loopback interface.
+    pub fn start_inside(args: &[&str]) -> Gateway {
+        let args = [&["--broker", "127.0.0.1:0"], args].concat();
+        Gateway::start_with(&[], &args)
+    }
+
+    fn start_with(environment: &[(&str, &str)], args: &[&str]) -> Gateway {
         // Port 0 means the default port to the gateway, so a free one is looked up
         // first; another process may snatch it, hence several attempts.
         let mut log = String::new();
@@ -262,7 +304,7 @@ impl Gateway {
             let process = Process::spawn(
                 Command::new(gateway_binary())
                     .envs(environment.iter().copied())
-                    .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                    .args(["--addr", "127.0.0.1", "--port"])
                     .arg(port.to_string())
                     .args(args),
             );
@@ -500,8 +542,23 @@ pub struct Stack {
 impl Stack {
     /// A broker and a gateway with these arguments, for one test.
     pub fn start(args: &[&str]) -> Stack {
+        if is_inside() {
+            return Stack::start_inside(args);
+        }
         let broker = Broker::start();
         let gateway = Gateway::start(&broker.url(), args);
+        Stack {
+            gateway,
+            broker,
+            services: OnceLock::new(),
+            prefixes: Mutex::default(),
+        }
+    }
+
+    /// The same with the broker inside the gateway.
+    pub fn start_inside(args: &[&str]) -> Stack {
+        let gateway = Gateway::start_inside(args);
+        let broker = Broker::inside(&gateway);
         Stack {
             gateway,
             broker,

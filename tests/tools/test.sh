@@ -23,6 +23,11 @@ cargo test
 say "transcripts of the heart, its work cut as small as can be"
 HEART_UNITS=1 cargo test --test heart
 
+say "the main modules with the broker inside"
+TEST_BROKER=inside cargo test --test gateway -- \
+    access:: call_auth:: events:: http_api:: query:: references:: reset:: sharing:: \
+    subscribe:: throttles:: timeouts:: tokens:: values:: ws_header_auth::
+
 tests/tools/bench-short.sh
 
 say "ResClient tests"

@@ -15,6 +15,7 @@ mod library;
 mod memory;
 mod mixed;
 mod resets;
+mod restart;
 mod trees;
 
 use std::time::Duration;
@@ -160,6 +161,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Crowds of clients",
         scenarios: crowd::SCENARIOS,
+    },
+    Group {
+        title: "All clients come back",
+        scenarios: restart::SCENARIOS,
     },
     Group {
         title: "Memory and start",

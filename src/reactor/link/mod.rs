@@ -149,13 +149,15 @@ enum State {
 }
 
 impl Link {
-    /// A link to the first of these servers that agrees; [`Self::step`] makes it.
+    /// A link to the first of these servers that agrees; [`Self::step`] makes it. Without
+    /// servers it is at its end: the broker is inside.
     pub(super) fn new(
         servers: Vec<ServerUrl>,
         secrets: BrokerSecrets,
         resolver: Resolver,
         keeping: Keeping,
     ) -> Self {
+        let is_inside = servers.is_empty();
         let pool = Pool::new(servers);
         let servers = pool.round(None);
         Self {
@@ -166,7 +168,10 @@ impl Link {
             resolver,
             keeping,
             backoff: Backoff::new(keeping.seed),
-            state: State::Starting,
+            state: match is_inside {
+                true => State::Ended,
+                false => State::Starting,
+            },
             serving: None,
             left: None,
             last: None,
