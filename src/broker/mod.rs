@@ -304,7 +304,7 @@ impl Broker {
     }
 
     /// So much of it was written. What its socket does not take is late from
-    /// [`limits::WRITE_TIME`] on.
+    /// `limits::WRITE_TIME` on.
     pub fn wrote(&mut self, key: Key, len: usize, now: u64) {
         let Some(session) = self.sessions.get_mut(key.0 as usize) else {
             return;
