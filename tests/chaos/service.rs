@@ -139,9 +139,13 @@ impl Service {
 
     /// Has it take another server.
     pub fn move_on(&self) {
-        let before = self.losses();
+        let (start, before) = (Instant::now(), self.losses());
         self.0.moves.fetch_add(1, Ordering::SeqCst);
         while self.losses() == before {
+            assert!(
+                start.elapsed() < crate::PATIENCE,
+                "the service keeps its server"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         self.wait_connected();
