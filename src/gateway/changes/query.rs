@@ -55,7 +55,7 @@ impl Gateway {
                     self.send_get_unless_known(alias);
                 }
             }
-            Deferred::Take(sub) => self.take_content(sub),
+            Deferred::Take(sub) => self.take_content_in_turn(sub),
             Deferred::Lost => self.lose_name(key),
             Deferred::Reset(throttle) => {
                 self.background.resume_reset(throttle);
@@ -82,7 +82,7 @@ impl Gateway {
             Some(resource) => {
                 self.cache.link_alias(key, resource);
                 for sub in self.cache.aliases()[key].subs.clone() {
-                    self.take_content(sub);
+                    self.take_content_in_turn(sub);
                 }
             }
             None => self.send_get_in_turn(key),

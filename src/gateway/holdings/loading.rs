@@ -8,7 +8,7 @@ use crate::gateway::model::keys::{AliasKey, ClientKey, Connection, NameKey, Reso
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
 use crate::gateway::parts::cache::{self, Deferred, Released};
-use crate::gateway::parts::holdings::{Hold, Loaded, Taking};
+use crate::gateway::parts::holdings::{Hold, Loaded, Sub, Taking};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, Transport};
 use crate::gateway::parts::warnings::Warning;
@@ -312,6 +312,17 @@ impl Gateway {
         }
         let Loaded { waiters, tree } = loaded;
         self.hold_children(key, Taking::new(content, waiters, tree));
+    }
+
+    /// The same in the turn of a name. A client whose holdings are being put in order takes it
+    /// afterwards: what it would hold may be about to be dropped.
+    pub(in crate::gateway) fn take_content_in_turn(&mut self, key: SubKey) {
+        let Some(client) = self.holdings.get(key).map(Sub::client) else {
+            return;
+        };
+        if self.unsettled.put_off(client, Work::Load(key)).is_some() {
+            self.take_content(key);
+        }
     }
 
     /// Subscribes a client to what a subscription of it references that was just loaded, as
