@@ -287,7 +287,8 @@ impl Gateway {
             self.texts.next_timeout(),
             self.cache.next_pause(),
             self.background.next_pause(),
-            self.windows.next_timeout(),
+            (self.windows.next_timeout(self.background.waited_for().next().is_some()))
+                .filter(|_| !self.broker.is_behind()),
         ]
         .into_iter()
         .flatten()

@@ -202,6 +202,11 @@ impl Windows {
         (window.waiting == 0 || self.turn == Some(key)) && window.has_room()
     }
 
+    /// Whether a window that is still there has a place, whoever waits for it.
+    pub fn has_place(&self, key: WindowKey) -> Option<bool> {
+        self.windows.get(key).map(Window::has_room)
+    }
+
     /// Whether so much waits for a service that no more can.
     pub fn is_crowded(&self, key: WindowKey) -> bool {
         self.windows[key].bytes >= WAITING_BYTES || self.bytes >= WAITING_BYTES_ALL
@@ -305,9 +310,9 @@ impl Windows {
         Some((key, request))
     }
 
-    /// When the next place is given back.
-    pub fn next_timeout(&self) -> Option<Time> {
-        self.placed.next().filter(|_| self.waiting > 0)
+    /// When the next place is given back, if anything waits, here or (`is_wanted`) elsewhere.
+    pub fn next_timeout(&self, is_wanted: bool) -> Option<Time> {
+        self.placed.next().filter(|_| is_wanted || self.waiting > 0)
     }
 
     /// Forgets the windows in which nothing is open and nothing waits.
