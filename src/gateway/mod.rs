@@ -287,8 +287,10 @@ impl Gateway {
             self.texts.next_timeout(),
             self.cache.next_pause(),
             self.background.next_pause(),
-            (self.windows.next_timeout(self.background.waited_for().next().is_some()))
-                .filter(|_| !self.broker.is_behind()),
+            (self
+                .windows
+                .next_timeout(self.background.waited_for().next().is_some()))
+            .filter(|_| !self.broker.is_behind()),
         ]
         .into_iter()
         .flatten()

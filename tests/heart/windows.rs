@@ -101,8 +101,7 @@ fn a_slow_service_holds_up_nobody_elses_background() {
     assert_eq!(h.subjects().len(), 8, "its window is full");
     h.event("system.reset", r#"{"resources":["quick.>"]}"#);
     h.serve("quick.model", r#"{"model":{"a":2}}"#);
-    h.client(2)
-        .receives(&changed("quick.model", r#"{"a":2}"#));
+    h.client(2).receives(&changed("quick.model", r#"{"a":2}"#));
     // A client of the slow one has its turn, and so has its background.
     call(&mut h, 3, 1, "slow.a.call");
     let mut asked = Vec::new();
@@ -114,9 +113,12 @@ fn a_slow_service_holds_up_nobody_elses_background() {
         h.respond(&request, answer);
         asked.push(request.subject);
     }
-    let called = asked.iter().position(|subject| subject == "auth.slow.a.call");
+    let called = asked
+        .iter()
+        .position(|subject| subject == "auth.slow.a.call");
     assert!(called.is_some_and(|place| place < 20), "{called:?}");
-    h.client(3).receives(r#"{"result":{"payload":null},"id":1}"#);
+    h.client(3)
+        .receives(r#"{"result":{"payload":null},"id":1}"#);
     asked.retain(|subject| subject.starts_with("get."));
     asked.sort();
     asked.dedup();
