@@ -48,7 +48,6 @@ impl Gateway {
             gateway.out.subscribe(system, &["system.*"], None);
             gateway.broker.begin_return();
             gateway.work.push(Work::Return);
-            gateway.open_windows();
             Origin::System
         });
     }
@@ -344,12 +343,16 @@ impl Gateway {
             self.send_parked(parked);
             return true;
         }
+        let was_among_clients = self.broker.is_among_clients();
         let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
         let next = self.broker.next_place(|stage| match stage {
             Stage::Requests => requests.places(),
             Stage::Clients => sessions.places(),
             Stage::Names => names.places(),
         });
+        if was_among_clients && !self.broker.is_among_clients() {
+            self.open_windows();
+        }
         match next {
             None => return false,
             Some((Stage::Requests, place)) => {

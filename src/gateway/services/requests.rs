@@ -321,7 +321,8 @@ impl Gateway {
     /// Sends what waits in the background, as far as few enough are open and the turn's
     /// budget reaches.
     pub(in crate::gateway) fn start_jobs(&mut self) {
-        if !self.broker.is_there() {
+        // Whose token may not hold any more asks for nothing.
+        if !self.broker.is_there() || self.broker.is_among_clients() {
             return;
         }
         while let Some(window) = self.background.take_owed() {

@@ -97,7 +97,7 @@ impl Gateway {
     /// Starts a request of the background that has waited for room at its service. Whether
     /// there was one, and room.
     fn start_aside(&mut self, window: WindowKey) -> bool {
-        if !self.background.waits_for(window) {
+        if !self.background.waits_for(window) || self.broker.is_among_clients() {
             return false;
         }
         match self.windows.has_place(window) {
