@@ -291,7 +291,7 @@ impl Gateway {
             self.cache.next_pause(),
             self.background.next_pause(),
             // Places matter to those who wait for one.
-            (self.requests.next_late()).filter(|_| self.windows.waiting() > 0),
+            (self.requests.next_late()).filter(|_| self.wants_places()),
         ]
         .into_iter()
         .flatten()

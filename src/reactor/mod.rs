@@ -529,6 +529,8 @@ impl Reactor {
 
     /// Sleeps until something happens or is due, or until `limit`; the time then.
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
+        self.gateway.broker_behind(is_behind);
         let is_busy = self.gap.is_open()
             || self.clients.has_output()
             || self.has_clients_input()
