@@ -1,19 +1,24 @@
-//! The binary: arguments, configuration, logging, run, exit codes.
+//! The binary: a command, or the gateway: arguments, configuration, logging, run, exit codes.
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 
+use tidegate::client;
 use tidegate::config::{self, Command, Config};
 use tidegate::logging;
 
 fn main() -> ExitCode {
     // The standard library's own hook writes to standard error and waits for room there.
     panic::set_hook(Box::new(|panic| say(panic)));
-    let arguments = std::env::args_os().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if client::is_command(&arguments) {
+        return ExitCode::from(client::run(arguments));
+    }
     match config::load(arguments, std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
         Ok(Command::Version) => print(config::VERSION),

@@ -44,7 +44,6 @@ mod pulse;
 mod rates;
 mod resolver;
 mod rotation;
-mod secrets;
 mod services;
 mod signals;
 mod site;
@@ -54,7 +53,6 @@ mod table;
 mod tls;
 mod trace;
 mod turn;
-mod verifier;
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -72,6 +70,7 @@ use crate::gateway::{
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
+use crate::secrets::{self, BrokerSecrets, SecretError};
 
 use admission::Admission;
 use away::Absence;
@@ -96,8 +95,6 @@ use monitor::Monitor;
 use rates::Rates;
 use resolver::Resolver;
 use rotation::Rotation;
-use secrets::BrokerSecrets;
-pub use secrets::{SecretError, SecretProblem};
 use services::Services;
 use signals::Signals;
 use site::Site;

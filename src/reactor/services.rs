@@ -19,12 +19,13 @@ use super::error::Error;
 use super::listener::Listener;
 use super::stream::READ_MIN;
 use super::tls::Tls;
-use super::{Reactor, secrets, tell, trace, turn};
+use super::{Reactor, tell, trace, turn};
 use crate::broker::{self, Broker, End, Key, Taken, Users};
 use crate::config::Config;
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
+use crate::secrets;
 use socket::{Read, Socket};
 
 /// Bytes that are read at once.
