@@ -15,6 +15,7 @@ mod admission;
 mod away;
 mod backlog;
 mod broker;
+mod check;
 mod clients;
 mod clock;
 mod compression;
@@ -74,6 +75,7 @@ use crate::secrets::{self, BrokerSecrets, SecretError};
 
 use admission::Admission;
 use away::Absence;
+pub use check::{Finding, Grade, check};
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;

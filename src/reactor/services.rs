@@ -53,6 +53,8 @@ const LEFT: usize = 4_000;
 
 /// The broker inside, and the sockets of its clients.
 pub(super) struct Services {
+    /// Where it listens.
+    url: String,
     listener: Listener,
     tls: Option<Arc<ServerConfig>>,
     broker: Broker,
@@ -143,7 +145,8 @@ impl Services {
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
-        log::info!("Broker for services on {scheme}://{local}");
+        let url = format!("{scheme}://{local}");
+        log::info!("Broker for services on {url}");
         let broker = Broker::new(broker::Options {
             host: addr.ip().to_string(),
             port: local.port(),
@@ -154,6 +157,7 @@ impl Services {
             seed,
         });
         Ok(Some(Box::new(Self {
+            url,
             listener,
             tls,
             broker,
@@ -171,6 +175,11 @@ impl Services {
             held: 0,
             max_buffers: (config.max_buffers as usize) << 20,
         })))
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// What the gateway may publish.

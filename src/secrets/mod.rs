@@ -3,6 +3,7 @@
 //! They are read at the start, before anything is opened, so that a wrong file is told at
 //! once; those for clients are read again when a signal asks for it.
 
+mod validity;
 mod verifier;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::{Config, read_whole};
 use crate::nats::{CredentialsError, UserCredentials};
+pub(crate) use validity::Validity;
 use verifier::{AnyCertificate, Verifier};
 
 /// Most that is read of one file, in bytes: the root certificates of a system are less
@@ -386,6 +388,13 @@ pub(crate) fn client_config(
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// From when until when the first certificate of a file is valid, if that can be read.
+pub(crate) fn validity_of(path: &Path) -> Option<Validity> {
+    let what = "certificate";
+    let certificates = Source { what, path }.certificates().ok()?;
+    validity::validity(certificates.first()?)
 }
 
 /// The name that a server's certificate must be for.

@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod checking;
+mod document;
 mod errors;
 mod program;
 mod requests;
