@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
 use rustls::{CertificateError, ClientConfig, ClientConnection};
+use socket2::{Domain, Socket, Type};
 
 use crate::secrets::server_name;
 use crate::ws::frame::{Opcode, write_masked};
@@ -42,8 +45,6 @@ pub enum Received {
     Pong,
     /// Nothing, and the time is over.
     TimedOut,
-    /// Nothing, and the user wants to end.
-    Interrupted,
 }
 
 /// A WebSocket to a gateway.
@@ -82,7 +83,7 @@ impl Connection {
         let end = options.timeout.map(|timeout| Instant::now() + timeout);
         let server = options.server;
         let url = server.url();
-        let socket = connect(server, end).map_err(|error| unreachable_by(&url, &error))?;
+        let socket = connect(server, end, interrupt)?;
         let prepared = socket
             .set_nodelay(true)
             .and_then(|()| socket.set_write_timeout(Some(WRITE_MAX)));
@@ -164,9 +165,8 @@ impl Connection {
                 return Ok(received);
             }
             match self.fill(end, interrupt)? {
-                Woken::Readable => {}
+                Woken::Ready => {}
                 Woken::TimedOut => return Ok(Received::TimedOut),
-                Woken::Interrupted => return Ok(Received::Interrupted),
             }
         }
     }
@@ -232,8 +232,8 @@ impl Connection {
         while self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
             self.flush().map_err(|error| lost(&self.url, &error))?;
             match self.fill(end, interrupt)? {
-                Woken::Readable => {}
-                other => return Err(self.not_opened(other)),
+                Woken::Ready => {}
+                Woken::TimedOut => return Err(self.silent()),
             }
         }
         Ok(())
@@ -278,8 +278,8 @@ impl Connection {
                     return Err(refusal(&self.url, status, &reason, location, &body));
                 }
                 Ok(None) => match self.fill(end, interrupt)? {
-                    Woken::Readable => {}
-                    other => return Err(self.not_opened(other)),
+                    Woken::Ready => {}
+                    Woken::TimedOut => return Err(self.silent()),
                 },
             }
         }
@@ -294,7 +294,7 @@ impl Connection {
         interrupt: &Interrupt,
     ) -> Vec<u8> {
         while self.input.len() < start + length {
-            if !matches!(self.fill(end, interrupt), Ok(Woken::Readable)) {
+            if !matches!(self.fill(end, interrupt), Ok(Woken::Ready)) {
                 break;
             }
         }
@@ -302,11 +302,8 @@ impl Connection {
         self.input[start..end].to_vec()
     }
 
-    fn not_opened(&self, woken: Woken) -> Error {
-        match woken {
-            Woken::Interrupted => Error::Connection("interrupted".to_owned()),
-            _ => Error::TimedOut(format!("{} does not answer in time", self.url)),
-        }
+    fn silent(&self) -> Error {
+        Error::TimedOut(format!("{} does not answer in time", self.url))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -333,9 +330,8 @@ impl Connection {
         self.input.drain(..self.start);
         self.start = 0;
         let failed = |error: &io::Error| lost(&self.url, error);
-        let woken = interrupt.wait(Some(self.socket.as_fd()), end);
-        let woken = woken.map_err(|error| failed(&error))?;
-        if woken != Woken::Readable {
+        let woken = interrupt.wait(Some((self.socket.as_fd(), PollFlags::IN)), end)?;
+        if woken == Woken::TimedOut {
             return Ok(woken);
         }
         let Some(tls) = &mut self.tls else {
@@ -381,19 +377,52 @@ fn retried<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Connects to the first address of the host that takes it.
-fn connect(server: &Server, end: Option<Instant>) -> io::Result<TcpStream> {
-    const LONG: Duration = Duration::from_secs(3_600);
-    let addresses: Vec<SocketAddr> = (&*server.host, server.port).to_socket_addrs()?.collect();
+fn connect(
+    server: &Server,
+    end: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<TcpStream, Error> {
+    let url = server.url();
+    let addresses = (&*server.host, server.port).to_socket_addrs();
+    let addresses = addresses.map_err(|error| unreachable_by(&url, &error))?;
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
     for address in addresses {
-        let left = end.map_or(LONG, |end| end.saturating_duration_since(Instant::now()));
-        // None at all is not allowed.
-        match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
+        match connect_to(address, end, interrupt)? {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
         }
     }
-    Err(failure)
+    Err(unreachable_by(&url, &failure))
+}
+
+/// Connects to an address; a signal ends the wait.
+fn connect_to(
+    address: SocketAddr,
+    end: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<io::Result<TcpStream>, Error> {
+    let begin = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+                Err(error)
+            }
+            _ => Ok(socket),
+        }
+    };
+    let socket = match begin() {
+        Ok(socket) => socket,
+        Err(error) => return Ok(Err(error)),
+    };
+    if interrupt.wait(Some((socket.as_fd(), PollFlags::OUT)), end)? == Woken::TimedOut {
+        return Ok(Err(ErrorKind::TimedOut.into()));
+    }
+    let finish = || match socket.take_error()? {
+        Some(error) => Err(error),
+        None => socket.set_nonblocking(false),
+    };
+    Ok(finish().map(|()| socket.into()))
 }
 
 /// What the system says, in as few words as it can.

@@ -3,55 +3,61 @@
 use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::low_level::pipe;
+
+use super::core::error::Error;
 
 /// What a wait has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// There is something to read.
-    Readable,
+    /// The socket is ready.
+    Ready,
     /// The time is over.
     TimedOut,
-    /// A signal asks to end, or nobody reads what is written.
-    Interrupted,
 }
 
 /// Where a wait hears of that.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     signals: Option<UnixStream>,
-    /// Standard output is a pipe, whose other end may go.
+    /// Standard output may be a pipe, whose other end may go.
     has_reader: bool,
 }
 
 impl Interrupt {
     /// Takes Ctrl-C and SIGTERM as the wish to end in good order. Without it, they end the
-    /// process.
+    /// process; so does the second one, where the first has not been heard: the look-up of a
+    /// name cannot be interrupted.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn new() -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            pipe::register(signal, theirs.try_clone()?)?;
-        }
+    pub fn new() -> Result<Self, Error> {
+        let signals =
+            watch().map_err(|error| Error::Output(format!("cannot watch for signals: {error}")))?;
         Ok(Self {
-            signals: Some(ours),
+            signals: Some(signals),
             has_reader: !io::stdout().is_terminal(),
         })
     }
 
-    /// Waits for a socket, or for the time alone.
+    /// Waits until a socket is ready for something, or for the time alone.
     ///
     /// # Errors
     ///
-    /// What the system says.
-    pub fn wait(&self, socket: Option<BorrowedFd<'_>>, end: Option<Instant>) -> io::Result<Woken> {
+    /// [`Error::Ended`] if the user wants to end.
+    pub fn wait(
+        &self,
+        socket: Option<(BorrowedFd<'_>, PollFlags)>,
+        end: Option<Instant>,
+    ) -> Result<Woken, Error> {
         let output = io::stdout();
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -65,30 +71,41 @@ impl Interrupt {
                 places.push(PollFd::new(&output, PollFlags::empty()));
             }
             let others = places.len();
-            if let Some(socket) = socket {
-                places.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            if let Some((socket, flags)) = socket {
+                places.push(PollFd::from_borrowed_fd(socket, flags));
             }
-            match poll(&mut places, left.as_ref()) {
+            match poll(&mut places, left.as_ref()).map_err(io::Error::from) {
                 Ok(0) => return Ok(Woken::TimedOut),
                 Ok(_) => {}
-                Err(error) if io::Error::from(error).kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::Output(format!("cannot wait: {error}"))),
             }
             let is_woken = |place: &PollFd<'_>| !place.revents().is_empty();
-            return Ok(match places[..others].iter().any(is_woken) {
-                true => Woken::Interrupted,
-                false => Woken::Readable,
-            });
+            return match places[..others].iter().any(is_woken) {
+                true => Err(Error::Ended),
+                false => Ok(Woken::Ready),
+            };
         }
     }
 
-    /// Sleeps; `false` if that was interrupted.
+    /// Sleeps.
     ///
     /// # Errors
     ///
-    /// What the system says.
-    pub fn sleep(&self, time: Duration) -> io::Result<bool> {
-        let woken = self.wait(None, Some(Instant::now() + time))?;
-        Ok(woken != Woken::Interrupted)
+    /// [`Error::Ended`] if the user wants to end.
+    pub fn sleep(&self, time: Duration) -> Result<(), Error> {
+        self.wait(None, Some(Instant::now() + time)).map(drop)
     }
+}
+
+/// A pipe that is readable once a signal has come.
+fn watch() -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let has_come = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 0, Arc::clone(&has_come))?;
+        flag::register(signal, Arc::clone(&has_come))?;
+        pipe::register(signal, theirs.try_clone()?)?;
+    }
+    Ok(ours)
 }

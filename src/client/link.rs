@@ -17,21 +17,6 @@ pub struct Link<'a> {
     last_id: u64,
 }
 
-/// What ends the wait for an answer.
-#[derive(Debug)]
-pub enum Stop {
-    /// The user wants to end.
-    Interrupted,
-    /// Something is wrong.
-    Failed(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 impl<'a> Link<'a> {
     /// Connects, agrees on the version, and logs in.
     ///
@@ -43,7 +28,7 @@ impl<'a> Link<'a> {
         params: &Params,
         options: &Options<'_>,
         interrupt: &'a Interrupt,
-    ) -> Result<Link<'a>, Stop> {
+    ) -> Result<Link<'a>, Error> {
         let mut link = Link {
             connection: Connection::open(options, interrupt)?,
             interrupt,
@@ -63,7 +48,7 @@ impl<'a> Link<'a> {
     /// # Errors
     ///
     /// The answer is an error, or there is none.
-    pub fn ask(&mut self, method: &str, params: Option<&str>) -> Result<String, Stop> {
+    pub fn ask(&mut self, method: &str, params: Option<&str>) -> Result<String, Error> {
         self.last_id += 1;
         let id = self.last_id;
         let request = messages::request(id, method, params);
@@ -74,22 +59,21 @@ impl<'a> Link<'a> {
             let text = match self.connection.receive(end, self.interrupt)? {
                 Received::Text(text) => text,
                 Received::Pong => continue,
-                Received::Interrupted => return Err(Stop::Interrupted),
                 Received::TimedOut => {
                     let words = format!("{}: no answer in time; see --timeout", shown());
-                    return Err(Error::TimedOut(words).into());
+                    return Err(Error::TimedOut(words));
                 }
             };
             match messages::read(&text).map_err(|error| strange(&error))? {
                 Incoming::Answer { id: other, outcome } if other == id => {
                     return match outcome {
                         Ok(result) => Ok(result.to_owned()),
-                        Err(failure) => Err(Stop::Failed(Error::Refused {
+                        Err(failure) => Err(Error::Refused {
                             request: shown(),
                             code: failure.code,
                             message: failure.message,
                             data: failure.data,
-                        })),
+                        }),
                     };
                 }
                 _ => {}

@@ -24,7 +24,7 @@ use self::core::resources::{Resources, TooMuch};
 use connection::Options;
 use input::Params;
 use interrupt::Interrupt;
-use link::{Link, Stop, request_name, strange};
+use link::{Link, request_name, strange};
 use output::Output;
 
 /// The variable that names the gateway.
@@ -45,7 +45,7 @@ pub fn run(arguments: Vec<OsString>) -> u8 {
         Ok(Asked::Help(verb)) => show(&verb.map_or_else(help::overview, help::of)),
         Ok(Asked::Run(command)) => match carry_out(&command) {
             Ok(()) => 0,
-            Err(Error::Unread) => 0,
+            Err(Error::Ended) => 0,
             Err(error) => fail(&error, command.is_json),
         },
     }
@@ -102,18 +102,10 @@ fn ask(
     output: &Output,
 ) -> Result<(), Error> {
     let interrupt = Interrupt::default();
-    let result = Link::open(command, params, options, &interrupt).and_then(|mut link| {
-        let request = request_name(command.verb, &command.rid, &command.method);
-        let result = link.ask(&request, params.method.as_deref())?;
-        link.close();
-        Ok(result)
-    });
-    let result = match result {
-        Ok(result) => result,
-        Err(Stop::Failed(error)) => return Err(error),
-        // Nothing interrupts it but the end of the process.
-        Err(Stop::Interrupted) => return Ok(()),
-    };
+    let mut link = Link::open(command, params, options, &interrupt)?;
+    let request = request_name(command.verb, &command.rid, &command.method);
+    let result = link.ask(&request, params.method.as_deref())?;
+    link.close();
     let mut resources = Resources::default();
     let (rid, is_named) = match command.verb.has_method() {
         false => (command.rid.clone(), false),
@@ -123,6 +115,9 @@ fn ask(
         },
     };
     resources.put(&result).map_err(|error| strange(&error))?;
+    if resources.get(&rid).is_none() {
+        return Err(strange(&format_args!("{rid} is not in the answer")));
+    }
     let json = match is_named {
         false => resources.to_json(&rid, command.depth),
         true => resources.named_to_json(&rid, command.depth),

@@ -67,7 +67,7 @@ impl Output {
             .and_then(|()| out.write_all(b"\n"))
             .and_then(|()| out.flush());
         match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::Unread),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Error::Ended),
             Err(error) => Err(Error::Output(format!("cannot write the output: {error}"))),
             Ok(()) => Ok(()),
         }

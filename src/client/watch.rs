@@ -11,7 +11,7 @@ use super::core::messages::{self, Incoming};
 use super::core::resources::{Happening, Resources, reference};
 use super::input::Params;
 use super::interrupt::Interrupt;
-use super::link::{Link, Stop, request_name, strange};
+use super::link::{Link, request_name, strange};
 use super::output::Output;
 use super::too_much;
 
@@ -23,19 +23,18 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// it is not.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Watches a resource until the user wants to end, or what was watched is no more.
+/// Watches a resource until the user wants to end, or what is watched is no more.
 ///
 /// # Errors
 ///
-/// What ends it.
+/// What ends it, [`Error::Ended`] above all.
 pub fn watch(
     command: &Command,
     params: &Params,
     options: &Options<'_>,
     output: &Output,
 ) -> Result<(), Error> {
-    let interrupt = Interrupt::new()
-        .map_err(|error| Error::Output(format!("cannot watch for signals: {error}")))?;
+    let interrupt = Interrupt::new()?;
     let mut watch = Watch {
         command,
         output,
@@ -45,8 +44,8 @@ pub fn watch(
     };
     loop {
         let error = match watch.connect(params, options, &interrupt) {
-            Ok(()) | Err(Stop::Interrupted) => return Ok(()),
-            Err(Stop::Failed(error)) => error,
+            Ok(()) => return Ok(()),
+            Err(error) => error,
         };
         if !watch.has_begun || is_final(&error) {
             return Err(error);
@@ -54,17 +53,14 @@ pub fn watch(
         let pause = watch.next_pause();
         let seconds = pause.as_secs_f64();
         output.say(&format_args!("{error}; trying again in {seconds:.1} s"));
-        let sleep = interrupt.sleep(pause);
-        if !sleep.map_err(|error| Error::Output(error.to_string()))? {
-            return Ok(());
-        }
+        interrupt.sleep(pause)?;
     }
 }
 
 /// Whether another try would come to the same. A service that is not there may come back.
 fn is_final(error: &Error) -> bool {
     match error {
-        Error::Usage(_) | Error::Output(_) | Error::Unread => true,
+        Error::Usage(_) | Error::Output(_) | Error::Ended => true,
         Error::Connection(_) | Error::TimedOut(_) => false,
         Error::Refused { code, .. } => !matches!(
             &**code,
@@ -94,15 +90,15 @@ impl Watch<'_> {
         params: &Params,
         options: &Options<'_>,
         interrupt: &Interrupt,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Error> {
         let command = self.command;
         let mut link = Link::open(command, params, options, interrupt)?;
         let set = link.ask(&request_name(command.verb, &command.rid, ""), None)?;
         self.take(&set)?;
         match self.listen(&mut link) {
-            Err(Stop::Interrupted) => {
+            Err(Error::Ended) => {
                 link.close();
-                Err(Stop::Interrupted)
+                Err(Error::Ended)
             }
             result => result,
         }
@@ -141,7 +137,7 @@ impl Watch<'_> {
     }
 
     /// Shows events as they come.
-    fn listen(&mut self, link: &mut Link<'_>) -> Result<(), Stop> {
+    fn listen(&mut self, link: &mut Link<'_>) -> Result<(), Error> {
         let mut is_asked = false;
         loop {
             match link.receive(Some(Instant::now() + SILENCE))? {
@@ -150,10 +146,9 @@ impl Watch<'_> {
                     self.hear(&text)?;
                 }
                 Received::Pong => is_asked = false,
-                Received::Interrupted => return Err(Stop::Interrupted),
                 Received::TimedOut if is_asked => {
                     let words = "lost the connection: the gateway is silent".to_owned();
-                    return Err(Error::Connection(words).into());
+                    return Err(Error::Connection(words));
                 }
                 Received::TimedOut => {
                     link.ping()?;

@@ -194,3 +194,49 @@ fn large_messages_come_and_go_whole() {
     call.result(&params);
     assert_eq!(run.output(), format!("{params}\n"));
 }
+
+#[test]
+fn a_connection_has_resources_of_its_own() {
+    let stack = Stack::shared();
+    let service = stack.service("own");
+    let run = Program::start(&stack.gateway.addr, &["get", "own.{cid}.a", "--json"]);
+    for _ in 0..2 {
+        let request = service.next();
+        match request.subject().starts_with("access.") {
+            true => request.grant(),
+            false => request.result(r#"{"model":{"a":1}}"#),
+        }
+    }
+    assert_eq!(run.output(), "{\"a\":1}\n");
+}
+
+/// Colours are for terminals, and not for those who do not want them.
+#[test]
+fn colours_are_for_terminals() {
+    let stack = Stack::shared();
+    let service = stack.service("colour");
+    let expected = "{\r\n  \u{1b}[34m\"a\"\u{1b}[0m: \u{1b}[36m1\u{1b}[0m\r\n}\r\n";
+    let plain = "{\r\n  \"a\": 1\r\n}\r\n";
+    for (name, variable, expected) in [
+        ("on", "", expected),
+        ("off", "NO_COLOR=1", plain),
+        ("empty", "NO_COLOR=", expected),
+    ] {
+        let binary = env!("CARGO_BIN_EXE_tidegate");
+        let addr = &stack.gateway.addr;
+        let command = format!("{variable} {binary} get 'ws://{addr}/?colour.{name}'");
+        let child = std::process::Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env_remove("NO_COLOR")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(child) = child else {
+            eprintln!("skipped: script(1) is not installed");
+            return;
+        };
+        service.serve(&format!("colour.{name}"), r#"{"model":{"a":1}}"#);
+        let output = child.wait_with_output().expect("our child");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+    }
+}

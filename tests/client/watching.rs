@@ -195,3 +195,15 @@ fn pings_are_answered() {
     service.event("quiet.list.rang", "1");
     assert_eq!(run.event(), "quiet.list rang 1");
 }
+
+/// Ctrl-C ends it also while there is no connection yet.
+#[test]
+fn it_ends_before_it_is_connected() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = listener.local_addr().expect("it is bound").to_string();
+    let run = Program::start(&addr, &["watch", "a", "--timeout", "0"]);
+    let _silent = listener.accept().expect("it comes");
+    run.signal(Signal::INT);
+    let ended = run.end();
+    assert_eq!((ended.code, &*ended.out, &*ended.err), (Some(0), "", ""));
+}

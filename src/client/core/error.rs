@@ -28,8 +28,9 @@ pub enum Error {
     TimedOut(String),
     /// What was to be shown cannot be written.
     Output(String),
-    /// Nobody reads what is shown any more, which is none of our business.
-    Unread,
+    /// The user wants it to end, by a signal or by closing what reads the output: no error,
+    /// but an end.
+    Ended,
 }
 
 impl Error {
@@ -39,7 +40,7 @@ impl Error {
             Self::Usage(_) | Self::Output(_) => 1,
             Self::Refused { code, .. } if code == "system.timeout" => 4,
             Self::Refused { .. } => 2,
-            Self::Unread => 0,
+            Self::Ended => 0,
             Self::Connection(_) => 3,
             Self::TimedOut(_) => 4,
         }
@@ -58,7 +59,7 @@ impl Error {
             Self::Connection(words) => ("client.connection", words, None),
             Self::TimedOut(words) => ("client.timeout", words, None),
             Self::Output(words) => ("client.output", words, None),
-            Self::Unread => ("client.output", &String::new(), None),
+            Self::Ended => ("client.ended", &String::new(), None),
         };
         let mut out = b"{\"error\":{\"code\":".to_vec();
         json::write_string(code, &mut out);
@@ -80,7 +81,7 @@ impl fmt::Display for Error {
             | Self::Connection(words)
             | Self::TimedOut(words)
             | Self::Output(words) => f.write_str(&visible(words)),
-            Self::Unread => f.write_str("nobody reads the output"),
+            Self::Ended => f.write_str("ended"),
             Self::Refused {
                 request,
                 code,
