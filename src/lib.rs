@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod broker;
+pub mod client;
 pub mod config;
 #[cfg(test)]
 mod documents;
@@ -24,4 +25,5 @@ pub mod nats;
 pub mod proxy;
 pub mod reactor;
 pub mod res;
+pub mod secrets;
 pub mod ws;

@@ -30,6 +30,7 @@ pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
+pub(crate) use model::paths::{path_to_id, with_query};
 pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};

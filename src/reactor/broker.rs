@@ -12,7 +12,6 @@ use mio::{Registry, Token};
 use super::backlog::{self, BACKLOG_MAX, Backlog};
 use super::denials::{Denial, Denials};
 use super::error::BrokerError;
-use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
 use super::trace;
@@ -22,6 +21,7 @@ use crate::nats::{
     self, Client, ClientError, Event, Lesson, Options, Pacing, Parser, Phase, Publish, ServerInfo,
     ServerUrl, TooLong, writer,
 };
+use crate::secrets::{BrokerSecrets, server_name};
 
 #[cfg(test)]
 mod tests;

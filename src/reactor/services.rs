@@ -19,12 +19,13 @@ use super::error::Error;
 use super::listener::Listener;
 use super::stream::READ_MIN;
 use super::tls::Tls;
-use super::{Reactor, secrets, tell, trace, turn};
+use super::{Reactor, tell, trace, turn};
 use crate::broker::{self, Broker, End, Key, Taken, Users};
 use crate::config::Config;
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
+use crate::secrets;
 use socket::{Read, Socket};
 
 /// Bytes that are read at once.
@@ -52,6 +53,8 @@ const LEFT: usize = 4_000;
 
 /// The broker inside, and the sockets of its clients.
 pub(super) struct Services {
+    /// Where it listens.
+    url: String,
     listener: Listener,
     tls: Option<Arc<ServerConfig>>,
     broker: Broker,
@@ -142,7 +145,8 @@ impl Services {
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
-        log::info!("Broker for services on {scheme}://{local}");
+        let url = format!("{scheme}://{local}");
+        log::info!("Broker for services on {url}");
         let broker = Broker::new(broker::Options {
             host: addr.ip().to_string(),
             port: local.port(),
@@ -153,6 +157,7 @@ impl Services {
             seed,
         });
         Ok(Some(Box::new(Self {
+            url,
             listener,
             tls,
             broker,
@@ -170,6 +175,11 @@ impl Services {
             held: 0,
             max_buffers: (config.max_buffers as usize) << 20,
         })))
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// What the gateway may publish.

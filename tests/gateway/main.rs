@@ -19,6 +19,7 @@ mod events;
 mod frozen;
 mod hand_over;
 mod header_auth;
+mod home;
 mod http_api;
 mod http_protocol;
 mod leaks;

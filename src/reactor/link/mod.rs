@@ -28,10 +28,10 @@ use super::broker::{Broker, CONNECT_TIMEOUT, Learned, Opening};
 use super::connection::{BROKER, BROKER_NEXT};
 use super::error::{BrokerError, Refusal};
 use super::resolver::{Resolver, literal};
-use super::secrets::BrokerSecrets;
 use crate::gateway::{BrokerLimits, Time};
 use crate::metrics::Traffic;
 use crate::nats::{Lesson, ServerUrl};
+use crate::secrets::BrokerSecrets;
 use backoff::Backoff;
 pub(super) use backoff::LASTING;
 #[cfg(test)]
