@@ -12,6 +12,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod demo;
 #[cfg(test)]
 mod documents;
 pub mod gateway;

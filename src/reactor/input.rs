@@ -432,6 +432,9 @@ impl Reactor {
         let now = self.clock.now();
         self.clients.disarm(key);
         let (head, persistence) = (&request.head, request.persistence);
+        if self.site.pages.is_some() && self.show_page(key, request) {
+            return;
+        }
         match route(head, &self.site.ws_path, &self.site.api_path) {
             Route::WebSocket if self.site.is_unavailable() => {
                 let work = self.site.work(head, persistence);
