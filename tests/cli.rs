@@ -280,7 +280,8 @@ const CREATED: &str = "{
 \t\"brokerMaxPayload\": 1048576,
 \t\"brokerMaxConnections\": 65536,
 \t\"brokerTLSCert\": \"\",
-\t\"brokerTLSKey\": \"\"
+\t\"brokerTLSKey\": \"\",
+\t\"demo\": false
 }
 ";
 

@@ -30,9 +30,7 @@ impl Broker {
     pub fn subscribe_resident(&mut self, pattern: &[u8]) {
         if subject::is_pattern(pattern) {
             let sid = Sid::Number(self.resident.len() as u64);
-            let key = self
-                .router
-                .subscribe(Owner::Resident, sid, pattern, b"", 0);
+            let key = self.router.subscribe(Owner::Resident, sid, pattern, b"", 0);
             self.resident.push(key);
         }
     }

@@ -162,12 +162,7 @@ impl Books {
         self.insert(place, removed.book, post)
     }
 
-    fn set(
-        &mut self,
-        place: usize,
-        request: &Request,
-        post: &mut Post,
-    ) -> Result<Answer, Refusal> {
+    fn set(&mut self, place: usize, request: &Request, post: &mut Post) -> Result<Answer, Refusal> {
         let book = &mut self.books[place];
         let mut values = json!({});
         for field in ["title", "author"] {

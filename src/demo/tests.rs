@@ -67,8 +67,12 @@ impl Stage {
     #[track_caller]
     fn ask(&mut self, subject: &str, request: &Value) -> (Vec<(String, Value)>, Value) {
         let payload = request.to_string();
-        self.broker
-            .publish(subject.as_bytes(), b"answer.1", payload.as_bytes(), self.now);
+        self.broker.publish(
+            subject.as_bytes(),
+            b"answer.1",
+            payload.as_bytes(),
+            self.now,
+        );
         assert_eq!(self.broker.next_unanswered(), None, "{subject} is heard");
         let mut heard = self.settle();
         let (sid, _, answer) = heard.pop().expect("an answer");
@@ -160,13 +164,20 @@ fn a_book_is_edited_whole_or_not_at_all() {
     let (events, _) = stage.call("book.2.set", json!({ "title": "X" }));
     assert_eq!(
         events,
-        [event("book.2.change", json!({ "values": { "title": "X" } }))]
+        [event(
+            "book.2.change",
+            json!({ "values": { "title": "X" } })
+        )]
     );
     let (events, answer) = stage.call("book.2.set", json!({ "title": "Y", "author": "\n" }));
     assert_eq!((events.len(), code(&answer)), (0, "system.invalidParams"));
     assert_eq!(stage.get("book.2")["model"]["title"], "X");
     let long = "é".repeat(81);
-    for params in [json!({ "title": long, "author": "B" }), json!({}), json!([])] {
+    for params in [
+        json!({ "title": long, "author": "B" }),
+        json!({}),
+        json!([]),
+    ] {
         let (events, answer) = stage.call("books.add", params);
         assert_eq!((events.len(), code(&answer)), (0, "system.invalidParams"));
     }
@@ -234,7 +245,11 @@ fn the_basin_stands_still_behind_a_closed_gate() {
         stage.now = stage.demo.next_timeout();
         stage.demo.timeout(stage.now);
         let heard = stage.settle();
-        assert!(heard.iter().all(|(_, subject, _)| !subject.contains("basin")));
+        assert!(
+            heard
+                .iter()
+                .all(|(_, subject, _)| !subject.contains("basin"))
+        );
     }
     assert_eq!(stage.get("tide.basin")["model"]["level"], level);
     let (_, answer) = stage.call("tide.gate.set", json!({ "open": "yes" }));
@@ -331,7 +346,9 @@ fn who_is_silent_for_long_is_gone() {
 fn the_chat_is_bounded() {
     let mut stage = Stage::new();
     for number in 0..50 {
-        let answer = stage.login(&format!("c{number}"), &format!("n{number}"), "").1;
+        let answer = stage
+            .login(&format!("c{number}"), &format!("n{number}"), "")
+            .1;
         assert_eq!(code(&answer), "none");
     }
     assert_eq!(code(&stage.login("more", "more", "").1), "demo.crowded");
@@ -351,9 +368,19 @@ fn queries_are_written_in_one_way() {
     let table = [
         ("q=", "q=&sort=number&from=0", 8, "demo.element.1"),
         ("from=112", "q=&sort=number&from=112", 6, "demo.element.113"),
-        ("sort=name&q=IUM%20", "q=ium&sort=name&from=0", 8, "demo.element.89"),
+        (
+            "sort=name&q=IUM%20",
+            "q=ium&sort=name&from=0",
+            8,
+            "demo.element.89",
+        ),
         ("q=fe&x=1", "q=fe&sort=number&from=0", 2, "demo.element.26"),
-        ("from=-1&sort=?", "q=&sort=number&from=0", 8, "demo.element.1"),
+        (
+            "from=-1&sort=?",
+            "q=&sort=number&from=0",
+            8,
+            "demo.element.1",
+        ),
         ("q=zzz", "q=zzz&sort=number&from=0", 0, ""),
     ];
     for (query, normalised, count, first) in table {
@@ -369,7 +396,13 @@ fn queries_are_written_in_one_way() {
     let (_, count) = stage.ask("get.demo.elements.count", &json!({ "query": "q=ium" }));
     assert_eq!(count["result"]["model"]["page"], 8);
     assert_eq!(stage.get("element.118")["model"]["name"], "Oganesson");
-    for name in ["element.0", "element.119", "element.x", "elements.x", "nothing"] {
+    for name in [
+        "element.0",
+        "element.119",
+        "element.x",
+        "elements.x",
+        "nothing",
+    ] {
         let (_, answer) = stage.ask(&format!("get.demo.{name}"), &json!({}));
         assert_eq!(code(&answer), "system.notFound", "{name}");
     }
@@ -381,9 +414,15 @@ fn a_star_changes_the_order() {
     let (events, answer) = stage.call("element.26.star", Value::Null);
     let expected = [
         event("element.26.change", json!({ "values": { "stars": 1 } })),
-        event("elements.query", json!({ "subject": "query.demo.elements" })),
+        event(
+            "elements.query",
+            json!({ "subject": "query.demo.elements" }),
+        ),
     ];
-    assert_eq!((&*events, answer["result"].is_null()), (&expected[..], true));
+    assert_eq!(
+        (&*events, answer["result"].is_null()),
+        (&expected[..], true)
+    );
     let request = json!({ "query": "q=&sort=stars&from=0" });
     let (_, answer) = stage.ask("query.demo.elements", &request);
     let first = &rids(&answer["result"]["collection"])[..2];
@@ -403,12 +442,22 @@ fn what_is_no_request_is_refused() {
     assert_eq!(ask("get.demo.books", b"{"), some("system.internalError"));
     let large = vec![b' '; 20_000];
     assert_eq!(ask("get.demo.books", &large), some("system.invalidParams"));
-    for method in ["books.fly", "book.1.fly", "tide.fly", "element.1.fly", "fly", "x.y"] {
+    for method in [
+        "books.fly",
+        "book.1.fly",
+        "tide.fly",
+        "element.1.fly",
+        "fly",
+        "x.y",
+    ] {
         let code = ask(&format!("call.demo.{method}"), b"{}");
         assert_eq!(code, some("system.methodNotFound"), "{method}");
     }
     let forged = br#"{"cid":"a b\r\nPUB","params":{"name":"Ann"}}"#;
-    assert_eq!(ask("auth.demo.chat.login", forged), some("system.accessDenied"));
+    assert_eq!(
+        ask("auth.demo.chat.login", forged),
+        some("system.accessDenied")
+    );
     assert_eq!(ask("get.other.books", b"{}"), None);
     assert_eq!(ask("\u{ff}", b"{}"), None);
     // Without a subject for the answer there is none.

@@ -160,6 +160,16 @@ export async function startGateway(broker, port, flags = []) {
   }
 }
 
+/** Starts broker, gateway, services and pages in one; `page` is the address to open. */
+export async function startDemo(ports) {
+  const [web, broker] = ports ?? [await freePort(), await freePort()];
+  const file = join(TARGET, "tidegate");
+  const demo = new Program(file, ["--demo", "--port", String(web), "--broker", String(broker)]);
+  [, demo.page] = await demo.says(/open (http:\S+)/);
+  demo.ports = [web, broker];
+  return demo;
+}
+
 /** Starts the service and page of an example; `page` is the address to open. */
 export async function startExample(name, broker, gateway) {
   const args = ["--nats", broker.url, "--port", "0", "--gateway", gateway.url];

@@ -239,7 +239,7 @@ async function chat() {
   const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   const add = ({ idx, value: { from, text, at } }) => {
     const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-    const item = document.createElement("li");
+    const item = document.createElement("p");
     item.append(make("bdi", from), make("time", time.format(at)), make("bdi", text, "text"));
     item.classList.toggle("mine", from === byId("me").textContent);
     list.insertBefore(item, list.children[idx] ?? null);

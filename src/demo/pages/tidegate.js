@@ -339,25 +339,27 @@ export class Client extends Source {
   /** Takes the resources of an answer or event. What was there already is brought up to date. */
   #put(set) {
     const refer = (rid) => this.#entry(rid).resource;
+    const old = [];
     for (const [rid, { items, values, error }] of contents(set)) {
       const resource = refer(rid);
-      if (items) {
-        const now = items.map((value) => read(value, refer));
-        if (resource.items) {
-          replaceItems(resource, now);
-        } else {
-          resource.items = now;
-        }
-      } else if (values) {
-        const now = mapValues(values, (value) => read(value, refer));
-        if (resource.values) {
-          const gone = Object.keys(resource.values).filter((name) => !(name in now));
-          changeValues(resource, { ...now, ...Object.fromEntries(gone.map((name) => [name])) });
-        } else {
-          resource.values = now;
-        }
+      const now = {
+        items: items?.map((value) => read(value, refer)),
+        values: values && mapValues(values, (value) => read(value, refer)),
+        error: error && new ResError(error),
+      };
+      if (resource.items || resource.values) {
+        old.push([resource, now]);
       } else {
-        resource.error = new ResError(error);
+        Object.assign(resource, now);
+      }
+    }
+    // Nobody hears of anything before all of it is there.
+    for (const [resource, { items, values }] of old) {
+      if (items && resource.items) {
+        replaceItems(resource, items);
+      } else if (values && resource.values) {
+        const gone = Object.keys(resource.values).filter((name) => !(name in values));
+        changeValues(resource, { ...values, ...Object.fromEntries(gone.map((name) => [name])) });
       }
     }
   }
