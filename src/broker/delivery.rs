@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::Letter;
 use super::protocol::Publication;
 use super::router::{Owner, Sid};
 use super::session::{End, Rest};
@@ -226,11 +225,7 @@ impl Broker {
                 self.hearers.push(*sid);
                 return true;
             }
-            (Owner::Resident, Sid::Number(_)) => {
-                let is_heard = from != Owner::Resident;
-                self.letters.extend(is_heard.then(|| Letter::of(message)));
-                return is_heard;
-            }
+            (Owner::Resident, Sid::Number(_)) => return self.keep_letter(from, message),
             _ => return false,
         };
         let Some(session) = self.sessions.get_mut(client as usize) else {

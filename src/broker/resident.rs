@@ -16,7 +16,7 @@ pub struct Letter {
 }
 
 impl Letter {
-    pub(super) fn of(message: &Publication<'_>) -> Self {
+    fn of(message: &Publication<'_>) -> Self {
         Self {
             subject: message.subject.into(),
             reply: message.reply.into(),
@@ -48,6 +48,14 @@ impl Broker {
         };
         let (_, units) = self.publish_at_once(Owner::Resident, &message, now);
         units
+    }
+
+    /// Keeps a message for the service in this process, unless it is its own; whether it takes
+    /// it.
+    pub(super) fn keep_letter(&mut self, from: Owner, message: &Publication<'_>) -> bool {
+        let is_heard = from != Owner::Resident;
+        self.letters.extend(is_heard.then(|| Letter::of(message)));
+        is_heard
     }
 
     /// The oldest message for the service in this process.

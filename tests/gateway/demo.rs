@@ -113,7 +113,7 @@ fn services_answer_clients_the_web_and_the_broker() {
 
     // A client of the broker asks and hears as at any service.
     let broker = Broker::inside(&gateway);
-    let nats = nats::connect(&broker.url()).expect("the broker is there");
+    let nats = nats::connect(broker.url()).expect("the broker is there");
     let events = nats
         .subscribe("event.demo.book.>")
         .expect("the broker is there");

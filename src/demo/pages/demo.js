@@ -447,7 +447,7 @@ function commands() {
       ],
       ["Follow it in a terminal", watch("demo.books")],
       [
-        "The service's line when a title changes",
+        "The service’s line when a title changes",
         `publish("event.demo.book.1.change", {"values": {"title": "The Whale"}})`,
       ],
     ],
@@ -456,7 +456,7 @@ function commands() {
       ["Close the gate", `curl -d '{"open":false}' ${api}/tide/gate/set`],
       ["Follow a gauge in a terminal", watch("demo.tide.dover")],
       [
-        "The service's line for a reading",
+        "The service’s line for a reading",
         `publish("event.demo.tide.dover.change", {"values": {"level": 121}})`,
       ],
     ],
@@ -468,7 +468,7 @@ function commands() {
       ],
       ["Follow it in a terminal", watch("demo.chat.messages")],
       [
-        "The service's line that gives a connection its token",
+        "The service’s line that gives a connection its token",
         `publish("conn." + cid + ".token", {"token": {"name": "Ann"}})`,
       ],
     ],
@@ -477,7 +477,7 @@ function commands() {
       ["Give iron a star", `curl -X POST ${api}/element/26/star`],
       ["Follow a query in a terminal", watch("demo.elements?sort=stars")],
       [
-        "The service's line when queries may have changed",
+        "The service’s line when queries may have changed",
         `publish("event.demo.elements.query", {"subject": "query.demo.elements"})`,
       ],
     ],
