@@ -1,8 +1,6 @@
 //! Books on a shelf: a collection of references to models.
 
-use serde_json::{Value, json};
-
-use super::post::{Answer, Post, reference};
+use super::post::{Answer, Post, quoted, reference};
 use super::request::{Request, line};
 use super::{NO_METHOD, NOT_FOUND, Refusal};
 
@@ -77,13 +75,14 @@ impl Books {
     pub(super) fn get(&self, resource: &str) -> Result<Answer, Refusal> {
         if resource == "books" {
             let books = self.books.iter();
-            let references: Vec<Value> = books.map(|book| reference(&name(book.id))).collect();
-            return Ok(Answer::Result(json!({ "collection": references })));
+            let references: Vec<String> = books.map(|book| reference(&name(book.id))).collect();
+            return Ok(Answer::collection(&references));
         }
         let place = self.place_of(resource).ok_or(NOT_FOUND)?;
         let Book { id, title, author } = &self.books[place];
-        let model = json!({ "id": id, "title": title, "author": author });
-        Ok(Answer::Result(json!({ "model": model })))
+        let (title, author) = (quoted(title), quoted(author));
+        let model = format!(r#"{{"id":{id},"title":{title},"author":{author}}}"#);
+        Ok(Answer::model(&model))
     }
 
     pub(super) fn call(
@@ -123,8 +122,7 @@ impl Books {
         }
         let name = name(book.id);
         self.books.insert(place, book);
-        let data = json!({ "idx": place, "value": reference(&name) });
-        post.event("books", "add", &data);
+        post.add("books", place, &reference(&name));
         Ok(Answer::Resource(name))
     }
 
@@ -132,7 +130,7 @@ impl Books {
         let id = request.number("id");
         let place = id.and_then(|id| self.place(id)).ok_or(NOT_FOUND)?;
         let book = self.books.remove(place);
-        post.event("books", "remove", &json!({ "idx": place }));
+        post.remove("books", place);
         if self.removed.len() == REMOVED_MAX {
             self.removed.remove(0);
         }
@@ -142,7 +140,7 @@ impl Books {
             place,
             behind,
         });
-        Ok(Answer::Result(Value::Null))
+        Ok(Answer::done())
     }
 
     /// Puts a book back: behind the one that it stood behind, if that is still there.
@@ -164,19 +162,18 @@ impl Books {
 
     fn set(&mut self, place: usize, request: &Request, post: &mut Post) -> Result<Answer, Refusal> {
         let book = &mut self.books[place];
-        let mut values = json!({});
-        for field in ["title", "author"] {
-            if let Some(text) = request.text(field) {
-                values[field] = line(Some(text), TEXT_MAX).ok_or(INCOMPLETE)?.into();
-            }
-        }
-        for (field, old) in [("title", &mut book.title), ("author", &mut book.author)] {
-            if let Some(text) = values[field].as_str() {
-                text.clone_into(old);
-            }
-        }
-        post.event(&name(book.id), "change", &json!({ "values": values }));
-        Ok(Answer::Result(Value::Null))
+        // Both are looked at before either is set.
+        let read = |field, old: &str| match request.text(field) {
+            Some(text) => line(Some(text), TEXT_MAX).map(str::to_owned),
+            None => Some(old.to_owned()),
+        };
+        let title = read("title", &book.title).ok_or(INCOMPLETE)?;
+        let author = read("author", &book.author).ok_or(INCOMPLETE)?;
+        (book.title, book.author) = (title, author);
+        let (title, author) = (quoted(&book.title), quoted(&book.author));
+        let values = format!(r#"{{"title":{title},"author":{author}}}"#);
+        post.change(&name(book.id), &values);
+        Ok(Answer::done())
     }
 }
 

@@ -3,9 +3,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
-use super::post::{Answer, Post};
+use super::post::{Answer, Post, quoted};
 use super::request::{Request, line};
 use super::{NO_METHOD, NOT_FOUND, Refusal};
 
@@ -54,7 +52,8 @@ struct Person {
 /// The chat.
 #[derive(Debug)]
 pub(super) struct Chat {
-    messages: VecDeque<Value>,
+    /// The JSON of each.
+    messages: VecDeque<String>,
     /// In the order in which they came.
     people: Vec<Person>,
     last_id: u64,
@@ -78,14 +77,11 @@ impl Chat {
         chat
     }
 
-    fn message(&mut self, from: &str, text: &str, now: u64) -> Value {
+    fn message(&mut self, from: &str, text: &str, now: u64) -> String {
         self.last_id += 1;
-        json!({ "data": {
-            "id": self.last_id,
-            "from": from,
-            "text": text,
-            "at": self.zero + now,
-        } })
+        let (id, at) = (self.last_id, self.zero + now);
+        let (from, text) = (quoted(from), quoted(text));
+        format!(r#"{{"data":{{"id":{id},"from":{from},"text":{text},"at":{at}}}}}"#)
     }
 
     /// What a client may do with a resource of the demonstration: all but speak unnamed.
@@ -95,16 +91,16 @@ impl Chat {
             (Some("chat"), Some(_)) => "send,stay",
             _ => "*",
         };
-        Answer::Result(json!({ "get": true, "call": call }))
+        Answer::Result(format!(r#"{{"get":true,"call":"{call}"}}"#))
     }
 
     pub(super) fn get(&self, resource: &str) -> Result<Answer, Refusal> {
-        let collection: Vec<Value> = match resource {
+        let collection: Vec<String> = match resource {
             "chat.messages" => self.messages.iter().cloned().collect(),
-            "chat.people" => self.people.iter().map(|p| json!(p.name)).collect(),
+            "chat.people" => self.people.iter().map(|p| quoted(&p.name)).collect(),
             _ => return Err(NOT_FOUND),
         };
-        Ok(Answer::Result(json!({ "collection": collection })))
+        Ok(Answer::collection(&collection))
     }
 
     pub(super) fn auth(
@@ -120,15 +116,15 @@ impl Chat {
                 let name = line(request.text("name"), NAME_MAX).ok_or(NO_NAME)?;
                 let key = line(request.text("key"), KEY_MAX).unwrap_or_default();
                 self.enter(name, key, cid, post, now)?;
-                post.token(cid, json!({ "name": name }));
-                Ok(Answer::Result(json!({ "name": name })))
+                post.token(cid, Some(name));
+                Ok(Answer::Result(format!(r#"{{"name":{}}}"#, quoted(name))))
             }
             "logout" => {
                 if let Some(place) = self.people.iter().position(|p| p.cid == cid) {
                     self.leave(place, post);
                 }
-                post.token(cid, Value::Null);
-                Ok(Answer::Result(Value::Null))
+                post.token(cid, None);
+                Ok(Answer::done())
             }
             _ => Err(NO_METHOD),
         }
@@ -163,8 +159,7 @@ impl Chat {
         if self.people.len() >= PEOPLE_MAX {
             return Err(CROWDED);
         }
-        let data = json!({ "idx": self.people.len(), "value": name });
-        post.event("chat.people", "add", &data);
+        post.add("chat.people", self.people.len(), &quoted(name));
         self.people.push(Person {
             name: name.to_owned(),
             key: key.to_owned(),
@@ -178,7 +173,7 @@ impl Chat {
 
     fn leave(&mut self, place: usize, post: &mut Post) {
         self.people.remove(place);
-        post.event("chat.people", "remove", &json!({ "idx": place }));
+        post.remove("chat.people", place);
         self.plan();
     }
 
@@ -208,17 +203,16 @@ impl Chat {
             }
             _ => return Err(NO_METHOD),
         }
-        Ok(Answer::Result(Value::Null))
+        Ok(Answer::done())
     }
 
     fn say(&mut self, name: &str, text: &str, post: &mut Post, now: u64) {
         if self.messages.len() == KEPT {
             self.messages.pop_front();
-            post.event("chat.messages", "remove", &json!({ "idx": 0 }));
+            post.remove("chat.messages", 0);
         }
         let message = self.message(name, text, now);
-        let data = json!({ "idx": self.messages.len(), "value": message });
-        post.event("chat.messages", "add", &data);
+        post.add("chat.messages", self.messages.len(), &message);
         self.messages.push_back(message);
     }
 
@@ -228,7 +222,7 @@ impl Chat {
             return;
         }
         while let Some(place) = self.people.iter().position(|p| p.seen + PRESENT <= now) {
-            post.token(&self.people[place].cid, Value::Null);
+            post.token(&self.people[place].cid, None);
             self.leave(place, post);
         }
         self.plan();

@@ -1,7 +1,5 @@
 //! The chemical elements, of which clients see a page each: a query resource.
 
-use serde_json::{Value, json};
-
 use super::post::{Answer, Post, reference};
 use super::request::Request;
 use super::{NO_METHOD, NOT_FOUND, Refusal};
@@ -123,7 +121,7 @@ impl Elements {
         elements.filter_map(move |(place, element)| is_found(element).then_some(place))
     }
 
-    fn page(&self, wanted: &Wanted) -> Vec<Value> {
+    fn page(&self, wanted: &Wanted) -> Vec<String> {
         let mut places: Vec<usize> = self.found(&wanted.search).collect();
         match wanted.order {
             Order::Number => {}
@@ -144,35 +142,35 @@ impl Elements {
     pub(super) fn get(&self, resource: &str, request: &Request) -> Result<Answer, Refusal> {
         let query = request.query();
         let wanted = Wanted::read(query);
-        let mut result = match resource {
-            "elements" => json!({ "collection": self.page(&wanted) }),
+        let content = match resource {
+            "elements" => format!(r#""collection":[{}]"#, self.page(&wanted).join(",")),
             "elements.count" => {
                 let count = self.found(&wanted.search).count();
-                json!({ "model": { "count": count, "page": PAGE } })
+                format!(r#""model":{{"count":{count},"page":{PAGE}}}"#)
             }
             _ => {
                 let place = self.place(resource).ok_or(NOT_FOUND)?;
-                let element = &self.0[place];
-                let model = json!({
-                    "number": place + 1,
-                    "symbol": element.symbol,
-                    "name": element.name,
-                    "stars": element.stars,
-                });
-                return Ok(Answer::Result(json!({ "model": model })));
+                let Element {
+                    symbol,
+                    name,
+                    stars,
+                } = &self.0[place];
+                let number = place + 1;
+                return Ok(Answer::model(&format!(
+                    r#"{{"number":{number},"symbol":"{symbol}","name":"{name}","stars":{stars}}}"#
+                )));
             }
         };
-        if !query.is_empty() {
-            result["query"] = wanted.normalised().into();
-        }
-        Ok(Answer::Result(result))
+        Ok(Answer::Result(match query {
+            "" => format!("{{{content}}}"),
+            _ => format!(r#"{{{content},"query":"{}"}}"#, wanted.normalised()),
+        }))
     }
 
     /// How a query is now. The gateway finds out what is different.
     pub(super) fn ask(&self, request: &Request) -> Result<Answer, Refusal> {
         let wanted = Wanted::read(request.query());
-        let result = json!({ "collection": self.page(&wanted) });
-        Ok(Answer::Result(result))
+        Ok(Answer::collection(&self.page(&wanted)))
     }
 
     pub(super) fn call(
@@ -187,10 +185,11 @@ impl Elements {
         let place = self.place(resource).ok_or(NOT_FOUND)?;
         let element = &mut self.0[place];
         element.stars = STARS_MAX.min(element.stars + 1);
-        let data = json!({ "values": { "stars": element.stars } });
-        post.event(&name(place), "change", &data);
-        post.event("elements", "query", &json!({ "subject": QUERIES }));
-        Ok(Answer::Result(Value::Null))
+        let values = format!(r#"{{"stars":{}}}"#, element.stars);
+        post.change(&name(place), &values);
+        let data = format!(r#"{{"subject":"{QUERIES}"}}"#);
+        post.event("elements", "query", data);
+        Ok(Answer::done())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a browser gets: pages, style and scripts, all of them in the binary.
 
-use serde_json::json;
+use super::post::quoted;
 
 /// Fields of the head of every page. Nothing is loaded from elsewhere and nothing runs that is
 /// not a file of ours; other pages may use the module.
@@ -71,16 +71,13 @@ pub struct Pages {
 impl Pages {
     /// Pages that say this.
     pub fn new(facts: &Facts<'_>) -> Self {
-        let facts = json!({
-            "program": facts.program,
-            "web": facts.web,
-            "tls": facts.is_tls,
-            "broker": facts.broker,
-            "wsPath": facts.ws_path,
-            "apiPath": facts.api_path,
-        });
+        let Facts { web, broker, .. } = facts;
+        let (program, tls) = (quoted(facts.program), facts.is_tls);
+        let (ws_path, api_path) = (quoted(facts.ws_path), quoted(facts.api_path));
         Self {
-            facts: facts.to_string(),
+            facts: format!(
+                r#"{{"program":{program},"web":"{web}","tls":{tls},"broker":"{broker}","wsPath":{ws_path},"apiPath":{api_path}}}"#
+            ),
         }
     }
 

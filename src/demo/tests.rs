@@ -166,7 +166,7 @@ fn a_book_is_edited_whole_or_not_at_all() {
         events,
         [event(
             "book.2.change",
-            json!({ "values": { "title": "X" } })
+            json!({ "values": { "title": "X", "author": "Virginia Woolf" } })
         )]
     );
     let (events, answer) = stage.call("book.2.set", json!({ "title": "Y", "author": "\n" }));

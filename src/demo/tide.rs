@@ -2,8 +2,6 @@
 
 use std::f64::consts::TAU;
 
-use serde_json::{Value, json};
-
 use super::post::{Answer, Post, reference};
 use super::request::Request;
 use super::{NO_METHOD, NOT_FOUND, Refusal};
@@ -66,25 +64,22 @@ impl Tide {
     }
 
     pub(super) fn get(&self, resource: &str) -> Result<Answer, Refusal> {
-        let result = if resource == "tide" {
+        if resource == "tide" {
             let gauges = (0..=BASIN).map(|place| reference(&format!("tide.{}", short(place))));
-            json!({ "collection": gauges.collect::<Vec<Value>>() })
-        } else if resource == "tide.gate" {
-            json!({ "model": { "open": self.is_open } })
-        } else {
-            let place = Self::place(resource).ok_or(NOT_FOUND)?;
-            let (name, range) = match HARBOURS.get(place) {
-                Some((_, name, range, _)) => (*name, *range),
-                None => ("Basin", HARBOURS[BASIN - 1].2),
-            };
-            json!({ "model": {
-                "name": name,
-                "range": range as i64,
-                "level": self.levels[place],
-                "rising": self.is_rising[place],
-            } })
+            return Ok(Answer::collection(&gauges.collect::<Vec<String>>()));
+        }
+        if resource == "tide.gate" {
+            return Ok(Answer::model(&gate(self.is_open)));
+        }
+        let place = Self::place(resource).ok_or(NOT_FOUND)?;
+        let (name, range) = match HARBOURS.get(place) {
+            Some((_, name, range, _)) => (*name, *range),
+            None => ("Basin", HARBOURS[BASIN - 1].2),
         };
-        Ok(Answer::Result(result))
+        let (level, is_rising) = (self.levels[place], self.is_rising[place]);
+        let model =
+            format!(r#"{{"name":"{name}","range":{range},"level":{level},"rising":{is_rising}}}"#);
+        Ok(Answer::model(&model))
     }
 
     pub(super) fn call(
@@ -98,9 +93,8 @@ impl Tide {
             return Err(NO_METHOD);
         }
         self.is_open = request.switch("open").ok_or(NO_STATE)?;
-        let data = json!({ "values": { "open": self.is_open } });
-        post.event("tide.gate", "change", &data);
-        Ok(Answer::Result(Value::Null))
+        post.change("tide.gate", &gate(self.is_open));
+        Ok(Answer::done())
     }
 
     /// Reads one gauge, if it is time. Times that were missed are not made up for.
@@ -121,13 +115,10 @@ impl Tide {
             return;
         }
         let is_rising = level > old;
-        let mut values = json!({ "level": level });
-        if is_rising != self.is_rising[place] {
-            values["rising"] = is_rising.into();
-        }
+        // What is the same the gateway leaves out.
+        let values = format!(r#"{{"level":{level},"rising":{is_rising}}}"#);
         (self.levels[place], self.is_rising[place]) = (level, is_rising);
-        let resource = format!("tide.{}", short(place));
-        post.event(&resource, "change", &json!({ "values": values }));
+        post.change(&format!("tide.{}", short(place)), &values);
     }
 }
 
@@ -138,6 +129,10 @@ fn sea(place: usize, time: u64) -> i64 {
     // A wave on the tide.
     let wave = (part * TAU * 9.0).sin() * 0.03;
     (range * ((TAU * (part - behind)).sin() * 0.97 + wave)) as i64
+}
+
+fn gate(is_open: bool) -> String {
+    format!(r#"{{"open":{is_open}}}"#)
 }
 
 fn short(place: usize) -> &'static str {
