@@ -38,6 +38,7 @@ impl Broker {
     /// Publishes for the service in this process: what it cost. Whom of the gateway's
     /// subscriptions it is for [`Broker::next_hearer`] names; who has subscribed as a client
     /// gets it in its output. The service does not hear itself.
+    #[cold]
     pub fn publish_resident(&mut self, subject: &[u8], payload: &[u8], now: u64) -> usize {
         self.hearers.clear();
         let message = Publication {
@@ -52,6 +53,7 @@ impl Broker {
 
     /// Keeps a message for the service in this process, unless it is its own; whether it takes
     /// it.
+    #[cold]
     pub(super) fn keep_letter(&mut self, from: Owner, message: &Publication<'_>) -> bool {
         let is_heard = from != Owner::Resident;
         self.letters.extend(is_heard.then(|| Letter::of(message)));

@@ -122,11 +122,16 @@ impl Elements {
     }
 
     fn page(&self, wanted: &Wanted) -> Vec<String> {
-        let mut places: Vec<usize> = self.found(&wanted.search).collect();
-        match wanted.order {
-            Order::Number => {}
-            Order::Name => places.sort_by_key(|place| self.0[*place].name),
-            Order::Stars => places.sort_by_key(|place| u32::MAX - self.0[*place].stars),
+        let is_behind = |one: usize, other: usize| match wanted.order {
+            Order::Number => false,
+            Order::Name => self.0[one].name > self.0[other].name,
+            Order::Stars => self.0[one].stars < self.0[other].stars,
+        };
+        // There are few, and most are in order: a sort of the library takes more code than that.
+        let mut places: Vec<usize> = Vec::new();
+        for place in self.found(&wanted.search) {
+            let ahead = places.iter().rposition(|other| !is_behind(*other, place));
+            places.insert(ahead.map_or(0, |ahead| ahead + 1), place);
         }
         let page = places.into_iter().skip(wanted.from).take(PAGE);
         page.map(|place| reference(&name(place))).collect()

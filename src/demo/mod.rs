@@ -67,6 +67,7 @@ impl Demo {
     }
 
     /// Takes a message that was published to one of [`SUBJECTS`].
+    #[cold]
     pub fn take(&mut self, subject: &[u8], reply: &[u8], payload: &[u8], now: u64) {
         let Some((kind, name)) = request::route(subject) else {
             return;
@@ -118,6 +119,7 @@ impl Demo {
     }
 
     /// Does what is due.
+    #[cold]
     pub fn timeout(&mut self, now: u64) {
         self.tide.timeout(now, &mut self.post);
         self.chat.timeout(now, &mut self.post);

@@ -16,11 +16,11 @@ const NO_STATE: Refusal = ("system.invalidParams", "open must be true or false")
 
 /// Name in resources, name for people, most centimetres above the mean, and by which part of
 /// a period it is behind.
-const HARBOURS: [(&str, &str, f64, f64); 4] = [
-    ("saint-malo", "Saint-Malo", 560.0, 0.0),
-    ("liverpool", "Liverpool", 430.0, 0.32),
-    ("dover", "Dover", 310.0, 0.47),
-    ("cuxhaven", "Cuxhaven", 160.0, 0.78),
+const HARBOURS: [(&str, &str, i32, f64); 4] = [
+    ("saint-malo", "Saint-Malo", 560, 0.0),
+    ("liverpool", "Liverpool", 430, 0.32),
+    ("dover", "Dover", 310, 0.47),
+    ("cuxhaven", "Cuxhaven", 160, 0.78),
 ];
 
 /// The basin behind the gate, at the last harbour.
@@ -128,7 +128,7 @@ fn sea(place: usize, time: u64) -> i64 {
     let part = (time % PERIOD) as f64 / PERIOD as f64;
     // A wave on the tide.
     let wave = (part * TAU * 9.0).sin() * 0.03;
-    (range * ((TAU * (part - behind)).sin() * 0.97 + wave)) as i64
+    (f64::from(range) * ((TAU * (part - behind)).sin() * 0.97 + wave)) as i64
 }
 
 fn gate(is_open: bool) -> String {

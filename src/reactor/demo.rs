@@ -12,6 +12,7 @@ use crate::http::{Persistence, Request};
 
 impl Reactor {
     /// Shows the pages from now on, if there is a demonstration, and says where.
+    #[cold]
     pub(super) fn open_demo(&mut self, config: &Config, address: SocketAddr) -> io::Result<()> {
         let Some(services) = self.services.as_ref().filter(|_| config.demo) else {
             return Ok(());
@@ -39,6 +40,7 @@ impl Reactor {
     }
 
     /// Answers a request for a page. `false` if there is none.
+    #[cold]
     pub(super) fn show_page(&mut self, key: ConnectionKey, request: &Request<'_>) -> bool {
         let head = &request.head;
         let is_read = matches!(head.method(), "GET" | "HEAD");

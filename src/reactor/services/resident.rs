@@ -28,6 +28,7 @@ impl Services {
 
     /// Publishes one message of the demonstration, or gives it one: what it cost. It has said
     /// everything before it hears more, and before others are read: so little waits for it.
+    #[cold]
     pub(super) fn step_demo(&mut self, now: Time) -> Option<usize> {
         let demo = self.demo.as_mut()?;
         if self.spoken.is_some() && self.broker.has_hearers() {
@@ -44,6 +45,7 @@ impl Services {
     }
 
     /// The demonstration's message for one of the gateway's subscriptions, if it has one.
+    #[cold]
     pub(super) fn hear_demo(&mut self, units: usize) -> Found<'_> {
         let (Some(message), Some(sid)) = (&self.spoken, self.broker.next_hearer()) else {
             return Found::Work(units);
