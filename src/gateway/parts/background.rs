@@ -158,7 +158,7 @@ impl Background {
 
     /// Whether a request could be sent.
     pub fn can_start(&self) -> bool {
-        self.open < MAX_BACKGROUND && self.waiting() > 0
+        self.open < MAX_BACKGROUND && !self.jobs.iter().all(VecDeque::is_empty)
     }
 
     /// The next request, if few enough are open. It is followed by

@@ -321,6 +321,10 @@ impl Gateway {
     /// Sends what waits in the background, as far as few enough are open and the turn's
     /// budget reaches.
     pub(in crate::gateway) fn start_jobs(&mut self) {
+        // Nearly always there is none.
+        if !self.background.can_start() {
+            return;
+        }
         while self.broker.is_there()
             && !self.work.is_spent()
             && let Some((job, reset)) = self.background.next()

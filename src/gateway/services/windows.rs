@@ -38,8 +38,8 @@ impl Gateway {
     /// A request that is sent takes a place in its window.
     pub(super) fn take_seat(&mut self, key: PendingKey, window: Option<WindowKey>) {
         if let Some(window) = window {
-            let seat = self.windows.enter(window, key, self.now);
-            self.requests.set_seat(key, Some(seat));
+            self.windows.enter(window);
+            self.requests.set_seat(key, Some(window));
         }
     }
 
@@ -59,18 +59,18 @@ impl Gateway {
 
     /// A request gives its place back: it is answered, or needs none any more.
     pub(super) fn leave_seat(&mut self, key: PendingKey, is_answered: bool) {
-        let Some(seat) = self.requests.set_seat(key, None) else {
+        let Some(window) = self.requests.set_seat(key, None) else {
             return;
         };
         // Those who wait behind it see that their service is there.
-        if is_answered && self.windows.is_full(seat.window) {
+        if is_answered && self.windows.is_full(window) {
             let flow = self.flow_of(key);
-            self.windows.note_answer(seat.window, flow, self.now);
+            self.windows.note_answer(window, flow, self.now);
         }
         let sent = self.requests.get(key).map(|pending| pending.sent);
         let took = sent.filter(|_| is_answered);
         let took = took.map(|sent| self.now.0.saturating_sub(sent.0));
-        if let Some(window) = self.windows.leave(seat, took, self.now) {
+        if let Some(window) = self.windows.leave(window, took, self.now) {
             self.work.push(Work::Window(window));
         }
     }
@@ -170,9 +170,11 @@ impl Gateway {
     /// Requests that have been without answer for long give their places back to those who
     /// wait.
     pub(in crate::gateway) fn give_places_back(&mut self) {
-        while let Some((window, request)) = self.windows.expired(self.now) {
-            self.requests.set_seat(request, None);
-            self.work.push(Work::Window(window));
+        while let Some(request) = self.requests.look_late(self.now) {
+            if let Some(window) = self.requests.set_seat(request, None) {
+                self.windows.lose(window, self.now);
+                self.work.push(Work::Window(window));
+            }
             self.work.spend(1);
             if self.work.is_spent() {
                 return;
