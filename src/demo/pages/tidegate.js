@@ -41,7 +41,7 @@ class Source {
         try {
           listener(data, event);
         } catch (error) {
-          reportError(error);
+          console.error(error);
         }
       }
     }
@@ -110,9 +110,9 @@ export class Client extends Source {
   /** Subscribe requests on their way, by resource ID. */
   #loading = new Map();
 
-  constructor(url = new URL("/", location.href), { prepare } = {}) {
+  constructor(url = "/", { prepare } = {}) {
     super();
-    this.#url = new URL(url, location.href);
+    this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#prepare = prepare;
     this.#open();
@@ -229,7 +229,7 @@ export class Client extends Source {
       await this.#send("version", { protocol: PROTOCOL });
       await this.#prepare?.(this);
     } catch (error) {
-      reportError(error);
+      console.error(error);
     }
     if (this.#socket !== socket) {
       return;
