@@ -7,7 +7,7 @@
 # with (empty: none).
 PEER ?=
 
-# Further arguments of `make bench` and `make attack`; ARGS=--help lists them.
+# Further arguments of `make run`, `make bench` and `make attack`; ARGS=--help lists them.
 ARGS ?=
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
@@ -38,8 +38,8 @@ help: ## show this list
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
-	@tests/tools/run.sh
+run: ## build the gateway and show what it does: `tidegate --demo` (ARGS="--port 9080")
+	@tests/tools/run.sh $(ARGS)
 
 build: ## debug build of the gateway and the examples
 	cargo build --bins --examples
@@ -47,7 +47,7 @@ build: ## debug build of the gateway and the examples
 test: ## all tests: Rust, ResClient in Node, pages in Chromium
 	@tests/tools/test.sh
 
-setup: ## install what `make run` and `make test` need, as far as possible
+setup: ## install what `make test` and the examples' pages need, as far as possible
 	@tests/tools/setup.sh
 
 conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover

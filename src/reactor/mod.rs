@@ -22,6 +22,7 @@ mod compression;
 mod connection;
 mod deadlines;
 mod deliver;
+mod demo;
 mod denials;
 mod drain;
 mod drift;
@@ -334,7 +335,9 @@ impl Reactor {
         };
         let listener = match inherited {
             Some(socket) => Listener::inherit(socket),
-            None => Listener::bind(config.addr, config.port, config.reuse_port),
+            None => Listener::bind_near(config.port, config.demo, |port| {
+                Listener::bind(config.addr, port, config.reuse_port)
+            }),
         };
         let mut listener = listener.map_err(refused)?;
         let for_operators = self
@@ -350,7 +353,7 @@ impl Reactor {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         log::info!("Listening on {scheme}://{address}");
         self.listener = Some(listener);
-        Ok(())
+        self.open_demo(config, address).map_err(refused)
     }
 
     /// Connects to NATS, serves clients, and ends in good order.
