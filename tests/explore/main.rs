@@ -97,7 +97,7 @@ fn from_what_is_held_with_the_work_cut() {
 
 #[test]
 fn themes_from_what_is_held() {
-    for theme in [Theme::Access, Theme::Outage, Theme::Tree, Theme::Query] {
+    for theme in [Theme::Tree, Theme::Query, Theme::Outage, Theme::Access] {
         for units in [0, 1] {
             explore(Game {
                 start: Start::Held,

@@ -11,6 +11,7 @@ mod shrink;
 #[path = "../world/mod.rs"]
 mod world;
 
+use std::sync::atomic::Ordering;
 use world::actions;
 use world::choices::Bytes;
 use world::script::Script;
@@ -57,6 +58,12 @@ fn clients_agree_with_the_services() {
             );
         }
     }
+    println!(
+        "{} resources were compared with what services have; {} differed, none of them in a \
+         run in which no event was lost",
+        shrink::CHECKED.load(Ordering::Relaxed),
+        shrink::DRIFTED.load(Ordering::Relaxed),
+    );
 }
 
 /// What the fuzzer does, by bytes that chance has chosen.

@@ -6,6 +6,7 @@ use super::world::simulator::World;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
     /// Whether a panic of this thread is kept instead of printed.
@@ -13,6 +14,11 @@ thread_local! {
     /// What the last one said.
     static HEARD: RefCell<String> = const { RefCell::new(String::new()) };
 }
+
+/// Resources that were compared with what services have, in all runs, and those that differed.
+/// One that differs where no event was lost fails its run.
+pub static CHECKED: AtomicU64 = AtomicU64::new(0);
+pub static DRIFTED: AtomicU64 = AtomicU64::new(0);
 
 /// Attempts at making a script smaller.
 const ATTEMPTS: usize = 3000;
@@ -26,6 +32,9 @@ pub fn attempt(script: &Script, trace: bool) -> (Option<String>, Vec<String>) {
 pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) {
     match guard(run) {
         Ok(world) => {
+            let counters = world.driver.gateway.counters();
+            CHECKED.fetch_add(counters.drift_checks, Ordering::Relaxed);
+            DRIFTED.fetch_add(counters.drifts, Ordering::Relaxed);
             let failure = world.failure.clone();
             (failure.map(|failure| failure.0), world.into_trace())
         }
