@@ -26,4 +26,5 @@ pub mod proxy;
 pub mod reactor;
 pub mod res;
 pub mod secrets;
+pub(crate) mod tls;
 pub mod ws;

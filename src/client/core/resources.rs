@@ -1,7 +1,7 @@
 //! The resources that a client holds: put in by resource sets, changed by events, and
 //! forgotten when no reference leads to them any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::res::json::{self, JsonError, Raw};
 
@@ -10,8 +10,8 @@ use super::messages::{Failure, failure};
 /// What a resource holds; values are JSON as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Properties by name, which is the order in which gateways have them.
-    Model(BTreeMap<String, String>),
+    /// Properties sorted by name, which is the order in which gateways have them.
+    Model(Vec<(String, String)>),
     /// Values in order.
     Collection(Vec<String>),
     /// It could not be had: the error object.
@@ -19,11 +19,16 @@ pub enum Content {
 }
 
 impl Content {
-    fn values(&self) -> Box<dyn Iterator<Item = &String> + '_> {
+    /// Adds the resources that it holds by its references.
+    fn push_references(&self, out: &mut Vec<String>) {
+        let mut push = |value: &String| {
+            let held = reference(value).filter(|it| !it.is_soft);
+            out.extend(held.map(|it| it.rid));
+        };
         match self {
-            Self::Model(properties) => Box::new(properties.values()),
-            Self::Collection(values) => Box::new(values.iter()),
-            Self::Error(_) => Box::new(std::iter::empty()),
+            Self::Model(properties) => properties.iter().for_each(|(_, value)| push(value)),
+            Self::Collection(values) => values.iter().for_each(push),
+            Self::Error(_) => {}
         }
     }
 }
@@ -195,9 +200,15 @@ impl Resources {
             }
             json::object(values, |name, raw| {
                 let after = (!is_delete_action(raw)).then(|| raw.to_owned());
-                let before = match &after {
-                    Some(value) => properties.insert(name.clone().into_owned(), value.clone()),
-                    None => properties.remove(&*name),
+                let place = properties.binary_search_by(|(other, _)| (**other).cmp(&name));
+                let before = match (place, after.clone()) {
+                    (Ok(at), Some(value)) => Some(std::mem::replace(&mut properties[at].1, value)),
+                    (Ok(at), None) => Some(properties.remove(at).1),
+                    (Err(at), Some(value)) => {
+                        properties.insert(at, (name.clone().into_owned(), value));
+                        None
+                    }
+                    (Err(_), None) => None,
                 };
                 changes.push(Change {
                     name: name.into_owned(),
@@ -219,18 +230,14 @@ impl Resources {
 
     /// Forgets what no reference leads to from this resource.
     pub fn keep_reachable(&mut self, root: &str) {
-        let mut reached = BTreeSet::new();
+        let mut left = std::mem::take(&mut self.held);
         let mut next = vec![root.to_owned()];
         while let Some(rid) = next.pop() {
-            let Some(content) = self.held.get(&rid) else {
-                continue;
-            };
-            if reached.insert(rid) {
-                let references = content.values().filter_map(|value| reference(value));
-                next.extend(references.filter(|it| !it.is_soft).map(|it| it.rid));
+            if let Some(content) = left.remove(&rid) {
+                content.push_references(&mut next);
+                self.held.insert(rid, content);
             }
         }
-        self.held.retain(|rid, _| reached.contains(rid));
     }
 }
 
@@ -261,12 +268,16 @@ fn entry<'a>(data: Raw<'a>) -> Result<(usize, Option<Raw<'a>>), JsonError> {
     Ok((at.ok_or(JsonError::new("an event without idx"))?, value))
 }
 
-fn members(raw: Raw<'_>) -> Result<BTreeMap<String, String>, JsonError> {
-    let mut members = BTreeMap::new();
+fn members(raw: Raw<'_>) -> Result<Vec<(String, String)>, JsonError> {
+    let mut members = Vec::new();
     json::object(raw, |name, raw| {
-        members.insert(name.into_owned(), raw.to_owned());
+        members.push((name.into_owned(), raw.to_owned()));
         Ok(())
     })?;
+    // They come sorted; of a name that comes twice the last counts.
+    members.reverse();
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    members.dedup_by(|(one, _), (other, _)| one == other);
     Ok(members)
 }
 
