@@ -7,7 +7,7 @@
 # with (empty: none).
 PEER ?=
 
-# Further arguments of `make bench` and `make attack`; ARGS=--help lists them.
+# Further arguments of `make run`, `make bench` and `make attack`; ARGS=--help lists them.
 ARGS ?=
 
 # Seconds that `make fuzz` spends on each target, and which targets (empty: all).
@@ -23,8 +23,9 @@ ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
 
-# Length of the sequences that `make explore` tries.
+# Length of the sequences that `make explore` tries, with all letters and with those of a theme.
 DEPTH ?= 4
+THEMES ?= 9
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -37,8 +38,8 @@ help: ## show this list
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: ## start broker, gateway and the book-collection example (NATS_PORT, GATEWAY_PORT, EXAMPLE_PORT)
-	@tests/tools/run.sh
+run: ## build the gateway and show what it does: `tidegate --demo` (ARGS="--port 9080")
+	@tests/tools/run.sh $(ARGS)
 
 build: ## debug build of the gateway and the examples
 	cargo build --bins --examples
@@ -46,7 +47,7 @@ build: ## debug build of the gateway and the examples
 test: ## all tests: Rust, ResClient in Node, pages in Chromium
 	@tests/tools/test.sh
 
-setup: ## install what `make run` and `make test` need, as far as possible
+setup: ## install what `make test` and the examples' pages need, as far as possible
 	@tests/tools/setup.sh
 
 conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover
@@ -71,7 +72,8 @@ breakages: ## break the heart on purpose; the simulation must find it within RUN
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
 
 explore: ## every sequence of up to DEPTH inputs from a small alphabet
-	EXPLORE_DEPTH='$(DEPTH)' cargo test --profile trial --test explore from_ -- \
+	EXPLORE_DEPTH='$(DEPTH)' EXPLORE_THEMES='$(THEMES)' \
+		cargo test --profile trial --test explore from_ -- \
 		--nocapture --test-threads 1
 
 profile: ## build the gateway for profilers, and say how to take a flame graph

@@ -13,6 +13,7 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod demo;
 #[cfg(test)]
 mod documents;
 pub mod gateway;

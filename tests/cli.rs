@@ -281,7 +281,8 @@ const CREATED: &str = "{
 \t\"brokerMaxConnections\": 65536,
 \t\"brokerTLSCert\": \"\",
 \t\"brokerTLSKey\": \"\",
-\t\"homePage\": true
+\t\"homePage\": true,
+\t\"demo\": false
 }
 ";
 

@@ -6,7 +6,7 @@
 //! - `library.book.<id>`: `id`, `title`, `author`; method `set` (`title`, `author`,
 //!   either may be left out).
 //!
-//! It needs a NATS server and the gateway: `make run` starts all three, or see
+//! It needs a NATS server and the gateway: `tidegate --broker` is both. See
 //! `cargo run --example book-collection -- --help`.
 
 // The blocking client keeps a service short to read; its successor is asynchronous.

@@ -23,18 +23,9 @@ impl Broker {
             headers: b"",
             payload,
         };
-        let (matches, mut units) = self.router.matches(subject);
         // What it would hear of itself comes by no other way.
         let hearers = self.hearers.len();
-        let mut is_delivered = false;
-        let from = Owner::Gateway;
-        for &sub in &matches.subs {
-            is_delivered |= self.deliver(sub, from, &message, now);
-            units += 1 + payload.len() / 64;
-        }
-        let (is_taken, cost) = self.deliver_to_groups(&matches, from, &message, now);
-        is_delivered |= is_taken;
-        units += cost;
+        let (is_delivered, units) = self.publish_at_once(Owner::Gateway, &message, now);
         self.hearers.truncate(hearers);
         if !is_delivered && !reply.is_empty() {
             let (matches, _) = self.router.matches(reply);
@@ -47,6 +38,23 @@ impl Broker {
                 .extend(sid.map(|sid| (sid, Box::from(reply))));
         }
         units
+    }
+
+    /// Delivers a message to all that it is for: whether there was anybody, and the cost.
+    pub(super) fn publish_at_once(
+        &mut self,
+        from: Owner,
+        message: &Publication<'_>,
+        now: u64,
+    ) -> (bool, usize) {
+        let (matches, mut units) = self.router.matches(message.subject);
+        let mut is_delivered = false;
+        for &sub in &matches.subs {
+            is_delivered |= self.deliver(sub, from, message, now);
+            units += 1 + message.payload.len() / 64;
+        }
+        let (is_taken, cost) = self.deliver_to_groups(&matches, from, message, now);
+        (is_delivered | is_taken, units + cost)
     }
 
     /// Publishes for a client: what it cost, and whether all of it is done.
@@ -213,11 +221,12 @@ impl Broker {
         };
         let (client, sid) = match (sub.owner, &sub.sid) {
             (Owner::Client(client), Sid::Text(sid)) => (client, sid),
-            (_, Sid::Number(sid)) => {
+            (Owner::Gateway, Sid::Number(sid)) => {
                 self.hearers.push(*sid);
                 return true;
             }
-            (Owner::Gateway, Sid::Text(_)) => return false,
+            (Owner::Resident, Sid::Number(_)) => return self.keep_letter(from, message),
+            _ => return false,
         };
         let Some(session) = self.sessions.get_mut(client as usize) else {
             return false;

@@ -1,5 +1,6 @@
 //! A NATS broker for services, sans-I/O: the server's side of the client protocol, and a
-//! router whose one client by function call is the gateway.
+//! router whose clients by function call are the gateway and, if there is one, the service in
+//! this process.
 //!
 //! Bytes and time go in, operations and bytes come out. The caller gives each client's input
 //! to [`Broker::take`], one operation at a time, and writes to its socket what
@@ -15,6 +16,7 @@ mod delivery;
 pub(crate) mod limits;
 mod permissions;
 mod protocol;
+mod resident;
 mod router;
 mod session;
 mod subject;
@@ -33,6 +35,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use protocol::Parser;
+pub use resident::Letter;
 use router::{Owner, Router, Sid};
 pub use session::End;
 use session::Session;
@@ -113,6 +116,10 @@ pub struct Broker {
     router: Router,
     /// The gateway's subscriptions.
     gateway: HashMap<u64, SubKey, foldhash::fast::RandomState>,
+    /// The subscriptions of the service in this process.
+    resident: Vec<SubKey>,
+    /// What it has been sent and has not taken.
+    letters: VecDeque<Letter>,
     /// The gateway's subscriptions that the present message is for.
     hearers: Vec<u64>,
     /// Requests of the gateway that nobody will answer: the subscription for the answer, and
@@ -145,6 +152,8 @@ impl Broker {
             open: 0,
             router: Router::new([a, b]),
             gateway: HashMap::default(),
+            resident: Vec::new(),
+            letters: VecDeque::new(),
             hearers: Vec::new(),
             unanswered: VecDeque::new(),
             touched: VecDeque::new(),
@@ -433,6 +442,7 @@ impl Broker {
             cost += sub.cost;
             match (sub.owner, &sub.sid) {
                 (Owner::Gateway, Sid::Number(sid)) => assert_eq!(self.gateway.get(sid), Some(&key)),
+                (Owner::Resident, Sid::Number(_)) => assert!(self.resident.contains(&key)),
                 (Owner::Client(client), Sid::Text(sid)) => {
                     let session = &self.sessions[client as usize];
                     let is_leaving = session.leaving.is_some();
@@ -441,7 +451,8 @@ impl Broker {
                 (owner, sid) => panic!("{owner:?} has a subscription {sid:?}"),
             }
         }
-        assert_eq!(self.router.len(), subs + self.gateway.len());
+        let calling = self.gateway.len() + self.resident.len();
+        assert_eq!(self.router.len(), subs + calling);
         assert_eq!((self.cost, self.pending), (cost, pending));
         assert_eq!(self.open, open);
         let touched = self.sessions.iter().filter(|(_, s)| s.is_touched).count();

@@ -21,6 +21,8 @@ const KEPT_SUBS: usize = 4_096;
 pub(super) enum Owner {
     /// The gateway itself.
     Gateway,
+    /// The service in this process.
+    Resident,
     /// A client, by its place in the table.
     Client(u32),
 }

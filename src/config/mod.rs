@@ -128,6 +128,8 @@ pub struct Config {
     pub drain_time: u32,
     /// The broker inside.
     pub broker: BrokerInside,
+    /// Serve the demonstration; there is a broker inside then.
+    pub demo: bool,
     /// Most connections of clients; 0 is no limit.
     pub max_connections: u32,
     /// Most connections of an address; 0 is no limit.

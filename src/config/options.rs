@@ -71,6 +71,7 @@ pub(super) enum Setting {
     BrokerTlsCert,
     BrokerTlsKey,
     HomePage,
+    Demo,
 }
 
 impl Setting {
@@ -225,7 +226,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 61] = [
+pub(super) static OPTIONS: [Spec; 62] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -1126,6 +1127,22 @@ pub(super) static OPTIONS: [Spec; 61] = [
         default: text(""),
         help: "key of that certificate",
         manual: "Key of that certificate, PEM. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::Demo,
+        flag: "--demo",
+        short: "",
+        variable: "TIDEGATE_DEMO",
+        member: "demo",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "broker, gateway and an example to look at",
+        manual: "Try it out: the broker inside, the gateway and example services in one process, with \
+            pages under `/`. `addr` is `127.0.0.1` then, and `broker` `127.0.0.1:4222`, unless \
+            set otherwise; the next free port is taken for one that is in use. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

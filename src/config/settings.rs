@@ -109,6 +109,17 @@ impl Settings {
         }
     }
 
+    /// Whether somebody has set this. A created file has all defaults, so that one of them
+    /// in it says nothing.
+    pub(super) fn is_asked_for(&self, key: Setting) -> bool {
+        let (value, origin) = &self.values[key as usize];
+        match origin {
+            Origin::Default => false,
+            Origin::File(_) => *value != key.spec().default,
+            Origin::Variable | Origin::Flag => true,
+        }
+    }
+
     /// Where the value in force was written.
     pub(super) fn place(&self, key: Setting) -> Place {
         let spec = key.spec();

@@ -78,6 +78,7 @@ impl Checker<'_> {
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
             broker: self.broker()?,
+            demo: settings.switch(Setting::Demo),
             max_connections: self.count(Setting::MaxConnections),
             max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
             max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
@@ -225,6 +226,10 @@ impl Checker<'_> {
     }
 
     fn addr(&self) -> Result<Option<IpAddr>, Error> {
+        // The demonstration lets everybody change everything: others see it if that is asked for.
+        if self.settings.switch(Setting::Demo) && !self.settings.is_asked_for(Setting::Addr) {
+            return Ok(Some(Ipv4Addr::LOCALHOST.into()));
+        }
         match self.settings.text(Setting::Addr) {
             None | Some("") => Ok(None),
             Some(text) => match text.parse() {
@@ -264,9 +269,12 @@ impl Checker<'_> {
             // Its words would show what may be a secret.
             Err(_) => return self.invalid(Setting::BrokerUsers, "is no valid JSON".to_owned()),
         };
-        let Some(text) = settings.text(Setting::Broker) else {
+        let is_demo = settings.switch(Setting::Demo);
+        let given = settings.text(Setting::Broker);
+        let Some(text) = given.or(is_demo.then_some(BROKER_ADDRESS)) else {
             return Ok(None);
         };
+        let cause = given.map_or(Setting::Demo, |_| Setting::Broker);
         let Some(addr) = socket_addr(text) else {
             return self.invalid(
                 Setting::Broker,
@@ -294,7 +302,7 @@ impl Checker<'_> {
                     "the broker inside does not have this; use a nats-server for it, with {} in \
                      place of {}",
                     names(Setting::NatsUrl),
-                    names(Setting::Broker)
+                    names(cause)
                 ),
             });
         }
@@ -303,7 +311,7 @@ impl Checker<'_> {
                 self.warnings.push(format!(
                     "{}: has no effect with {}",
                     settings.place(key),
-                    names(Setting::Broker)
+                    names(cause)
                 ));
             }
         }

@@ -252,12 +252,15 @@ impl Gateway {
     }
 
     fn take_broker_message(&mut self, message: BrokerMessage<'_>) -> Origin {
+        let sid = Sid::of(message.sid);
+        if let Some(Sid::Inbox) = sid {
+            return self.reply(message);
+        }
         let last = message.subject.rsplit(|byte| *byte == b'.').next();
         let Some(last) = last.and_then(|last| std::str::from_utf8(last).ok()) else {
             return Origin::System;
         };
-        match (Sid::of(message.sid), last) {
-            (Some(Sid::Inbox), _) => return self.reply(message),
+        match (sid, last) {
             (Some(Sid::Name(name)), event) if self.cache.names().contains(name) => {
                 self.counters.events_in += 1;
                 self.event(name, EventKind::of(event), message.payload);
@@ -288,7 +291,8 @@ impl Gateway {
             self.texts.next_timeout(),
             self.cache.next_pause(),
             self.background.next_pause(),
-            self.windows.next_timeout(),
+            // Places matter to those who wait for one.
+            (self.requests.next_late()).filter(|_| self.wants_places()),
         ]
         .into_iter()
         .flatten()

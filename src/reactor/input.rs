@@ -432,6 +432,9 @@ impl Reactor {
         let now = self.clock.now();
         self.clients.disarm(key);
         let (head, persistence) = (&request.head, request.persistence);
+        if self.site.pages.is_some() && self.show_page(key, request) {
+            return;
+        }
         if (self.site).answer_visit(&mut self.clients, key, head, persistence, now) {
             return;
         }

@@ -21,6 +21,9 @@ pub(super) const BACKLOG: usize = 4096;
 /// Connections taken in one turn.
 pub(super) const BURST: usize = 64;
 
+/// Taken ports that are stepped over, where that is wanted.
+const STEPS: u16 = 20;
+
 /// Milliseconds without accepting after the descriptors ran out.
 const RETRY: u64 = 100;
 
@@ -68,6 +71,29 @@ impl Listener {
             },
         };
         Ok(Self::of(socket.into(), false))
+    }
+
+    /// Tries a port and, if `may_step`, those behind it as long as they are taken.
+    ///
+    /// # Errors
+    ///
+    /// What `bind` says of the last one.
+    pub(super) fn bind_near(
+        port: u16,
+        may_step: bool,
+        bind: impl Fn(u16) -> io::Result<Self>,
+    ) -> io::Result<Self> {
+        let steps = if may_step { STEPS } else { 0 };
+        let last = port.saturating_add(steps);
+        for near in port..last {
+            match bind(near) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    log::warn!("port {near} is taken: trying {}", near + 1);
+                }
+                result => return result,
+            }
+        }
+        bind(last)
     }
 
     /// Listens on a socket that somebody else has opened and keeps.

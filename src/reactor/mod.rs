@@ -22,6 +22,7 @@ mod compression;
 mod connection;
 mod deadlines;
 mod deliver;
+mod demo;
 mod denials;
 mod drain;
 mod drift;
@@ -333,7 +334,9 @@ impl Reactor {
         };
         let listener = match inherited {
             Some(socket) => Listener::inherit(socket),
-            None => Listener::bind(config.addr, config.port, config.reuse_port),
+            None => Listener::bind_near(config.port, config.demo, |port| {
+                Listener::bind(config.addr, port, config.reuse_port)
+            }),
         };
         let mut listener = listener.map_err(refused)?;
         let for_operators = self
@@ -349,7 +352,7 @@ impl Reactor {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         log::info!("Listening on {scheme}://{address}");
         self.listener = Some(listener);
-        Ok(())
+        self.open_demo(config, address).map_err(refused)
     }
 
     /// Connects to NATS, serves clients, and ends in good order.
@@ -441,7 +444,13 @@ impl Reactor {
         self.do_what_is_left(now);
         self.fill_turn(start).or_else(|cause| self.lose(cause))?;
         self.write_broker().or_else(|cause| self.lose(cause))?;
-        self.clients.flush(&self.clock);
+        // It may bring the same clients more. What others ask for says nothing of that.
+        let is_to_come = self.has_broker_input() && self.takes_broker_input();
+        let has_more = self.gateway.has_work() || is_to_come;
+        if self.turn.must_flush(has_more, self.clock.micros()) {
+            self.clients.flush(&self.clock);
+            self.turn.flushed(self.clients.has_output());
+        }
         if may_judge {
             self.clients.look_at_slow(now);
         }
@@ -521,6 +530,8 @@ impl Reactor {
 
     /// Sleeps until something happens or is due, or until `limit`; the time then.
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
+        self.gateway.broker_behind(is_behind);
         let is_busy = self.gap.is_open()
             || self.clients.has_output()
             || self.has_clients_input()

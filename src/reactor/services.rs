@@ -1,5 +1,6 @@
 //! The sockets of services that the broker inside serves, and the gateway as its client.
 
+mod resident;
 mod socket;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use super::stream::READ_MIN;
 use super::{Reactor, tell, trace, turn};
 use crate::broker::{self, Broker, End, Key, Taken, Users};
 use crate::config::Config;
+use crate::demo::{self, Demo};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
@@ -65,6 +67,9 @@ pub(super) struct Services {
     visit: Option<Visit>,
     /// The message that the gateway hears.
     present: Option<Present>,
+    /// The demonstration, and the message of it that the gateway hears.
+    demo: Option<Box<Demo>>,
+    spoken: Option<demo::Message>,
     /// The subject for the answer that the gateway will not get.
     unanswered: Box<[u8]>,
     /// What is read passes through here; a socket keeps only what cannot be parsed yet.
@@ -140,14 +145,17 @@ impl Services {
             option: "--broker",
             source,
         };
-        let mut listener = Listener::bind(Some(addr.ip()), addr.port(), false).map_err(refused)?;
+        let mut listener = Listener::bind_near(addr.port(), config.demo, |port| {
+            Listener::bind(Some(addr.ip()), port, false)
+        })
+        .map_err(refused)?;
         listener.keep_back(super::DESCRIPTORS_KEPT);
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
         let url = format!("{scheme}://{local}");
         log::info!("Broker for services on {url}");
-        let broker = Broker::new(broker::Options {
+        let mut broker = Broker::new(broker::Options {
             host: addr.ip().to_string(),
             port: local.port(),
             tls: tls.is_some(),
@@ -156,6 +164,7 @@ impl Services {
             users,
             seed,
         });
+        let demo = config.demo.then(|| resident::move_in(&mut broker));
         Ok(Some(Box::new(Self {
             url,
             listener,
@@ -165,6 +174,8 @@ impl Services {
             ready: VecDeque::new(),
             visit: None,
             present: None,
+            demo,
+            spoken: None,
             unanswered: Box::default(),
             buffer: vec![0; READ],
             wire: Vec::new(),
@@ -180,6 +191,14 @@ impl Services {
     /// Where it listens.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address at which it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// What the gateway may publish.
@@ -224,18 +243,25 @@ impl Services {
 
     /// Whether [`Self::next`] would find something.
     pub(super) fn has_input(&self) -> bool {
-        !self.ready.is_empty() || !self.denials.is_empty() || self.broker.has_unanswered()
+        !self.ready.is_empty()
+            || !self.denials.is_empty()
+            || self.broker.has_unanswered()
+            || self.has_demo_input()
     }
 
     /// When [`Self::timeout`] must be called, or [`Self::accept`].
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let due = self.broker.next_timeout().map(Time);
-        due.into_iter().chain(self.listener.next_timeout()).min()
+        let demo = self.demo.as_ref().map(|demo| demo.next_timeout());
+        let due = self.broker.next_timeout().into_iter().chain(demo).map(Time);
+        due.chain(self.listener.next_timeout()).min()
     }
 
     /// Does what is due.
     pub(super) fn timeout(&mut self, now: Time) {
         self.broker.timeout(now.0);
+        if let Some(demo) = &mut self.demo {
+            demo.timeout(now.0);
+        }
     }
 
     /// Takes new connections.
@@ -302,6 +328,11 @@ impl Services {
                 return self.hear(sid, 1);
             }
             self.pass_present();
+        }
+        if self.demo.is_some()
+            && let Some(units) = self.step_demo(now)
+        {
+            return self.hear_demo(units);
         }
         loop {
             let Some(visit) = &self.visit else {

@@ -1,6 +1,7 @@
 //! What HTTP clients are answered: the site's paths, its rules for pages, its errors.
 
 use crate::config::{AllowOrigin, Config};
+use crate::demo::pages::{PAGE_FIELDS, Pages};
 use crate::gateway::{Time, WebAction, WebBody, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
@@ -69,6 +70,8 @@ pub(super) struct Site {
     put: Option<String>,
     patch: Option<String>,
     delete: Option<String>,
+    /// The pages of the demonstration.
+    pub(super) pages: Option<Box<Pages>>,
     /// Whether a service decides who becomes a WebSocket client.
     pub(super) has_ws_auth: bool,
     /// Whether the verdict on a request depends on its `Origin`.
@@ -111,6 +114,7 @@ impl Site {
             put: config.put_method.clone(),
             patch: config.patch_method.clone(),
             delete: config.delete_method.clone(),
+            pages: None,
             has_ws_auth: config.ws_header_auth.is_some(),
             ws_path: config.ws_path.clone(),
             api_path: config.api_path.clone(),
@@ -244,6 +248,31 @@ impl Site {
             }
             Some(body) => writer.body(JSON, body, method == "HEAD"),
         }
+        clients.push(key, Piece::Bytes(out.into()), now);
+        finish(clients, key, persistence, now);
+        true
+    }
+
+    /// Answers with the page that a path leads to. `false` if there is none.
+    pub(super) fn answer_page(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        persistence: Persistence,
+        now: Time,
+    ) -> bool {
+        let pages = self.pages.as_ref();
+        let Some(page) = pages.and_then(|pages| pages.find(head.path())) else {
+            return false;
+        };
+        let persistence = self.persistence(persistence);
+        let mut out = Vec::new();
+        let mut writer = ResponseWriter::new(&mut out, 200, &self.date, persistence);
+        for (name, value) in PAGE_FIELDS {
+            writer = writer.constant(name, value);
+        }
+        writer.body(page.content_type, page.body, head.method() == "HEAD");
         clients.push(key, Piece::Bytes(out.into()), now);
         finish(clients, key, persistence, now);
         true

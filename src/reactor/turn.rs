@@ -21,6 +21,9 @@ const fn share(units: u32, micros: u64) -> Share {
 /// Messages from NATS.
 pub(crate) const NATS: Share = share(30_000, 700);
 
+/// What comes by the connection to NATS that was left.
+pub(crate) const LATE: Share = share(4_000, 100);
+
 /// Input of clients that left some of their last share.
 pub(crate) const CLIENTS: Share = share(25_000, 500);
 
@@ -65,6 +68,10 @@ pub(crate) const VISIT_UNITS: u32 = 4_000;
 /// is answered at once.
 const LONG_TURN: u64 = 2_000;
 
+/// Microseconds for which output waits while there is more to do: what comes meanwhile for the
+/// same clients is written with it.
+const UNWRITTEN: u64 = 3_000;
+
 /// The turn at hand, and the share of it that is being used.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
@@ -80,6 +87,8 @@ pub(super) struct Turn {
     /// Steps of the client whose turn it is, and the units that it may leave.
     visit: u32,
     floor: u32,
+    /// Since when output waits to be written, in microseconds.
+    unwritten: Option<u64>,
 }
 
 impl Turn {
@@ -96,6 +105,19 @@ impl Turn {
     /// Whether busy clients have a share of this turn.
     pub(super) fn serves_busy(&self) -> bool {
         !self.was_long
+    }
+
+    /// Whether output is written now: at once if there is nothing else to do.
+    pub(super) fn must_flush(&mut self, has_more: bool, micros: u64) -> bool {
+        let since = *self.unwritten.get_or_insert(micros);
+        !has_more || micros >= since + UNWRITTEN
+    }
+
+    /// Output was written, as far as there was time for it.
+    pub(super) fn flushed(&mut self, is_some_left: bool) {
+        if !is_some_left {
+            self.unwritten = None;
+        }
     }
 
     /// Begins a share. It has one step at least, however late it is.
@@ -177,7 +199,7 @@ mod tests {
     fn a_late_turn_takes_one_step_of_each_kind() {
         let mut turn = Turn::default();
         turn.begin(0);
-        for share in [NATS, CLIENTS, BUSY, TIMERS, LEFT] {
+        for share in [NATS, LATE, CLIENTS, BUSY, TIMERS, LEFT] {
             turn.share(TURN_MAX + 5, share);
             assert!(!turn.is_over());
             turn.step(0, || TURN_MAX + 6);
@@ -202,6 +224,22 @@ mod tests {
     }
 
     #[test]
+    fn output_waits_for_what_comes_next_but_not_for_long() {
+        let mut turn = Turn::default();
+        assert!(turn.must_flush(false, 100));
+        turn.flushed(false);
+        assert!(!turn.must_flush(true, 1_000));
+        assert!(!turn.must_flush(true, 999 + UNWRITTEN));
+        assert!(turn.must_flush(true, 1_000 + UNWRITTEN));
+        turn.flushed(true);
+        // What could not be written is not made to wait again.
+        assert!(turn.must_flush(true, 1_001 + UNWRITTEN));
+        turn.flushed(false);
+        assert!(!turn.must_flush(true, 1_002 + UNWRITTEN));
+        assert!(turn.must_flush(false, 1_003 + UNWRITTEN));
+    }
+
+    #[test]
     fn a_client_has_its_share_of_messages_and_of_units() {
         let mut turn = Turn::default();
         turn.begin_visit(10_000);
@@ -219,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_shares_of_a_turn_are_some_milliseconds() {
-        let all = [NATS, CLIENTS, BUSY, HANDSHAKES, TIMERS, LEFT];
+        let all = [NATS, LATE, CLIENTS, BUSY, HANDSHAKES, TIMERS, LEFT];
         let micros: u64 = all.iter().map(|share| share.micros).sum();
         assert!(micros <= TURN_MAX, "{micros}");
         assert!(u64::from(LEFT.units * LEFT_STEPS) <= 25_000);

@@ -212,11 +212,14 @@ fn is_space(byte: u8) -> bool {
 fn string_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut at = start + 1;
     // Most are short.
-    for _ in 0..16 {
-        match bytes.get(at).ok_or(INVALID)? {
-            b'"' => return Ok(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+    for _ in 0..4 {
+        let Some(word) = scan::word(bytes, at) else {
+            break;
+        };
+        match scan::first(word, b'"', b'\\') {
+            None => at += scan::WORD,
+            Some(place) if bytes.get(at + place) == Some(&b'"') => return Ok(at + place + 1),
+            Some(place) => at += place + 2,
         }
     }
     loop {

@@ -17,6 +17,26 @@ pub fn find(bytes: &[u8], mut at: usize, wanted: impl Fn(u8) -> bool + Copy) -> 
     place.map_or(bytes.len(), |place| at + place)
 }
 
+/// Bytes of a word.
+pub const WORD: usize = 8;
+
+/// The bytes from a place on, the first one lowest; `None` where fewer than [`WORD`] are left.
+pub fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|it| u64::from_le_bytes(*it))
+}
+
+/// The place in a word of the first byte that is one of two.
+pub fn first(word: u64, one: u8, other: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    // The highest bit of each byte that is zero, and perhaps of some behind the first one.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let found = zeros(word ^ ONES * u64::from(one)) | zeros(word ^ ONES * u64::from(other));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
 /// How far the depth of brackets goes down and up within a chunk without strings, and where
 /// it is behind it.
 pub struct Depths {
@@ -65,6 +85,28 @@ fn has(chunk: &[u8; CHUNK], wanted: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_two_bytes_in_a_word_is_found() {
+        for text in [
+            *b"abcdefgh",
+            *b"abc\"e\\gh",
+            *b"\\\\cd\"fgh",
+            *b"!#[]\xa2\xdc\"h",
+            *b"abcdefg\\",
+            [0; 8],
+            [255; 8],
+            *b"\"\x23\x22\x21defg",
+        ] {
+            let expected = text.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            let found = word(&text, 0).and_then(|word| first(word, b'"', b'\\'));
+            assert_eq!(found, expected, "{text:?}");
+        }
+        assert_eq!(
+            (word(&[0; 9], 1), word(&[0; 9], 2), word(&[], 1)),
+            (Some(0), None, None)
+        );
+    }
 
     #[test]
     fn finds_what_one_by_one_finds() {

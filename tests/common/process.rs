@@ -295,6 +295,23 @@ impl Gateway {
         Gateway::start_with(&[], &args)
     }
 
+    /// Starts the gateway with its own broker, services and pages, at the first free ports.
+    pub fn start_demo(args: &[&str]) -> Gateway {
+        let mut command = Command::new(gateway_binary());
+        let process = Process::spawn(command.args(["--demo", "--broker", "0"]).args(args));
+        let mut gateway = Gateway {
+            process,
+            addr: String::new(),
+        };
+        gateway.wait_for_log("Demo: open http://", 1);
+        let log = gateway.log();
+        let (_, behind) = log
+            .split_once("Demo: open http://")
+            .expect("it was waited for");
+        gateway.addr = behind.split('/').next().expect("an address").to_owned();
+        gateway
+    }
+
     fn start_with(environment: &[(&str, &str)], args: &[&str]) -> Gateway {
         // Port 0 means the default port to the gateway, so a free one is looked up
         // first; another process may snatch it, hence several attempts.

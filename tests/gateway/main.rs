@@ -13,6 +13,7 @@ mod bad_services;
 mod burst;
 mod call_auth;
 mod compression;
+mod demo;
 mod drain;
 mod drift;
 mod events;

@@ -2,12 +2,12 @@
 // that the system chose, none of which outlives the test process.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR || "target", "debug");
 
 /** Milliseconds that a program may take to start or to stop. */
@@ -160,6 +160,46 @@ export async function startGateway(broker, port, flags = []) {
   }
 }
 
+/** Starts broker, gateway, services and pages in one; `page` is the address to open. */
+export async function startDemo(ports) {
+  const [web, broker] = ports ?? [await freePort(), await freePort()];
+  const file = join(TARGET, "tidegate");
+  const demo = new Program(file, ["--demo", "--port", String(web), "--broker", String(broker)]);
+  [, demo.page] = await demo.says(/open (http:\S+)/);
+  demo.ports = [web, broker];
+  return demo;
+}
+
+/** Starts the counter in a language, at a broker. */
+export async function startService(language, url, environment = process.env) {
+  const env = { ...environment, NATS_URL: url };
+  const start = {
+    Rust: () => new Program(join(TARGET, "examples", "counter"), [], { env }),
+    JavaScript: () => new Program("node", [exampleFile("counter.mjs")], { env }),
+    Python: () => new Program("python3", [join(ROOT, "examples/counter/counter.py")], { env }),
+    Go: async () => new Program(await buildGo("examples/counter/go", "counter"), [], { env }),
+  };
+  const service = await start[language]();
+  await service.says(/^serving example\.counter$/m);
+  return service;
+}
+
+/**
+ * An example's file where Node finds the packages of the tests: it looks for them beside a
+ * program, and nowhere else.
+ */
+export function exampleFile(name, text = readFileSync(join(ROOT, "examples/counter", name))) {
+  const directory = join(TARGET, "node-examples");
+  mkdirSync(directory, { recursive: true });
+  const link = join(directory, "node_modules");
+  if (!existsSync(link)) {
+    symlinkSync(join(ROOT, "tests/node_modules"), link);
+  }
+  const file = join(directory, name);
+  writeFileSync(file, text);
+  return file;
+}
+
 /** Starts the service and page of an example; `page` is the address to open. */
 export async function startExample(name, broker, gateway) {
   const args = ["--nats", broker.url, "--port", "0", "--gateway", gateway.url];
@@ -174,21 +214,29 @@ export function hasGo() {
 }
 
 /** Runs the Go command in tests/go-res; the result is what it printed. */
-export async function go(...args) {
+export function go(...args) {
+  return goIn("tests/go-res", ...args);
+}
+
+async function goIn(directory, ...args) {
   // The versions are those of go.mod and go.sum, with the Go that is there.
   const env = { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local", GOWORK: "off" };
-  const command = new Program("go", args, { cwd: join(ROOT, "tests", "go-res"), env });
+  const command = new Program("go", args, { cwd: join(ROOT, directory), env });
   const how = await command.exited;
   if (how !== "ended with code 0") {
-    throw new Error(`go ${args[0]} in tests/go-res ${how}; it printed:\n${command.output}`);
+    throw new Error(`go ${args[0]} in ${directory} ${how}; it printed:\n${command.output}`);
   }
   return command.output;
 }
 
 /** Builds the service in tests/go-res; the result is the program. */
-export async function buildGoService() {
-  const file = join(TARGET, "go", "go-res");
-  await go("build", "-o", file, ".");
+export function buildGoService() {
+  return buildGo("tests/go-res", "go-res");
+}
+
+async function buildGo(directory, name) {
+  const file = join(TARGET, "go", name);
+  await goIn(directory, "build", "-o", file, ".");
   return file;
 }
 

@@ -16,6 +16,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TOOLS=$ROOT/.tools
 CURRENT_NATS=2.15.1
 OLD_NATS=2.10.25
+NATS_PY=2.16.0
 
 say() { printf '%s: %s\n' "${SCRIPT:-setup}" "$*" >&2; }
 
@@ -118,6 +119,19 @@ need_chromium() {
     export CHROMIUM_BIN
 }
 
+# The Python example's client of NATS, where there is Python; its test is skipped without.
+need_nats_py() {
+    PYTHONPATH=$TOOLS/python${PYTHONPATH:+:$PYTHONPATH} python3 -c 'import nats' 2>/dev/null && return
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        say "without Python 3 and pip the counter in Python is not tested"
+        return
+    fi
+    say "installing nats-py into .tools"
+    python3 -m pip install --quiet --root-user-action=ignore \
+        --target "$TOOLS/python" "nats-py==$NATS_PY" >&2 ||
+        say "nats-py could not be installed: the counter in Python is not tested"
+}
+
 need_rust() {
     command -v cargo >/dev/null ||
         fail "Rust is missing: install it from https://rustup.rs/ (1.88 or later)"
@@ -129,5 +143,6 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_npm_packages
     need_both_nats
     need_chromium
+    need_nats_py
     say "nats-server: $NATS_SERVER_BIN and $NATS_SERVER_BIN_OLD; Chromium: $CHROMIUM_BIN"
 fi

@@ -13,6 +13,7 @@ need_rust
 need_npm_packages
 need_both_nats
 need_chromium
+need_nats_py
 say "$("$NATS_SERVER_BIN" --version) as the current broker," \
     "$("$NATS_SERVER_BIN_OLD" --version) as the old one"
 
@@ -29,6 +30,9 @@ TEST_BROKER=inside cargo test --test gateway -- \
     subscribe:: throttles:: timeouts:: tokens:: values:: ws_header_auth::
 
 tests/tools/bench-short.sh
+
+say "what a newcomer runs"
+make --no-print-directory run ARGS=--version
 
 say "ResClient tests"
 node --test --test-reporter=spec tests/resclient/*.test.mjs

@@ -329,3 +329,45 @@ fn certificates_come_with_keys() {
     assert!(validate(&settings, &mut warnings).expect("valid").tls);
     assert_eq!(warnings, [""; 0]);
 }
+
+/// The demonstration brings its broker, and nobody else reaches it unless that is asked for.
+#[test]
+fn the_demonstration_is_local_unless_asked() {
+    let demo = |more: &[(Setting, Value, bool)]| {
+        let mut settings = Settings::new(Path::new("x.json"));
+        settings.set_from_flag(Setting::Demo, Value::Switch(true));
+        for (key, value, is_flag) in more {
+            match is_flag {
+                true => settings.set_from_flag(*key, value.clone()),
+                false => settings.set_from_file(*key, key.spec().member, value.clone()),
+            }
+        }
+        let mut warnings = Vec::new();
+        let config = validate(&settings, &mut warnings).expect("valid");
+        let broker = config.broker.addr.map(|addr| addr.to_string());
+        let addr = config.addr.map(|addr| addr.to_string());
+        (
+            addr.unwrap_or_default(),
+            broker.unwrap_or_default(),
+            warnings,
+        )
+    };
+    let local = || {
+        (
+            "127.0.0.1".to_owned(),
+            "127.0.0.1:4222".to_owned(),
+            Vec::new(),
+        )
+    };
+    assert_eq!(demo(&[]), local());
+    // A created file has the default in it, which nobody has asked for.
+    assert_eq!(demo(&[(Setting::Addr, text("0.0.0.0"), false)]), local());
+    for (address, is_flag) in [("0.0.0.0", true), ("10.0.0.1", false), ("::", false)] {
+        let (addr, broker, _) = demo(&[(Setting::Addr, text(address), is_flag)]);
+        assert_eq!((&*addr, &*broker), (address, "127.0.0.1:4222"));
+    }
+    let (_, broker, _) = demo(&[(Setting::Broker, text("5000"), true)]);
+    assert_eq!(broker, "127.0.0.1:5000");
+    let (.., warnings) = demo(&[(Setting::NatsUrl, text("nats://h"), true)]);
+    assert_eq!(warnings, ["--nats: has no effect with --demo or \"demo\""]);
+}

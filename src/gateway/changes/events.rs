@@ -624,13 +624,15 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
-        let brought = self.waiters[waiter].brought().to_vec();
-        let set = match self.unsent_below(&brought) {
+        let children = self.waiters[waiter].take_brought();
+        let set = match self.unsent_below(children.as_slice()) {
             Ok(set) => set,
-            Err(loading) => return self.wait_again(waiter, loading),
+            Err(loading) => {
+                self.waiters[waiter].bring(children);
+                return self.wait_again(waiter, loading);
+            }
         };
-        let there = self.waiters.remove(waiter);
-        let children = there.map_or(Few::None, |mut waiter| waiter.take_brought());
+        self.waiters.remove(waiter);
         if let Some(lag) = self.holdings[key].standing.lag_mut() {
             lag.waiting = None;
         }

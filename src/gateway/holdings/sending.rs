@@ -4,7 +4,7 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::ClientKey;
-use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
+use crate::gateway::model::set::{AnswerForm, Gathering, Set};
 use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::worklist::{Origin, Work};
 
@@ -36,15 +36,12 @@ impl Gateway {
     pub(super) fn send(&mut self, mut sending: Sending) {
         let client = sending.client;
         loop {
-            let stage = std::mem::take(&mut sending.stage);
-            sending.stage = match stage {
-                Stage::Gather(gathering) => self.gather_on(&sending, gathering),
-                Stage::Wait(set, form) if self.must_wait(&set) => Stage::Wait(set, form),
-                Stage::Wait(set, form) => self.begin_writing(&sending, set, form),
-                Stage::Write(set, form, writing, text) => {
-                    self.write_on(&sending, (set, form), writing, text)
-                }
-                Stage::Mark(set, first) => self.mark_on(&sending, set, first),
+            sending.stage = match sending.stage {
+                Stage::Gather => self.gather_on(&mut sending),
+                Stage::Wait(form) if self.must_wait(sending.set()) => Stage::Wait(form),
+                Stage::Wait(form) => self.begin_writing(&mut sending, form),
+                Stage::Write(form) => self.write_on(&mut sending, form),
+                Stage::Mark(first) => self.mark_on(&sending, first),
                 Stage::Done => {
                     for key in sending.suspects {
                         self.holdings.suspect(key);
@@ -53,8 +50,8 @@ impl Gateway {
                     return self.release_held(client);
                 }
             };
-            let must_wait = match &sending.stage {
-                Stage::Wait(..) => true,
+            let must_wait = match sending.stage {
+                Stage::Wait(_) => true,
                 Stage::Done => false,
                 _ => self.work.is_spent(),
             };
@@ -62,7 +59,7 @@ impl Gateway {
                 self.unsettled.hold(client);
                 match sending.stage {
                     // What it waits for is done first.
-                    Stage::Wait(..) => {
+                    Stage::Wait(_) => {
                         let origin = Origin::Client(client);
                         self.work.put_off(origin, Work::Send(client));
                     }
@@ -75,36 +72,37 @@ impl Gateway {
         }
     }
 
-    fn gather_on(&mut self, sending: &Sending, mut gathering: Gathering) -> Stage {
-        while !gathering.is_over() {
-            self.gather(&mut gathering);
-            if self.work.is_spent() && !gathering.is_over() {
-                return Stage::Gather(gathering);
+    fn gather_on(&mut self, sending: &mut Sending) -> Stage {
+        while !sending.gathering.is_over() {
+            self.gather(&mut sending.gathering);
+            if self.work.is_spent() && !sending.gathering.is_over() {
+                return Stage::Gather;
             }
         }
-        let Gathering { set, loading, .. } = gathering;
+        let loading = std::mem::take(&mut sending.gathering.loading);
         if !loading.is_empty() {
             self.wait_again(sending.waiter, loading);
             return Stage::Done;
         }
-        let Some(form) = self.answer_form(sending.client, sending.named) else {
-            return Stage::Done;
-        };
-        self.begin_writing(sending, set, form)
+        match self.answer_form(sending.client, sending.named) {
+            Some(form) => self.begin_writing(sending, form),
+            None => Stage::Done,
+        }
     }
 
     /// What the client lacks is known: others may have been sent the same.
-    fn begin_writing(&mut self, sending: &Sending, set: Set, form: AnswerForm) -> Stage {
-        self.work.spend(set.members.len() / COMPARED);
-        if self.respond_known(sending.client, sending.id, form, &set.members) {
-            return Stage::Mark(set, 0);
+    fn begin_writing(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
+        let members = &sending.gathering.set.members;
+        self.work.spend(members.len() / COMPARED);
+        if self.respond_known(sending.client, sending.id, form, members) {
+            return Stage::Mark(0);
         }
-        if self.must_wait(&set) {
-            return Stage::Wait(set, form);
+        if self.must_wait(sending.set()) {
+            return Stage::Wait(form);
         }
-        let writing = self.order_of(&set.members);
-        let text = self.begin_set(form, set.members.is_empty());
-        Stage::Write(set, form, writing, text)
+        sending.writing = self.order_of(members);
+        sending.text = self.begin_set(form, members.is_empty());
+        Stage::Write(form)
     }
 
     /// Whether another answer is written first.
@@ -112,34 +110,33 @@ impl Gateway {
         !self.work.is_unbounded() && self.sendings.must_wait(set)
     }
 
-    fn write_on(
-        &mut self,
-        sending: &Sending,
-        (set, form): (Set, AnswerForm),
-        mut writing: Writing,
-        mut text: Vec<u8>,
-    ) -> Stage {
-        while let Some(turn) = writing.next() {
-            if !self.holdings.contains(set.members[turn.member].sub) {
+    fn write_on(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
+        let members = &sending.gathering.set.members;
+        while let Some(turn) = sending.writing.next() {
+            if !self.holdings.contains(members[turn.member].sub) {
                 // What it lacks is not what it was.
-                return Stage::Gather(Gathering::below(&[sending.root]));
+                sending.gathering = Gathering::below(&[sending.root]);
+                return Stage::Gather;
             }
-            let before = text.len();
-            self.write_member(&set.members, &turn, form.values, &mut text);
-            self.work.spend(MEMBER_UNITS + (text.len() - before) / 64);
-            if self.work.is_spent() && !writing.is_over() {
-                return Stage::Write(set, form, writing, text);
+            let before = sending.text.len();
+            self.write_member(members, &turn, form.values, &mut sending.text);
+            let written = sending.text.len() - before;
+            self.work.spend(MEMBER_UNITS + written / 64);
+            if self.work.is_spent() && !sending.writing.is_over() {
+                return Stage::Write(form);
             }
         }
-        self.finish_set(sending.client, sending.id, form, &set.members, text);
-        Stage::Mark(set, 0)
+        let text = std::mem::take(&mut sending.text);
+        self.finish_set(sending.client, sending.id, form, members, text);
+        Stage::Mark(0)
     }
 
-    fn mark_on(&mut self, sending: &Sending, set: Set, first: usize) -> Stage {
+    fn mark_on(&mut self, sending: &Sending, first: usize) -> Stage {
         if sending.want.subscribes() {
+            let set = sending.set();
             for (at, member) in set.members.iter().enumerate().skip(first) {
                 if self.work.is_spent() && at > first {
-                    return Stage::Mark(set, at);
+                    return Stage::Mark(at);
                 }
                 let children = set.children_of(member);
                 self.work.spend(1 + children.len() / PROMOTED);

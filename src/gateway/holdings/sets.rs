@@ -89,14 +89,17 @@ impl Gateway {
 
     /// The order in which the members of a set are written.
     pub(super) fn order_of(&self, set: &[Member]) -> Writing {
+        let group = |member: &Member| match self.content(member.sub) {
+            Some(content) if content.is_model() => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+        if let [only] = set {
+            return Writing::one(group(only));
+        }
         let mut groups: [Vec<u32>; 3] = Default::default();
         for (place, member) in set.iter().enumerate() {
-            let group = match self.content(member.sub) {
-                Some(content) if content.is_model() => 0,
-                Some(_) => 1,
-                None => 2,
-            };
-            groups[group].push(place as u32);
+            groups[group(member)].push(place as u32);
         }
         let rid = |place: u32| self.cache.rid(set[place as usize].alias());
         for group in &mut groups {

@@ -4,7 +4,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
-use crate::gateway::model::set::Gathering;
+use crate::gateway::model::set::{Gathering, Writing};
 use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
 use crate::gateway::parts::sendings::{Sending, Stage};
@@ -166,7 +166,10 @@ impl Gateway {
             want,
             id,
             named: names.then_some(root),
-            stage: Stage::Gather(Gathering::below(roots)),
+            stage: Stage::Gather,
+            gathering: Gathering::below(roots),
+            writing: Writing::default(),
+            text: Vec::new(),
             suspects: Vec::new(),
         });
     }

@@ -23,6 +23,8 @@ pub struct DelayQueue<T> {
     delay: u64,
     first: u32,
     last: u32,
+    /// The first entry that [`DelayQueue::look_late`] has not been at.
+    unseen: u32,
 }
 
 /// Its items with their times, in order.
@@ -44,6 +46,7 @@ impl<T: Copy> DelayQueue<T> {
             delay,
             first: NONE,
             last: NONE,
+            unseen: NONE,
         }
     }
 
@@ -60,12 +63,18 @@ impl<T: Copy> DelayQueue<T> {
             last => self.nodes[last as usize].next = key,
         }
         self.last = key;
+        if self.unseen == NONE {
+            self.unseen = key;
+        }
         TimerKey(key)
     }
 
     /// Removes an entry that has not come due.
     pub fn remove(&mut self, key: TimerKey) {
         let node = self.nodes.remove(key.0 as usize);
+        if self.unseen == key.0 {
+            self.unseen = node.next;
+        }
         match node.previous {
             NONE => self.first = node.next,
             previous => self.nodes[previous as usize].next = node.next,
@@ -74,6 +83,26 @@ impl<T: Copy> DelayQueue<T> {
             NONE => self.last = node.previous,
             next => self.nodes[next as usize].previous = node.previous,
         }
+    }
+
+    /// The next item that was added so many milliseconds ago, of those that were not looked at
+    /// in this way yet. It stays.
+    pub fn look_late(&mut self, now: Time, after: u64) -> Option<T> {
+        let due = self.next_late(after)?;
+        let node = self
+            .nodes
+            .get(self.unseen as usize)
+            .filter(|_| due <= now)?;
+        self.unseen = node.next;
+        Some(node.item)
+    }
+
+    /// When [`DelayQueue::look_late`] will have the next one.
+    pub fn next_late(&self, after: u64) -> Option<Time> {
+        let node = self.nodes.get(self.unseen as usize)?;
+        Some(Time(
+            node.due.0.saturating_sub(self.delay).saturating_add(after),
+        ))
     }
 
     /// All items that wait, in no order.
@@ -126,5 +155,32 @@ mod tests {
             (queue.next(), queue.pop(Time(60))),
             (Some(Time(60)), Some(7))
         );
+    }
+
+    #[test]
+    fn each_item_is_looked_at_once_before_it_is_due() {
+        let mut queue = DelayQueue::new(10);
+        let keys: Vec<_> = (0..5).map(|i| queue.insert(Time(i), i)).collect();
+        assert_eq!(
+            (queue.look_late(Time(2), 3), queue.next_late(3)),
+            (None, Some(Time(3)))
+        );
+        assert_eq!(queue.look_late(Time(4), 3), Some(0));
+        // What is taken out meanwhile is passed, wherever it is.
+        queue.remove(keys[0]);
+        queue.remove(keys[1]);
+        queue.remove(keys[3]);
+        assert_eq!(queue.look_late(Time(9), 3), Some(2));
+        assert_eq!(queue.look_late(Time(9), 3), Some(4));
+        assert_eq!(
+            (queue.look_late(Time(9), 3), queue.next_late(3)),
+            (None, None)
+        );
+        queue.insert(Time(9), 5);
+        assert_eq!(
+            (queue.next_late(3), queue.look_late(Time(12), 3)),
+            (Some(Time(12)), Some(5))
+        );
+        assert_eq!((queue.len(), queue.pop(Time(12))), (3, Some(2)));
     }
 }

@@ -9,6 +9,16 @@ pub enum Few<T> {
     More(Vec<T>),
 }
 
+impl<T: Copy> From<&[T]> for Few<T> {
+    fn from(entries: &[T]) -> Self {
+        match *entries {
+            [] => Self::None,
+            [entry] => Self::One(entry),
+            _ => Self::More(entries.to_vec()),
+        }
+    }
+}
+
 impl<T: Copy> Few<T> {
     pub fn push(&mut self, entry: T) {
         match self {
@@ -38,6 +48,7 @@ mod tests {
         for n in 0..4 {
             few.push(n);
             assert_eq!(few.as_slice(), Vec::from_iter(0..=n));
+            assert_eq!(Few::from(few.as_slice()).as_slice(), few.as_slice());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A request that is ready to be sent, and waits.
 
-use super::delay::TimerKey;
-use super::keys::{PendingKey, WindowKey};
+use super::keys::PendingKey;
 
 /// A request that waits, for the broker or for its turn at a service.
 #[derive(Debug)]
@@ -46,11 +45,4 @@ impl Parked {
     pub fn size(&self) -> usize {
         self.size
     }
-}
-
-/// The place that a request has in the window of its service, and how long.
-#[derive(Clone, Copy, Debug)]
-pub struct Seat {
-    pub window: WindowKey,
-    pub timer: TimerKey,
 }

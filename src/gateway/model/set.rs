@@ -1,6 +1,7 @@
 //! Resource sets: what a client is sent with an answer or an event, since it does not hold
 //! it (RES-Client protocol, "Resource set").
 
+use super::few::Few;
 use super::keys::{AliasKey, SubKey};
 use crate::res::version::ValueForm;
 use hashbrown::HashSet;
@@ -22,7 +23,10 @@ pub struct Gathering {
     pub loading: Vec<SubKey>,
     /// Those that may be come to again.
     seen: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
-    /// What is to be looked at; the last one is next.
+    roots: Few<SubKey>,
+    /// How many of the roots are taken.
+    taken: usize,
+    /// What is to be looked at before the next root; the last one is next.
     stack: Vec<SubKey>,
     /// How many references of the last member are gone through, if not all are.
     pub open: Option<usize>,
@@ -31,14 +35,19 @@ pub struct Gathering {
 impl Gathering {
     pub fn below(roots: &[SubKey]) -> Self {
         Self {
-            stack: roots.iter().rev().copied().collect(),
+            roots: Few::from(roots),
             ..Self::default()
         }
     }
 
     /// The subscription that is to be looked at next.
     pub fn take_next(&mut self) -> Option<SubKey> {
-        self.stack.pop()
+        if let Some(key) = self.stack.pop() {
+            return Some(key);
+        }
+        let root = self.roots.as_slice().get(self.taken).copied();
+        self.taken += usize::from(root.is_some());
+        root
     }
 
     /// Whether a subscription that may be come to again is so for the first time.
@@ -54,7 +63,8 @@ impl Gathering {
 
     /// Whether nothing is left to be looked at.
     pub fn is_over(&self) -> bool {
-        self.open.is_none() && self.stack.is_empty()
+        let is_last = self.taken == self.roots.as_slice().len();
+        self.open.is_none() && self.stack.is_empty() && is_last
     }
 }
 
@@ -123,9 +133,9 @@ impl Set {
 
 /// The members of a set in the order in which they are written: models, collections and errors,
 /// each by their resource IDs. And how many have been written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Writing {
-    order: Vec<u32>,
+    order: Few<u32>,
     /// Where each of the groups ends.
     ends: [usize; 3],
     written: usize,
@@ -148,6 +158,15 @@ pub struct Turn {
 }
 
 impl Writing {
+    /// One member, of a group.
+    pub fn one(group: usize) -> Self {
+        Self {
+            order: Few::One(0),
+            ends: std::array::from_fn(|at| usize::from(at >= group)),
+            written: 0,
+        }
+    }
+
     /// The groups have their members in order.
     pub fn of(groups: [Vec<u32>; 3]) -> Self {
         let mut order = Vec::with_capacity(groups.iter().map(Vec::len).sum());
@@ -156,7 +175,7 @@ impl Writing {
             order.len()
         });
         Self {
-            order,
+            order: Few::More(order),
             ends,
             written: 0,
         }
@@ -164,7 +183,7 @@ impl Writing {
 
     /// Whether all are written.
     pub fn is_over(&self) -> bool {
-        self.written == self.order.len()
+        self.written == self.order.as_slice().len()
     }
 }
 
@@ -172,7 +191,7 @@ impl Iterator for Writing {
     type Item = Turn;
 
     fn next(&mut self) -> Option<Turn> {
-        let (at, member) = (self.written, *self.order.get(self.written)?);
+        let (at, member) = (self.written, *self.order.as_slice().get(self.written)?);
         self.written += 1;
         let group = self.ends.iter().position(|end| at < *end)?;
         let begin = match group {

@@ -20,23 +20,34 @@ pub struct Sending {
     /// The resource that the answer names.
     pub named: Option<SubKey>,
     pub stage: Stage,
+    /// What the client lacks.
+    pub gathering: Gathering,
+    /// The order in which it is written.
+    pub writing: Writing,
+    pub text: Vec<u8>,
     /// What may have lost its last holder meanwhile.
     pub suspects: Vec<SubKey>,
 }
 
+impl Sending {
+    /// What the client lacks, as far as it is known.
+    pub fn set(&self) -> &Set {
+        &self.gathering.set
+    }
+}
+
 /// How far an answer is.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stage {
     /// What the client lacks is looked for.
-    Gather(Gathering),
+    Gather,
     /// Another answer is being written, which may be the same one.
-    Wait(Set, AnswerForm),
+    Wait(AnswerForm),
     /// The text is being written.
-    Write(Set, AnswerForm, Writing, Vec<u8>),
+    Write(AnswerForm),
     /// The client has been sent the set; it is noted of so many members.
-    Mark(Set, usize),
+    Mark(usize),
     /// All is done.
-    #[default]
     Done,
 }
 
@@ -76,7 +87,7 @@ impl Sendings {
 
     /// An answer goes on later.
     pub fn put(&mut self, sending: Box<Sending>) {
-        if matches!(sending.stage, Stage::Write(..)) {
+        if matches!(sending.stage, Stage::Write(_)) {
             self.writer = Some(sending.client);
         }
         self.clients.insert(sending.client, sending);

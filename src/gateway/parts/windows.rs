@@ -7,9 +7,8 @@
 //! that calls that take long, or that nobody answers, hold nobody up.
 
 use crate::gateway::model::arena::Arena;
-use crate::gateway::model::delay::DelayQueue;
-use crate::gateway::model::keys::{PendingKey, WindowKey, of};
-use crate::gateway::model::parked::{Parked, Seat};
+use crate::gateway::model::keys::{WindowKey, of};
+use crate::gateway::model::parked::Parked;
 use crate::gateway::model::time::Time;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -146,6 +145,18 @@ impl Window {
     }
 }
 
+/// The service that has a name: the name's first part.
+fn service_of(name: &str) -> &str {
+    let end = name.bytes().position(|byte| byte == b'.');
+    end.map_or(name, |end| &name[..end])
+}
+
+/// Whether a name is one of a service.
+fn is_of(name: &str, service: &str) -> bool {
+    let rest = name.strip_prefix(service);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// The windows of all services that have something open.
 #[derive(Debug)]
 pub struct Windows {
@@ -153,14 +164,14 @@ pub struct Windows {
     by_service: HashMap<Box<str>, WindowKey, foldhash::fast::RandomState>,
     /// The unused ones are forgotten when there are so many.
     sweep_at: usize,
-    /// Requests that have a place.
-    placed: DelayQueue<(WindowKey, PendingKey)>,
     /// Requests that a service may have open at first; 0 for no windows.
     first: u32,
     waiting: usize,
     bytes: usize,
     /// The window in which one that has waited has its turn now.
     turn: Option<WindowKey>,
+    /// The window that was asked for last: the next request is often for the same service.
+    last: Option<WindowKey>,
 }
 
 impl Windows {
@@ -170,11 +181,11 @@ impl Windows {
             windows: Arena::default(),
             by_service: HashMap::default(),
             sweep_at: KEPT,
-            placed: DelayQueue::new(PLACE_TIME),
             first,
             waiting: 0,
             bytes: 0,
             turn: None,
+            last: None,
         }
     }
 
@@ -183,9 +194,16 @@ impl Windows {
         if self.first == 0 {
             return None;
         }
-        let service = name.split('.').next().unwrap_or_default();
+        if let Some(last) = self.last
+            && let Some(window) = self.windows.get(last)
+            && is_of(name, &window.service)
+        {
+            return self.last;
+        }
+        let service = service_of(name);
         if let Some(key) = self.by_service.get(service) {
-            return Some(*key);
+            self.last = Some(*key);
+            return self.last;
         }
         if self.windows.len() >= self.sweep_at {
             self.sweep();
@@ -202,6 +220,11 @@ impl Windows {
         (window.waiting == 0 || self.turn == Some(key)) && window.has_room()
     }
 
+    /// Whether a window that is still there has a place, whoever waits for it.
+    pub fn has_place(&self, key: WindowKey) -> Option<bool> {
+        self.windows.get(key).map(Window::has_room)
+    }
+
     /// Whether so much waits for a service that no more can.
     pub fn is_crowded(&self, key: WindowKey) -> bool {
         self.windows[key].bytes >= WAITING_BYTES || self.bytes >= WAITING_BYTES_ALL
@@ -213,10 +236,8 @@ impl Windows {
     }
 
     /// A request takes a place.
-    pub fn enter(&mut self, key: WindowKey, request: PendingKey, now: Time) -> Seat {
+    pub fn enter(&mut self, key: WindowKey) {
         self.windows[key].open += 1;
-        let timer = self.placed.insert(now, (key, request));
-        Seat { window: key, timer }
     }
 
     /// A request waits for its turn in a flow.
@@ -256,14 +277,13 @@ impl Windows {
 
     /// A request gives its place back. `took` is after how many milliseconds it was answered;
     /// `None` if it was not. Returns the window if somebody waits for the place.
-    pub fn leave(&mut self, place: Seat, took: Option<u64>, now: Time) -> Option<WindowKey> {
-        self.placed.remove(place.timer);
-        let window = self.windows.get_mut(place.window)?;
+    pub fn leave(&mut self, key: WindowKey, took: Option<u64>, now: Time) -> Option<WindowKey> {
+        let window = self.windows.get_mut(key)?;
         window.open -= 1;
         if let Some(took) = took {
             window.answered(took, now);
         }
-        (window.waiting > 0).then_some(place.window)
+        (window.waiting > 0).then_some(key)
     }
 
     /// Whether something waits in a window.
@@ -289,25 +309,19 @@ impl Windows {
     /// A request of the service that has a name is answered after all, which has given its place
     /// back before. Returns the window if somebody waits for a place.
     pub fn answered_late(&mut self, name: &str, took: u64, now: Time) -> Option<WindowKey> {
-        let key = *self.by_service.get(name.split('.').next()?)?;
+        let key = *self.by_service.get(service_of(name))?;
         let window = self.windows.get_mut(key)?;
         window.late = window.late.saturating_sub(1);
         window.answered(took, now);
         (window.waiting > 0).then_some(key)
     }
 
-    /// A request that has had its place for too long: it has none any more.
-    pub fn expired(&mut self, now: Time) -> Option<(WindowKey, PendingKey)> {
-        let (key, request) = self.placed.pop(now)?;
-        let window = &mut self.windows[key];
-        window.open -= 1;
-        window.is_late(now);
-        Some((key, request))
-    }
-
-    /// When the next place is given back.
-    pub fn next_timeout(&self) -> Option<Time> {
-        self.placed.next().filter(|_| self.waiting > 0)
+    /// A request has had its place for [`PLACE_TIME`]: it has none any more.
+    pub fn lose(&mut self, key: WindowKey, now: Time) {
+        if let Some(window) = self.windows.get_mut(key) {
+            window.open -= 1;
+            window.is_late(now);
+        }
     }
 
     /// Forgets the windows in which nothing is open and nothing waits.
@@ -339,12 +353,12 @@ impl Windows {
     ///
     /// # Errors
     /// What does not agree.
-    pub fn audit(&self, places: impl Iterator<Item = Seat>) -> Result<(), String> {
+    pub fn audit(&self, places: impl Iterator<Item = WindowKey>) -> Result<(), String> {
         let mut open: HashMap<u32, u32, foldhash::fast::RandomState> = HashMap::default();
         for place in places {
-            *open.entry(place.window.index()).or_default() += 1;
+            *open.entry(place.index()).or_default() += 1;
         }
-        let (mut waiting, mut bytes, mut placed) = (0, 0, 0);
+        let (mut waiting, mut bytes) = (0, 0);
         for (key, window) in self.windows.iter() {
             let parked = window.flows.values().flat_map(|flow| &flow.queue);
             let here = parked.clone().map(Parked::size).sum::<usize>();
@@ -354,8 +368,7 @@ impl Windows {
             bytes += here;
             let queued = parked.count();
             waiting += queued;
-            placed += window.open as usize;
-            let counted = open.get(&key.index()).copied().unwrap_or_default();
+            let counted = open.remove(&key.index()).unwrap_or_default();
             if (window.open, window.waiting) != (counted, queued) {
                 return Err(format!(
                     "the window of {} has {} places taken and {} waiting, not {counted} and {queued}",
@@ -366,7 +379,12 @@ impl Windows {
                 return Err(format!("a flow of {} has no turn", window.service));
             }
         }
-        match (waiting, bytes, placed) == (self.waiting, self.bytes, self.placed.len()) {
+        if let Some(stale) = open.keys().next() {
+            return Err(format!(
+                "a request has a place in the window {stale}, which is gone"
+            ));
+        }
+        match (waiting, bytes) == (self.waiting, self.bytes) {
             true => Ok(()),
             false => Err("what waits for services is miscounted".into()),
         }
@@ -376,6 +394,18 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_with_the_same_first_part_share_a_window() {
+        let mut windows = Windows::new(8);
+        let key = windows.of("a.b.c");
+        for (name, is_same) in [("a", true), ("a.x", true), ("ab", false), ("ab.c", false)] {
+            assert_eq!(windows.of(name) == key, is_same, "{name}");
+            // Whichever was asked for last.
+            assert_eq!((windows.of("a.b"), windows.of("b.a") == key), (key, false));
+        }
+        assert_eq!(Windows::new(0).of("a.b"), None);
+    }
 
     #[test]
     fn an_answer_may_have_taken_as_long_as_it_likes() {

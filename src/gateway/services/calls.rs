@@ -29,17 +29,14 @@ impl Gateway {
             return self.send_call_in_turn(call);
         }
         let client = call.client.key;
-        let (name, query) = (call.name, call.query.clone());
         let held = call.sub.and_then(|sub| self.holdings.get(sub));
-        match call
-            .sub
-            .filter(|_| held.is_some_and(|sub| sub.client() == client))
+        if let Some(sub) = call.sub
+            && held.is_some_and(|sub| sub.client() == client)
         {
-            Some(sub) => self.require_access(sub, Use::Call(call)),
-            None => {
-                self.ask_access(client, name, &query, None, Use::Call(call));
-            }
+            return self.require_access(sub, Use::Call(call));
         }
+        let (name, query) = (call.name, call.query.clone());
+        self.ask_access(client, name, &query, None, Use::Call(call));
     }
 
     /// Sends a call that is allowed, or lets it wait for the broker or for its service.

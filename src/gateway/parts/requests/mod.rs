@@ -8,10 +8,11 @@ use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::of;
 use crate::gateway::model::keys::{
     AliasKey, ClientRef, Connection, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
+    WindowKey,
 };
-use crate::gateway::model::parked::Seat;
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
+use crate::gateway::parts::windows::PLACE_TIME;
 use crate::res::service::Access;
 use crate::res::{Error, trace};
 pub use replies::ReplyForm;
@@ -36,8 +37,8 @@ pub struct Pending {
     pub cause: Cause,
     /// The connection to the broker that it was sent on; none while it waits for one.
     pub sent_on: Connection,
-    /// Its place in the window of its service, while it has one.
-    seat: Option<Seat>,
+    /// The window of its service, while it has a place there.
+    seat: Option<WindowKey>,
     /// The short number in its reply subject, if that has one.
     short: Option<u32>,
 }
@@ -48,8 +49,8 @@ impl Pending {
         matches!(self.timer, Timer::Set(_))
     }
 
-    /// Its place in the window of its service, while it has one.
-    pub fn seat(&self) -> Option<Seat> {
+    /// The window of its service, while it has a place there.
+    pub fn seat(&self) -> Option<WindowKey> {
         self.seat
     }
 
@@ -407,7 +408,7 @@ impl Requests {
 
     /// A request has a place in the window of its service from now on, or none any more.
     /// Returns the one that it had.
-    pub fn set_seat(&mut self, key: PendingKey, seat: Option<Seat>) -> Option<Seat> {
+    pub fn set_seat(&mut self, key: PendingKey, seat: Option<WindowKey>) -> Option<WindowKey> {
         let pending = self.pending.get_mut(key)?;
         std::mem::replace(&mut pending.seat, seat)
     }
@@ -526,6 +527,17 @@ impl Requests {
         };
         let timer = std::mem::replace(&mut self.pending[key].timer, Timer::Stopped);
         Some((key, matches!(timer, Timer::Waiting(_))))
+    }
+
+    /// A request that has been without answer for so long that it gives its place in a window
+    /// back, if it has one.
+    pub fn look_late(&mut self, now: Time) -> Option<PendingKey> {
+        self.usual.look_late(now, PLACE_TIME)
+    }
+
+    /// When there will be such a request.
+    pub fn next_late(&self) -> Option<Time> {
+        self.usual.next_late(PLACE_TIME)
     }
 
     /// When the next request's time is over.
