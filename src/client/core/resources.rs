@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::res::json::{self, JsonError, Raw};
 
-use super::messages::{Failure, failure};
+use super::messages::{Failure, failure, object};
 
 /// What a resource holds; values are JSON as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn reference(value: Raw<'_>) -> Option<Reference> {
         return None;
     }
     let (mut rid, mut is_soft) = (None, false);
-    json::object(value, |name, raw| {
+    object(value, &mut |name, raw| {
         match &*name {
             "rid" => rid = Some(json::string(raw)?.into_owned()),
             "soft" => is_soft = raw == "true",
@@ -125,7 +125,7 @@ impl Resources {
         if json::present(set).is_none() {
             return Ok(());
         }
-        json::object(set, |kind, raw| {
+        object(set, &mut |kind, raw| {
             let read = match &*kind {
                 "models" => |raw| members(raw).map(Content::Model),
                 "collections" => |raw| items(raw).map(Content::Collection),
@@ -135,7 +135,7 @@ impl Resources {
             if json::present(raw).is_none() {
                 return Ok(());
             }
-            json::object(raw, |rid, raw| {
+            object(raw, &mut |rid, raw| {
                 self.held.insert(rid.into_owned(), read(raw)?);
                 Ok(())
             })
@@ -176,7 +176,7 @@ impl Resources {
             "unsubscribe" => {
                 let mut reason = Failure::default();
                 if json::present(data).is_some() {
-                    json::object(data, |name, raw| {
+                    object(data, &mut |name, raw| {
                         if &*name == "reason" {
                             reason = failure(raw)?;
                         }
@@ -194,21 +194,18 @@ impl Resources {
             return Err(JsonError::new("a change event of what is no model"));
         };
         let mut changes = Vec::new();
-        json::object(data, |member, values| {
+        object(data, &mut |member, values| {
             if &*member != "values" {
                 return Ok(());
             }
-            json::object(values, |name, raw| {
+            object(values, &mut |name, raw| {
                 let after = (!is_delete_action(raw)).then(|| raw.to_owned());
-                let place = properties.binary_search_by(|(other, _)| (**other).cmp(&name));
-                let before = match (place, after.clone()) {
-                    (Ok(at), Some(value)) => Some(std::mem::replace(&mut properties[at].1, value)),
-                    (Ok(at), None) => Some(properties.remove(at).1),
-                    (Err(at), Some(value)) => {
-                        properties.insert(at, (name.clone().into_owned(), value));
-                        None
+                let before = match &after {
+                    Some(value) => set(properties, name.clone().into_owned(), value.clone()),
+                    None => {
+                        let place = properties.binary_search_by(|it| (*it.0).cmp(&name));
+                        place.ok().map(|at| properties.remove(at).1)
                     }
-                    (Err(_), None) => None,
                 };
                 changes.push(Change {
                     name: name.into_owned(),
@@ -245,7 +242,7 @@ impl Resources {
 fn is_delete_action(value: Raw<'_>) -> bool {
     let mut is_delete = false;
     if value.starts_with('{') {
-        let read = json::object(value, |name, raw| {
+        let read = object(value, &mut |name, raw| {
             is_delete |= &*name == "action" && raw == "\"delete\"";
             Ok(())
         });
@@ -257,7 +254,7 @@ fn is_delete_action(value: Raw<'_>) -> bool {
 /// Place and value of an event of a collection.
 fn entry<'a>(data: Raw<'a>) -> Result<(usize, Option<Raw<'a>>), JsonError> {
     let (mut at, mut value) = (None, None);
-    json::object(data, |name, raw| {
+    object(data, &mut |name, raw| {
         match &*name {
             "idx" => at = raw.parse().ok(),
             "value" => value = Some(raw),
@@ -268,16 +265,27 @@ fn entry<'a>(data: Raw<'a>) -> Result<(usize, Option<Raw<'a>>), JsonError> {
     Ok((at.ok_or(JsonError::new("an event without idx"))?, value))
 }
 
+/// Sets a property, and gives what it was. Gateways send them sorted: the next one is the last.
+fn set(members: &mut Vec<(String, String)>, name: String, value: String) -> Option<String> {
+    let place = match members.last() {
+        Some((last, _)) if *last >= name => members.binary_search_by(|it| it.0.cmp(&name)),
+        _ => Err(members.len()),
+    };
+    match place {
+        Ok(at) => Some(std::mem::replace(&mut members[at].1, value)),
+        Err(at) => {
+            members.insert(at, (name, value));
+            None
+        }
+    }
+}
+
 fn members(raw: Raw<'_>) -> Result<Vec<(String, String)>, JsonError> {
     let mut members = Vec::new();
-    json::object(raw, |name, raw| {
-        members.push((name.into_owned(), raw.to_owned()));
+    object(raw, &mut |name, raw| {
+        set(&mut members, name.into_owned(), raw.to_owned());
         Ok(())
     })?;
-    // They come sorted; of a name that comes twice the last counts.
-    members.reverse();
-    members.sort_by(|(one, _), (other, _)| one.cmp(other));
-    members.dedup_by(|(one, _), (other, _)| one == other);
     Ok(members)
 }
 
@@ -512,6 +520,13 @@ mod tests {
         }
         let custom = resources.apply("a", "rang", "[1]");
         assert_eq!(custom, Ok(Happening::Custom("[1]".into())));
+    }
+
+    #[test]
+    fn properties_are_sorted_and_the_last_of_a_name_counts() {
+        let resources = held(r#"{"models":{"m":{"b":1,"a":2,"c":3,"a":4,"c":5}}}"#);
+        let expected = r#"{"a":4,"b":1,"c":5}"#;
+        assert_eq!(resources.to_json("m", 0).as_deref(), Ok(expected));
     }
 
     #[test]
