@@ -701,16 +701,7 @@ impl World {
                 let result = self.broker.unsubscribe(sid);
                 self.check(result);
             }
-            Due::Operation(Ascending::Publish(request)) => {
-                // What happens to a resource from the moment of its answer on must be heard.
-                let events = format!("event.{}.*", request.name);
-                let is_heard = self.broker.subjects().any(|subject| subject == events);
-                let is_refused = self.unserved.contains(&request.name);
-                if request.kind == Kind::Get && !is_heard && !is_refused {
-                    return self.fail(format!("{} is asked for unheard", request.name));
-                }
-                self.plan(request);
-            }
+            Due::Operation(Ascending::Publish(request)) => self.is_asked(request),
             Due::Act(request, style) => self.act(&request, &style),
             Due::Published {
                 subject,
@@ -751,6 +742,18 @@ impl World {
                 self.message(sid, &subject, &payload, status);
             }
         }
+    }
+
+    /// A request of the gateway is at the broker.
+    fn is_asked(&mut self, request: Rc<Request>) {
+        // What happens to a resource from the moment of its answer on must be heard.
+        let events = format!("event.{}.*", request.name);
+        let is_heard = self.broker.subjects().any(|subject| subject == events);
+        let is_refused = self.unserved.contains(&request.name);
+        if request.kind == Kind::Get && !is_heard && !is_refused {
+            return self.fail(format!("{} is asked for unheard", request.name));
+        }
+        self.plan(request);
     }
 
     /// Whether the broker refuses the subscription of a name's events.
