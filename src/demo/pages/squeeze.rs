@@ -37,7 +37,7 @@ const fn is_comment(text: &[u8], at: usize, is_indented: bool) -> bool {
     }
     match (text[at], text[at + 1]) {
         (b'/', b'/') => is_indented,
-        (b'/', b'*') | (b'*', b' ' | b'/') => true,
+        (b'/', b'*') | (b'*', b' ' | b'/' | b'\n') => true,
         _ => false,
     }
 }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn what_runs_is_left() {
         const TEXT: &[u8] =
-            b"// What it is.\n\n/** Says\n * more. */\nfunction f() {\n  // why\n  \
+            b"// What it is.\n\n/** Says\n * more.\n *\n */\nfunction f() {\n  // why\n  \
                               return 1; // one\n}\n*, a { b: c; }\n    /* d */\n   e";
         const LEN: usize = squeeze::<0>(TEXT).1;
         const OUT: [u8; LEN] = squeeze(TEXT).0;
