@@ -23,8 +23,9 @@ ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
 
-# Length of the sequences that `make explore` tries.
+# Length of the sequences that `make explore` tries, with all letters and with those of a theme.
 DEPTH ?= 4
+THEMES ?= 9
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
@@ -71,7 +72,8 @@ breakages: ## break the heart on purpose; the simulation must find it within RUN
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
 
 explore: ## every sequence of up to DEPTH inputs from a small alphabet
-	EXPLORE_DEPTH='$(DEPTH)' cargo test --profile trial --test explore from_ -- \
+	EXPLORE_DEPTH='$(DEPTH)' EXPLORE_THEMES='$(THEMES)' \
+		cargo test --profile trial --test explore from_ -- \
 		--nocapture --test-threads 1
 
 profile: ## build the gateway for profilers, and say how to take a flame graph

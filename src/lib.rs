@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod broker;
+pub mod client;
 pub mod config;
 pub mod demo;
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub mod nats;
 pub mod proxy;
 pub mod reactor;
 pub mod res;
+pub mod secrets;
 pub mod ws;

@@ -1,22 +1,33 @@
-//! The binary: arguments, configuration, logging, run, exit codes.
+//! The binary: a command, or the gateway: arguments, configuration, logging, run, exit codes.
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 
+use tidegate::client;
 use tidegate::config::{self, Command, Config};
 use tidegate::logging;
+use tidegate::reactor::{self, Finding, Grade};
 
 fn main() -> ExitCode {
     // The standard library's own hook writes to standard error and waits for room there.
     panic::set_hook(Box::new(|panic| say(panic)));
-    let arguments = std::env::args_os().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if client::is_command(&arguments) {
+        return ExitCode::from(client::run(arguments));
+    }
     match config::load(arguments, std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
         Ok(Command::Version) => print(config::VERSION),
+        Ok(Command::Check {
+            config,
+            warnings,
+            origin,
+        }) => check(config, warnings, &origin),
         Ok(Command::Run { config, warnings }) => run(&config, &warnings),
         Err(error) => fail(&error, error.exit_code()),
     }
@@ -27,12 +38,50 @@ fn run(config: &Config, warnings: &[String]) -> ExitCode {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    match tidegate::reactor::run(config) {
+    match reactor::run(config) {
         Ok(()) => {
             logging::finish(None);
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error, 1),
+    }
+}
+
+/// Says what is right and what is wrong, all on one screen.
+fn check(
+    config: Result<Box<Config>, config::Error>,
+    warnings: Vec<String>,
+    origin: &str,
+) -> ExitCode {
+    let found = |grade, text| Finding { grade, text };
+    let mut findings = match &config {
+        Ok(_) => vec![found(Grade::Good, format!("configuration: {origin}"))],
+        Err(error) => vec![found(Grade::Wrong, error.to_string())],
+    };
+    let warnings = warnings.into_iter();
+    findings.extend(warnings.map(|warning| found(Grade::Doubtful, warning)));
+    if let Ok(config) = &config {
+        findings.extend(reactor::check(config));
+    }
+    let mut text = String::new();
+    for finding in &findings {
+        let mark = match finding.grade {
+            Grade::Good => "ok    ",
+            Grade::Doubtful => "note  ",
+            Grade::Wrong => "WRONG ",
+        };
+        text.push_str(&format!("{mark} {}\n", finding.text));
+    }
+    let is_wrong = |finding: &&Finding| finding.grade == Grade::Wrong;
+    let count = findings.iter().filter(is_wrong).count();
+    text.push_str(&match count {
+        0 => "Nothing is wrong.\n".to_owned(),
+        1 => "1 thing is wrong.\n".to_owned(),
+        count => format!("{count} things are wrong.\n"),
+    });
+    match print(&text) {
+        code if count == 0 => code,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -281,6 +281,7 @@ const CREATED: &str = "{
 \t\"brokerMaxConnections\": 65536,
 \t\"brokerTLSCert\": \"\",
 \t\"brokerTLSKey\": \"\",
+\t\"homePage\": true,
 \t\"demo\": false
 }
 ";

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::error::{Error, Place};
 use super::options::{
-    BROKER_ADDRESS, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value,
+    BROKER_ADDRESS, CHECK, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value,
 };
 use super::settings::Settings;
 
@@ -18,6 +18,8 @@ use super::settings::Settings;
 pub(super) struct Arguments {
     pub(super) help: bool,
     pub(super) version: bool,
+    /// Look at everything, and run nothing.
+    pub(super) check: bool,
     /// The configuration file.
     pub(super) config: Option<PathBuf>,
     values: Vec<(Setting, Value)>,
@@ -41,10 +43,12 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     let mut pico = pico_args::Arguments::from_vec(normalise(arguments)?);
     let help = switch(&mut pico, HELP.flag)?.unwrap_or(false);
     let version = switch(&mut pico, VERSION.flag)?.unwrap_or(false);
+    let check = switch(&mut pico, CHECK.flag)?.unwrap_or(false);
     let config = take(&mut pico, CONFIG.flag)?.pop();
     let mut parsed = Arguments {
         help,
         version,
+        check,
         config: config.filter(|path| !path.is_empty()).map(PathBuf::from),
         values: Vec::new(),
     };

@@ -11,6 +11,9 @@ use super::settings::Settings;
 /// What Kubernetes sets for a service of the name `tidegate` begins with one of these.
 const FOREIGN: [&str; 2] = ["PORT_", "SERVICE_"];
 
+/// What names a gateway to the commands that talk to one.
+const URL: &str = "URL";
+
 /// What the environment says.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -46,7 +49,8 @@ pub(super) fn parse(
         let Some(short) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if value.is_empty() || FOREIGN.iter().any(|prefix| short.starts_with(prefix)) {
+        let is_foreign = short == URL || FOREIGN.iter().any(|prefix| short.starts_with(prefix));
+        if value.is_empty() || is_foreign {
             continue;
         }
         if name == CONFIG.variable {
@@ -160,6 +164,7 @@ mod tests {
             ("TIDEGATE_PORT", "tcp://10.0.0.1:8080", true),
             ("TIDEGATE_PORT_8080_TCP", "tcp://10.0.0.1:8080", false),
             ("TIDEGATE_SERVICE_HOST", "10.0.0.1", false),
+            ("TIDEGATE_URL", "ws://h/", false),
             ("TIDEGATE_HEADERAUTH", "a.b", true),
             ("TIDEGATE_port", "1", true),
             ("tidegate_port", "1", false),

@@ -14,7 +14,8 @@ A realtime and REST API gateway for the RES protocol, in front of a NATS server.
 
 const TAIL: &str = "
 A flag wins over the environment (TIDEGATE_NATS for --nats and so on), and that over
-the file. A switch is turned off with =false.
+the file. A switch is turned off with =false. `tidegate help` lists the commands that talk
+to a gateway: get, watch, call, auth.
 ";
 
 /// The text of `--help`: one screen, a line for each flag.

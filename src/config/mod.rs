@@ -75,6 +75,8 @@ pub struct Config {
     pub metrics_port: Option<u16>,
     /// Encoding of resources in the HTTP API.
     pub api_encoding: ApiEncoding,
+    /// Show browsers that open `/` what this is.
+    pub home_page: bool,
     /// Method called before each HTTP request.
     pub header_auth: Option<AuthMethod>,
     /// Method called before each WebSocket upgrade.
@@ -227,6 +229,15 @@ pub enum Command {
     Help,
     /// Print [`VERSION`].
     Version,
+    /// Look at everything that the gateway needs, and say what is wrong.
+    Check {
+        /// What it would run with, or why there is nothing.
+        config: Result<Box<Config>, Error>,
+        /// What it would log as warnings.
+        warnings: Vec<String>,
+        /// Where the configuration comes from, in words.
+        origin: String,
+    },
     /// Run the gateway.
     Run {
         /// What to run with.
@@ -255,6 +266,39 @@ pub fn load(
     if arguments.version {
         return Ok(Command::Version);
     }
+    let mut warnings = Vec::new();
+    let mut origin = "flags, variables and defaults, without a file".to_owned();
+    let gathered = gather(&arguments, environment, &mut warnings, &mut origin);
+    if arguments.check {
+        let config = gathered.map(|(config, _)| config);
+        return Ok(Command::Check {
+            config,
+            warnings,
+            origin,
+        });
+    }
+    let (config, missing) = gathered?;
+    if let Some((path, mut written)) = missing {
+        arguments.apply(&mut written);
+        if let Err(error) = file::create(&path, &written) {
+            let path = path.display();
+            let words = format!("cannot create the configuration file {path}: {error}");
+            warnings.insert(0, format!("{words}; running without it"));
+        }
+    }
+    Ok(Command::Run { config, warnings })
+}
+
+/// A file that is not there, and what it would hold beside the flags.
+type Missing = Option<(PathBuf, Settings)>;
+
+/// Merges the layers and checks what comes of that.
+fn gather(
+    arguments: &args::Arguments,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    warnings: &mut Vec<String>,
+    origin: &mut String,
+) -> Result<(Box<Config>, Missing), Error> {
     let mut environment = environment::parse(environment)?;
     let path = arguments
         .config
@@ -263,26 +307,20 @@ pub fn load(
     let mut settings = Settings::new(path.unwrap_or(Path::new("")));
     let mut missing = None;
     if let Some(path) = path {
+        *origin = path.display().to_string();
         match file::read(path)? {
             Some(bytes) => file::apply(path, bytes, &mut settings)?,
-            None => missing = Some((path, settings.clone())),
+            None => {
+                origin.push_str(", which is not there and would be created");
+                missing = Some((path.to_owned(), settings.clone()));
+            }
         }
     }
     environment.apply(&mut settings);
     arguments.apply(&mut settings);
-    let mut warnings = Vec::new();
-    let config = Box::new(validate::validate(&settings, &mut warnings)?);
-    if let Some((path, mut written)) = missing {
-        arguments.apply(&mut written);
-        if let Err(error) = file::create(path, &written) {
-            warnings.push(format!(
-                "cannot create the configuration file {}: {error}; running without it",
-                path.display()
-            ));
-        }
-    }
+    let config = Box::new(validate::validate(&settings, warnings)?);
     warnings.append(&mut environment.warnings);
-    Ok(Command::Run { config, warnings })
+    Ok((config, missing))
 }
 
 #[cfg(test)]

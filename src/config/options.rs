@@ -70,6 +70,7 @@ pub(super) enum Setting {
     BrokerMaxConnections,
     BrokerTlsCert,
     BrokerTlsKey,
+    HomePage,
     Demo,
 }
 
@@ -160,7 +161,7 @@ pub(super) struct Spec {
 pub(super) struct Extra {
     /// Long flag with its dashes.
     pub(super) flag: &'static str,
-    /// Short flag with its dash.
+    /// Short flag with its dash, or empty.
     pub(super) short: &'static str,
     /// Variable of the environment, or empty.
     pub(super) variable: &'static str,
@@ -200,8 +201,16 @@ pub(super) static VERSION: Extra = Extra {
     help: "show the version of Tidegate and of the protocol",
 };
 
+pub(super) static CHECK: Extra = Extra {
+    flag: "--check",
+    short: "",
+    variable: "",
+    value: "",
+    help: "say what is wrong with all this, and end",
+};
+
 /// All flags that are no options.
-pub(super) static EXTRAS: [&Extra; 3] = [&CONFIG, &HELP, &VERSION];
+pub(super) static EXTRAS: [&Extra; 4] = [&CONFIG, &CHECK, &HELP, &VERSION];
 
 const fn text(value: &'static str) -> Value {
     Value::Text(Cow::Borrowed(value))
@@ -217,7 +226,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 61] = [
+pub(super) static OPTIONS: [Spec; 62] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -290,6 +299,21 @@ pub(super) static OPTIONS: [Spec; 61] = [
         default: text("/api"),
         help: "path prefix of the HTTP API",
         manual: "Path prefix of the HTTP API. A slash is put at the end if there is none.",
+    },
+    Spec {
+        key: Setting::HomePage,
+        flag: "--homepage",
+        short: "",
+        variable: "TIDEGATE_HOMEPAGE",
+        member: "homePage",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(true),
+        help: "a page at / for browsers; =false leaves it out",
+        manual: "Answer a browser that opens `/` with a small page that says what this is and \
+            where API and WebSocket are. There is none if `apiPath` is `/`. Not in Resgate.",
     },
     Spec {
         key: Setting::RequestTimeout,
@@ -1179,7 +1203,8 @@ mod tests {
             assert!(spec.short.is_empty() || flags.insert(spec.short));
         }
         for extra in EXTRAS {
-            assert!(flags.insert(extra.flag) && flags.insert(extra.short));
+            assert!(flags.insert(extra.flag), "{}", extra.flag);
+            assert!(extra.short.is_empty() || flags.insert(extra.short));
         }
     }
 

@@ -91,6 +91,7 @@ impl Checker<'_> {
             head_timeout: self.count(Setting::HeadTimeout),
             ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
+            home_page: settings.switch(Setting::HomePage),
             cpu: settings
                 .number(Setting::Cpu)
                 .and_then(|cpu| usize::try_from(cpu).ok()),

@@ -30,6 +30,7 @@ pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
     WebBody, WebResponse,
 };
+pub(crate) use model::paths::{path_to_id, with_query};
 pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -291,7 +292,7 @@ impl Gateway {
             self.cache.next_pause(),
             self.background.next_pause(),
             // Places matter to those who wait for one.
-            (self.requests.next_late()).filter(|_| self.windows.waiting() > 0),
+            (self.requests.next_late()).filter(|_| self.wants_places()),
         ]
         .into_iter()
         .flatten()

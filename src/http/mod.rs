@@ -11,6 +11,7 @@ pub(crate) mod fields;
 pub mod forwarded;
 pub mod head;
 mod head_json;
+pub mod home;
 pub mod request;
 pub mod response;
 pub mod route;

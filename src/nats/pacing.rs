@@ -34,6 +34,9 @@ const OVERHEAD: usize = 128;
 /// Room for the words around a subject in an operation, the reply subject among them.
 const WORDS: usize = 24;
 
+/// Whose turn it is when it is that of what no client asks for.
+const NOBODY: u32 = u32::MAX;
+
 /// What is counted until the server has confirmed it.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -190,12 +193,12 @@ impl Unconfirmed {
 }
 
 impl Pacing {
-    /// Queues a subscription, which must fit a control line. What no client asks for is
-    /// sent at once.
+    /// Queues a subscription, which must fit a control line. What no client asks for has its
+    /// turns like a client's.
     pub fn subscribe(&mut self, sid: u64, subject: &[u8], client: Option<u32>, out: &mut Vec<u8>) {
-        let Some(client) = client.filter(|_| !self.has_room_to_subscribe()) else {
-            return self.send_subscription(sid, subject, out);
-        };
+        if self.has_room_to_subscribe() {
+            return self.subscribe_at_once(sid, subject, out);
+        }
         // Most names are asked for access and content right behind it.
         let mut text = Vec::with_capacity(4 * (subject.len() + WORDS));
         writer::subscribe(&mut text, sid, subject);
@@ -207,10 +210,11 @@ impl Pacing {
             behind: Vec::with_capacity(2),
         };
         self.waiting.insert(sid, waiting);
-        self.line_up(sid, client);
+        self.line_up(sid, client.unwrap_or(NOBODY));
     }
 
-    fn send_subscription(&mut self, sid: u64, subject: &[u8], out: &mut Vec<u8>) {
+    /// Sends a subscription, however many others wait.
+    pub fn subscribe_at_once(&mut self, sid: u64, subject: &[u8], out: &mut Vec<u8>) {
         writer::subscribe(out, sid, subject);
         self.subscribed(sid, subject);
     }

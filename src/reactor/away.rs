@@ -3,8 +3,8 @@
 use super::broker::Broker;
 use super::denials::{Denial, Denied};
 use super::error::{BrokerError, Error};
-use super::link::LinkEvent;
-use super::{End, Reactor, tell};
+use super::link::{LASTING, LinkEvent};
+use super::{End, Reactor, tell, turn};
 use crate::config::{Config, ReconnectTokens};
 use crate::gateway::{Gateway, Refusal, Time};
 use crate::nats::{Event, Lesson};
@@ -32,6 +32,8 @@ pub(super) struct Absence {
     /// Milliseconds for which clients are kept; 0 is not at all.
     keep: u64,
     now: Option<Away>,
+    /// When clients would have been given up, and when NATS was there again before that.
+    before: Option<(Time, Time)>,
     silence: Silence,
     /// What NATS has refused last of what the gateway cannot be without.
     refused: String,
@@ -81,6 +83,7 @@ impl Absence {
         Self {
             keep: u64::try_from(config.nats_reconnect.as_millis()).unwrap_or(u64::MAX),
             now: None,
+            before: None,
             silence: Silence::default(),
             refused: String::new(),
             next_logs: [Time(0); VITAL + 1],
@@ -101,6 +104,23 @@ impl Absence {
     /// When clients are given up.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.now.as_ref().map(|away| away.until)
+    }
+
+    /// NATS is lost: until when clients are kept. A server that comes and goes does not keep
+    /// them for ever: the time begins with the first loss, until NATS was there for a while.
+    fn begin(&mut self, now: Time) -> Time {
+        let lasting = LASTING.min(self.keep);
+        match self.before.take() {
+            Some((until, since)) if now.0.saturating_sub(since.0) < lasting => until,
+            _ => Time(now.0.saturating_add(self.keep)),
+        }
+    }
+
+    /// NATS is there again. Returns for how many milliseconds it was away.
+    fn end(&mut self, now: Time) -> Option<u64> {
+        let away = self.now.take()?;
+        self.before = Some((away.until, now));
+        Some(now.0.saturating_sub(away.since.0))
     }
 
     /// The process was frozen, and could not look for NATS: it has a moment for that yet.
@@ -147,9 +167,8 @@ impl Reactor {
                 is_switch,
             }) => {
                 log::info!("Connected to {server} at {url}");
-                let away = self.absence.now.take();
-                if let Some(away) = &away {
-                    let ms = now.0.saturating_sub(away.since.0);
+                let away = self.absence.end(now);
+                if let Some(ms) = away {
                     log::info!("NATS is there again after {ms} ms");
                 }
                 self.site.is_away = false;
@@ -223,11 +242,12 @@ impl Reactor {
                 tried: 0,
             });
         }
+        let until = self.absence.begin(now);
         log::warn!(
             "lost the connection to NATS at {}: {cause}; clients are kept for {} ms while it is \
              made anew",
             loss.url,
-            self.absence.keep
+            until.0.saturating_sub(now.0)
         );
         if let Some(learned) = &loss.learned {
             log::warn!("{learned}");
@@ -235,7 +255,7 @@ impl Reactor {
         self.site.is_away = true;
         self.absence.now = Some(Away {
             since: now,
-            until: Time(now.0.saturating_add(self.absence.keep)),
+            until,
             url: loss.url,
             cause,
             is_told: false,
@@ -275,12 +295,20 @@ impl Reactor {
         }
     }
 
-    /// Takes answers that come by the connection that was left, and reads once. Nothing else
-    /// of it counts: events come by the one that serves.
+    /// Takes answers that come by the connection that was left, and reads once, as far as the
+    /// turn's share reaches. Nothing else of it counts: events come by the one that serves.
     pub(super) fn hear_left(&mut self, now: Time) {
-        while let Some(broker) = self.link.left(now) {
+        if !self.link.has_left() {
+            return;
+        }
+        self.begin_share(turn::LATE);
+        while !self.is_share_over()
+            && let Some(broker) = self.link.left(now)
+        {
+            let mut bytes = 0;
             match broker.next(now) {
                 Ok(Some(Event::Message(message))) => {
+                    bytes = message.payload.len();
                     if Gateway::is_answer(message.sid) {
                         self.metrics.broker_messages += 1;
                         let message = Event::Message(message);
@@ -288,10 +316,13 @@ impl Reactor {
                         self.carry_out();
                     }
                 }
-                Ok(Some(_)) => {}
+                Ok(Some(_)) => broker.forget_denials(),
                 Ok(None) => {
                     broker.take_info();
-                    broker.forget_denials();
+                    // What is read when its time is over is too late.
+                    let Some(broker) = self.link.left(now) else {
+                        return;
+                    };
                     if broker.read(LEFT_READ).is_ok() && broker.write().is_ok() {
                         return;
                     }
@@ -299,6 +330,7 @@ impl Reactor {
                 }
                 Err(_) => self.link.forget_left(),
             }
+            self.turn.step(bytes, || self.clock.micros());
         }
     }
 
@@ -374,6 +406,37 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reactor::link::tests::config;
+
+    #[test]
+    fn a_server_that_comes_and_goes_does_not_keep_clients_for_ever() {
+        let config = config("nats://shore", &["--natsreconnect", "30000"]);
+        let mut absence = Absence::new(&config);
+        let lose = |absence: &mut Absence, now| {
+            let until = absence.begin(Time(now));
+            absence.now = Some(Away {
+                since: Time(now),
+                until,
+                url: String::new(),
+                cause: BrokerError::Leaving,
+                is_told: false,
+            });
+            until.0
+        };
+        for at in (1_000..20_000).step_by(5_000) {
+            assert_eq!(lose(&mut absence, at), 31_000);
+            assert_eq!(absence.end(Time(at + 1_000)), Some(1_000));
+            assert_eq!(absence.next_timeout(), None);
+        }
+        // It has been there for a while by now.
+        assert_eq!(lose(&mut absence, 25_000), 55_000);
+        // Whoever is kept for less need not see it there for longer.
+        absence.keep = 500;
+        absence.end(Time(25_100));
+        assert_eq!(lose(&mut absence, 25_599), 55_000);
+        absence.end(Time(25_700));
+        assert_eq!(lose(&mut absence, 26_200), 26_700);
+    }
 
     #[test]
     fn requests_without_answer_count_while_nothing_comes() {

@@ -12,7 +12,6 @@ use mio::{Registry, Token};
 use super::backlog::{self, BACKLOG_MAX, Backlog};
 use super::denials::{Denial, Denials};
 use super::error::BrokerError;
-use super::secrets::{BrokerSecrets, server_name};
 use super::stream::{READ_MIN, ReadError, Stream};
 use super::tls::{Failure, Tls};
 use super::trace;
@@ -22,6 +21,7 @@ use crate::nats::{
     self, Client, ClientError, Event, Lesson, Options, Pacing, Parser, Phase, Publish, ServerInfo,
     ServerUrl, TooLong, writer,
 };
+use crate::secrets::{BrokerSecrets, server_name};
 
 #[cfg(test)]
 mod tests;
@@ -329,7 +329,9 @@ impl Broker {
 
     /// Subscribes, and ends that at once: it shows whether the server lets us.
     pub(super) fn try_subscription(&mut self, (sid, subject): (u64, &[u8])) {
-        self.pacing.subscribe(sid, subject, None, &mut self.output);
+        // One that waits and has ended is never sent.
+        self.pacing
+            .subscribe_at_once(sid, subject, &mut self.output);
         self.pacing.unsubscribe(sid, &mut self.output);
     }
 
@@ -375,6 +377,11 @@ impl Broker {
         self.readable || self.unparsed || self.has_news()
     }
 
+    /// Whether something that was read waits.
+    pub(super) fn has_unparsed(&self) -> bool {
+        self.unparsed
+    }
+
     /// Whether nothing waits in either direction.
     pub(super) fn is_idle(&self) -> bool {
         let has_waiting = self.written < self.output.len() || self.stream.has_unsent();
@@ -394,6 +401,11 @@ impl Broker {
     /// Whether the socket may take more of what was queued.
     fn has_unwritten(&self) -> bool {
         self.writable && (self.written < self.output.len() || self.stream.has_unsent())
+    }
+
+    /// Whether something waits until the server has taken what came before it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pacing.waiting() > 0
     }
 
     /// Whether so much waits for the server that clients must not add to it.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use super::secrets::SecretError;
 use crate::nats::{ClientError, UrlError};
+use crate::secrets::SecretError;
 
 /// Why [`run`](super::run) ended without being asked to. Each message says what was
 /// wrong, where, and what to do about it.

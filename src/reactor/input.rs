@@ -435,6 +435,9 @@ impl Reactor {
         if self.site.pages.is_some() && self.show_page(key, request) {
             return;
         }
+        if (self.site).answer_visit(&mut self.clients, key, head, persistence, now) {
+            return;
+        }
         match route(head, &self.site.ws_path, &self.site.api_path) {
             Route::WebSocket if self.site.is_unavailable() => {
                 let work = self.site.work(head, persistence);

@@ -15,6 +15,7 @@ mod admission;
 mod away;
 mod backlog;
 mod broker;
+mod check;
 mod clients;
 mod clock;
 mod compression;
@@ -45,7 +46,6 @@ mod pulse;
 mod rates;
 mod resolver;
 mod rotation;
-mod secrets;
 mod services;
 mod signals;
 mod site;
@@ -55,7 +55,6 @@ mod table;
 mod tls;
 mod trace;
 mod turn;
-mod verifier;
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -73,9 +72,11 @@ use crate::gateway::{
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
+use crate::secrets::{self, BrokerSecrets, SecretError};
 
 use admission::Admission;
 use away::Absence;
+pub use check::{Finding, Grade, check};
 use clients::Clients;
 use clock::{Clock, unix_seconds};
 use compression::Compression;
@@ -97,8 +98,6 @@ use monitor::Monitor;
 use rates::Rates;
 use resolver::Resolver;
 use rotation::Rotation;
-use secrets::BrokerSecrets;
-pub use secrets::{SecretError, SecretProblem};
 use services::Services;
 use signals::Signals;
 use site::Site;
@@ -532,6 +531,8 @@ impl Reactor {
 
     /// Sleeps until something happens or is due, or until `limit`; the time then.
     fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
+        self.gateway.broker_behind(is_behind);
         let is_busy = self.gap.is_open()
             || self.clients.has_output()
             || self.has_clients_input()

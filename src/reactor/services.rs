@@ -20,13 +20,14 @@ use super::error::Error;
 use super::listener::Listener;
 use super::stream::READ_MIN;
 use super::tls::Tls;
-use super::{Reactor, secrets, tell, trace, turn};
+use super::{Reactor, tell, trace, turn};
 use crate::broker::{self, Broker, End, Key, Taken, Users};
 use crate::config::Config;
 use crate::demo::{self, Demo};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
+use crate::secrets;
 use socket::{Read, Socket};
 
 /// Bytes that are read at once.
@@ -54,6 +55,8 @@ const LEFT: usize = 4_000;
 
 /// The broker inside, and the sockets of its clients.
 pub(super) struct Services {
+    /// Where it listens.
+    url: String,
     listener: Listener,
     tls: Option<Arc<ServerConfig>>,
     broker: Broker,
@@ -150,7 +153,8 @@ impl Services {
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
-        log::info!("Broker for services on {scheme}://{local}");
+        let url = format!("{scheme}://{local}");
+        log::info!("Broker for services on {url}");
         let mut broker = Broker::new(broker::Options {
             host: addr.ip().to_string(),
             port: local.port(),
@@ -162,6 +166,7 @@ impl Services {
         });
         let demo = config.demo.then(|| resident::move_in(&mut broker));
         Ok(Some(Box::new(Self {
+            url,
             listener,
             tls,
             broker,
@@ -184,6 +189,14 @@ impl Services {
     }
 
     /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address at which it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }

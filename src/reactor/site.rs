@@ -5,6 +5,7 @@ use crate::demo::pages::{PAGE_FIELDS, Pages};
 use crate::gateway::{Time, WebAction, WebBody, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
+use crate::http::home::{self, Home};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
 use crate::res::Error;
@@ -59,6 +60,8 @@ const CROWDED: &[u8] =
 pub(super) struct Site {
     pub(super) ws_path: String,
     pub(super) api_path: String,
+    /// What browsers are shown that open `/`, if anything.
+    home: Option<Home>,
     pub(super) limits: Limits,
     pub(super) cors: Cors,
     /// The methods that the API answers, for the `Allow` of a 405 (RFC 9110, 15.5.6).
@@ -115,6 +118,12 @@ impl Site {
             has_ws_auth: config.ws_header_auth.is_some(),
             ws_path: config.ws_path.clone(),
             api_path: config.api_path.clone(),
+            home: (config.home_page && config.api_path != "/").then(|| Home {
+                is_secure: config.tls,
+                ws_path: config.ws_path.clone(),
+                api_path: config.api_path.clone(),
+                more: "",
+            }),
             limits: Limits::default(),
             cors: Cors::new(&allow_origin, mapped, config.header_auth.is_some()),
             has_origins,
@@ -292,6 +301,27 @@ impl Site {
         }
         clients.push(key, Piece::Bytes(out.into()), now);
         finish(clients, key, persistence, now);
+    }
+
+    /// Answers a person's browser; `false` if the request is something else.
+    pub(super) fn answer_visit(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        persistence: Persistence,
+        now: Time,
+    ) -> bool {
+        let Some(home) = self.home.as_ref().filter(|_| home::is_visit(head)) else {
+            return false;
+        };
+        let persistence = self.persistence(persistence);
+        let mut out = Vec::new();
+        let writer = ResponseWriter::new(&mut out, 200, &self.date, persistence);
+        home.write(head, writer);
+        clients.push(key, Piece::Bytes(out.into()), now);
+        finish(clients, key, persistence, now);
+        true
     }
 
     /// Answers a request on the WebSocket path that does not become a WebSocket.

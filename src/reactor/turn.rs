@@ -21,6 +21,9 @@ const fn share(units: u32, micros: u64) -> Share {
 /// Messages from NATS.
 pub(crate) const NATS: Share = share(30_000, 700);
 
+/// What comes by the connection to NATS that was left.
+pub(crate) const LATE: Share = share(4_000, 100);
+
 /// Input of clients that left some of their last share.
 pub(crate) const CLIENTS: Share = share(25_000, 500);
 
@@ -196,7 +199,7 @@ mod tests {
     fn a_late_turn_takes_one_step_of_each_kind() {
         let mut turn = Turn::default();
         turn.begin(0);
-        for share in [NATS, CLIENTS, BUSY, TIMERS, LEFT] {
+        for share in [NATS, LATE, CLIENTS, BUSY, TIMERS, LEFT] {
             turn.share(TURN_MAX + 5, share);
             assert!(!turn.is_over());
             turn.step(0, || TURN_MAX + 6);
@@ -254,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_shares_of_a_turn_are_some_milliseconds() {
-        let all = [NATS, CLIENTS, BUSY, HANDSHAKES, TIMERS, LEFT];
+        let all = [NATS, LATE, CLIENTS, BUSY, HANDSHAKES, TIMERS, LEFT];
         let micros: u64 = all.iter().map(|share| share.micros).sum();
         assert!(micros <= TURN_MAX, "{micros}");
         assert!(u64::from(LEFT.units * LEFT_STEPS) <= 25_000);

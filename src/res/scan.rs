@@ -33,7 +33,7 @@ pub fn first(word: u64, one: u8, other: u8) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; WORD]);
     // The highest bit of each byte that is zero, and perhaps of some behind the first one.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let found = zeros(word ^ ONES * u64::from(one)) | zeros(word ^ ONES * u64::from(other));
+    let found = zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 

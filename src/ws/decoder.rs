@@ -1,5 +1,5 @@
-//! Finds messages and control frames in what a client sends (RFC 6455, 5 to 8, and
-//! RFC 7692, 6).
+//! Finds messages and control frames in what the other side sends (RFC 6455, 5 to 8, and
+//! RFC 7692, 6): mostly a client, whose frames are masked, else a server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -64,8 +64,10 @@ pub enum Violation {
     FragmentedControl,
     /// A control frame with more than 125 bytes.
     LongControl,
-    /// A frame that is not masked.
+    /// A client's frame that is not masked.
     Unmasked,
+    /// A server's frame that is masked.
+    Masked,
     /// A length that is not written in the fewest bytes, or has its top bit set.
     Length,
     /// A continuation of nothing.
@@ -93,6 +95,7 @@ impl Violation {
             | Self::FragmentedControl
             | Self::LongControl
             | Self::Unmasked
+            | Self::Masked
             | Self::Length
             | Self::UnexpectedContinuation
             | Self::ExpectedContinuation
@@ -111,6 +114,7 @@ impl fmt::Display for Violation {
             Self::FragmentedControl => "fragmented control frame",
             Self::LongControl => "control frame too long",
             Self::Unmasked => "frame not masked",
+            Self::Masked => "frame masked",
             Self::Length => "frame length not in its shortest form",
             Self::UnexpectedContinuation => "continuation without a message",
             Self::ExpectedContinuation => "new message within a fragmented one",
@@ -125,7 +129,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Reads what one client sends.
+/// Reads what one client sends, or what a server does.
 ///
 /// Between messages it holds nothing; only a message that comes in pieces makes it
 /// allocate, and never more than came.
@@ -133,6 +137,8 @@ impl std::error::Error for Violation {}
 pub struct Decoder {
     partial: Option<Box<Partial>>,
     is_over: bool,
+    /// The other side is a server.
+    of_server: bool,
     agreement: Option<Agreement>,
 }
 
@@ -141,6 +147,14 @@ impl Decoder {
     pub fn new(agreement: Option<Agreement>) -> Self {
         Self {
             agreement,
+            ..Self::default()
+        }
+    }
+
+    /// A decoder for what a server sends, with which no extension was agreed on.
+    pub fn of_server() -> Self {
+        Self {
+            of_server: true,
             ..Self::default()
         }
     }
@@ -215,8 +229,9 @@ impl Decoder {
             }
             let input_left = &input[consumed..];
             let partial = self.partial.as_deref();
+            let deflates = self.agreement.is_some();
             let Some(frame) =
-                FrameHead::parse(input_left, partial, limit, self.agreement.is_some())?
+                FrameHead::parse(input_left, partial, limit, deflates, self.of_server)?
             else {
                 return Ok(Step::NeedMore { consumed });
             };
@@ -278,6 +293,7 @@ impl FrameHead {
         held: Option<&Partial>,
         limit: usize,
         deflates: bool,
+        of_server: bool,
     ) -> Result<Option<Self>, Violation> {
         let Some(&first) = input.first() else {
             return Ok(None);
@@ -305,8 +321,10 @@ impl FrameHead {
         let Some(&second) = input.get(1) else {
             return Ok(None);
         };
-        if second & 0x80 == 0 {
-            return Err(Violation::Unmasked);
+        match (second & 0x80 != 0, of_server) {
+            (false, false) => return Err(Violation::Unmasked),
+            (true, true) => return Err(Violation::Masked),
+            _ => {}
         }
         let (payload, key_start) = match (second & 0x7f, &input[2..]) {
             (126.., _) if opcode.is_control() => return Err(Violation::LongControl),
@@ -334,15 +352,18 @@ impl FrameHead {
             return Err(Violation::TooBig);
         }
 
-        let Some(&[a, b, c, d]) = input.get(key_start..key_start + 4) else {
-            return Ok(None);
+        let (key, length) = match input.get(key_start..key_start + 4) {
+            // A mask of zeros leaves everything as it is.
+            _ if of_server => ([0; 4], key_start),
+            Some(&[a, b, c, d]) => ([a, b, c, d], key_start + 4),
+            _ => return Ok(None),
         };
         Ok(Some(Self {
             opcode,
             is_final,
             is_compressed,
-            key: [a, b, c, d],
-            length: key_start + 4,
+            key,
+            length,
             // Not above the limit, which is one.
             payload: payload as usize,
         }))

@@ -1,6 +1,9 @@
-//! Frames that a server sends: unmasked, never fragmented (RFC 6455, 5.2).
+//! Frames that are sent, never fragmented (RFC 6455, 5.2): a server's, which are not masked,
+//! and a client's.
 
-/// Bytes that a frame can have in front of its payload.
+use super::mask;
+
+/// Bytes that a frame can have in front of its payload, and of its mask.
 pub const HEADER_MAX: usize = 10;
 /// Payload bytes that a control frame can have.
 pub const CONTROL_MAX: usize = 125;
@@ -81,6 +84,19 @@ pub fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// Appends a whole frame of a client, masked by a key that nobody can foresee.
+pub fn write_masked(opcode: Opcode, payload: &[u8], key: [u8; 4], out: &mut Vec<u8>) {
+    let mut bytes = [0; HEADER_MAX];
+    let length = header(opcode, payload.len(), &mut bytes);
+    bytes[1] |= 0x80;
+    out.extend_from_slice(&bytes[..length]);
+    out.extend_from_slice(&key);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    // The same operation puts the mask on and takes it off.
+    mask::unmask(&mut out[start..], key);
+}
+
 /// A ping that carries nothing, as a server sends it.
 pub const PING: [u8; 2] = [0x80 | Opcode::Ping as u8, 0];
 
@@ -152,6 +168,13 @@ mod tests {
         let cut = build(&|out| write_close(Some(1000), &long, out));
         assert_eq!(cut[..4], [0x88, 124, 0x03, 0xe8]);
         assert_eq!(&cut[4..], "\u{f6}".repeat(61).as_bytes());
+    }
+
+    #[test]
+    fn masks_as_in_the_example_of_the_rfc() {
+        let mut out = Vec::new();
+        write_masked(Opcode::Text, b"Hello", *b"\x37\xfa\x21\x3d", &mut out);
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
     }
 
     #[test]

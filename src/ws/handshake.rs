@@ -96,18 +96,19 @@ pub fn write_accept(key: &[u8], extension: Option<Agreement>, fields: &[u8], out
 }
 
 /// The value that proves that the server understood the key (RFC 6455, 4.2.2).
-fn accept_key(key: &[u8]) -> [u8; 28] {
+pub(super) fn accept_key(key: &[u8]) -> [u8; 28] {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key);
     hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     base64(hash.finish().as_ref())
 }
 
-/// Base64 (RFC 4648, 4) of a SHA-1 digest, whose length makes one `=`.
-fn base64(digest: &[u8]) -> [u8; 28] {
+/// Base64 (RFC 4648, 4) of bytes whose number makes a text of that length: a third more,
+/// filled up with `=`.
+pub(super) fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = [b'='; 28];
-    for (group, digits) in digest.chunks(3).zip(text.chunks_exact_mut(4)) {
+    let mut text = [b'='; N];
+    for (group, digits) in bytes.chunks(3).zip(text.chunks_exact_mut(4)) {
         let bits = group
             .iter()
             .chain(&[0, 0])

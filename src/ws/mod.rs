@@ -1,7 +1,8 @@
 //! WebSocket (RFC 6455), sans-I/O.
 //!
 //! [`handshake`] turns an HTTP request into a connection, [`Decoder`] finds messages and
-//! control frames in its input, [`frame`] builds what is sent. The one extension is
+//! control frames in its input, [`frame`] builds what is sent. [`opening`] is the handshake
+//! from a client's side. The one extension is
 //! permessage-deflate: [`extension`] agrees on it, [`Deflater`] and [`Inflater`] do it.
 
 mod decoder;
@@ -10,6 +11,7 @@ pub mod extension;
 pub mod frame;
 pub mod handshake;
 mod mask;
+pub mod opening;
 mod utf8;
 
 pub use decoder::{Decoder, Event, Step, Violation};

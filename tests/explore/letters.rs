@@ -70,6 +70,53 @@ pub enum Start {
     Held,
 }
 
+/// Which letters a game has.
+#[derive(Clone, Copy, Debug)]
+pub enum Theme {
+    /// All.
+    All,
+    /// Who may do what.
+    Access,
+    /// NATS goes and comes back.
+    Outage,
+    /// What refers to what.
+    Tree,
+    /// The query resource.
+    Query,
+}
+
+impl Theme {
+    /// Whether a letter is one of its. Answers come in order, and all is answered in time.
+    pub fn has(self, letter: Letter) -> bool {
+        use Letter as L;
+        match (self, letter) {
+            (Self::All, _) | (_, L::Answer(0, _) | L::GoOn) => true,
+            (Self::Access, letter) => {
+                matches!(
+                    letter,
+                    L::Call | L::Rules | L::Token | L::Change(0) | L::Fail
+                )
+            }
+            (Self::Outage, letter) => {
+                matches!(
+                    letter,
+                    L::Lose | L::Return | L::Change(0) | L::Rules | L::Call
+                )
+            }
+            (Self::Tree, letter) => matches!(
+                letter,
+                L::Subscribe(0, 0) | L::Unsubscribe(0, 0) | L::Link | L::Life | L::Change(1)
+            ),
+            (Self::Query, letter) => {
+                matches!(
+                    letter,
+                    L::Rows | L::Subscribe(_, _) | L::Unsubscribe(0, 1) | L::Get
+                )
+            }
+        }
+    }
+}
+
 /// The world at the beginning, with so many units of work in each turn, 0 for no limit.
 pub fn begin(start: Start, units: u32) -> World {
     let service = Service::of(&[

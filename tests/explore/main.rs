@@ -5,8 +5,10 @@
 //! A state that was met before is not gone on from again: what comes of it is known. How
 //! many sequences that covers is counted by the ways through the states.
 //!
-//! `EXPLORE_DEPTH=n` sets the length, `EXPLORE_STATES=n` after how many states a length is
-//! the last one.
+//! Games with a theme have part of the alphabet only, and so go further in the same time.
+//!
+//! `EXPLORE_DEPTH=n` sets the length, `EXPLORE_THEMES=n` that of games with a theme, and
+//! `EXPLORE_STATES=n` after how many states a length is the last one.
 
 mod digest;
 mod letters;
@@ -16,7 +18,7 @@ mod shrink;
 #[path = "../world/mod.rs"]
 mod world;
 
-use letters::{Letter, Start};
+use letters::{Letter, Start, Theme};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,14 +28,18 @@ use world::simulator::World;
 /// Length of the sequences when nothing else is asked for.
 const DEPTH: usize = 2;
 
+/// The same for games with a theme.
+const THEMES: usize = 3;
+
 /// Threads that look at states.
 const THREADS: usize = 2;
 
-/// From where, and with how many units of work in each turn.
+/// From where, with how many units of work in each turn, and with which letters.
 #[derive(Clone, Copy, Debug)]
 struct Game {
     start: Start,
     units: u32,
+    theme: Theme,
 }
 
 /// What is known of the states of a game. They are numbered as they are found.
@@ -58,6 +64,7 @@ fn from_nothing() {
     explore(Game {
         start: Start::Empty,
         units: 0,
+        theme: Theme::All,
     });
 }
 
@@ -66,6 +73,7 @@ fn from_nothing_with_the_work_cut() {
     explore(Game {
         start: Start::Empty,
         units: 1,
+        theme: Theme::All,
     });
 }
 
@@ -74,6 +82,7 @@ fn from_what_is_held() {
     explore(Game {
         start: Start::Held,
         units: 0,
+        theme: Theme::All,
     });
 }
 
@@ -82,12 +91,29 @@ fn from_what_is_held_with_the_work_cut() {
     explore(Game {
         start: Start::Held,
         units: 1,
+        theme: Theme::All,
     });
+}
+
+#[test]
+fn themes_from_what_is_held() {
+    for theme in [Theme::Access, Theme::Outage, Theme::Tree, Theme::Query] {
+        for units in [0, 1] {
+            explore(Game {
+                start: Start::Held,
+                units,
+                theme,
+            });
+        }
+    }
 }
 
 /// Tries every sequence of a game, and says how many there were.
 fn explore(game: Game) {
-    let depth = number("EXPLORE_DEPTH").unwrap_or(DEPTH);
+    let depth = match game.theme {
+        Theme::All => number("EXPLORE_DEPTH").unwrap_or(DEPTH),
+        _ => number("EXPLORE_THEMES").unwrap_or(THEMES),
+    };
     let most = number("EXPLORE_STATES").unwrap_or(usize::MAX);
     let (mut known, began) = (Known::default(), Instant::now());
     let root = letters::begin(game.start, game.units);
@@ -130,10 +156,8 @@ fn go_on(game: Game, known: &Known, layer: std::ops::Range<usize>) -> Vec<(u32, 
             if state >= layer.end {
                 return found;
             }
-            found.push((
-                state as u32,
-                steps_from(game, &root, &known.way_to(state as u32)),
-            ));
+            let way = known.way_to(state as u32);
+            found.push((state as u32, steps_from(game, known, &root, &way)));
         }
     };
     let mut found = std::thread::scope(|scope| {
@@ -148,22 +172,34 @@ fn go_on(game: Game, known: &Known, layer: std::ops::Range<usize>) -> Vec<(u32, 
 }
 
 /// What one comes to from the end of a way, each step of which is known to be good.
-fn steps_from(game: Game, root: &World, way: &[Letter]) -> Steps {
+fn steps_from(game: Game, known: &Known, root: &World, way: &[Letter]) -> Steps {
     let mut world = root.copy();
     world.driver.audits = false;
     for letter in way {
         letters::perform(&mut world, *letter);
     }
-    world.driver.audits = true;
-    let rest = world.copy();
+    let mut rest = world.copy();
+    rest.driver.audits = true;
     if let Err(failure) = good(|| end(rest)) {
         fail(game, way, None, &failure);
     }
-    let step = |letter| match good(|| follow(world.copy(), letter)) {
-        Ok(world) => (letter, digest::of(&world)),
-        Err(failure) => fail(game, way, Some(letter), &failure),
+    let step = |letter| {
+        let digest = good(|| follow(world.copy(), letter)).and_then(|world| {
+            let digest = digest::of(&world);
+            // The books of a state that is known were looked at.
+            if !known.numbers.contains_key(&digest) {
+                world.driver.gateway.audit()?;
+            }
+            Ok(digest)
+        });
+        match digest {
+            Ok(digest) => (letter, digest),
+            Err(failure) => fail(game, way, Some(letter), &failure),
+        }
     };
-    letters::enabled(&world).into_iter().map(step).collect()
+    let enabled = letters::enabled(&world).into_iter();
+    let enabled = enabled.filter(|letter| game.theme.has(*letter));
+    enabled.map(step).collect()
 }
 
 fn follow(mut world: World, letter: Letter) -> World {
@@ -271,7 +307,11 @@ const FAILED: [(Start, &[Letter]); 3] = [
 #[test]
 fn what_failed_fails_no_more() {
     for (start, way) in FAILED {
-        let game = Game { start, units: 1 };
+        let game = Game {
+            start,
+            units: 1,
+            theme: Theme::All,
+        };
         let mut world = letters::begin(start, game.units);
         for letter in way {
             assert!(letters::enabled(&world).contains(letter), "{way:?}");

@@ -20,6 +20,7 @@ mod events;
 mod frozen;
 mod hand_over;
 mod header_auth;
+mod home;
 mod http_api;
 mod http_protocol;
 mod leaks;

@@ -558,6 +558,11 @@ impl Heart {
         self.input(Input::Time);
     }
 
+    /// Some of what was published waits until the broker has taken what came before, or does not.
+    pub fn broker_behind(&mut self, is_behind: bool) {
+        self.driver.gateway.broker_behind(is_behind);
+    }
+
     /// How many answers were encoded for several clients.
     pub fn shared_bodies(&self) -> usize {
         self.bodies.len()

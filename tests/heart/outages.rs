@@ -391,6 +391,46 @@ fn a_client_is_authenticated_again_by_its_head() {
 }
 
 #[test]
+fn a_loss_while_the_head_is_asked_again_makes_it_be_asked_once_more() {
+    for is_extended in [false, true] {
+        let mut h = Heart::with(Options {
+            ws_header_auth: Some(Method {
+                resource: "id".to_owned(),
+                method: "login".to_owned(),
+            }),
+            ..Options::default()
+        });
+        h.ask_upgrade(1);
+        let login = h.expect_request("auth.id.login");
+        h.token(1, r#"{"token":{"user":1}}"#);
+        h.respond(&login, r#"{"result":null}"#);
+        h.upgraded(1);
+        h.lose_broker();
+        h.return_broker();
+        let lost = h.expect_request("auth.id.login");
+        if is_extended {
+            h.respond(&lost, r#"timeout:"60000""#);
+        }
+        h.lose_broker();
+        h.advance(REQUEST_TIMEOUT);
+        assert!(!h.client(1).is_closed(), "nobody can come back yet");
+        h.return_broker();
+        let login = h.expect_request("auth.id.login");
+        // What was said before may have been taken back since.
+        h.respond(&lost, r#"{"result":null}"#);
+        assert!(!h.client(1).is_closed());
+        h.token(1, r#"{"token":{"user":2}}"#);
+        h.respond(&login, r#"{"result":null}"#);
+        assert!(!h.client(1).is_closed());
+        h.client(1).request(1, "auth.test.who");
+        let who = h.expect_request("auth.test.who");
+        assert!(who.payload.contains(r#""user":2"#), "{}", who.payload);
+        h.respond(&who, r#"{"result":null}"#);
+        h.client(1).receives(r#"{"result":null,"id":1}"#);
+    }
+}
+
+#[test]
 fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
     let mut h = Heart::with(Options {
         ws_header_auth: Some(Method {
@@ -556,6 +596,36 @@ fn a_name_whose_events_are_refused_is_not_served() {
     h.client(1)
         .receives(r#"{"result":{"models":{"test.model":{"a":1}}},"id":3}"#);
     assert!(h.is_ready());
+}
+
+#[test]
+fn what_was_asked_before_a_refusal_does_not_answer_what_is_asked_after_it() {
+    for is_extended in [false, true] {
+        let mut h = Heart::new();
+        // Who refers to it holds it on, though it has failed.
+        h.client(1).subscribe(1, "test.tree");
+        h.grant("test.tree");
+        h.serve("test.tree", r#"{"model":{"b":{"rid":"test.model"}}}"#);
+        let before = h.expect_request("get.test.model");
+        if is_extended {
+            h.respond(&before, r#"timeout:"60000""#);
+        }
+        h.refuse_subscription("event.test.model.*");
+        assert!(h.client(1).message().contains("NATS refuses"));
+        h.advance(REQUEST_TIMEOUT - 1);
+        h.client(2).subscribe(2, "test.model");
+        h.grant("test.model");
+        let after = h.expect_request("get.test.model");
+        // Events may have been missed since.
+        h.respond(&before, r#"{"result":{"model":{"a":"old"}}}"#);
+        h.client(2).receives_nothing();
+        // Its time is not that of the second one.
+        h.advance(1);
+        h.client(2).receives_nothing();
+        h.respond(&after, r#"{"result":{"model":{"a":"new"}}}"#);
+        h.client(2)
+            .receives(r#"{"result":{"models":{"test.model":{"a":"new"}}},"id":2}"#);
+    }
 }
 
 #[test]

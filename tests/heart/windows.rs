@@ -1,6 +1,6 @@
 //! Windows: a service has so many requests open, and clients take turns at it.
 
-use crate::harness::{Heart, REQUEST_TIMEOUT, error};
+use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
 use tidegate::gateway::{Method, Options};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
@@ -72,6 +72,86 @@ fn time_begins_when_a_request_is_sent_and_waiting_has_an_end() {
     h.advance(500);
     h.respond(&next, r#"{"result":2}"#);
     h.client(1).receives(r#"{"result":{"payload":2},"id":2}"#);
+}
+
+#[test]
+fn places_are_kept_while_the_broker_has_not_taken_what_was_sent() {
+    let mut h = narrow(1);
+    call(&mut h, 1, 1, "test.a.slow");
+    call(&mut h, 1, 2, "test.a.next");
+    h.expect_request("auth.test.a.slow");
+    h.broker_behind(true);
+    h.advance(REQUEST_TIMEOUT - 1);
+    h.expect_no_request();
+    h.broker_behind(false);
+    h.advance(0);
+    h.expect_request("auth.test.a.next");
+    h.discard();
+}
+
+#[test]
+fn a_slow_service_holds_up_nobody_elses_background() {
+    const RESOURCES: usize = 1_100;
+    let mut h = narrow(8);
+    for n in 0..RESOURCES {
+        h.subscribed(1, &format!("slow.m{n}"), MODEL);
+    }
+    h.subscribed(2, "quick.model", MODEL);
+    h.event("system.reset", r#"{"resources":["slow.>"]}"#);
+    assert_eq!(h.subjects().len(), 8, "its window is full");
+    h.event("system.reset", r#"{"resources":["quick.>"]}"#);
+    h.serve("quick.model", r#"{"model":{"a":2}}"#);
+    h.client(2).receives(&changed("quick.model", r#"{"a":2}"#));
+    // A client of the slow one has its turn, and so has its background.
+    call(&mut h, 3, 1, "slow.a.call");
+    let mut asked = Vec::new();
+    while let Some(request) = h.next_request() {
+        let answer = match request.subject.starts_with("get.") {
+            true => r#"{"result":{"model":{"a":1}}}"#,
+            false => r#"{"result":null}"#,
+        };
+        h.respond(&request, answer);
+        asked.push(request.subject);
+    }
+    let called = asked
+        .iter()
+        .position(|subject| subject == "auth.slow.a.call");
+    assert!(called.is_some_and(|place| place < 20), "{called:?}");
+    h.client(3)
+        .receives(r#"{"result":{"payload":null},"id":1}"#);
+    asked.retain(|subject| subject.starts_with("get."));
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), RESOURCES);
+    assert_eq!(h.stats().queued, 0);
+}
+
+#[test]
+fn what_waits_for_a_slow_service_is_asked_when_nats_is_back() {
+    let mut h = narrow(1);
+    for name in ["slow.a", "slow.b", "slow.c"] {
+        h.subscribed(1, name, MODEL);
+    }
+    h.event("system.reset", r#"{"resources":["slow.>"]}"#);
+    assert!(h.subjects().len() < 3 && h.stats().queued > 0);
+    h.discard();
+    h.lose_broker();
+    h.advance(REQUEST_TIMEOUT);
+    h.return_broker();
+    let mut asked = Vec::new();
+    while let Some(request) = h.next_request() {
+        let answer = match request.subject.starts_with("get.") {
+            true => r#"{"result":{"model":{"a":2}}}"#,
+            false => r#"{"result":{"get":true}}"#,
+        };
+        h.respond(&request, answer);
+        asked.push(request.subject);
+    }
+    for name in ["slow.a", "slow.b", "slow.c"] {
+        assert!(asked.contains(&format!("get.{name}")), "{asked:?}");
+    }
+    assert_eq!(h.client(1).messages().len(), 3);
+    assert_eq!(h.stats().queued, 0);
 }
 
 #[test]

@@ -40,6 +40,12 @@ impl Broker {
         }
     }
 
+    /// A subscription was refused, and its ID may come again: its name is in use still.
+    pub fn forget(&mut self, sid: u64) {
+        self.subscriptions.remove(&sid);
+        self.used.remove(&sid);
+    }
+
     /// The subscriptions that a message on a subject goes to.
     pub fn route(&self, subject: &str) -> Vec<u64> {
         let matching = self

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tidegate::gateway::Stats;
 
+/// What the gateway answers where it may cache no more, or is not sent a name's events.
+const REFUSALS: [&str; 2] = ["system.serviceUnavailable", "system.internalError"];
+
 impl World {
     /// Ends the faults, lets everything come to rest, resets what is in doubt, and
     /// compares. Then everything changes once more, and must reach everybody.
@@ -69,6 +72,10 @@ impl World {
             .flatten()
             .map(|c| c.replica.items().count())
             .sum();
+        let most = self.profile.cached;
+        if most > 0 && stats.resources > most {
+            self.fail(format!("at rest, {} resources are cached", stats.resources));
+        }
         let open = stats.pending + stats.waiting + stats.queued + stats.throttles;
         if self.failure.is_none() && (open != 0 || stats.subscriptions != held) {
             self.fail(format!("at rest, clients hold {held} resources: {stats:?}"));
@@ -129,7 +136,7 @@ impl World {
     fn compare_newcomer(&mut self, slot: usize) {
         let Some(client) = self.clients[slot]
             .as_ref()
-            .filter(|_| self.failure.is_none())
+            .filter(|_| self.failure.is_none() && !self.profile.may_refuse())
         else {
             return;
         };
@@ -227,7 +234,8 @@ impl World {
                 self.ask_for_everything(kind);
             }
         }
-        let is_known = !self.service.has_lies() && !self.profile.small_payloads;
+        let is_known =
+            !self.service.has_lies() && !self.profile.small_payloads && !self.profile.may_refuse();
         for rid in RIDS {
             if self.failure.is_none() && is_known {
                 self.compare_web(rid);
@@ -277,6 +285,10 @@ impl World {
             // That they are no more is checked with each that succeeds.
             let is_full = answer == Err("system.subscriptionLimitExceeded".to_owned());
             if is_full && self.profile.subscriptions > 0 {
+                continue;
+            }
+            let is_refused = matches!(&answer, Err(code) if REFUSALS.contains(&&**code));
+            if is_refused && self.profile.may_refuse() {
                 continue;
             }
             if answer != due && !lied && !self.profile.small_payloads {

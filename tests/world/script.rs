@@ -167,6 +167,10 @@ pub struct Profile {
     pub rate: u32,
     /// Resources that a client may subscribe to, 0 for no limit.
     pub subscriptions: u32,
+    /// Resources that may be cached, 0 for no limit.
+    pub cached: usize,
+    /// The broker refuses to send the events of names, now and then.
+    pub refusals: bool,
     /// The broker takes very small payloads only.
     pub small_payloads: bool,
     /// Most milliseconds between most steps.
@@ -260,6 +264,7 @@ impl Profile {
         (profile.web_resources, profile.small_payloads) = (100_000, false);
         (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
         (profile.rate, profile.subscriptions) = (0, 0);
+        (profile.cached, profile.refusals) = (0, false);
         profile
     }
 
@@ -302,12 +307,23 @@ impl Profile {
             web_resources: *apart.pick(&[100_000, 100_000, 2, 5, 20]),
             rate: *apart.pick(&[0, 0, 0, 5, 30]),
             subscriptions: *apart.pick(&[0, 0, 0, 2, 5]),
+            cached: match *apart.pick(&[0, 0, 0, 3, 8]) {
+                most if faults => most,
+                _ => 0,
+            },
+            refusals: faults && apart.chance(25),
             without: match apart.chance(40) {
                 // Each kind is left out of one run in two, but for what clients ask.
                 true => apart.draw(1 << KINDS) & !1,
                 false => 0,
             },
         }
+    }
+
+    /// Whether the gateway may refuse what a service has, for a reason that the world does not
+    /// keep books of.
+    pub fn may_refuse(&self) -> bool {
+        self.cached > 0 || self.refusals
     }
 
     /// One more step, and what follows from it in many cases.

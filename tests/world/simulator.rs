@@ -15,7 +15,9 @@ use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use tidegate::gateway::{BrokerMessage, ClientKey, CloseReason, Delivery, Gateway, Options, Rate};
+use tidegate::gateway::{
+    BrokerMessage, CacheLimits, ClientKey, CloseReason, Delivery, Gateway, Options, Rate, Refusal,
+};
 use tidegate::res::rid::is_subject;
 
 /// Prefix of the web API.
@@ -31,6 +33,9 @@ const REST_TURNS: usize = 200_000;
 /// Work units that a turn may do beyond its budget and the size of its input: what one step
 /// costs in a world with so few resources, where one may answer 256 requests of a client.
 const BEYOND: u64 = 3_000;
+
+/// Of a hundred subscriptions of names, how many a broker refuses that refuses any.
+const REFUSED: u64 = 12;
 
 /// The first thing found to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub enum Due {
         payload: Vec<u8>,
         status: Option<u16>,
     },
+    /// The broker says that it has refused a subscription.
+    Refused(u64),
     /// The broker is there again.
     Return,
     /// A client that has sent as much as it may goes on.
@@ -101,6 +108,10 @@ pub struct World {
     pub open: BTreeMap<String, Open>,
     /// The broker is away.
     away: bool,
+    /// Subscriptions that it has refused, of which the gateway does not know yet; and the names
+    /// whose events it has refused last.
+    refused: BTreeSet<u64>,
+    unserved: BTreeSet<String>,
     /// Names whose events were subscribed when it went, and were not since.
     unheard: BTreeSet<String>,
     /// Subscriptions of the gateway. Of what comes for others it does not take notice: what
@@ -134,6 +145,10 @@ fn options(profile: &Profile) -> Options {
         window: profile.window,
         rate: Rate(profile.rate),
         subscriptions: profile.subscriptions,
+        cached: CacheLimits {
+            resources: profile.cached,
+            bytes: 0,
+        },
         ..Options::default()
     }
 }
@@ -176,6 +191,8 @@ impl World {
             held_up: self.held_up.clone(),
             open: self.open.clone(),
             away: self.away,
+            refused: self.refused.clone(),
+            unserved: self.unserved.clone(),
             unheard: self.unheard.clone(),
             heard: self.heard.clone(),
             source: self.source.clone(),
@@ -222,6 +239,8 @@ impl World {
             held_up: BTreeSet::new(),
             open: BTreeMap::new(),
             away: false,
+            refused: BTreeSet::new(),
+            unserved: BTreeSet::new(),
             unheard: BTreeSet::new(),
             heard: BTreeSet::new(),
             source,
@@ -252,11 +271,13 @@ impl World {
                 self.unheard.insert(name.to_owned());
             }
         }
+        self.refused.clear();
+        self.unserved.clear();
         let (mut messages, mut requests) = (Vec::new(), Vec::new());
         self.due.retain(|_, due| {
             match due {
                 Due::Operation(Ascending::Publish(request)) => requests.push(request.clone()),
-                Due::Operation(_) => {}
+                Due::Operation(_) | Due::Refused(_) => {}
                 Due::Message {
                     subject, payload, ..
                 } => messages.push((std::mem::take(subject), std::mem::take(payload))),
@@ -663,26 +684,24 @@ impl World {
                 }
                 self.flush_clients();
             }
+            Due::Refused(sid) => self.refused_is_heard(sid),
             Due::Operation(Ascending::Subscribe(sid, subject)) => {
                 if let Some((name, _)) = event_of(&subject) {
                     self.unheard.remove(name);
+                    if self.refuses(sid, name) {
+                        return;
+                    }
                 }
                 let result = self.broker.subscribe(sid, &subject);
                 self.check(result);
             }
+            // What was refused is not there to end.
+            Due::Operation(Ascending::Unsubscribe(sid)) if self.refused.contains(&sid) => {}
             Due::Operation(Ascending::Unsubscribe(sid)) => {
                 let result = self.broker.unsubscribe(sid);
                 self.check(result);
             }
-            Due::Operation(Ascending::Publish(request)) => {
-                // What happens to a resource from the moment of its answer on must be heard.
-                let events = format!("event.{}.*", request.name);
-                let is_heard = self.broker.subjects().any(|subject| subject == events);
-                if request.kind == Kind::Get && !is_heard {
-                    return self.fail(format!("{} is asked for unheard", request.name));
-                }
-                self.plan(request);
-            }
+            Due::Operation(Ascending::Publish(request)) => self.is_asked(request),
             Due::Act(request, style) => self.act(&request, &style),
             Due::Published {
                 subject,
@@ -723,6 +742,44 @@ impl World {
                 self.message(sid, &subject, &payload, status);
             }
         }
+    }
+
+    /// A request of the gateway is at the broker.
+    fn is_asked(&mut self, request: Rc<Request>) {
+        // What happens to a resource from the moment of its answer on must be heard.
+        let events = format!("event.{}.*", request.name);
+        let is_heard = self.broker.subjects().any(|subject| subject == events);
+        let is_refused = self.unserved.contains(&request.name);
+        if request.kind == Kind::Get && !is_heard && !is_refused {
+            return self.fail(format!("{} is asked for unheard", request.name));
+        }
+        self.plan(request);
+    }
+
+    /// Whether the broker refuses the subscription of a name's events.
+    fn refuses(&mut self, sid: u64, name: &str) -> bool {
+        let is_refused =
+            self.profile.refusals && self.faults && self.roll("refuse").chance(REFUSED);
+        if !is_refused {
+            self.unserved.remove(name);
+            return false;
+        }
+        self.log(|| format!("the events of {name} are refused"));
+        self.unserved.insert(name.to_owned());
+        self.refused.insert(sid);
+        let latency = self.latency("down");
+        let at = self.lanes.arrival(" down", self.driver.now + latency);
+        self.schedule(at, Due::Refused(sid));
+        true
+    }
+
+    /// The gateway hears that a subscription was refused.
+    fn refused_is_heard(&mut self, sid: u64) {
+        self.log(|| format!("gateway hears that {sid} is refused"));
+        self.refused.remove(&sid);
+        self.heard.remove(&sid);
+        self.broker.forget(sid);
+        self.input(Input::Refused(sid, Refusal::Permission));
     }
 
     /// The gateway cannot take what is on the way to it: of one of the names with events

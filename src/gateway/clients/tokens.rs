@@ -33,7 +33,11 @@ impl Gateway {
             && client.heard_on() != Connection::NONE
             && Some(client.heard_on()) != there;
         let is_doubted = was_away && !client.is_http() && !self.options.keep_tokens;
-        let source = client.token_source();
+        // One that was being authenticated again by its head as NATS was lost is so once more.
+        let source = match client.is_renewing() {
+            true => TokenSource::Head,
+            false => client.token_source(),
+        };
         if is_doubted && source == TokenSource::Events {
             self.dismiss(key);
             return false;

@@ -127,10 +127,13 @@ impl Gateway {
 
     /// The client has been sent a subscription's data or error.
     pub(super) fn mark_member_sent(&mut self, key: SubKey, children: &[SubKey]) {
-        if self.holdings[key].standing.is_sent() {
+        let sub = &self.holdings[key];
+        if sub.standing.is_sent() {
             return;
         }
-        self.release_old(key);
+        if sub.is_revived() {
+            self.release_old(key);
+        }
         // Before its children are: it may be one of them.
         if self.holdings[key].standing.mark_sent() {
             self.work.push(Work::Pump(key));

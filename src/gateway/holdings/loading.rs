@@ -306,7 +306,7 @@ impl Gateway {
         };
         let content = resource.content.clone();
         let loaded = self.holdings[key].standing.loaded(content.clone());
-        if self.needs_no_children(client, key, &content) {
+        if !content.has_references() || self.needs_no_children(client, key, &content) {
             self.notify_waiters(key, &loaded.waiters, Vec::new());
             return self.leave_tree(loaded.tree);
         }

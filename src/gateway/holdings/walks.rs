@@ -5,7 +5,6 @@ use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{SubKey, WaiterKey};
 use crate::gateway::model::way::Place;
-use crate::gateway::parts::waiters::Seen;
 use crate::gateway::parts::worklist::Work;
 use std::rc::Rc;
 
@@ -62,14 +61,14 @@ impl Gateway {
     /// Goes on with a walk. Returns whether it is through.
     fn walk(&mut self, waiter: WaiterKey) -> bool {
         let there = self.waiters.get_mut(waiter);
-        let Some((mut way, mut seen)) = there.and_then(|there| there.take_walk()) else {
+        let Some(mut way) = there.and_then(|there| there.take_walk()) else {
             return false;
         };
-        let (mut is_first, mut is_stopped) = (true, false);
+        let mut is_first = true;
         while let Some(place) = way.place() {
             if self.work.is_spent() && !is_first {
                 self.work.push(Work::Walk(waiter));
-                self.waiters[waiter].stay(way, seen, false);
+                self.waiters[waiter].stay(way, false);
                 return false;
             }
             is_first = false;
@@ -83,23 +82,19 @@ impl Gateway {
                     }
                 },
             };
-            match key.map_or(Found::Nothing, |key| self.find(waiter, key, &mut seen)) {
+            match key.map_or(Found::Nothing, |key| self.find(waiter, key)) {
                 Found::Nothing => way.pass(),
                 Found::Parent(key) => {
                     way.pass();
                     way.descend(key);
                 }
                 Found::Loading => {
-                    is_stopped = true;
-                    break;
+                    self.waiters[waiter].stay(way, true);
+                    return false;
                 }
             }
         }
-        match is_stopped {
-            true => self.waiters[waiter].stay(way, seen, true),
-            false => self.waiters[waiter].arrive(seen),
-        }
-        !is_stopped
+        true
     }
 
     /// The subscription that a reference of another holds; `None` if there are not so many,
@@ -117,7 +112,7 @@ impl Gateway {
     }
 
     /// Looks at a subscription that a walk has come to.
-    fn find(&mut self, waiter: WaiterKey, key: SubKey, seen: &mut Seen) -> Found {
+    fn find(&mut self, waiter: WaiterKey, key: SubKey) -> Found {
         self.work.spend(1);
         let Some(sub) = self.holdings.get_mut(key) else {
             return Found::Nothing;
@@ -132,7 +127,7 @@ impl Gateway {
             Found::Loading
         } else if self.holdings[key].standing.is_loaded()
             && self.has_children(key)
-            && seen.insert(key)
+            && self.waiters[waiter].see(key)
         {
             Found::Parent(key)
         } else {

@@ -3,10 +3,12 @@
 
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::delay::DelayQueue;
-use crate::gateway::model::keys::{ClientRef, NameKey, ResetKey, ResourceKey, SubKey, of};
+use crate::gateway::model::keys::{
+    ClientRef, NameKey, ResetKey, ResourceKey, SubKey, WindowKey, of,
+};
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::throttle::Throttle;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Requests of the background that are open at once.
 pub(crate) const MAX_BACKGROUND: usize = 1024;
@@ -47,12 +49,16 @@ impl Job {
 }
 
 /// A job, and the reset event that it belongs to.
-type Queued = (Job, Option<ResetKey>);
+pub type Queued = (Job, Option<ResetKey>);
 
 /// The requests of the background, those that wait and those that are open.
 #[derive(Debug)]
 pub struct Background {
     jobs: [VecDeque<Queued>; LANES],
+    /// What waits for room at its service, and holds nobody up meanwhile, by its window.
+    aside: BTreeMap<WindowKey, VecDeque<Queued>>,
+    /// Windows with room in which some wait until fewer requests are open.
+    owed: VecDeque<WindowKey>,
     /// Subscriptions whose access is asked again after a pause.
     pausing: DelayQueue<SubKey>,
     /// The queue whose turn it is.
@@ -69,6 +75,8 @@ impl Background {
     pub fn new(places: usize) -> Self {
         Self {
             jobs: Default::default(),
+            aside: BTreeMap::new(),
+            owed: VecDeque::new(),
             pausing: DelayQueue::new(REACCESS_PAUSE),
             turn: 0,
             open: 0,
@@ -158,13 +166,65 @@ impl Background {
 
     /// Whether a request could be sent.
     pub fn can_start(&self) -> bool {
-        self.open < MAX_BACKGROUND && !self.jobs.iter().all(VecDeque::is_empty)
+        !self.is_full() && (self.jobs.iter().any(|jobs| !jobs.is_empty()) || !self.owed.is_empty())
+    }
+
+    /// Whether no more requests may be open.
+    pub fn is_full(&self) -> bool {
+        self.open >= MAX_BACKGROUND
+    }
+
+    /// A request waits until its service has room.
+    pub fn set_aside(&mut self, window: WindowKey, job: Queued) {
+        self.aside.entry(window).or_default().push_back(job);
+    }
+
+    /// The next of those that wait for room at a service.
+    pub fn take_aside(&mut self, window: WindowKey) -> Option<Queued> {
+        let jobs = self.aside.get_mut(&window)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.aside.remove(&window);
+        }
+        job
+    }
+
+    /// Those that waited for room at a service wait among the others again.
+    pub fn bring_back(&mut self, window: WindowKey) {
+        for job in self.aside.remove(&window).unwrap_or_default() {
+            self.push(job);
+        }
+    }
+
+    /// Whether any wait for room at this service.
+    pub fn waits_for(&self, window: WindowKey) -> bool {
+        self.aside.contains_key(&window)
+    }
+
+    /// The services at which some wait for room.
+    pub fn waited_for(&self) -> impl Iterator<Item = WindowKey> {
+        self.aside.keys().copied()
+    }
+
+    /// A service has room, and too many requests are open.
+    pub fn owe(&mut self, window: WindowKey) {
+        if !self.owed.contains(&window) {
+            self.owed.push_back(window);
+        }
+    }
+
+    /// A service that has room, if few enough requests are open by now.
+    pub fn take_owed(&mut self) -> Option<WindowKey> {
+        match self.is_full() {
+            true => None,
+            false => self.owed.pop_front(),
+        }
     }
 
     /// The next request, if few enough are open. It is followed by
     /// [`Background::opened`], or by [`Background::done`] if it was not needed.
-    pub fn next(&mut self) -> Option<(Job, Option<ResetKey>)> {
-        if self.open >= MAX_BACKGROUND {
+    pub fn next(&mut self) -> Option<Queued> {
+        if self.is_full() {
             return None;
         }
         for _ in 0..LANES {
@@ -203,7 +263,7 @@ impl Background {
 
     /// The subscriptions whose access is to be asked, those included that pause.
     pub fn reaccesses(&self) -> impl Iterator<Item = SubKey> {
-        let jobs = self.jobs.iter().flatten().map(|(job, _)| job);
+        let jobs = self.queued().map(|(job, _)| job);
         let throttles = self.throttles.iter();
         let throttled = throttles.flat_map(|(_, throttle)| throttle.waiting());
         let queued = jobs.chain(throttled).filter_map(|job| match job {
@@ -213,9 +273,14 @@ impl Background {
         queued.chain(self.pausing.iter())
     }
 
-    /// Requests that wait until fewer are open.
+    /// Requests that wait until fewer are open, or for room at their service.
     pub fn waiting(&self) -> usize {
-        self.jobs.iter().map(VecDeque::len).sum()
+        let queues = self.jobs.iter().chain(self.aside.values());
+        queues.map(VecDeque::len).sum()
+    }
+
+    fn queued(&self) -> impl Iterator<Item = &Queued> {
+        self.jobs.iter().chain(self.aside.values()).flatten()
     }
 
     /// Throttles in use.
@@ -234,7 +299,7 @@ impl Background {
 
     /// The names whose query resources are to be asked.
     pub fn queries(&self) -> impl Iterator<Item = NameKey> {
-        self.jobs[0].iter().filter_map(|(job, _)| match job {
+        self.queued().filter_map(|(job, _)| match job {
             Job::Query(name) => Some(*name),
             _ => None,
         })
@@ -257,13 +322,15 @@ impl Background {
                 self.open
             ));
         }
+        if self.aside.values().any(VecDeque::is_empty) {
+            return Err("nothing waits for room at a service, and it is remembered".into());
+        }
         if let Some(reset) = self.reset {
             return Err(format!("the reset event {reset:?} is still acted on"));
         }
         for (key, throttle) in self.throttles.iter() {
             let sent = open.iter().filter(|reset| **reset == Some(key)).count();
-            let queued = self.jobs.iter().flatten();
-            let queued = queued.filter(|(_, reset)| *reset == Some(key));
+            let queued = self.queued().filter(|(_, reset)| *reset == Some(key));
             let expected = (parts(key), sent + queued.count());
             let (members, taken, _) = throttle.counts();
             if (members, taken) != expected || throttle.is_over() {

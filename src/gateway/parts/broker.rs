@@ -57,6 +57,8 @@ pub struct Broker {
     /// The present connection, or the one that was lost last.
     connection: Connection,
     is_there: bool,
+    /// Some of what it is to be sent waits until it has taken what came before.
+    is_behind: bool,
     parked: VecDeque<Parked>,
     parked_bytes: usize,
     returning: Option<Return>,
@@ -70,6 +72,16 @@ impl Broker {
     /// Whether anything can be asked now.
     pub fn is_there(&self) -> bool {
         self.is_there
+    }
+
+    /// Whether some of what it is to be sent waits until it has taken what came before.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// It is behind, or not any more.
+    pub fn set_behind(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
     }
 
     /// The present connection, or the one that was lost last.

@@ -78,11 +78,10 @@ impl Waiter {
         self.walk = Walk::Going(Way::from(roots));
     }
 
-    /// The walk that goes on, and what it has looked at. It goes back by [`Waiter::stay`] or
-    /// [`Waiter::arrive`].
-    pub fn take_walk(&mut self) -> Option<(Way, Seen)> {
+    /// The walk that goes on. It goes back by [`Waiter::stay`], unless it is over.
+    pub fn take_walk(&mut self) -> Option<Way> {
         match std::mem::replace(&mut self.walk, Walk::Done) {
-            Walk::Going(way) => Some((way, std::mem::take(&mut self.seen))),
+            Walk::Going(way) => Some(way),
             other => {
                 self.walk = other;
                 None
@@ -91,17 +90,16 @@ impl Waiter {
     }
 
     /// The walk is not over: it has stopped at what is being loaded, or goes on later.
-    pub fn stay(&mut self, way: Way, seen: Seen, is_stopped: bool) {
-        self.seen = seen;
+    pub fn stay(&mut self, way: Way, is_stopped: bool) {
         self.walk = match is_stopped {
             true => Walk::Stopped(way),
             false => Walk::Going(way),
         };
     }
 
-    /// The walk is over.
-    pub fn arrive(&mut self, seen: Seen) {
-        self.seen = seen;
+    /// Notes that the walk looks below a subscription. Whether it has not before.
+    pub fn see(&mut self, key: SubKey) -> bool {
+        self.seen.insert(key)
     }
 
     /// What the walk has stopped at was loaded, or failed to be: it goes on, and first with
@@ -183,14 +181,14 @@ enum Walk {
 
 /// Subscriptions that a waiter has looked below. Most events that wait do so for one.
 #[derive(Debug, Default)]
-pub struct Seen {
+struct Seen {
     first: Option<SubKey>,
-    others: Option<HashSet<SubKey, foldhash::fast::RandomState>>,
+    others: Option<Box<HashSet<SubKey, foldhash::fast::RandomState>>>,
 }
 
 impl Seen {
     /// Whether it was not among them.
-    pub fn insert(&mut self, key: SubKey) -> bool {
+    fn insert(&mut self, key: SubKey) -> bool {
         match self.first {
             None if self.others.is_none() => {
                 self.first = Some(key);
@@ -200,7 +198,7 @@ impl Seen {
         }
     }
 
-    pub fn remove(&mut self, key: SubKey) {
+    fn remove(&mut self, key: SubKey) {
         if self.first == Some(key) {
             self.first = None;
         } else if let Some(others) = &mut self.others {

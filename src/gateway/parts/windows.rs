@@ -220,6 +220,11 @@ impl Windows {
         (window.waiting == 0 || self.turn == Some(key)) && window.has_room()
     }
 
+    /// Whether a window that is still there has a place, whoever waits for it.
+    pub fn has_place(&self, key: WindowKey) -> Option<bool> {
+        self.windows.get(key).map(Window::has_room)
+    }
+
     /// Whether so much waits for a service that no more can.
     pub fn is_crowded(&self, key: WindowKey) -> bool {
         self.windows[key].bytes >= WAITING_BYTES || self.bytes >= WAITING_BYTES_ALL

@@ -284,8 +284,10 @@ impl Gateway {
         }
         if let Err(error) = readable(verdict) {
             if self.sendings.has(sub.client()) {
-                // It would change what the client holds while that is being sent.
-                return self.recheck_later(key, asked);
+                // It would change what the client holds while that is being sent. To ask again
+                // at once would go round in circles: the answer is known.
+                sub.standing.set_recheck(Recheck::Queued);
+                return self.background.reaccess_later(key, self.now);
             }
             return self.revoke(key, &error);
         }

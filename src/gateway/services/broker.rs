@@ -48,7 +48,6 @@ impl Gateway {
             gateway.out.subscribe(system, &["system.*"], None);
             gateway.broker.begin_return();
             gateway.work.push(Work::Return);
-            gateway.open_windows();
             Origin::System
         });
     }
@@ -66,6 +65,13 @@ impl Gateway {
     /// What the broker says that it takes has changed.
     pub fn broker_limits(&mut self, limits: BrokerLimits) {
         self.requests.set_limits(limits);
+    }
+
+    /// Some of what was published waits until the broker has taken what came before it, or does
+    /// not any more. What has a place in its service's window keeps it meanwhile: the service has
+    /// not seen it.
+    pub fn broker_behind(&mut self, is_behind: bool) {
+        self.broker.set_behind(is_behind);
     }
 
     /// Whether the broker is there, and sends all that the gateway cannot do without.
@@ -209,6 +215,7 @@ impl Gateway {
         for resource in resources {
             self.end_unheard(resource);
         }
+        self.forget_loads(key);
         for alias in aliases {
             let there = self.cache.aliases().get(alias);
             if there.is_some_and(|alias| alias.loading) {
@@ -218,14 +225,36 @@ impl Gateway {
         self.release_name(key);
     }
 
+    /// What a name's open get requests bring is older than the next subscription of its
+    /// events: it is not for whoever loads the name then.
+    fn forget_loads(&mut self, name: NameKey) {
+        let of_name = |(key, pending): (PendingKey, &Pending)| {
+            let is_load = pending.name == Some(name) && matches!(pending.then, Then::Load(_));
+            is_load.then_some(key)
+        };
+        let open: Vec<PendingKey> = self.requests.iter().filter_map(of_name).collect();
+        self.work.spend(self.requests.len() / 16 + open.len());
+        for key in open {
+            if self.forget_request(key).is_some() {
+                self.release_name(name);
+            }
+        }
+    }
+
     /// No answer will come to the requests of the background that are open: they are sent
     /// anew when there is a broker. Query events cannot be acted on any more; what they were
-    /// about is fetched again anyway.
+    /// about is fetched again anyway. Whoever is being authenticated again by its head will be
+    /// once more.
     fn put_background_off(&mut self) {
-        let of_background = |(key, pending): (PendingKey, &Pending)| {
-            (pending.cause != Cause::Need && pending.is_awaited()).then_some(key)
+        let put_off = |(key, pending): (PendingKey, &Pending)| {
+            let is_renewal = match &pending.then {
+                Then::HeaderAuth(client) => self.is_renewing(client.key),
+                _ => false,
+            };
+            let is_lost = (pending.cause != Cause::Need || is_renewal) && pending.is_awaited();
+            is_lost.then_some(key)
         };
-        let open: Vec<PendingKey> = self.requests.iter().filter_map(of_background).collect();
+        let open: Vec<PendingKey> = self.requests.iter().filter_map(put_off).collect();
         self.work.spend(self.requests.len() / 16 + open.len());
         let mut queried: Vec<NameKey> = self.background.queries().collect();
         for key in open {
@@ -234,6 +263,10 @@ impl Gateway {
                     queried.extend(self.requests.get(key).and_then(|pending| pending.name));
                 }
                 Some(Then::Refresh(_) | Then::Access(_) | Then::Check(_)) => self.queue_again(key),
+                Some(Then::HeaderAuth(_)) => {
+                    let name = self.forget_request(key).and_then(|pending| pending.name);
+                    name.into_iter().for_each(|name| self.release_name(name));
+                }
                 _ => {}
             }
         }
@@ -310,12 +343,16 @@ impl Gateway {
             self.send_parked(parked);
             return true;
         }
+        let was_among_clients = self.broker.is_among_clients();
         let (requests, sessions, names) = (&self.requests, &self.sessions, self.cache.names());
         let next = self.broker.next_place(|stage| match stage {
             Stage::Requests => requests.places(),
             Stage::Clients => sessions.places(),
             Stage::Names => names.places(),
         });
+        if was_among_clients && !self.broker.is_among_clients() {
+            self.open_windows();
+        }
         match next {
             None => return false,
             Some((Stage::Requests, place)) => {

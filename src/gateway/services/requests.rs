@@ -9,7 +9,7 @@ use crate::gateway::model::keys::{
 use crate::gateway::model::outbox::{Lane, Place};
 use crate::gateway::model::parked::Parked;
 use crate::gateway::model::sid::Sid;
-use crate::gateway::parts::background::Job;
+use crate::gateway::parts::background::{Job, Queued};
 use crate::gateway::parts::cache::Deferred;
 use crate::gateway::parts::counters::RequestKind;
 use crate::gateway::parts::holdings::AccessState;
@@ -321,29 +321,40 @@ impl Gateway {
     /// Sends what waits in the background, as far as few enough are open and the turn's
     /// budget reaches.
     pub(in crate::gateway) fn start_jobs(&mut self) {
-        // Nearly always there is none.
-        if !self.background.can_start() {
+        // Nearly always there is none. Whose token may not hold any more asks for nothing.
+        let can_start = self.background.can_start() && self.broker.is_there();
+        if !can_start || self.broker.is_among_clients() {
             return;
         }
-        while self.broker.is_there()
-            && !self.work.is_spent()
+        while let Some(window) = self.background.take_owed() {
+            self.work.push(Work::Window(window));
+        }
+        while !self.work.is_spent()
             && let Some((job, reset)) = self.background.next()
         {
-            let sent = match job {
-                Job::Refresh(resource) => self.send_refresh(resource),
-                Job::Check(resource) => self.send_check(resource),
-                Job::Reaccess(sub) => self.send_reaccess(sub),
-                Job::TokenReset(client) => self.send_token_reset(client),
-                Job::Query(name) => self.send_query(name),
-            };
-            match sent {
-                Some(key) => {
-                    self.requests.set_cause(key, Cause::of(reset));
-                    self.background.opened();
-                }
-                None => self.background.done(reset),
+            // A service that is slow holds up nobody else's background.
+            match self.full_window_of(&job) {
+                Some(window) => self.background.set_aside(window, (job, reset)),
+                None => self.start_job((job, reset)),
             }
             self.work.spend(1);
+        }
+    }
+
+    pub(super) fn start_job(&mut self, (job, reset): Queued) {
+        let sent = match job {
+            Job::Refresh(resource) => self.send_refresh(resource),
+            Job::Check(resource) => self.send_check(resource),
+            Job::Reaccess(sub) => self.send_reaccess(sub),
+            Job::TokenReset(client) => self.send_token_reset(client),
+            Job::Query(name) => self.send_query(name),
+        };
+        match sent {
+            Some(key) => {
+                self.requests.set_cause(key, Cause::of(reset));
+                self.background.opened();
+            }
+            None => self.background.done(reset),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::gateway::Gateway;
 use crate::gateway::model::keys::{NameKey, PendingKey, WindowKey};
 use crate::gateway::model::outbox::Lane;
 use crate::gateway::model::parked::Parked;
+use crate::gateway::parts::background::Job;
 use crate::gateway::parts::requests::Then;
 use crate::gateway::parts::worklist::Work;
 
@@ -70,9 +71,50 @@ impl Gateway {
         let sent = self.requests.get(key).map(|pending| pending.sent);
         let took = sent.filter(|_| is_answered);
         let took = took.map(|sent| self.now.0.saturating_sub(sent.0));
-        if let Some(window) = self.windows.leave(window, took, self.now) {
+        let is_waited_for = self.windows.leave(window, took, self.now).is_some();
+        if is_waited_for || self.background.waits_for(window) {
             self.work.push(Work::Window(window));
         }
+    }
+
+    /// The window in which a request of the background would wait.
+    pub(super) fn full_window_of(&mut self, job: &Job) -> Option<WindowKey> {
+        let name = match *job {
+            Job::Refresh(resource) | Job::Check(resource) => {
+                self.cache.resources().get(resource)?.name
+            }
+            Job::Reaccess(sub) => self.cache.aliases()[self.holdings.get(sub)?.alias()].name,
+            Job::Query(name) => name,
+            Job::TokenReset(_) => return None,
+        };
+        if !self.cache.names().contains(name) {
+            return None;
+        }
+        let window = self.window_of(name)?;
+        (!self.has_room(window)).then_some(window)
+    }
+
+    /// Starts a request of the background that has waited for room at its service. Whether
+    /// there was one, and room.
+    fn start_aside(&mut self, window: WindowKey) -> bool {
+        if !self.background.waits_for(window) || self.broker.is_among_clients() {
+            return false;
+        }
+        match self.windows.has_place(window) {
+            // It was forgotten, and will be another one.
+            None => self.background.bring_back(window),
+            Some(true) if self.background.is_full() => self.background.owe(window),
+            Some(true) => {
+                if let Some(job) = self.background.take_aside(window) {
+                    self.windows.set_turn(Some(window));
+                    self.start_job(job);
+                    self.windows.set_turn(None);
+                    return true;
+                }
+            }
+            Some(false) => {}
+        }
+        false
     }
 
     /// A request waits until its service has room.
@@ -115,14 +157,19 @@ impl Gateway {
         }
     }
 
-    /// Sends what waits for a service, as far as it has room.
+    /// Sends what waits for a service, as far as it has room; the background has its turns.
     pub(in crate::gateway) fn send_in_turn(&mut self, window: WindowKey) {
-        while self.broker.is_there()
-            && let Some(parked) = self.windows.next(window)
-        {
-            self.windows.set_turn(Some(window));
-            self.send_parked(parked);
-            self.windows.set_turn(None);
+        while self.broker.is_there() {
+            let is_started = self.start_aside(window);
+            let parked = self.windows.next(window);
+            if !is_started && parked.is_none() {
+                return;
+            }
+            if let Some(parked) = parked {
+                self.windows.set_turn(Some(window));
+                self.send_parked(parked);
+                self.windows.set_turn(None);
+            }
             self.work.spend(1);
             if self.work.is_spent() {
                 return self.work.push(Work::Window(window));
@@ -167,10 +214,18 @@ impl Gateway {
         }
     }
 
+    /// Whether anybody waits for a place in a window, and may be given one.
+    pub(in crate::gateway) fn wants_places(&self) -> bool {
+        let waits = self.windows.waiting() > 0 || self.background.waited_for().next().is_some();
+        waits && !self.broker.is_behind()
+    }
+
     /// Requests that have been without answer for long give their places back to those who
     /// wait.
     pub(in crate::gateway) fn give_places_back(&mut self) {
-        while let Some(request) = self.requests.look_late(self.now) {
+        while !self.broker.is_behind()
+            && let Some(request) = self.requests.look_late(self.now)
+        {
             if let Some(window) = self.requests.set_seat(request, None) {
                 self.windows.lose(window, self.now);
                 self.work.push(Work::Window(window));
@@ -184,8 +239,8 @@ impl Gateway {
 
     /// The broker is there again: so are the services.
     pub(super) fn open_windows(&mut self) {
-        for window in self.windows.full() {
-            self.work.push(Work::Window(window));
-        }
+        let waited_for = self.background.waited_for();
+        let full = self.windows.full().into_iter().chain(waited_for);
+        self.work.extend(full.map(Work::Window));
     }
 }

@@ -366,3 +366,28 @@ fn any_mixture_keeps_the_order_that_it_names() {
         }
     }
 }
+
+#[test]
+fn what_nobody_in_particular_subscribes_has_its_turns_and_holds_up_no_client() {
+    let mut both = Both::default();
+    // Names that are subscribed again at the return, and the one of a client behind them.
+    for sid in 1..=10_000_u64 {
+        let subject = format!("s{sid}");
+        both.pacing
+            .subscribe(sid, subject.as_bytes(), None, &mut both.out);
+    }
+    both.subscribe(20_000, 1);
+    both.publish("get.x", [20_000, 0], Lane::Direct);
+    both.turn();
+    assert_eq!(both.server.count("SUB"), SUBSCRIBES_MAX as usize);
+    both.answer();
+    both.turn();
+    assert!(both.place("PUB get.x").is_some());
+    // One that must be known about at once does not wait.
+    both.pacing
+        .subscribe_at_once(30_000, b"probe", &mut both.out);
+    both.turn();
+    assert!(both.place("SUB probe").is_some());
+    both.finish();
+    assert_eq!(both.server.count("SUB"), 10_002);
+}

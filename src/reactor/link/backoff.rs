@@ -8,12 +8,14 @@ pub(crate) const PAUSE_MIN: u64 = 50;
 pub(crate) const PAUSE_MAX: u64 = 5_000;
 
 /// Milliseconds that a connection must have lasted for its loss to be a new matter.
-const LASTING: u64 = 5_000;
+pub(crate) const LASTING: u64 = 5_000;
 
 /// The pauses between the rounds through all servers, each twice as long as the one before.
 #[derive(Debug)]
 pub(super) struct Backoff {
     rounds: u32,
+    /// Connections in a row that soon ended.
+    short: u32,
     jitter: Jitter,
 }
 
@@ -22,6 +24,7 @@ impl Backoff {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             rounds: 0,
+            short: 0,
             jitter: Jitter::new(seed),
         }
     }
@@ -33,13 +36,16 @@ impl Backoff {
         most - self.jitter.up_to(most / 2)
     }
 
-    /// The pause after the loss of a connection that lasted so many milliseconds. One that
-    /// soon ended is not tried again at once for ever.
+    /// The pause after the loss of a connection that lasted so many milliseconds: how long it
+    /// took to be made does not count. Those that soon end, one after the other, are not tried
+    /// again at once for ever.
     pub(super) fn after_loss(&mut self, lasted: u64) -> u64 {
-        if lasted >= LASTING {
-            self.rounds = 0;
-        }
-        match self.rounds {
+        self.short = match lasted >= LASTING {
+            true => 0,
+            false => self.short.saturating_add(1),
+        };
+        self.rounds = self.short.saturating_sub(1);
+        match self.short {
             0 => {
                 self.rounds = 1;
                 self.jitter.up_to(PAUSE_MIN)
@@ -78,9 +84,21 @@ mod tests {
     fn a_loss_is_followed_at_once_unless_it_follows_a_loss() {
         let mut backoff = Backoff::new(7);
         assert!(backoff.after_loss(60_000) <= 50);
-        let pauses: Vec<u64> = (0..7).map(|_| backoff.after_loss(10)).collect();
-        assert!(pauses[0] >= 50 && pauses[6] >= 2_500, "{pauses:?}");
+        let pauses: Vec<u64> = (0..8).map(|_| backoff.after_loss(10)).collect();
+        assert!(pauses[0] <= 50 && pauses[7] >= 2_500, "{pauses:?}");
         assert!(backoff.after_loss(LASTING) <= 50);
+        assert!(backoff.next() <= 100);
+    }
+
+    #[test]
+    fn what_was_waited_for_before_a_connection_is_not_waited_for_after_it() {
+        let mut backoff = Backoff::new(7);
+        assert!(backoff.after_loss(60_000) <= 50);
+        for _ in 0..20 {
+            backoff.next();
+        }
+        // The server was away for long, came back, and goes once more.
+        assert!(backoff.after_loss(2_000) <= 50);
         assert!(backoff.next() <= 100);
     }
 }

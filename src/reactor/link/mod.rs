@@ -28,11 +28,12 @@ use super::broker::{Broker, CONNECT_TIMEOUT, Learned, Opening};
 use super::connection::{BROKER, BROKER_NEXT};
 use super::error::{BrokerError, Refusal};
 use super::resolver::{Resolver, literal};
-use super::secrets::BrokerSecrets;
 use crate::gateway::{BrokerLimits, Time};
 use crate::metrics::Traffic;
 use crate::nats::{Lesson, ServerUrl};
+use crate::secrets::BrokerSecrets;
 use backoff::Backoff;
+pub(super) use backoff::LASTING;
 #[cfg(test)]
 pub(crate) use backoff::{PAUSE_MAX, PAUSE_MIN};
 #[cfg(test)]
@@ -243,9 +244,15 @@ impl Link {
         left.is_some_and(|(broker, _)| broker.has_input())
     }
 
-    /// The connection that was left, if it may still be heard.
+    /// Whether there is a connection that was left.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// The connection that was left, if it may still be heard: what it has sent in time is.
     pub(super) fn left(&mut self, now: Time) -> Option<&mut Broker> {
-        if self.left.as_ref()?.1 <= now {
+        let (broker, until) = self.left.as_ref()?;
+        if *until <= now && !broker.has_unparsed() {
             self.forget_left();
         }
         self.left.as_mut().map(|(broker, _)| &mut **broker)

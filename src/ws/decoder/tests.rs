@@ -526,3 +526,34 @@ fn refuses_wrong_compression() {
     let outcome = outcome(&frame(0xc1, HELLO), LIMIT);
     assert_eq!(outcome, (vec![], Err(Violation::ReservedBits)));
 }
+
+#[test]
+fn a_server_does_not_mask() {
+    let read = |bytes: &[u8]| {
+        let mut input = bytes.to_vec();
+        let mut decoder = Decoder::of_server();
+        let mut got = Vec::new();
+        let mut at = 0;
+        loop {
+            match decoder.next(&mut input[at..], LIMIT, &mut Inflater::default())? {
+                Step::NeedMore { .. } => return Ok(got),
+                Step::Event { event, consumed } => {
+                    at += consumed;
+                    got.push(format!("{event:?}"));
+                }
+            }
+        }
+    };
+    let frames = b"\x81\x02hi\x01\x01a\x89\x01p\x80\x01b\x88\x02\x03\xe8";
+    let got = read(frames).expect("a server's frames");
+    assert_eq!(got.len(), 4, "{got:?}");
+    for (event, part) in got.iter().zip(["104, 105", "Ping", "97, 98", "1000"]) {
+        assert!(event.contains(part), "{event}");
+    }
+    assert_eq!(read(b"\x81\x82abcdhi"), Err(Violation::Masked));
+    // Cut at any place, nothing is refused and nothing comes too early.
+    for end in 0..frames.len() {
+        let part = read(&frames[..end]).expect("the beginning of a server's frames");
+        assert_eq!(part[..], got[..part.len()]);
+    }
+}

@@ -3,11 +3,15 @@
 //! They are read at the start, before anything is opened, so that a wrong file is told at
 //! once; those for clients are read again when a signal asks for it.
 
+mod validity;
+mod verifier;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject};
@@ -15,9 +19,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use super::verifier::Verifier;
 use crate::config::{Config, read_whole};
 use crate::nats::{CredentialsError, UserCredentials};
+pub(crate) use validity::Validity;
+use verifier::{AnyCertificate, Verifier};
 
 /// Most that is read of one file, in bytes: the root certificates of a system are less
 /// than half of it.
@@ -217,7 +222,7 @@ impl Identity<'_> {
 /// # Errors
 ///
 /// A file cannot be read or used, or the key does not belong to the certificate.
-pub(super) fn server_config(
+pub(crate) fn server_config(
     certificate: &Path,
     key: &Path,
 ) -> Result<Arc<ServerConfig>, SecretError> {
@@ -246,13 +251,13 @@ pub(super) fn server_config(
 
 /// What is shown to NATS servers, and what they are checked by.
 #[derive(Debug)]
-pub(super) struct BrokerSecrets {
+pub(crate) struct BrokerSecrets {
     /// The user's JWT and key.
-    pub(super) user: Option<UserCredentials>,
+    pub(crate) user: Option<UserCredentials>,
     /// Whether TLS is wanted even if neither the URL nor the server asks for it.
-    pub(super) wants_tls: bool,
+    pub(crate) wants_tls: bool,
     /// Whether TLS begins before the server has said anything.
-    pub(super) tls_first: bool,
+    pub(crate) tls_first: bool,
     /// The root certificates of the configuration's files, and the same one by one.
     roots: Arc<RootCertStore>,
     named: Vec<CertificateDer<'static>>,
@@ -266,7 +271,7 @@ impl BrokerSecrets {
     /// # Errors
     ///
     /// A file cannot be read or used.
-    pub(super) fn load(config: &Config) -> Result<Self, SecretError> {
+    pub(crate) fn load(config: &Config) -> Result<Self, SecretError> {
         let user = match &config.nats_creds {
             None => None,
             Some(path) => {
@@ -306,7 +311,7 @@ impl BrokerSecrets {
     /// # Errors
     ///
     /// A file cannot be read or used.
-    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, SecretError> {
+    pub(crate) fn tls_config(&self) -> Result<Arc<ClientConfig>, SecretError> {
         let roots = match self.named.is_empty() {
             true => system_roots()?,
             false => Arc::clone(&self.roots),
@@ -347,8 +352,53 @@ impl BrokerSecrets {
     }
 }
 
-/// The name that a NATS server's certificate must be for.
-pub(super) fn server_name(host: &str) -> Option<ServerName<'static>> {
+/// How TLS is spoken with a gateway that the command line asks: it is checked by the root
+/// certificates of this file, or by the system's, or not at all.
+///
+/// # Errors
+///
+/// A file cannot be read or used.
+pub(crate) fn client_config(
+    roots: Option<&Path>,
+    is_insecure: bool,
+) -> Result<Arc<ClientConfig>, SecretError> {
+    let what = "root certificate";
+    let path = roots.unwrap_or(Path::new(""));
+    let source = Source { what, path };
+    let unusable = |words: String| source.error(SecretProblem::Unusable(words));
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(error.to_string()))?
+        .dangerous();
+    let verifier: Arc<dyn ServerCertVerifier> = if is_insecure {
+        Arc::new(AnyCertificate::new(provider()))
+    } else {
+        let (roots, named) = match roots {
+            None => (system_roots()?, Vec::new()),
+            Some(_) => {
+                let mut roots = RootCertStore::empty();
+                let named = source.root_certificates(&mut roots)?;
+                (Arc::new(roots), named)
+            }
+        };
+        Arc::new(Verifier::new(roots, named, provider()).map_err(unusable)?)
+    };
+    let mut config = builder
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// From when until when the first certificate of a file is valid, if that can be read.
+pub(crate) fn validity_of(path: &Path) -> Option<Validity> {
+    let what = "certificate";
+    let certificates = Source { what, path }.certificates().ok()?;
+    validity::validity(certificates.first()?)
+}
+
+/// The name that a server's certificate must be for.
+pub(crate) fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).ok()
 }
 
