@@ -435,8 +435,8 @@ function commands() {
   const api = `${scheme}://${facts.web}${facts.apiPath}demo`;
   const socket = `${scheme.replace("http", "ws")}://${facts.web}${facts.wsPath}`;
   const isUsual = socket === "ws://127.0.0.1:8080/";
-  const watch = (rid) =>
-    `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program} watch '${rid}'`;
+  const tidegate = `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program}`;
+  const watch = (rid) => `${tidegate} watch '${rid}'`;
   const nats = `nats://${facts.broker}`;
   const all = {
     books: [
@@ -467,6 +467,11 @@ function commands() {
         `curl -d '{"text":"Hello?"}' ${api}/chat/messages/send`,
       ],
       ["Follow it in a terminal", watch("demo.chat.messages")],
+      [
+        "Say who you are, and speak",
+        `${tidegate} call demo.chat.messages send --params '{"text":"Hello!"}'` +
+          ` --auth demo.chat.login --auth-params '{"name":"Terminal"}'`,
+      ],
       [
         "The service’s line that gives a connection its token",
         `publish("conn." + cid + ".token", {"token": {"name": "Ann"}})`,
