@@ -334,7 +334,7 @@ impl Reactor {
         };
         let listener = match inherited {
             Some(socket) => Listener::inherit(socket),
-            None => Listener::bind_near(config.port, config.demo, |port| {
+            None => Listener::bind_near(config.port, config.demo, &|port| {
                 Listener::bind(config.addr, port, config.reuse_port)
             }),
         };

@@ -145,7 +145,7 @@ impl Services {
             option: "--broker",
             source,
         };
-        let mut listener = Listener::bind_near(addr.port(), config.demo, |port| {
+        let mut listener = Listener::bind_near(addr.port(), config.demo, &|port| {
             Listener::bind(Some(addr.ip()), port, false)
         })
         .map_err(refused)?;
