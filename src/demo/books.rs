@@ -106,10 +106,7 @@ impl Books {
     }
 
     fn add(&mut self, request: &Request, post: &mut Post) -> Result<Answer, Refusal> {
-        let text = |name| line(request.text(name), TEXT_MAX).map(str::to_owned);
-        let (Some(title), Some(author)) = (text("title"), text("author")) else {
-            return Err(INCOMPLETE);
-        };
+        let (title, author) = (text(request, "title")?, text(request, "author")?);
         self.last_id += 1;
         let id = self.last_id;
         let book = Book { id, title, author };
@@ -163,18 +160,25 @@ impl Books {
     fn set(&mut self, place: usize, request: &Request, post: &mut Post) -> Result<Answer, Refusal> {
         let book = &mut self.books[place];
         // Both are looked at before either is set.
-        let read = |field, old: &str| match request.text(field) {
-            Some(text) => line(Some(text), TEXT_MAX).map(str::to_owned),
-            None => Some(old.to_owned()),
+        let read = |field, old: &String| match request.text(field) {
+            Some(_) => text(request, field),
+            None => Ok(old.clone()),
         };
-        let title = read("title", &book.title).ok_or(INCOMPLETE)?;
-        let author = read("author", &book.author).ok_or(INCOMPLETE)?;
+        let title = read("title", &book.title)?;
+        let author = read("author", &book.author)?;
         (book.title, book.author) = (title, author);
         let (title, author) = (quoted(&book.title), quoted(&book.author));
         let values = format!(r#"{{"title":{title},"author":{author}}}"#);
         post.change(&name(book.id), &values);
         Ok(Answer::done())
     }
+}
+
+/// A parameter that is a title or an author.
+#[inline(never)]
+fn text(request: &Request, name: &str) -> Result<String, Refusal> {
+    let text = line(request.text(name), TEXT_MAX);
+    text.map(str::to_owned).ok_or(INCOMPLETE)
 }
 
 fn name(id: u64) -> String {

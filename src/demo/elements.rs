@@ -74,9 +74,10 @@ impl Wanted {
             match (name, value) {
                 // Names have letters only: whatever is escaped is none.
                 ("q", text) => {
-                    let letters = text.chars().filter(char::is_ascii_alphabetic);
-                    wanted.search = letters.take(SEARCH_MAX).collect();
-                    wanted.search.make_ascii_lowercase();
+                    let letters = text.bytes().filter(u8::is_ascii_alphabetic);
+                    for letter in letters.take(SEARCH_MAX) {
+                        wanted.search.push(letter.to_ascii_lowercase().into());
+                    }
                 }
                 ("sort", "name") => wanted.order = Order::Name,
                 ("sort", "stars") => wanted.order = Order::Stars,

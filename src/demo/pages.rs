@@ -1,5 +1,7 @@
 //! What a browser gets: pages, style and scripts, all of them in the binary.
 
+mod squeeze;
+
 use super::post::quoted;
 
 /// Fields of the head of every page. Nothing is loaded from elsewhere and nothing runs that is
@@ -18,22 +20,26 @@ pub const PAGE_FIELDS: [(&str, &str); 5] = [
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+/// A file as it is in the binary.
+macro_rules! squeezed {
+    ($file:literal) => {{
+        const TEXT: &[u8] = include_bytes!($file);
+        const LEN: usize = squeeze::squeeze::<0>(TEXT).1;
+        static SQUEEZED: [u8; LEN] = squeeze::squeeze(TEXT).0;
+        &SQUEEZED
+    }};
+}
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 5] = [
-    ("/", HTML, include_str!("pages/index.html")),
-    ("/tidegate.js", SCRIPT, include_str!("pages/tidegate.js")),
-    ("/demo.js", SCRIPT, include_str!("pages/demo.js")),
-    (
-        "/demo.css",
-        "text/css; charset=utf-8",
-        include_str!("pages/demo.css"),
-    ),
-    (
-        "/favicon.svg",
-        "image/svg+xml",
-        include_str!("pages/favicon.svg"),
-    ),
+const FILES: [(&str, &str, &[u8]); 5] = [
+    ("/", HTML, squeezed!("pages/index.html")),
+    ("/tidegate.js", SCRIPT, squeezed!("pages/tidegate.js")),
+    ("/demo.js", SCRIPT, squeezed!("pages/demo.js")),
+    ("/demo.css", STYLE, squeezed!("pages/demo.css")),
+    ("/favicon.svg", IMAGE, squeezed!("pages/favicon.svg")),
 ];
 
 /// What the pages say of the process that serves them.
@@ -90,9 +96,6 @@ impl Pages {
             });
         }
         let (_, content_type, body) = FILES.iter().find(|file| file.0 == path)?;
-        Some(Page {
-            content_type,
-            body: body.as_bytes(),
-        })
+        Some(Page { content_type, body })
     }
 }

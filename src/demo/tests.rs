@@ -476,11 +476,20 @@ fn pages_are_found_and_small() {
         api_path: "/api/",
     });
     let mut size = 0;
+    let is_comment = |line: &str| {
+        line == "*"
+            || ["/*", "* ", " "]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+    };
     for path in ["/", "/tidegate.js", "/demo.js", "/demo.css", "/favicon.svg"] {
         let page = pages.find(path).expect(path);
         size += page.body.len();
+        let text = std::str::from_utf8(page.body).expect("text");
+        let left: Vec<&str> = text.lines().filter(|line| is_comment(line)).collect();
+        assert!(!text.is_empty() && left.is_empty(), "{path}: {left:?}");
     }
-    assert!(size < 64 << 10, "{size} bytes");
+    assert!(size < 50 << 10, "{size} bytes");
     let facts = pages.find("/demo.json").expect("facts").body;
     let facts: Value = serde_json::from_slice(facts).expect("JSON");
     assert_eq!(facts["broker"], "127.0.0.1:4222");

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 use super::Reactor;
 use super::connection::ConnectionKey;
@@ -19,15 +18,15 @@ impl Reactor {
         };
         let broker = reachable(services.local_addr()?);
         let program = std::env::args_os().next().unwrap_or_default();
-        let program = Path::new(&program);
+        let program = program.to_string_lossy();
         // Where it lies is nobody's business.
-        let program = match program.is_absolute() {
-            true => program.file_name().map(Path::new).unwrap_or(program),
-            false => program,
+        let program = match program.rsplit_once('/') {
+            Some((place, name)) if place.is_empty() || place.starts_with('/') => name,
+            _ => &*program,
         };
         let address = reachable(address);
         self.site.pages = Some(Box::new(Pages::new(&Facts {
-            program: &program.to_string_lossy(),
+            program,
             web: &address.to_string(),
             is_tls: self.tls.is_some(),
             broker: &broker.to_string(),

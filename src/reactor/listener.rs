@@ -81,7 +81,7 @@ impl Listener {
     pub(super) fn bind_near(
         port: u16,
         may_step: bool,
-        bind: impl Fn(u16) -> io::Result<Self>,
+        bind: &dyn Fn(u16) -> io::Result<Self>,
     ) -> io::Result<Self> {
         let steps = if may_step { STEPS } else { 0 };
         let last = port.saturating_add(steps);

@@ -52,7 +52,6 @@ mod site;
 mod streak;
 mod stream;
 mod table;
-mod tls;
 mod trace;
 mod turn;
 
@@ -335,7 +334,7 @@ impl Reactor {
         };
         let listener = match inherited {
             Some(socket) => Listener::inherit(socket),
-            None => Listener::bind_near(config.port, config.demo, |port| {
+            None => Listener::bind_near(config.port, config.demo, &|port| {
                 Listener::bind(config.addr, port, config.reuse_port)
             }),
         };

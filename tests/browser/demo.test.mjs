@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { startDemo, stopAll } from "../support/programs.mjs";
+import { Program, startDemo, stopAll, TARGET } from "../support/programs.mjs";
 import {
   accessibilityProblems,
   isLive,
@@ -11,6 +11,7 @@ import {
   screenshot,
 } from "./windows.mjs";
 
+const TIDEGATE = `${TARGET}/tidegate`;
 const PHONE = { width: 390, height: 844 };
 
 describe("the demo's pages", () => {
@@ -171,7 +172,20 @@ describe("the demo's pages", () => {
       const isRefused = /chat\/messages\/send|own\/counter/.test(command);
       assert.equal(output.includes('"code"'), isRefused, `${command}: ${output}`);
     }
-    assert.ok(commands.some((command) => command.includes(" watch 'demo.books'")));
+    // The program is named as it was called, without its place.
+    const lines = commands.filter((command) => /^TIDEGATE_URL=\S+ tidegate /.test(command));
+    const watched = lines.filter((line) => line.includes(" watch ") && !line.includes("own."));
+    assert.equal(watched.length, 4);
+    for (const line of watched) {
+      const [, rid] = line.match(/ watch '(.*)'$/);
+      const program = new Program("sh", ["-c", `exec env ${line.replace(" tidegate ", ` ${TIDEGATE} `)}`]);
+      await program.says(new RegExp(rid.split("?")[0].replaceAll(".", "\\.")));
+      await program.stop();
+    }
+    const call = lines.find((line) => line.includes(" call "));
+    await new Program("sh", ["-c", call.replace(" tidegate ", ` ${TIDEGATE} `)]).exited;
+    await there.locator("#messages", { hasText: "Hello!" }).waitFor();
+    await there.locator("#people", { hasText: "Terminal" }).waitFor();
     await screenshot(here, "demo-commands");
   });
 

@@ -435,8 +435,8 @@ function commands() {
   const api = `${scheme}://${facts.web}${facts.apiPath}demo`;
   const socket = `${scheme.replace("http", "ws")}://${facts.web}${facts.wsPath}`;
   const isUsual = socket === "ws://127.0.0.1:8080/";
-  const watch = (rid) =>
-    `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program} watch '${rid}'`;
+  const tidegate = `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program}`;
+  const watch = (rid) => `${tidegate} watch '${rid}'`;
   const nats = `nats://${facts.broker}`;
   const all = {
     books: [
@@ -467,6 +467,11 @@ function commands() {
         `curl -d '{"text":"Hello?"}' ${api}/chat/messages/send`,
       ],
       ["Follow it in a terminal", watch("demo.chat.messages")],
+      [
+        "Say who you are, and speak",
+        `${tidegate} call demo.chat.messages send --params '{"text":"Hello!"}'` +
+          ` --auth demo.chat.login --auth-params '{"name":"Terminal"}'`,
+      ],
       [
         "The service’s line that gives a connection its token",
         `publish("conn." + cid + ".token", {"token": {"name": "Ann"}})`,
@@ -505,31 +510,36 @@ function commands() {
 }
 
 function own(nats, api, watch) {
-  const node = `import { connect } from "nats";
-
-const nats = await connect({ servers: "${nats}" });
-const model = { count: 0 };
-const on = (subject, answer) => {
-  const callback = (_, request) => request.respond(JSON.stringify({ result: answer() }));
-  nats.subscribe(subject, { callback });
-};
-
-on("access.own.counter", () => ({ get: true, call: "*" }));
-on("get.own.counter", () => ({ model }));
-on("call.own.counter.up", () => {
-  model.count += 1;
-  nats.publish("event.own.counter.change", JSON.stringify({ values: model }));
-  return model.count;
-});`;
-  const page = `<!doctype html>
-<output></output>
-<script type="module">
-  import { connect } from "${location.origin}/tidegate.js";
-  const counter = await connect("${location.origin}").subscribe("own.counter");
-  const show = () => (document.querySelector("output").value = counter.values.count);
-  counter.on("change", show);
-  show();
-</script>`;
+  // The indentation of this file is left out when it is compiled in.
+  const node = [
+    'import { connect } from "nats";',
+    "",
+    `const nats = await connect({ servers: "${nats}" });`,
+    "const model = { count: 0 };",
+    "const on = (subject, answer) => {",
+    "  const callback = (_, request) => request.respond(JSON.stringify({ result: answer() }));",
+    "  nats.subscribe(subject, { callback });",
+    "};",
+    "",
+    'on("access.own.counter", () => ({ get: true, call: "*" }));',
+    'on("get.own.counter", () => ({ model }));',
+    'on("call.own.counter.up", () => {',
+    "  model.count += 1;",
+    '  nats.publish("event.own.counter.change", JSON.stringify({ values: model }));',
+    "  return model.count;",
+    "});",
+  ].join("\n");
+  const page = [
+    "<!doctype html>",
+    "<output></output>",
+    '<script type="module">',
+    `  import { connect } from "${location.origin}/tidegate.js";`,
+    `  const counter = await connect("${location.origin}").subscribe("own.counter");`,
+    '  const show = () => (document.querySelector("output").value = counter.values.count);',
+    '  counter.on("change", show);',
+    "  show();",
+    "</script>",
+  ].join("\n");
   const url = api.replace(/demo$/, "own/counter");
   return [
     ["counter.mjs: npm install nats@2, then node counter.mjs", node],
