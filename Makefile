@@ -25,7 +25,7 @@ SEED ?= 1
 
 # Length of the sequences that `make explore` tries, with all letters and with those of a theme.
 DEPTH ?= 4
-THEMES ?= 9
+THEMES ?= 7
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
