@@ -604,3 +604,28 @@ fn an_open_access_request_is_not_joined_after_a_token_event() {
             .receives(&error(3, "system.accessDenied", "Access denied"));
     }
 }
+
+#[test]
+fn access_that_is_lost_while_a_long_answer_is_sent_is_not_asked_for_without_end() {
+    const ITEMS: usize = 50;
+    let mut h = Heart::new();
+    h.subscribed(1, "test.model", MODEL);
+    let rids: Vec<String> = (0..ITEMS).map(|item| format!("test.item.{item}")).collect();
+    let items = rids.iter().map(|rid| format!(r#"{{"rid":"{rid}"}}"#));
+    let items = items.collect::<Vec<_>>().join(",");
+    let list = format!(r#"{{"collection":[{items}]}}"#);
+    let mut tree = vec![("test.list", &*list)];
+    tree.extend(rids.iter().map(|rid| (&**rid, MODEL)));
+    h.subscribed_tree(2, &tree);
+    h.event("event.test.model.reaccess", "");
+    let asked = h.expect_request("access.test.model");
+    h.client(1).subscribe(7, "test.list");
+    let access = h.expect_request("access.test.list");
+    h.respond_in_short_turns(&access, r#"{"result":{"get":true}}"#, 4);
+    // The turn in which this comes has an end, and both are told.
+    h.respond(&asked, r#"{"result":{"get":false}}"#);
+    assert!(h.client(1).message().contains("test.item.49"));
+    h.advance(1_000);
+    h.client(1).receives(&access_lost("test.model"));
+    h.expect_no_request();
+}
