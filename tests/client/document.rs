@@ -61,9 +61,13 @@ fn each_command_of_the_document_says_what_is_written_there() {
     let serving = std::thread::spawn(move || todo(&service, &stop));
     let free = free_port().to_string();
     let here = |text: &str| {
-        text.replace("localhost:8080", &stack.gateway.addr)
-            .replace("127.0.0.1:4222", &stack.broker.addr)
-            .replace("8081", &free)
+        // By way of names, since one port may look like a part of another.
+        text.replace("localhost:8080", "GATEWAY")
+            .replace("127.0.0.1:4222", "BROKER")
+            .replace("8081", "FREE")
+            .replace("GATEWAY", &stack.gateway.addr)
+            .replace("BROKER", &stack.broker.addr)
+            .replace("FREE", &free)
     };
     let url = format!("ws://{}/", stack.gateway.addr);
     let folder = Path::new(env!("CARGO_BIN_EXE_tidegate"))
