@@ -27,4 +27,5 @@ pub mod proxy;
 pub mod reactor;
 pub mod res;
 pub mod secrets;
+pub(crate) mod tls;
 pub mod ws;

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustls::{CertificateError, ClientConfig, ClientConnection};
+use rustls::{CertificateError, ClientConfig};
 use socket2::{Domain, Socket, Type};
 
 use crate::secrets::server_name;
+use crate::tls::{Failure, Tls};
 use crate::ws::frame::{Opcode, write_masked};
 use crate::ws::opening::{self, Answer};
 use crate::ws::{Decoder, Event, Inflater, Step};
@@ -51,7 +52,7 @@ pub enum Received {
 pub struct Connection {
     url: String,
     socket: TcpStream,
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Box<Tls>>,
     decoder: Decoder,
     inflater: Inflater,
     /// What has come; what lies before `start` is taken.
@@ -94,8 +95,8 @@ impl Connection {
                 let name = server_name(&server.host).ok_or_else(|| {
                     Error::Usage(format!("{:?} can have no certificate", server.host))
                 })?;
-                let session = ClientConnection::new(Arc::clone(config), name)
-                    .map_err(|error| Error::Connection(format!("cannot use TLS: {error}")))?;
+                let session = Tls::client(Arc::clone(config), name)
+                    .map_err(|failure| Error::Connection(untrusted(&url, &failure)))?;
                 Some(Box::new(session))
             }
         };
@@ -109,9 +110,6 @@ impl Connection {
             start: 0,
             random: SystemRandom::new(),
         };
-        if let Some(tls) = &mut connection.tls {
-            tls.set_buffer_limit(None);
-        }
         connection.shake_hands(end, interrupt)?;
         connection.upgrade(options, end, interrupt)?;
         Ok(connection)
@@ -145,7 +143,7 @@ impl Connection {
     pub fn close(mut self) {
         let _ = self.send_frame(Opcode::Close, &1000u16.to_be_bytes());
         if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
+            tls.close();
         }
         let _ = self.flush();
     }
@@ -307,20 +305,24 @@ impl Connection {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = match &mut self.tls {
+        let mut wire = Vec::new();
+        let written = self.flush().and_then(|()| match &mut self.tls {
             None => self.socket.write_all(bytes),
-            Some(tls) => tls.writer().write_all(bytes),
-        };
-        let written = written.and_then(|()| self.flush());
+            Some(tls) => {
+                let encrypted = tls.encrypt(bytes, &mut wire);
+                encrypted.map_err(io::Error::other)?;
+                self.socket.write_all(&wire)
+            }
+        });
         written.map_err(|error| lost(&self.url, &error))
     }
 
-    /// Sends what TLS has made of what was written.
+    /// Sends what TLS has to say of its own accord.
     fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
-            while tls.wants_write() {
-                tls.write_tls(&mut self.socket)?;
-            }
+            let length = tls.unsent().len();
+            self.socket.write_all(tls.unsent())?;
+            tls.note_sent(length);
         }
         Ok(())
     }
@@ -329,13 +331,12 @@ impl Connection {
     fn fill(&mut self, end: Option<Instant>, interrupt: &Interrupt) -> Result<Woken, Error> {
         self.input.drain(..self.start);
         self.start = 0;
-        let failed = |error: &io::Error| lost(&self.url, error);
         let woken = interrupt.wait(Some((self.socket.as_fd(), PollFlags::IN)), end)?;
         if woken == Woken::TimedOut {
             return Ok(woken);
         }
+        let old = self.input.len();
         let Some(tls) = &mut self.tls else {
-            let old = self.input.len();
             self.input.resize(old + CHUNK, 0);
             let read = retried(|| self.socket.read(&mut self.input[old..]));
             self.input
@@ -346,23 +347,25 @@ impl Connection {
                 Err(error) => Err(lost(&self.url, &error)),
             };
         };
-        let length = retried(|| tls.read_tls(&mut self.socket)).map_err(|error| failed(&error))?;
-        let state = match tls.process_new_packets() {
-            Ok(state) => state,
-            Err(error) => {
-                // The gateway may read why.
-                let _ = tls.write_tls(&mut self.socket);
-                return Err(Error::Connection(untrusted(&self.url, &error)));
-            }
-        };
-        let old = self.input.len();
-        self.input.resize(old + state.plaintext_bytes_to_read(), 0);
-        let read = tls.reader().read_exact(&mut self.input[old..]);
-        read.map_err(|error| failed(&error))?;
-        if self.input.len() == old && (length == 0 || state.peer_has_closed()) {
-            return Err(failed(&ErrorKind::UnexpectedEof.into()));
+        let mut wire = tls.incoming().to_vec();
+        let kept = wire.len();
+        wire.resize(kept + CHUNK, 0);
+        let read = retried(|| self.socket.read(&mut wire[kept..]));
+        let length = read.map_err(|error| lost(&self.url, &error))?;
+        // What is decrypted is no longer than what has come.
+        self.input.resize(old + kept + length, 0);
+        let decrypted = tls.decrypt(&mut wire[..kept + length], &mut self.input[old..]);
+        self.input
+            .truncate(old + decrypted.as_ref().map_or(0, |length| *length));
+        let is_over = length == 0 || tls.is_deaf();
+        let flushed = self.flush();
+        if let Err(failure) = decrypted {
+            return Err(Error::Connection(untrusted(&self.url, &failure)));
         }
-        self.flush().map_err(|error| lost(&self.url, &error))?;
+        if is_over && self.input.len() == old {
+            return Err(lost(&self.url, &ErrorKind::UnexpectedEof.into()));
+        }
+        flushed.map_err(|error| lost(&self.url, &error))?;
         Ok(woken)
     }
 }
@@ -474,7 +477,10 @@ fn closed(url: &str, code: Option<u16>, reason: &str) -> String {
     }
 }
 
-fn untrusted(url: &str, error: &rustls::Error) -> String {
+fn untrusted(url: &str, failure: &Failure) -> String {
+    let Failure::Tls(error) = failure else {
+        return format!("cannot connect to {url}: TLS has failed ({failure})");
+    };
     let advice = match error {
         rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,

@@ -51,8 +51,11 @@ pub fn watch(
             return Err(error);
         }
         let pause = watch.next_pause();
-        let seconds = pause.as_secs_f64();
-        output.say(&format_args!("{error}; trying again in {seconds:.1} s"));
+        let tenths = pause.as_millis() / 100;
+        let (seconds, tenth) = (tenths / 10, tenths % 10);
+        output.say(&format_args!(
+            "{error}; trying again in {seconds}.{tenth} s"
+        ));
         interrupt.sleep(pause)?;
     }
 }
@@ -185,11 +188,10 @@ impl Watch<'_> {
 
     /// How long to wait: longer each time, and not as long as everybody else.
     fn next_pause(&mut self) -> Duration {
-        let mut byte = [128];
+        let mut byte = [128u8];
         // Without random numbers it is the middle.
         let _ = SystemRandom::new().fill(&mut byte);
-        let share = 0.5 + f64::from(byte[0]) / 256.0;
-        let pause = self.pause.mul_f64(share);
+        let pause = self.pause * (128 + u32::from(byte[0])) / 256;
         self.pause = PAUSE_MAX.min(self.pause * 2);
         pause
     }

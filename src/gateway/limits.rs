@@ -1,11 +1,12 @@
 //! The heart's limits, for the test that compares the documents with them.
 
 pub(crate) use super::changes::{MAX_QUEUE, MAX_QUEUE_SIZE};
+pub(crate) use super::model::parked::PLACE_TIME;
 pub(crate) use super::parts::background::MAX_BACKGROUND;
 pub(crate) use super::parts::cache::{MAX_INBOX, MAX_INBOX_SIZE, MAX_RESETS, MAX_RESETS_SIZE};
 pub(crate) use super::parts::requests::MAX_TIMEOUT;
 pub(crate) use super::parts::sessions::{MAX_IN_FLIGHT, MAX_WAITING};
 pub(crate) use super::parts::warnings::{MAX_NAMES as MAX_WARNED_NAMES, PERIOD as WARNING_PERIOD};
 pub(crate) use super::parts::windows::{
-    PLACE_TIME, WAITING_BYTES, WAITING_BYTES_ALL, WINDOW, WINDOW_MAX, WINDOW_MIN, WINDOW_SLOW,
+    WAITING_BYTES, WAITING_BYTES_ALL, WINDOW, WINDOW_MAX, WINDOW_MIN, WINDOW_SLOW,
 };

@@ -47,7 +47,9 @@ fn takes_html(line: &[u8]) -> bool {
             .next()
             .is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
         let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        is_html && weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0))
+        // Of a weight of nothing all digits are zeros.
+        let is_some = |weight: &str| weight.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+        is_html && weight.is_none_or(is_some)
     })
 }
 

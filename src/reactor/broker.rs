@@ -13,7 +13,6 @@ use super::backlog::{self, BACKLOG_MAX, Backlog};
 use super::denials::{Denial, Denials};
 use super::error::BrokerError;
 use super::stream::{READ_MIN, ReadError, Stream};
-use super::tls::{Failure, Tls};
 use super::trace;
 use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
@@ -22,6 +21,7 @@ use crate::nats::{
     ServerUrl, TooLong, writer,
 };
 use crate::secrets::{BrokerSecrets, server_name};
+use crate::tls::{Failure, Tls};
 
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,8 @@ fn check_inside(config: &Config, findings: &mut Vec<Finding>) {
                 findings.push(certificate("TLS certificate for services", path));
             }
             findings.push(good(format!("broker for services on {}", services.url())));
+            // As at the end of the gateway: the process ends.
+            std::mem::forget(services);
         }
     }
 }
@@ -182,7 +184,8 @@ fn connect(config: &Config) -> Result<String, Error> {
         ..config.clone()
     };
     let mut reactor = Reactor::new(&config, Signals::new)?;
-    match reactor.connect(&mut Events::with_capacity(EVENTS)) {
+    let result = reactor.connect(&mut Events::with_capacity(EVENTS));
+    let found = match result {
         Ok(()) => Ok(match reactor.link.ready() {
             Some(broker) => {
                 let version = &broker.info().version;
@@ -196,5 +199,8 @@ fn connect(config: &Config) -> Result<String, Error> {
             what: "connect to NATS",
             source: io::ErrorKind::Interrupted.into(),
         }),
-    }
+    };
+    // As at the end of the gateway: the process ends.
+    std::mem::forget(reactor);
+    found
 }

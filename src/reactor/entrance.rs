@@ -13,11 +13,11 @@ use super::connection::{ConnectionKey, Http, Phase};
 use super::deadlines::Kind;
 use super::output::Piece;
 use super::stream::Stream;
-use super::tls::{Failure, Tls};
 use crate::config::{Config, Networks};
 use crate::gateway::Time;
 use crate::http::{Head, forwarded};
 use crate::proxy::{self, HEADER_MAX, HeaderError, Step};
+use crate::tls::{Failure, Tls};
 
 /// Which proxies are believed, and what they speak.
 #[derive(Debug)]

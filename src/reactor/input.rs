@@ -9,11 +9,11 @@ use super::deadlines::Kind;
 use super::output::{Piece, SOFT_LIMIT};
 use super::pulse::Silence;
 use super::stream::ReadError;
-use super::tls::Failure;
 use super::turn::{self, READ_STEP, Share};
 use crate::gateway::WebRequest;
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
+use crate::tls::Failure;
 use crate::ws::{self, frame, handshake};
 
 /// Bytes that are read from one client before the next one has its turn.

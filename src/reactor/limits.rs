@@ -17,10 +17,10 @@ pub(crate) use super::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME, WRITE_MAX};
 pub(crate) use super::pulse::INTERVAL_MIN;
 pub(crate) use super::rotation::MAX_AGE_MIN;
 pub(crate) use super::services::{VISIT, VISIT_BYTES};
-pub(crate) use super::tls::RECORD_MAX;
 pub(crate) use super::turn::{
     BUSY, CLIENTS, HANDSHAKES, LEFT, LEFT_STEPS, NATS, Share, TIMERS, VISIT_STEPS, VISIT_UNITS,
 };
+pub(crate) use crate::tls::RECORD_MAX;
 
 /// Milliseconds for the head of a request, and for a TLS handshake.
 pub(crate) const HEAD_TIME: u64 = Kind::Head.duration();

@@ -52,7 +52,6 @@ mod site;
 mod streak;
 mod stream;
 mod table;
-mod tls;
 mod trace;
 mod turn;
 

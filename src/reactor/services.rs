@@ -19,7 +19,6 @@ use super::denials::{Denial, Denials};
 use super::error::Error;
 use super::listener::Listener;
 use super::stream::READ_MIN;
-use super::tls::Tls;
 use super::{Reactor, tell, trace, turn};
 use crate::broker::{self, Broker, End, Key, Taken, Users};
 use crate::config::Config;
@@ -28,6 +27,7 @@ use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
 use crate::secrets;
+use crate::tls::Tls;
 use socket::{Read, Socket};
 
 /// Bytes that are read at once.

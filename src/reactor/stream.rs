@@ -13,8 +13,8 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::output::{Output, Written};
-use super::tls::{Failure, RECORD, RECORD_MAX, Tls};
 use crate::gateway::Time;
+use crate::tls::{Failure, RECORD, RECORD_MAX, Tls};
 
 /// Ciphertext that is gathered for one system call.
 const WIRE_MAX: usize = 64 << 10;

@@ -5,6 +5,9 @@ use slab::Slab;
 use super::connection::{Connection, ConnectionKey, Generation};
 use crate::gateway::ClientKey;
 
+/// Connections for which there is always room.
+const KEPT: usize = 1 << 10;
+
 /// All connections by their keys, those included that have ended in this turn.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -55,6 +58,10 @@ impl Table {
     pub(super) fn remove(&mut self, key: ConnectionKey) {
         if self.get(key).is_some() {
             self.places.try_remove(key.index());
+        }
+        // A crowd has left.
+        if self.places.is_empty() && self.places.capacity() > KEPT {
+            self.places = Slab::new();
         }
     }
 

@@ -427,18 +427,23 @@ fn number(text: &str) -> Option<usize> {
     text.parse().ok()
 }
 
-/// Seconds, with a fraction if need be.
+/// Seconds, with a fraction of up to three digits if need be.
 fn timeout(text: Option<&str>) -> Result<Option<Duration>, String> {
-    const USUAL: f64 = 30.0;
-    const MOST: f64 = 1e9;
-    let seconds = match text {
-        None => USUAL,
-        Some(text) => match text.parse() {
-            Ok(seconds) if (0.0..=MOST).contains(&seconds) => seconds,
-            _ => return Err(format!("--timeout: {text:?} is not a number of seconds")),
-        },
+    const USUAL: &str = "30";
+    const DIGITS_MAX: usize = 9;
+    let text = text.unwrap_or(USUAL);
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = [whole, part].concat();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = match is_number && whole.len() <= DIGITS_MAX && part.len() <= 3 {
+        true => format!("{digits}{:0<1$}", "", 3 - part.len()).parse().ok(),
+        false => None,
     };
-    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+    match number {
+        None => Err(format!("--timeout: {text:?} is not a number of seconds")),
+        Some(0) => Ok(None),
+        Some(millis) => Ok(Some(Duration::from_millis(millis))),
+    }
 }
 
 fn source(text: &str) -> Source {
@@ -631,6 +636,11 @@ mod tests {
             (&["get", "a", "--depth", "65"], "--depth: \"65\""),
             (&["get", "a", "--timeout", "-1"], "--timeout: \"-1\""),
             (&["get", "a", "--timeout", "NaN"], "--timeout: \"NaN\""),
+            (&["get", "a", "--timeout", "."], "--timeout: \".\""),
+            (
+                &["get", "a", "--timeout", "0.0001"],
+                "--timeout: \"0.0001\"",
+            ),
             (&["get", "a", "--auth", "login"], "--auth: \"login\""),
             (&["get", "a", "--auth-params", "1"], "needs --auth"),
             (&["get", "a", "-H", "x"], "is no header field"),

@@ -1,9 +1,25 @@
 //! Messages of the RES-Client protocol from the client's side: requests out, answers and
 //! events in.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::res::json::{self, JsonError, Raw};
+
+/// Calls `member` with each member of an object. It is one function for all who call it: the
+/// commands are in no hurry, and their part of the binary is to be small.
+///
+/// # Errors
+///
+/// As [`json::object`].
+#[inline(never)]
+pub fn object<'a>(
+    text: Raw<'a>,
+    member: &mut dyn FnMut(Cow<'a, str>, Raw<'a>) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    json::object(text, member)
+}
 
 /// The version that is spoken.
 pub const PROTOCOL: &str = r#"{"protocol":"1.2.3"}"#;
@@ -62,7 +78,7 @@ pub fn read(text: &str) -> Result<Incoming<'_>, JsonError> {
     let raw: &RawValue = serde_json::from_str(text)?;
     let (mut id, mut event) = (None, None);
     let (mut result, mut error, mut data) = (None, None, None);
-    json::object(raw.get(), |name, raw| {
+    object(raw.get(), &mut |name, raw| {
         match &*name {
             "id" => id = raw.parse().ok(),
             "event" => event = Some(json::string(raw)?),
@@ -102,7 +118,7 @@ pub fn read(text: &str) -> Result<Incoming<'_>, JsonError> {
 /// It is none.
 pub fn failure(raw: Raw<'_>) -> Result<Failure, JsonError> {
     let mut failure = Failure::default();
-    json::object(raw, |name, raw| {
+    object(raw, &mut |name, raw| {
         match &*name {
             "code" => failure.code = json::string(raw)?.into_owned(),
             "message" => failure.message = json::string(raw)?.into_owned(),
@@ -131,7 +147,7 @@ pub enum Outcome<'a> {
 pub fn outcome(result: Raw<'_>) -> Result<Outcome<'_>, JsonError> {
     let mut outcome = Outcome::Payload("null");
     if json::present(result).is_some() {
-        json::object(result, |name, raw| {
+        object(result, &mut |name, raw| {
             match &*name {
                 "payload" => outcome = Outcome::Payload(raw),
                 "rid" => outcome = Outcome::Resource(json::string(raw)?.into_owned()),

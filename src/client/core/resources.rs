@@ -1,17 +1,17 @@
 //! The resources that a client holds: put in by resource sets, changed by events, and
 //! forgotten when no reference leads to them any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::res::json::{self, JsonError, Raw};
 
-use super::messages::{Failure, failure};
+use super::messages::{Failure, failure, object};
 
 /// What a resource holds; values are JSON as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Properties by name, which is the order in which gateways have them.
-    Model(BTreeMap<String, String>),
+    /// Properties sorted by name, which is the order in which gateways have them.
+    Model(Vec<(String, String)>),
     /// Values in order.
     Collection(Vec<String>),
     /// It could not be had: the error object.
@@ -19,11 +19,16 @@ pub enum Content {
 }
 
 impl Content {
-    fn values(&self) -> Box<dyn Iterator<Item = &String> + '_> {
+    /// Adds the resources that it holds by its references.
+    fn push_references(&self, out: &mut Vec<String>) {
+        let mut push = |value: &String| {
+            let held = reference(value).filter(|it| !it.is_soft);
+            out.extend(held.map(|it| it.rid));
+        };
         match self {
-            Self::Model(properties) => Box::new(properties.values()),
-            Self::Collection(values) => Box::new(values.iter()),
-            Self::Error(_) => Box::new(std::iter::empty()),
+            Self::Model(properties) => properties.iter().for_each(|(_, value)| push(value)),
+            Self::Collection(values) => values.iter().for_each(push),
+            Self::Error(_) => {}
         }
     }
 }
@@ -43,7 +48,7 @@ pub fn reference(value: Raw<'_>) -> Option<Reference> {
         return None;
     }
     let (mut rid, mut is_soft) = (None, false);
-    json::object(value, |name, raw| {
+    object(value, &mut |name, raw| {
         match &*name {
             "rid" => rid = Some(json::string(raw)?.into_owned()),
             "soft" => is_soft = raw == "true",
@@ -120,7 +125,7 @@ impl Resources {
         if json::present(set).is_none() {
             return Ok(());
         }
-        json::object(set, |kind, raw| {
+        object(set, &mut |kind, raw| {
             let read = match &*kind {
                 "models" => |raw| members(raw).map(Content::Model),
                 "collections" => |raw| items(raw).map(Content::Collection),
@@ -130,7 +135,7 @@ impl Resources {
             if json::present(raw).is_none() {
                 return Ok(());
             }
-            json::object(raw, |rid, raw| {
+            object(raw, &mut |rid, raw| {
                 self.held.insert(rid.into_owned(), read(raw)?);
                 Ok(())
             })
@@ -171,7 +176,7 @@ impl Resources {
             "unsubscribe" => {
                 let mut reason = Failure::default();
                 if json::present(data).is_some() {
-                    json::object(data, |name, raw| {
+                    object(data, &mut |name, raw| {
                         if &*name == "reason" {
                             reason = failure(raw)?;
                         }
@@ -189,15 +194,18 @@ impl Resources {
             return Err(JsonError::new("a change event of what is no model"));
         };
         let mut changes = Vec::new();
-        json::object(data, |member, values| {
+        object(data, &mut |member, values| {
             if &*member != "values" {
                 return Ok(());
             }
-            json::object(values, |name, raw| {
+            object(values, &mut |name, raw| {
                 let after = (!is_delete_action(raw)).then(|| raw.to_owned());
                 let before = match &after {
-                    Some(value) => properties.insert(name.clone().into_owned(), value.clone()),
-                    None => properties.remove(&*name),
+                    Some(value) => set(properties, name.clone().into_owned(), value.clone()),
+                    None => {
+                        let place = properties.binary_search_by(|it| (*it.0).cmp(&name));
+                        place.ok().map(|at| properties.remove(at).1)
+                    }
                 };
                 changes.push(Change {
                     name: name.into_owned(),
@@ -219,18 +227,14 @@ impl Resources {
 
     /// Forgets what no reference leads to from this resource.
     pub fn keep_reachable(&mut self, root: &str) {
-        let mut reached = BTreeSet::new();
+        let mut left = std::mem::take(&mut self.held);
         let mut next = vec![root.to_owned()];
         while let Some(rid) = next.pop() {
-            let Some(content) = self.held.get(&rid) else {
-                continue;
-            };
-            if reached.insert(rid) {
-                let references = content.values().filter_map(|value| reference(value));
-                next.extend(references.filter(|it| !it.is_soft).map(|it| it.rid));
+            if let Some(content) = left.remove(&rid) {
+                content.push_references(&mut next);
+                self.held.insert(rid, content);
             }
         }
-        self.held.retain(|rid, _| reached.contains(rid));
     }
 }
 
@@ -238,7 +242,7 @@ impl Resources {
 fn is_delete_action(value: Raw<'_>) -> bool {
     let mut is_delete = false;
     if value.starts_with('{') {
-        let read = json::object(value, |name, raw| {
+        let read = object(value, &mut |name, raw| {
             is_delete |= &*name == "action" && raw == "\"delete\"";
             Ok(())
         });
@@ -250,7 +254,7 @@ fn is_delete_action(value: Raw<'_>) -> bool {
 /// Place and value of an event of a collection.
 fn entry<'a>(data: Raw<'a>) -> Result<(usize, Option<Raw<'a>>), JsonError> {
     let (mut at, mut value) = (None, None);
-    json::object(data, |name, raw| {
+    object(data, &mut |name, raw| {
         match &*name {
             "idx" => at = raw.parse().ok(),
             "value" => value = Some(raw),
@@ -261,10 +265,25 @@ fn entry<'a>(data: Raw<'a>) -> Result<(usize, Option<Raw<'a>>), JsonError> {
     Ok((at.ok_or(JsonError::new("an event without idx"))?, value))
 }
 
-fn members(raw: Raw<'_>) -> Result<BTreeMap<String, String>, JsonError> {
-    let mut members = BTreeMap::new();
-    json::object(raw, |name, raw| {
-        members.insert(name.into_owned(), raw.to_owned());
+/// Sets a property, and gives what it was. Gateways send them sorted: the next one is the last.
+fn set(members: &mut Vec<(String, String)>, name: String, value: String) -> Option<String> {
+    let place = match members.last() {
+        Some((last, _)) if *last >= name => members.binary_search_by(|it| it.0.cmp(&name)),
+        _ => Err(members.len()),
+    };
+    match place {
+        Ok(at) => Some(std::mem::replace(&mut members[at].1, value)),
+        Err(at) => {
+            members.insert(at, (name, value));
+            None
+        }
+    }
+}
+
+fn members(raw: Raw<'_>) -> Result<Vec<(String, String)>, JsonError> {
+    let mut members = Vec::new();
+    object(raw, &mut |name, raw| {
+        set(&mut members, name.into_owned(), raw.to_owned());
         Ok(())
     })?;
     Ok(members)
@@ -501,6 +520,13 @@ mod tests {
         }
         let custom = resources.apply("a", "rang", "[1]");
         assert_eq!(custom, Ok(Happening::Custom("[1]".into())));
+    }
+
+    #[test]
+    fn properties_are_sorted_and_the_last_of_a_name_counts() {
+        let resources = held(r#"{"models":{"m":{"b":1,"a":2,"c":3,"a":4,"c":5}}}"#);
+        let expected = r#"{"a":4,"b":1,"c":5}"#;
+        assert_eq!(resources.to_json("m", 0).as_deref(), Ok(expected));
     }
 
     #[test]

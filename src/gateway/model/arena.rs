@@ -1,6 +1,7 @@
 //! A slab whose keys carry a generation, so that a stale key finds nothing.
 
 use crate::gateway::model::keys::Key;
+use crate::gateway::model::slack;
 use slab::Slab;
 use std::fmt;
 use std::marker::PhantomData;
@@ -62,7 +63,12 @@ impl<T, V> Arena<T, V> {
 
     pub fn remove(&mut self, key: Key<T>) -> Option<V> {
         let slot = self.slots.get(key.index as usize)?;
-        (slot.generation == key.generation).then(|| self.slots.remove(key.index as usize).value)
+        if slot.generation != key.generation {
+            return None;
+        }
+        let value = self.slots.remove(key.index as usize).value;
+        slack::clear(&mut self.slots);
+        Some(value)
     }
 
     /// The entry at an index that is known to be in use.

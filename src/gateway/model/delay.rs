@@ -1,5 +1,6 @@
 //! Timers of one duration: a queue in which every entry can be removed at once.
 
+use crate::gateway::model::slack;
 use crate::gateway::model::time::Time;
 use slab::Slab;
 use std::fmt;
@@ -83,6 +84,7 @@ impl<T: Copy> DelayQueue<T> {
             NONE => self.last = node.previous,
             next => self.nodes[next as usize].previous = node.previous,
         }
+        slack::clear(&mut self.nodes);
     }
 
     /// The next item that was added so many milliseconds ago, of those that were not looked at

@@ -20,6 +20,7 @@ pub mod rate;
 pub mod references;
 pub mod set;
 pub mod sid;
+pub mod slack;
 pub mod texts;
 pub mod time;
 pub mod update;

@@ -2,6 +2,9 @@
 
 use super::keys::PendingKey;
 
+/// How long a request without answer has a place in its service's window, in milliseconds.
+pub(crate) const PLACE_TIME: u64 = 500;
+
 /// A request that waits, for the broker or for its turn at a service.
 #[derive(Debug)]
 pub struct Parked {

@@ -8,7 +8,7 @@
 
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::keys::{WindowKey, of};
-use crate::gateway::model::parked::Parked;
+use crate::gateway::model::parked::{PLACE_TIME, Parked};
 use crate::gateway::model::time::Time;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -22,9 +22,6 @@ pub(crate) const WINDOW_MAX: u32 = 16_384;
 /// Fewest that it has since answers take longer, though they come: some kinds of requests always
 /// take longer than others.
 pub(crate) const WINDOW_SLOW: u32 = 256;
-
-/// How long a request without answer has a place, in milliseconds.
-pub(crate) const PLACE_TIME: u64 = 500;
 
 /// Bytes of the requests that may wait for one service, and for all together.
 pub(crate) const WAITING_BYTES: usize = 16 << 20;

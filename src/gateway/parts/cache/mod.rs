@@ -21,6 +21,7 @@ use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::{
     AliasKey, Connection, NameKey, ResourceKey, SubKey, TreeKey, of,
 };
+use crate::gateway::model::slack;
 use crate::gateway::model::time::{LINGER, Time};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -273,6 +274,10 @@ impl Cache {
         if let Ok(entry) = self.name_table.find_entry(hash, |i| *i == key.index()) {
             entry.remove();
         }
+        let (names, hasher) = (&self.names, &self.hasher);
+        slack::shrink(&mut self.name_table, |i| {
+            hasher.hash_one(&*names.at(*i).1.text)
+        });
         self.names.remove(key)
     }
 
@@ -330,6 +335,11 @@ impl Cache {
         if let Ok(entry) = self.alias_table.find_entry(hash, |i| *i == key.index()) {
             entry.remove();
         }
+        let (aliases, hasher) = (&self.aliases, &self.hasher);
+        slack::shrink(&mut self.alias_table, |i| {
+            let alias = aliases.at(*i).1;
+            alias_hash(hasher, &alias.text, alias.owner)
+        });
         self.unlink_alias(key);
         let Some(alias) = self.aliases.remove(key) else {
             return;

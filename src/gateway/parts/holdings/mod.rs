@@ -15,6 +15,7 @@ pub use takings::Taking;
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{AliasKey, ClientKey, PendingKey, SubKey, of};
+use crate::gateway::model::slack;
 use crate::res::Error;
 use crate::res::service::Access;
 use doubts::Doubts;
@@ -281,6 +282,7 @@ impl Holdings {
         if let Ok(entry) = entry {
             entry.remove();
         }
+        slack::shrink(&mut self.table, |entry| spread(entry.hash));
         if sub.next != NOWHERE {
             self.arena.at_mut(sub.next).previous = sub.previous;
         }

@@ -10,9 +10,9 @@ use crate::gateway::model::keys::{
     AliasKey, ClientRef, Connection, NameKey, PendingKey, ResetKey, ResourceKey, SubKey, WaiterKey,
     WindowKey,
 };
+use crate::gateway::model::parked::PLACE_TIME;
 use crate::gateway::model::random::Random;
 use crate::gateway::model::time::Time;
-use crate::gateway::parts::windows::PLACE_TIME;
 use crate::res::service::Access;
 use crate::res::{Error, trace};
 pub use replies::ReplyForm;

@@ -15,7 +15,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{ClientConfig, ServerConfig};
 
 /// Plaintext of one record at most, in bytes (RFC 8446, 5.1).
-pub(super) const RECORD: usize = 16 << 10;
+pub(crate) const RECORD: usize = 16 << 10;
 
 /// More than a record with all that encryption adds, in bytes (RFC 5246, 6.2.3). A client
 /// that has not sent as much of its handshake has no certificate to send either.
@@ -36,7 +36,7 @@ const HTTP_METHODS: [&[u8]; 7] = [
 
 /// Why a TLS connection cannot go on.
 #[derive(Debug, PartialEq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The first bytes are those of an HTTP request.
     PlainHttp,
     /// What rustls says.
@@ -81,7 +81,7 @@ enum Session {
 }
 
 /// A TLS session, and what it holds back.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     session: Session,
     /// The beginning of a record, or a message that is spread over records.
     incoming: Vec<u8>,
@@ -133,7 +133,7 @@ impl Tls {
     /// # Errors
     ///
     /// The configuration cannot serve; a checked one can.
-    pub(super) fn server(config: Arc<ServerConfig>) -> Result<Self, Failure> {
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Failure> {
         let session = UnbufferedServerConnection::new(config)?;
         Ok(Self::new(Session::Server(session)))
     }
@@ -143,7 +143,7 @@ impl Tls {
     /// # Errors
     ///
     /// The configuration offers nothing that is enabled; a checked one does.
-    pub(super) fn client(
+    pub(crate) fn client(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, Failure> {
@@ -169,23 +169,23 @@ impl Tls {
 
     /// Whether the handshake is not finished: no plaintext was received, and none may
     /// be sent.
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         self.is_handshaking
     }
 
     /// Whether the peer has said that nothing follows.
-    pub(super) fn peer_closed(&self) -> bool {
+    pub(crate) fn peer_closed(&self) -> bool {
         self.peer_closed
     }
 
     /// Whether input has no meaning any more: the peer has said that nothing follows, or
     /// the session has ended.
-    pub(super) fn is_deaf(&self) -> bool {
+    pub(crate) fn is_deaf(&self) -> bool {
         self.peer_closed || self.closed
     }
 
     /// The input that was kept, to stand before what is read next.
-    pub(super) fn incoming(&self) -> &[u8] {
+    pub(crate) fn incoming(&self) -> &[u8] {
         &self.incoming
     }
 
@@ -198,7 +198,7 @@ impl Tls {
     /// # Errors
     ///
     /// The connection has failed. What remains to be sent tells the peer why.
-    pub(super) fn decrypt(&mut self, input: &mut [u8], plain: &mut [u8]) -> Result<usize, Failure> {
+    pub(crate) fn decrypt(&mut self, input: &mut [u8], plain: &mut [u8]) -> Result<usize, Failure> {
         if self.is_deaf() {
             return Ok(0);
         }
@@ -270,7 +270,7 @@ impl Tls {
     /// # Errors
     ///
     /// The session cannot encrypt any more.
-    pub(super) fn encrypt(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn encrypt(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), Failure> {
         match self.closed {
             true => Err(Failure::Closed),
             false => self.perform(Task::Encrypt(plain), wire),
@@ -278,7 +278,7 @@ impl Tls {
     }
 
     /// Queues the word that nothing follows, once. Nothing may be encrypted afterwards.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if !self.is_closed() {
             self.closed = true;
             let mut outgoing = std::mem::take(&mut self.outgoing);
@@ -289,17 +289,17 @@ impl Tls {
     }
 
     /// Whether [`Self::close`] has been called, or would have no effect.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed || self.is_handshaking
     }
 
     /// Ciphertext to be sent before any other.
-    pub(super) fn unsent(&self) -> &[u8] {
+    pub(crate) fn unsent(&self) -> &[u8] {
         &self.outgoing[self.sent..]
     }
 
     /// Notes that so much of [`Self::unsent`] has left.
-    pub(super) fn note_sent(&mut self, len: usize) {
+    pub(crate) fn note_sent(&mut self, len: usize) {
         self.sent += len;
         if self.sent >= self.outgoing.len() {
             self.outgoing = Vec::new();
@@ -308,7 +308,7 @@ impl Tls {
     }
 
     /// Keeps ciphertext that the socket has not taken.
-    pub(super) fn keep_unsent(&mut self, rest: &[u8]) {
+    pub(crate) fn keep_unsent(&mut self, rest: &[u8]) {
         self.outgoing.extend_from_slice(rest);
     }
 
