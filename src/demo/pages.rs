@@ -47,10 +47,6 @@ const FILES: [(&str, &str, &[u8]); 5] = [
 pub struct Facts<'a> {
     /// What it was called as.
     pub program: &'a str,
-    /// Host and port for clients.
-    pub web: &'a str,
-    /// Whether they use TLS.
-    pub is_tls: bool,
     /// Host and port for services.
     pub broker: &'a str,
     /// The path of the WebSocket.
@@ -77,12 +73,12 @@ pub struct Pages {
 impl Pages {
     /// Pages that say this.
     pub fn new(facts: &Facts<'_>) -> Self {
-        let Facts { web, broker, .. } = facts;
-        let (program, tls) = (quoted(facts.program), facts.is_tls);
+        let Facts { broker, .. } = facts;
+        let program = quoted(facts.program);
         let (ws_path, api_path) = (quoted(facts.ws_path), quoted(facts.api_path));
         Self {
             facts: format!(
-                r#"{{"program":{program},"web":"{web}","tls":{tls},"broker":"{broker}","wsPath":{ws_path},"apiPath":{api_path}}}"#
+                r#"{{"program":{program},"broker":"{broker}","wsPath":{ws_path},"apiPath":{api_path}}}"#
             ),
         }
     }

@@ -469,8 +469,6 @@ fn what_is_no_request_is_refused() {
 fn pages_are_found_and_small() {
     let pages = pages::Pages::new(&pages::Facts {
         program: "tidegate",
-        web: "127.0.0.1:8080",
-        is_tls: false,
         broker: "127.0.0.1:4222",
         ws_path: "/",
         api_path: "/api/",

@@ -24,16 +24,14 @@ impl Reactor {
             Some((place, name)) if place.is_empty() || place.starts_with('/') => name,
             _ => &*program,
         };
-        let address = reachable(address);
         self.site.pages = Some(Box::new(Pages::new(&Facts {
             program,
-            web: &address.to_string(),
-            is_tls: self.tls.is_some(),
             broker: &broker.to_string(),
             ws_path: &config.ws_path,
             api_path: &config.api_path,
         })));
         let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let address = reachable(address);
         log::info!("Demo: open {scheme}://{address}/ in two windows; Ctrl-C ends it");
         Ok(())
     }

@@ -66,7 +66,6 @@ fn pages_are_served_beside_websocket_and_api() {
         );
     }
     let facts = json_of(&get(&gateway, "/demo.json"));
-    assert_eq!(facts["web"], gateway.addr);
     assert_eq!(facts["broker"], Broker::inside(&gateway).addr);
     assert_eq!(
         facts["program"], "tidegate",

@@ -75,6 +75,21 @@ describe("README", () => {
     assert.match(await shell(lines.replaceAll("curl", "curl -sS")), /^1\{"count":1\}$/);
   });
 
+  it("is followed and called from a terminal", async () => {
+    const [watch, call] = next("sh", /watch/).trim().split("\n");
+    const env = { ...process.env, TIDEGATE_URL: `ws://127.0.0.1:${web}/` };
+    const run = (line) => {
+      const [name, ...words] = line.split(" ");
+      assert.equal(name, "tidegate");
+      return new Program(tidegate, words, { env });
+    };
+    const watcher = run(watch);
+    await watcher.says(/"count":1/);
+    await run(call).says(/^2$/m);
+    await watcher.says(/count: 1 -> 2/);
+    await watcher.stop();
+  });
+
   it("has a client", async () => {
     const here = `ws://127.0.0.1:${web}/`;
     const text = replaced(next("js", /ResClient/), "ws://127.0.0.1:8080/", here);
@@ -89,7 +104,7 @@ globalThis.WebSocket = class extends WebSocket {
 };
 `;
     const rest = replaced(text, 'import ResClient from "resclient";\n', "");
-    await new Program("node", [exampleFile("readme.mjs", begin + rest)]).says(/^2$/m);
+    await new Program("node", [exampleFile("readme.mjs", begin + rest)]).says(/^3$/m);
   });
 
   it("goes to a NATS server, with the service as it is", async () => {

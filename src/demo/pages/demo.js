@@ -431,9 +431,8 @@ function wire(kept = 60, most = 1200) {
 // What to type
 
 function commands() {
-  const scheme = facts.tls ? "https" : "http";
-  const api = `${scheme}://${facts.web}${facts.apiPath}demo`;
-  const socket = `${scheme.replace("http", "ws")}://${facts.web}${facts.wsPath}`;
+  const api = `${location.origin}${facts.apiPath}demo`;
+  const socket = `${location.origin.replace("http", "ws")}${facts.wsPath}`;
   const isUsual = socket === "ws://127.0.0.1:8080/";
   const tidegate = `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program}`;
   const watch = (rid) => `${tidegate} watch '${rid}'`;
