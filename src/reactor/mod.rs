@@ -444,13 +444,7 @@ impl Reactor {
         self.do_what_is_left(now);
         self.fill_turn(start).or_else(|cause| self.lose(cause))?;
         self.write_broker().or_else(|cause| self.lose(cause))?;
-        // It may bring the same clients more. What others ask for says nothing of that.
-        let is_to_come = self.has_broker_input() && self.takes_broker_input();
-        let has_more = self.gateway.has_work() || is_to_come;
-        if self.turn.must_flush(has_more, self.clock.micros()) {
-            self.clients.flush(&self.clock);
-            self.turn.flushed(self.clients.has_output());
-        }
+        self.clients.flush(&self.clock);
         if may_judge {
             self.clients.look_at_slow(now);
         }

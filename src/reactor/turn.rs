@@ -68,10 +68,6 @@ pub(crate) const VISIT_UNITS: u32 = 4_000;
 /// is answered at once.
 const LONG_TURN: u64 = 2_000;
 
-/// Microseconds for which output waits while there is more to do: what comes meanwhile for the
-/// same clients is written with it.
-const UNWRITTEN: u64 = 3_000;
-
 /// The turn at hand, and the share of it that is being used.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
@@ -87,8 +83,6 @@ pub(super) struct Turn {
     /// Steps of the client whose turn it is, and the units that it may leave.
     visit: u32,
     floor: u32,
-    /// Since when output waits to be written, in microseconds.
-    unwritten: Option<u64>,
 }
 
 impl Turn {
@@ -105,19 +99,6 @@ impl Turn {
     /// Whether busy clients have a share of this turn.
     pub(super) fn serves_busy(&self) -> bool {
         !self.was_long
-    }
-
-    /// Whether output is written now: at once if there is nothing else to do.
-    pub(super) fn must_flush(&mut self, has_more: bool, micros: u64) -> bool {
-        let since = *self.unwritten.get_or_insert(micros);
-        !has_more || micros >= since + UNWRITTEN
-    }
-
-    /// Output was written, as far as there was time for it.
-    pub(super) fn flushed(&mut self, is_some_left: bool) {
-        if !is_some_left {
-            self.unwritten = None;
-        }
     }
 
     /// Begins a share. It has one step at least, however late it is.
@@ -221,22 +202,6 @@ mod tests {
             turn.end(500 + length);
             assert_eq!(turn.serves_busy(), serves_busy, "{length}");
         }
-    }
-
-    #[test]
-    fn output_waits_for_what_comes_next_but_not_for_long() {
-        let mut turn = Turn::default();
-        assert!(turn.must_flush(false, 100));
-        turn.flushed(false);
-        assert!(!turn.must_flush(true, 1_000));
-        assert!(!turn.must_flush(true, 999 + UNWRITTEN));
-        assert!(turn.must_flush(true, 1_000 + UNWRITTEN));
-        turn.flushed(true);
-        // What could not be written is not made to wait again.
-        assert!(turn.must_flush(true, 1_001 + UNWRITTEN));
-        turn.flushed(false);
-        assert!(!turn.must_flush(true, 1_002 + UNWRITTEN));
-        assert!(turn.must_flush(false, 1_003 + UNWRITTEN));
     }
 
     #[test]
