@@ -15,8 +15,8 @@ use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Message, Options, Refusal, Stats, WebAction, WebRequest,
-    WebResponse,
+    BrokerMessage, ClientKey, Delivery, Message, Method, Options, Refusal, Stats, WebAction,
+    WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
 
@@ -66,6 +66,23 @@ struct Peer {
 impl Heart {
     pub fn new() -> Self {
         Self::with(Options::default())
+    }
+
+    /// One whose first client was authenticated by the head of its upgrade request.
+    pub fn logged_in_by_head(options: Options) -> Self {
+        let mut heart = Self::with(Options {
+            ws_header_auth: Some(Method {
+                resource: "id".to_owned(),
+                method: "login".to_owned(),
+            }),
+            ..options
+        });
+        heart.ask_upgrade(1);
+        let login = heart.expect_request("auth.id.login");
+        heart.token(1, r#"{"token":{"user":1}}"#);
+        heart.respond(&login, r#"{"result":null}"#);
+        heart.upgraded(1);
+        heart
     }
 
     pub fn with(options: Options) -> Self {

@@ -2,7 +2,7 @@
 //! not true, and hold in the end what services have.
 
 use crate::harness::{Heart, LINGER, REQUEST_TIMEOUT, access_lost, changed, error};
-use tidegate::gateway::{Method, Options, Refusal, Stats};
+use tidegate::gateway::{Options, Refusal, Stats};
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -365,18 +365,7 @@ fn a_token_of_an_auth_call_is_in_doubt_after_the_return() {
 #[test]
 fn a_client_is_authenticated_again_by_its_head() {
     for is_known in [true, false] {
-        let mut h = Heart::with(Options {
-            ws_header_auth: Some(Method {
-                resource: "id".to_owned(),
-                method: "login".to_owned(),
-            }),
-            ..Options::default()
-        });
-        h.ask_upgrade(1);
-        let login = h.expect_request("auth.id.login");
-        h.token(1, r#"{"token":{"user":1}}"#);
-        h.respond(&login, r#"{"result":null}"#);
-        h.upgraded(1);
+        let mut h = Heart::logged_in_by_head(Options::default());
         h.lose_broker();
         h.return_broker();
         let login = h.expect_request("auth.id.login");
@@ -393,18 +382,7 @@ fn a_client_is_authenticated_again_by_its_head() {
 #[test]
 fn a_loss_while_the_head_is_asked_again_makes_it_be_asked_once_more() {
     for is_extended in [false, true] {
-        let mut h = Heart::with(Options {
-            ws_header_auth: Some(Method {
-                resource: "id".to_owned(),
-                method: "login".to_owned(),
-            }),
-            ..Options::default()
-        });
-        h.ask_upgrade(1);
-        let login = h.expect_request("auth.id.login");
-        h.token(1, r#"{"token":{"user":1}}"#);
-        h.respond(&login, r#"{"result":null}"#);
-        h.upgraded(1);
+        let mut h = Heart::logged_in_by_head(Options::default());
         h.lose_broker();
         h.return_broker();
         let lost = h.expect_request("auth.id.login");
@@ -432,18 +410,7 @@ fn a_loss_while_the_head_is_asked_again_makes_it_be_asked_once_more() {
 
 #[test]
 fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
-    let mut h = Heart::with(Options {
-        ws_header_auth: Some(Method {
-            resource: "id".to_owned(),
-            method: "login".to_owned(),
-        }),
-        ..Options::default()
-    });
-    h.ask_upgrade(1);
-    let login = h.expect_request("auth.id.login");
-    h.token(1, r#"{"token":{"user":1}}"#);
-    h.respond(&login, r#"{"result":null}"#);
-    h.upgraded(1);
+    let mut h = Heart::logged_in_by_head(Options::default());
     h.lose_broker();
     h.return_broker();
     // Its user has logged out meanwhile: the service takes the head, and gives no token.
@@ -456,18 +423,7 @@ fn a_token_that_the_head_does_not_bring_again_is_in_doubt() {
 #[test]
 fn while_the_head_is_asked_again_the_old_token_is_used_for_nothing() {
     for is_known in [true, false] {
-        let mut h = Heart::with(Options {
-            ws_header_auth: Some(Method {
-                resource: "id".to_owned(),
-                method: "login".to_owned(),
-            }),
-            ..Options::default()
-        });
-        h.ask_upgrade(1);
-        let login = h.expect_request("auth.id.login");
-        h.token(1, r#"{"token":{"user":1}}"#);
-        h.respond(&login, r#"{"result":null}"#);
-        h.upgraded(1);
+        let mut h = Heart::logged_in_by_head(Options::default());
         h.subscribed(1, "test.model", MODEL);
         h.client(2).subscribe(1, "test.model");
         h.grant("test.model");

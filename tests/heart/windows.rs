@@ -1,7 +1,7 @@
 //! Windows: a service has so many requests open, and clients take turns at it.
 
 use crate::harness::{Heart, REQUEST_TIMEOUT, changed, error};
-use tidegate::gateway::{Method, Options};
+use tidegate::gateway::Options;
 
 const MODEL: &str = r#"{"model":{"a":1}}"#;
 
@@ -295,19 +295,10 @@ fn a_crowd_that_comes_back_is_served_in_turn_and_nothing_times_out() {
 
 #[test]
 fn a_window_lives_while_a_client_is_authenticated_again_before_its_request() {
-    let mut h = Heart::with(Options {
+    let mut h = Heart::logged_in_by_head(Options {
         window: 1,
-        ws_header_auth: Some(Method {
-            resource: "id".to_owned(),
-            method: "login".to_owned(),
-        }),
         ..Options::default()
     });
-    h.ask_upgrade(1);
-    let login = h.expect_request("auth.id.login");
-    h.token(1, r#"{"token":{"user":1}}"#);
-    h.respond(&login, r#"{"result":null}"#);
-    h.upgraded(1);
     let ask = |h: &mut Heart, services: std::ops::Range<u64>| {
         for service in services {
             call(h, 3, service, &format!("s{service}.m"));

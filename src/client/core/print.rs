@@ -217,7 +217,8 @@ impl Printer<'_> {
     }
 }
 
-/// The character that `\uXXXX`, or two of them, stand for, and how long they are.
+/// The character that an escape of `\u` and four digits stands for, or two of them do, and
+/// how long they are.
 fn unescaped(text: &str) -> Option<(char, usize)> {
     let unit = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
     let first = unit(text)?;
