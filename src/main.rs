@@ -22,7 +22,11 @@ fn main() -> ExitCode {
     }
     match config::load(arguments, std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
-        Ok(Command::Version) => print(config::VERSION),
+        Ok(Command::Version(shown)) => print(&config::version(shown)),
+        Ok(Command::Probe { config, probe }) => match client::probe(&config, probe) {
+            Ok(words) => print(&words),
+            Err(words) => fail(&words, 1),
+        },
         Ok(Command::Check {
             config,
             warnings,

@@ -94,10 +94,15 @@ fn version() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(stderr(&output), "");
         let expected = format!(
-            "tidegate  v{}\nprotocol v1.2.3\n",
+            "tidegate {} (RES protocol 1.2.3)\n",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(output.stdout, expected.as_bytes());
+        let details = tidegate(&[flag, "-V"]);
+        assert_eq!(details.status.code(), Some(0));
+        let text = String::from_utf8(details.stdout).expect("text");
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.contains("\n  target:     "), "{text}");
     }
 }
 

@@ -156,6 +156,18 @@ pub(super) struct Spec {
     pub(super) manual: &'static str,
 }
 
+impl Spec {
+    /// The words that a text may be, if these are few.
+    #[cfg(test)]
+    pub(super) fn choices(&self) -> &'static [&'static str] {
+        match self.key {
+            Setting::ApiEncoding => &["json", "jsonflat"],
+            Setting::NatsReconnectTokens => &["close", "keep"],
+            _ => &[],
+        }
+    }
+}
+
 /// A flag that is no option: nothing of it is kept.
 #[derive(Debug)]
 pub(super) struct Extra {
@@ -173,6 +185,9 @@ pub(super) struct Extra {
 
 /// What a [`Kind::Address`] is whose flag stands alone.
 pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
+
+/// What is probed by a flag that stands alone.
+pub(super) const PROBE_LIVE: &str = "live";
 
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "TIDEGATE_";
@@ -198,7 +213,7 @@ pub(super) static VERSION: Extra = Extra {
     short: "-v",
     variable: "",
     value: "",
-    help: "show the version of Tidegate and of the protocol",
+    help: "show the version; with -V what this build is",
 };
 
 pub(super) static CHECK: Extra = Extra {
@@ -209,8 +224,16 @@ pub(super) static CHECK: Extra = Extra {
     help: "say what is wrong with all this, and end",
 };
 
+pub(super) static PROBE: Extra = Extra {
+    flag: "--probe",
+    short: "",
+    variable: "",
+    value: "[live|ready]",
+    help: "ask the gateway of this configuration, and end",
+};
+
 /// All flags that are no options.
-pub(super) static EXTRAS: [&Extra; 4] = [&CONFIG, &CHECK, &HELP, &VERSION];
+pub(super) static EXTRAS: [&Extra; 5] = [&CONFIG, &CHECK, &PROBE, &HELP, &VERSION];
 
 const fn text(value: &'static str) -> Value {
     Value::Text(Cow::Borrowed(value))

@@ -32,6 +32,7 @@ mod logs;
 mod look_up;
 mod mapped;
 mod metrics;
+mod probe;
 mod protocol;
 mod proxies;
 mod query;
