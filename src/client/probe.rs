@@ -59,8 +59,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let end = Instant::now() + PATIENCE;
     let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes())?;
     let mut answer = vec![0; ANSWER];
     let mut len = 0;

@@ -43,6 +43,7 @@ mod rotation;
 mod sharing;
 mod silent;
 mod subscribe;
+mod supervisor;
 mod throttles;
 mod timeouts;
 mod tokens;

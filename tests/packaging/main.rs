@@ -2,4 +2,5 @@
 //! not installed is skipped with a word.
 
 mod shells;
+mod systemd;
 mod tools;

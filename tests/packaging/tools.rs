@@ -1,16 +1,11 @@
 //! Programs of the host.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A path from the root of the repository.
-pub fn path(relative: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
-}
-
-/// What is in a file of the repository.
+/// What is in a file, named from the root of the repository.
 pub fn read(relative: &str) -> String {
-    let path = path(relative);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(relative);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
