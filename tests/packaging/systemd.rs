@@ -5,14 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::tools::{read, run};
+use crate::tools::{binary, read, run};
 
 const UNITS: &str = "docs/packaging/systemd";
 const SERVICES: [&str; 2] = ["tidegate.service", "tidegate@.service"];
-
-fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_tidegate")
-}
 
 /// A new directory for one test.
 fn directory(test: &str) -> PathBuf {
