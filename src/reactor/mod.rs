@@ -67,7 +67,7 @@ use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
-    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, Rate, Time,
+    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
 use crate::http::write_head;
 use crate::metrics::Metrics;
@@ -262,6 +262,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         },
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
+        queues: QueueLimits::default(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
