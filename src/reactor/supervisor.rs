@@ -78,7 +78,7 @@ impl Supervisor {
     /// Files are read again, until [`Self::ready`].
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec * 1_000_000 + i64::from(now.tv_nsec / 1_000);
+        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
