@@ -20,8 +20,8 @@ cd "$ROOT"
 SIZE_MAX=4000000
 
 DEB=3.8.0
-RPM=0.21.0
-AUDITABLE=0.7.5
+RPM=0.21.1
+AUDITABLE=0.7.7
 
 # need_tool NAME VERSION: a command of cargo, from .tools.
 need_tool() {
