@@ -9,7 +9,7 @@ use std::panic;
 use std::process::ExitCode;
 
 use tidegate::client;
-use tidegate::config::{self, Command, Config};
+use tidegate::config::{self, Command, Config, LogFormat};
 use tidegate::logging;
 use tidegate::reactor::{self, Finding, Grade};
 
@@ -38,7 +38,11 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &Config, warnings: &[String]) -> ExitCode {
-    logging::init(config.debug, config.trace);
+    let form = match config.log_format {
+        LogFormat::Text => logging::Form::Text,
+        LogFormat::Json => logging::Form::Json,
+    };
+    logging::init(config.debug, config.trace, form);
     for warning in warnings {
         log::warn!("{warning}");
     }
@@ -108,6 +112,6 @@ fn fail(error: &dyn Display, code: u8) -> ExitCode {
 /// Logs the last line. With standard error closed, or full and never read, there is only
 /// the exit code.
 fn say(reason: &dyn Display) {
-    logging::init(false, false);
+    logging::init(false, false, logging::Form::Text);
     logging::finish(Some(reason));
 }

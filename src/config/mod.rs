@@ -56,6 +56,8 @@ pub struct Config {
     pub debug: bool,
     /// Log the messages between gateway and services.
     pub trace: bool,
+    /// Form of log lines.
+    pub log_format: LogFormat,
     /// Messages taken from NATS in one turn of the loop; at least 1.
     pub buffer_size: u32,
     /// Address to listen on; `None` is all of both IP versions.
@@ -187,6 +189,15 @@ pub enum ApiEncoding {
     Json,
     /// References are replaced by the content alone.
     JsonFlat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Resgate's.
+    Text,
+    /// An object of JSON for each.
+    Json,
 }
 
 /// What becomes of clients with a token when NATS was away: an event that changed or revoked

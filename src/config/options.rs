@@ -72,6 +72,7 @@ pub(super) enum Setting {
     BrokerTlsKey,
     HomePage,
     Demo,
+    LogFormat,
 }
 
 impl Setting {
@@ -163,6 +164,7 @@ impl Spec {
         match self.key {
             Setting::ApiEncoding => &["json", "jsonflat"],
             Setting::NatsReconnectTokens => &["close", "keep"],
+            Setting::LogFormat => &["text", "json"],
             _ => &[],
         }
     }
@@ -249,7 +251,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 62] = [
+pub(super) static OPTIONS: [Spec; 63] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -1166,6 +1168,21 @@ pub(super) static OPTIONS: [Spec; 62] = [
         manual: "Try it out: the broker inside, the gateway and example services in one process, with \
             pages under `/`. `addr` is `127.0.0.1` then, and `broker` `127.0.0.1:4222`, unless \
             set otherwise; the next free port is taken for one that is in use. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::LogFormat,
+        flag: "--logformat",
+        short: "",
+        variable: "TIDEGATE_LOGFORMAT",
+        member: "logFormat",
+        alias: None,
+        value: "<type>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("text"),
+        help: "log lines as text or json",
+        manual: "Form of the [log](#the-log)'s lines: `text`, as Resgate writes them, or `json`, an \
+            object for each. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

@@ -61,6 +61,9 @@ Close clients evenly over the drain time, and end. A second one ends at once.
 .TP
 .B SIGHUP
 Read certificate and key again; without TLS as SIGTERM.
+.TP
+.B SIGUSR1
+Write a summary of what the gateway holds to the log.
 .SH EXIT STATUS
 .TP
 .B 0

@@ -519,7 +519,10 @@ impl Reactor {
                 }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
-                SIGNALS => is_signalled = self.signals.take_stop(),
+                SIGNALS => {
+                    is_signalled = self.signals.take_stop();
+                    self.summarise();
+                }
                 token if is_monitor(token) => {
                     if let Some(monitor) = &mut self.monitor {
                         monitor.set_ready(event);
