@@ -425,7 +425,7 @@ fn sigusr1_logs_a_summary_and_changes_nothing_unlike_resgate() {
     let stack = Stack::start(&[]);
     let svc = stack.service("summary");
     let mut ws = stack.client();
-    ws.subscribe(&svc, "summary.a", r#"{"a":1}"#);
+    ws.subscribe(&svc, "summary.a", MODEL);
     for times in 1..=2 {
         stack.gateway.signal(Signal::USR1);
         stack.gateway.wait_for_log("[INF] NATS: connected, ", times);
