@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs, runs and removes what dist.sh has built, and shows that it can be built again.
 #
-#   dist-check.sh [PART...]    archive, deb, rpm, image; all without any, as far as the programs
-#                              for them are installed
+#   dist-check.sh [PART...]    archive, deb, rpm, image, manifests; all without any, as far as the
+#                              programs for them are installed
 #   dist-check.sh reproducible builds the committed source twice, in two folders, and compares
 #                              (two release builds)
 #
@@ -196,6 +196,18 @@ CHECK
     say "image: read by skopeo, unpacked by umoci, run as nobody"
 }
 
+# Of Kubernetes the oldest version with what is used, and the newest that the validator knows
+# (from PyPI).
+manifests() {
+    have kubernetes-validate || return 0
+    local version
+    for version in 1.30 1.37; do
+        kubernetes-validate --quiet --strict -k $version docs/packaging/kubernetes/*.yaml ||
+            fail "the manifests are not valid for Kubernetes $version"
+    done
+    say "manifests: valid for Kubernetes 1.30 and 1.37"
+}
+
 # Two folders, of which one has a longer name, and two homes of cargo's targets.
 reproducible() {
     local folder commit
@@ -216,7 +228,7 @@ reproducible() {
 }
 
 mkdir -p "$work"
-[ $# -gt 0 ] || set -- archive deb rpm image
+[ $# -gt 0 ] || set -- archive deb rpm image manifests
 [ "$*" = reproducible ] || [ -d "$dist" ] || fail "nothing is built: make dist"
 for part; do
     "$part"
