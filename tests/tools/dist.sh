@@ -115,14 +115,13 @@ archive() {
 
 deb() {
     need_tool cargo-deb $DEB
-    cargo deb --no-build --no-strip --target "$target" --profile dist \
-        --output "$dist/" >&2
+    # Without a profile: it would look for files of target/dist elsewhere.
+    cargo deb --no-build --no-strip --output "$dist/" >&2
 }
 
 rpm() {
     need_tool cargo-generate-rpm $RPM
-    cargo generate-rpm --target "$target" --profile dist --source-date "$SOURCE_DATE_EPOCH" \
-        --output "$dist/" >&2
+    cargo generate-rpm --source-date "$SOURCE_DATE_EPOCH" --output "$dist/" >&2
 }
 
 image() {
