@@ -148,21 +148,34 @@ rpm() {
     local root file
     file=$(find "$dist" -name "tidegate-$version-*.rpm")
     root=$(new rpm)
-    command rpm --root "$root" --initdb
-    command rpm --root "$root" --nodeps --noscripts -i "$file"
+    package() {
+        command rpm --root "$root" --nodeps --noscripts "$@" >"$work/log" 2>&1 ||
+            fail "rpm $*: $(cat "$work/log")"
+    }
+    command rpm --root "$root" --initdb 2>"$work/log" || fail "rpm: $(cat "$work/log")"
+    package -i "$file"
     mode "$root/etc/tidegate/tidegate.json" 600
     runs chroot "$root" /usr/bin/tidegate
-    command rpm -qp --requires "$file" | grep -v '^rpmlib(\|^/bin/sh' &&
+    command rpm -qp --requires "$file" 2>/dev/null | grep -v '^rpmlib(\|^config(tidegate)\|^/bin/sh' &&
         fail "the package needs others"
-    local script
-    for script in postin preun postun; do
-        # With an old package gone, and with none left; without a service manager nothing is done.
-        command rpm -qp --qf "%{$script}" "$file" >"$work/script"
-        expect "$script" sh -e "$work/script" 1
-        expect "$script" sh -e "$work/script" 0
-    done
+    # By a service manager that writes down what it is asked; 1 packages are there, or none.
+    local tools
+    tools=$(new rpm-tools)
+    manager "$tools"
+    script() {
+        command rpm -qp --qf "%{$1}" "$file" | sed "s,/run/systemd/system,$tools/bin," >"$work/script"
+        PATH=$tools/bin:$PATH sh -e "$work/script" "$2" || fail "the script $1 $2 fails"
+    }
+    script postin 1
+    [ "$(asked "$tools")" = daemon-reload ] || fail "the package starts something unasked"
+    script postun 1
+    asked "$tools" | grep -q '^try-restart tidegate.service' || fail "an upgrade restarts nothing"
+    script preun 1
+    [ -z "$(asked "$tools")" ] || fail "an upgrade stops what runs"
+    script preun 0
+    asked "$tools" | grep -q '^disable --now' || fail "what is removed still runs"
     echo '{"port": 9090}' >"$root/etc/tidegate/tidegate.json"
-    command rpm --root "$root" --nodeps --noscripts -e tidegate
+    package -e tidegate
     local left
     left=$(cd "$root" && find etc usr ! -type d)
     [ "$left" = etc/tidegate/tidegate.json.rpmsave ] || fail "to remove the package leaves $left"
@@ -175,6 +188,7 @@ image() {
     copy=$(new image) bundle=$work/image-bundle
     # All blobs are read and compared with their digests.
     skopeo copy --quiet "oci:$layout:$version" "oci:$copy:again"
+    skopeo copy --quiet "oci-archive:$layout.tar:$version" "oci:$copy:archive"
     config=$(skopeo inspect --config "oci:$layout:$version")
     python3 - "$config" "$version" <<'CHECK' || fail "the image's configuration is not as it should be"
 import json, sys
