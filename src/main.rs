@@ -13,6 +13,11 @@ use tidegate::config::{self, Command, Config, LogFormat};
 use tidegate::logging;
 use tidegate::reactor::{self, Finding, Grade};
 
+/// musl's own takes as long again as all else that a request costs.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The standard library's own hook writes to standard error and waits for room there.
     panic::set_hook(Box::new(|panic| say(panic)));

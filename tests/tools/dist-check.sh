@@ -79,7 +79,9 @@ archive() {
     (cd "$dist" && sha256sum --quiet -c SHA256SUMS) || fail "SHA256SUMS is wrong"
     tar -C "$root" -xzf "$dist/$name.tar.gz"
     runs "$root/$name/tidegate"
-    # Names are resolved without any file of the C library.
+    # Names are resolved without any file of the C library, and without modules of the host's,
+    # which may be made for another.
+    ! grep -q nsswitch.conf "$root/$name/tidegate" || fail "the binary loads modules of the host"
     mkdir -p "$root/jail/etc"
     cp "$root/$name/tidegate" "$root/jail/"
     printf '127.0.0.1 localhost\n127.0.0.1 broker.example\n' >"$root/jail/etc/hosts"

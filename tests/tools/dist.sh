@@ -4,12 +4,11 @@
 #
 #   dist.sh [PART...]      archive, deb, rpm, image; all without any
 #
-# The same source, compiler and C library give the same bytes, in whatever folder
+# The same source and compilers give the same bytes, in whatever folder
 # (dist-check.sh shows it). Needs Rust and Python 3; cargo-deb, cargo-generate-rpm and
 # cargo-auditable are installed into .tools.
 #
-# The C library is the GNU one, linked in: it resolves names by /etc/hosts and DNS without files
-# of its own, and its allocator and copies cost half of what musl's do (docs/CONTRIBUTING.md).
+# The C library is musl, linked in, with another allocator than its own (docs/CONTRIBUTING.md).
 
 SCRIPT="dist"
 # shellcheck source-path=SCRIPTDIR
@@ -35,9 +34,11 @@ need_rust
 command -v python3 >/dev/null || fail "Python 3 is missing: apt-get install python3"
 export PATH=$TOOLS/cargo/bin:$PATH
 need_tool cargo-auditable $AUDITABLE
+command -v musl-gcc >/dev/null || apt_install musl-tools ||
+    fail "musl-gcc is missing: apt-get install musl-tools"
 
 machine=$(uname -m)
-target=$machine-unknown-linux-gnu
+target=$machine-unknown-linux-musl
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 maintainer=$(sed -n 's/^maintainer = "\(.*\)"$/\1/p' Cargo.toml)
 dist=$ROOT/target/dist
@@ -52,25 +53,23 @@ fi
 TIDEGATE_COMPILER=$(rustc --version)
 export TIDEGATE_COMMIT TIDEGATE_COMPILER SOURCE_DATE_EPOCH
 
+rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" >&2 ||
+    fail "Rust's library for $target is missing: rustup target add $target"
+
 # build: the binary, in $binary.
 build() {
     local home=${CARGO_HOME:-$HOME/.cargo} flags
-    # Paths of this machine stay out. Nothing unwinds and needs tables for it, equal functions
-    # are kept once, what the loader relocates is written in the short form, and functions are
-    # copied into their callers up to a size at which that still pays.
+    # Paths of this machine stay out, and so do tables for unwinding: nothing unwinds.
     flags=(
-        "-Ctarget-feature=+crt-static" "-Cforce-unwind-tables=no"
-        "-Clink-arg=-Wl,--icf=all" "-Clink-arg=-Wl,--pack-dyn-relocs=relr"
         "-Clink-arg=-Wl,--no-eh-frame-hdr" "-Clink-arg=-Wl,-T,tests/tools/dist/no-unwind.ld"
-        "-Cllvm-args=-inline-threshold=100"
         "--remap-path-prefix=$ROOT=/tidegate" "--remap-path-prefix=$home=/cargo"
     )
     export CARGO_ENCODED_RUSTFLAGS
     CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
     export CFLAGS="-ffile-prefix-map=$ROOT=/tidegate -ffile-prefix-map=$home=/cargo"
-    cargo auditable build --locked --profile dist --target "$target" --bin tidegate \
+    cargo auditable build --locked --release --target "$target" --bin tidegate \
         --target-dir "$ROOT/target/static"
-    binary=$ROOT/target/static/$target/dist/tidegate
+    binary=$ROOT/target/static/$target/release/tidegate
     local size
     size=$(stat -c %s "$binary")
     say "the binary has $size bytes"

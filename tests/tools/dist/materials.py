@@ -129,20 +129,17 @@ def licences(root, packages, found):
         name = f"{package['name']} {package['version']}"
         crates.append(f"{name}: {expression(package)}")
         folder = pathlib.Path(package["manifest_path"]).parent
-        files = [
-            path
-            for path in sorted(folder.iterdir())
-            if path.is_file() and path.name.lower().startswith(TEXTS)
-        ]
-        for path in files:
-            text = path.read_text(errors="replace").strip()
-            by_text.setdefault(text, []).append(f"{name} ({path.name})")
-    # glibc's parts are linked in too.
+        # Also of what a crate brings along from elsewhere.
+        for path in sorted(folder.rglob("*")):
+            is_text = path.suffix.lower() in ("", ".txt", ".md", ".html")
+            if is_text and path.is_file() and path.name.lower().startswith(TEXTS):
+                text = path.read_text(errors="replace").strip()
+                where = path.relative_to(folder)
+                by_text.setdefault(text, []).append(f"{name} ({where})")
     lines = [
         "Tidegate is made of these crates, by the licences that stand behind their names.",
-        "The C library that is linked in is the GNU C Library, by the LGPL 2.1 or later; its",
-        "source is that of the distribution on which the binary was built. Rust's standard",
-        "library is by MIT OR Apache-2.0.",
+        "The C library that is linked in is musl, by MIT; Rust's standard library is by MIT OR",
+        "Apache-2.0.",
         "",
         *crates,
     ]
