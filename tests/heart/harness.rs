@@ -15,7 +15,7 @@ use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Message, Method, Options, Refusal, Stats, WebAction,
+    BrokerMessage, ClientKey, Delivery, Have, Message, Method, Options, Refusal, Stats, WebAction,
     WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
@@ -257,6 +257,8 @@ impl Heart {
             action,
             path,
             query,
+            have: &Have::Nothing,
+            waits: false,
             body: body.as_ref(),
             head: br#""header":{},"host":"h","uri":"/""#,
             remote: ([10, 0, 0, 1], 80).into(),

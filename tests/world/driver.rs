@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use tidegate::gateway::{
     BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
-    Time, WebAction, WebRequest,
+    Have, Time, WebAction, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.
@@ -81,6 +81,8 @@ pub fn web_get(path: &str) -> WebRequest<'_> {
         action: WebAction::Get,
         path,
         query: None,
+        have: &Have::Nothing,
+        waits: false,
         body: b"",
         head: b"",
         remote: ([127, 0, 0, 1], 4_000).into(),
