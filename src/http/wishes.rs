@@ -131,7 +131,10 @@ fn wait(line: &[u8]) -> Option<u32> {
     fields::list(line).find_map(|preference| {
         let preference = preference.split(|&byte| byte == b';').next()?;
         let at = preference.iter().position(|&byte| byte == b'=')?;
-        let (name, value) = (fields::trim(&preference[..at]), fields::trim(&preference[at + 1..]));
+        let (name, value) = (
+            fields::trim(&preference[..at]),
+            fields::trim(&preference[at + 1..]),
+        );
         let value = value.strip_prefix(b"\"").unwrap_or(value);
         let value = value.strip_suffix(b"\"").unwrap_or(value);
         let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
@@ -190,11 +193,23 @@ mod tests {
             ("Accept: text/event-stream, */*\r\n", true),
             ("Accept: text/event-stream;q=0.5, */*\r\n", false),
             ("Accept: text/event-stream; q=0.5, */* ;q=0.4\r\n", true),
-            ("Accept: text/event-stream;q=0.5, */*;q=0.4, application/*\r\n", false),
+            (
+                "Accept: text/event-stream;q=0.5, */*;q=0.4, application/*\r\n",
+                false,
+            ),
             ("Accept: application/json, text/event-stream\r\n", false),
-            ("Accept: application/json;q=0.9, text/event-stream\r\n", true),
-            ("Accept: application/json;q=0.9\r\nAccept: text/event-stream\r\n", true),
-            ("Accept: application/json;q=0, text/event-stream;q=0.1\r\n", true),
+            (
+                "Accept: application/json;q=0.9, text/event-stream\r\n",
+                true,
+            ),
+            (
+                "Accept: application/json;q=0.9\r\nAccept: text/event-stream\r\n",
+                true,
+            ),
+            (
+                "Accept: application/json;q=0, text/event-stream;q=0.1\r\n",
+                true,
+            ),
             ("Accept: text/event-stream;q=0\r\n", false),
             ("Accept: text/event-stream;q=0.000, */*;q=0\r\n", false),
             ("Accept: text/event-stream;charset=utf-8;q=1.0\r\n", true),
@@ -204,7 +219,9 @@ mod tests {
             ("Accept: text/event-streams, text/*\r\n", false),
         ];
         for (fields, expected) in table {
-            with_fields(fields, |wishes| assert_eq!(wishes.stream, expected, "{fields}"));
+            with_fields(fields, |wishes| {
+                assert_eq!(wishes.stream, expected, "{fields}")
+            });
         }
     }
 
@@ -215,9 +232,18 @@ mod tests {
             ("If-None-Match: *\r\n", Some(None)),
             ("If-None-Match: \"a\"\r\n", Some(Some(&["a"]))),
             ("if-none-match: W/\"a\"\r\n", Some(Some(&["a"]))),
-            ("If-None-Match: \"a\", W/\"b\" ,\t\"c,d\"\r\n", Some(Some(&["a", "b", "c,d"]))),
-            ("If-None-Match: ,,\"a\",, \"b\",\r\n", Some(Some(&["a", "b"]))),
-            ("If-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n", Some(Some(&["a", "b"]))),
+            (
+                "If-None-Match: \"a\", W/\"b\" ,\t\"c,d\"\r\n",
+                Some(Some(&["a", "b", "c,d"])),
+            ),
+            (
+                "If-None-Match: ,,\"a\",, \"b\",\r\n",
+                Some(Some(&["a", "b"])),
+            ),
+            (
+                "If-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n",
+                Some(Some(&["a", "b"])),
+            ),
             ("If-None-Match: \"a\"\r\nIf-None-Match: *\r\n", Some(None)),
             ("If-None-Match: \"\"\r\n", Some(Some(&[""]))),
             ("If-None-Match: a\r\n", Some(Some(&[]))),
@@ -230,7 +256,9 @@ mod tests {
                 None => Has::Any,
                 Some(tags) => Has::Tags(tags.iter().map(|tag| tag.as_bytes()).collect()),
             });
-            with_fields(fields, |wishes| assert_eq!(wishes.has, expected, "{fields}"));
+            with_fields(fields, |wishes| {
+                assert_eq!(wishes.has, expected, "{fields}")
+            });
         }
     }
 
@@ -240,7 +268,10 @@ mod tests {
             ("", None),
             ("Prefer: wait=30\r\n", Some(30)),
             ("prefer: respond-async, Wait = \"5\"; x=1\r\n", Some(5)),
-            ("Prefer: return=minimal\r\nPrefer: wait=0, wait=9\r\n", Some(0)),
+            (
+                "Prefer: return=minimal\r\nPrefer: wait=0, wait=9\r\n",
+                Some(0),
+            ),
             ("Prefer: wait=99999999999999\r\n", Some(u32::MAX)),
             ("Prefer: wait\r\n", None),
             ("Prefer: wait=\r\n", None),
@@ -248,7 +279,9 @@ mod tests {
             ("Prefer: waits=1\r\n", None),
         ];
         for (fields, expected) in table {
-            with_fields(fields, |wishes| assert_eq!(wishes.wait, expected, "{fields}"));
+            with_fields(fields, |wishes| {
+                assert_eq!(wishes.wait, expected, "{fields}")
+            });
         }
     }
 

@@ -63,13 +63,7 @@ pub(super) fn deliver(
 }
 
 /// Says goodbye to a client that is sent messages.
-fn close(
-    clients: &mut Clients,
-    site: &Site,
-    client: ClientKey,
-    reason: CloseReason,
-    now: Time,
-) {
+fn close(clients: &mut Clients, site: &Site, client: ClientKey, reason: CloseReason, now: Time) {
     let Some((key, connection)) = clients.find(client) else {
         return;
     };

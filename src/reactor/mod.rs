@@ -27,8 +27,8 @@ mod denials;
 mod drain;
 mod drift;
 mod entrance;
-mod events;
 mod error;
+mod events;
 mod framing;
 mod gap;
 mod goodbyes;
@@ -66,9 +66,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{
-    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, Rate, Time,
-};
+use crate::gateway::{BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, Rate, Time};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};

@@ -15,8 +15,8 @@ use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Have, Message, Method, Options, Refusal, Stats, Tag, WebAction,
-    WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Have, Message, Method, Options, Refusal, Stats, Tag,
+    WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
 

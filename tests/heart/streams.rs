@@ -116,7 +116,13 @@ fn many_are_sent_one_text() {
 
 #[test]
 fn what_may_not_be_read_is_an_http_error() {
-    for (status, access) in [(401, r#"{"result":{"get":false}}"#), (404, "{\"error\":{\"code\":\"system.notFound\",\"message\":\"M\"}}")] {
+    for (status, access) in [
+        (401, r#"{"result":{"get":false}}"#),
+        (
+            404,
+            "{\"error\":{\"code\":\"system.notFound\",\"message\":\"M\"}}",
+        ),
+    ] {
         let mut h = Heart::new();
         h.web(1, "STREAM", "test/r", "");
         h.access("test.r", access);
@@ -138,12 +144,18 @@ fn what_may_not_be_read_is_an_http_error() {
 fn services_may_set_fields_or_send_it_elsewhere() {
     let mut h = Heart::new();
     h.web(1, "STREAM", "test/r", "");
-    h.access("test.r", r#"{"result":{"get":true},"meta":{"header":{"X-A":["b"]}}}"#);
+    h.access(
+        "test.r",
+        r#"{"result":{"get":true},"meta":{"header":{"X-A":["b"]}}}"#,
+    );
     h.serve("test.r", r#"{"model":{"a":1}}"#);
     let (_, text, fields) = h.stream(1);
     assert_eq!((text, fields), (first(SET), "X-A: b".into()));
     h.web(2, "STREAM", "test/r", "");
-    h.access("test.r", r#"{"result":{"get":true},"meta":{"status":302,"header":{"Location":["/x"]}}}"#);
+    h.access(
+        "test.r",
+        r#"{"result":{"get":true},"meta":{"status":302,"header":{"Location":["/x"]}}}"#,
+    );
     assert_eq!(h.web_answer(2), (302, "-> /x".into()));
 }
 
@@ -176,7 +188,8 @@ fn what_it_references_may_go() {
     h.serve("test.s", r#"{"model":{}}"#);
     h.stream(1);
     h.event("event.test.s.delete", "");
-    h.client(1).receives(r#"{"event":"test.s.delete","data":null}"#);
+    h.client(1)
+        .receives(r#"{"event":"test.s.delete","data":null}"#);
     assert!(!h.is_closed(1));
 }
 
@@ -205,7 +218,11 @@ fn its_head_is_authenticated_as_that_of_a_get() {
     let mut h = with_auth(false);
     h.web(1, "STREAM", "test/r", "");
     let auth = h.expect_request("auth.id.login");
-    assert!(auth.payload.contains(r#""isHttp":true"#), "{}", auth.payload);
+    assert!(
+        auth.payload.contains(r#""isHttp":true"#),
+        "{}",
+        auth.payload
+    );
     h.token(1, r#"{"token":{"u":7},"tid":"t"}"#);
     h.respond(&auth, r#"{"result":null}"#);
     let access = h.expect_request("access.test.r");
@@ -214,7 +231,10 @@ fn its_head_is_authenticated_as_that_of_a_get() {
     h.serve("test.r", r#"{"model":{"a":1}}"#);
     h.stream(1);
     // Its token is kept right as long as it lasts.
-    h.event("system.tokenReset", r#"{"tids":["t"],"subject":"auth.renew"}"#);
+    h.event(
+        "system.tokenReset",
+        r#"{"tids":["t"],"subject":"auth.renew"}"#,
+    );
     let renew = h.expect_request("auth.renew");
     assert!(!renew.payload.contains("isHttp"), "{}", renew.payload);
     h.token(1, r#"{"token":{"u":8},"tid":"t"}"#);

@@ -486,7 +486,12 @@ impl World {
     }
 
     /// In runs without faults only what is forbidden or missing fails.
-    pub fn check_error(&mut self, slot: usize, rid: Option<&str>, code: &str) -> Result<(), String> {
+    pub fn check_error(
+        &mut self,
+        slot: usize,
+        rid: Option<&str>,
+        code: &str,
+    ) -> Result<(), String> {
         let Some(client) = &self.clients[slot] else {
             return Ok(());
         };

@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
-    Have, Time, WebAction, WebRequest,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Have, Options, Outbox,
+    Refusal, Time, WebAction, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.

@@ -30,14 +30,22 @@ pub struct Left {
 }
 
 impl World {
-    /// Asks for a stream on a connection where none is; as somebody who comes back, if that
-    /// had no event behind the first one of the same resource.
+    /// Asks for a stream on a connection where none is, or anew for the one that is there; as
+    /// somebody who comes back, if that had no event behind the first one.
     pub fn stream(&mut self, slot: usize, rid: &str) {
-        if self.clients[slot].is_some() || self.is_away() {
+        let before = self.clients[slot].as_ref().map(|it| it.stream.clone());
+        let rid = match before {
+            // It is cut off and comes back.
+            Some(Some(before)) => before.rid,
+            Some(None) => return,
+            // In a request target an empty query is none.
+            None => rid.trim_end_matches('?').to_owned(),
+        };
+        self.disconnect(slot);
+        if self.is_away() {
             return;
         }
-        // In a request target an empty query is none.
-        let rid = rid.trim_end_matches('?');
+        let rid = &*rid;
         let left = self.left[slot].as_ref().filter(|left| left.rid == rid);
         let have = left.map_or(Have::Nothing, |left| Have::Tagged(Box::new([left.tag])));
         self.log(|| format!("client {slot} asks for a stream of {rid}, has {have:?}"));
@@ -69,7 +77,10 @@ impl World {
 
     /// A stream begins.
     pub fn stream_begins(&mut self, slot: usize, start: &StreamStart, text: Option<&[u8]>) {
-        let Some(stream) = self.clients[slot].as_mut().and_then(|it| it.stream.as_mut()) else {
+        let Some(stream) = self.clients[slot]
+            .as_mut()
+            .and_then(|it| it.stream.as_mut())
+        else {
             return self.fail(format!("client {slot} did not ask for a stream"));
         };
         let set = match (text, &self.left[slot]) {
@@ -81,7 +92,9 @@ impl World {
             (None, _) => None,
         };
         let Some(set) = set else {
-            return self.fail(format!("client {slot} has nothing of its stream: {start:?}"));
+            return self.fail(format!(
+                "client {slot} has nothing of its stream: {start:?}"
+            ));
         };
         if stream.first.replace((start.tag, set.clone())).is_some() {
             return self.fail(format!("the stream of client {slot} begins twice"));
@@ -92,7 +105,10 @@ impl World {
 
     /// A client is sent a message: what it has of its stream is in no event from now on.
     pub fn stream_goes_on(&mut self, slot: usize) {
-        if let Some(stream) = self.clients[slot].as_mut().and_then(|it| it.stream.as_mut()) {
+        if let Some(stream) = self.clients[slot]
+            .as_mut()
+            .and_then(|it| it.stream.as_mut())
+        {
             stream.is_last = false;
             if stream.first.is_none() {
                 self.fail(format!("the stream of client {slot} has not begun"));
@@ -116,7 +132,10 @@ impl World {
         };
         let (in_doubt, code) = (client.in_doubt, body["code"].as_str().unwrap_or("no code"));
         if response.status < 400 {
-            self.fail(format!("client {slot} is answered with {}", response.status));
+            self.fail(format!(
+                "client {slot} is answered with {}",
+                response.status
+            ));
         } else if !in_doubt {
             let result = self.check_error(slot, Some(&rid), code);
             self.check(result);

@@ -724,7 +724,10 @@ impl Gateway {
         {
             // It has nothing else.
             let serial = there.serial();
-            let client = ClientRef { key: client, serial };
+            let client = ClientRef {
+                key: client,
+                serial,
+            };
             self.work.push(Work::EndStream(client));
         }
     }

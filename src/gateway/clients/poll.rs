@@ -4,6 +4,7 @@
 //! changes any of that makes the request begin anew, access included, so that it is answered
 //! as one that comes then.
 
+use crate::gateway::Gateway;
 use crate::gateway::model::keys::{ClientKey, ClientRef};
 use crate::gateway::model::outbox::Outbox;
 use crate::gateway::model::tag::Tag;
@@ -11,7 +12,6 @@ use crate::gateway::model::time::Time;
 use crate::gateway::parts::sessions::{Client, Patience};
 use crate::gateway::parts::waiters::{Awaiting, Want};
 use crate::gateway::parts::worklist::{Origin, Work};
-use crate::gateway::Gateway;
 
 impl Gateway {
     /// A web request that waits for a change waits no longer: if its client still has what

@@ -16,12 +16,7 @@ use std::rc::Rc;
 impl Gateway {
     /// A stream begins with a resource set, given as the answer to a subscribe request, unless
     /// the client has that.
-    pub(in crate::gateway) fn begin_stream(
-        &mut self,
-        key: ClientKey,
-        body: Rc<Message>,
-        tag: Tag,
-    ) {
+    pub(in crate::gateway) fn begin_stream(&mut self, key: ClientKey, body: Rc<Message>, tag: Tag) {
         let Some(opening) = self.sessions.begin_stream(key) else {
             return;
         };

@@ -5,8 +5,8 @@ use crate::gateway::model::answer::Answer;
 use crate::gateway::model::border::{Method, WebAction, WebRequest};
 use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey};
 use crate::gateway::model::outbox::{Delivery, Outbox, WebBody, WebResponse};
-use crate::gateway::model::tag::Tag;
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
+use crate::gateway::model::tag::Tag;
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
 use crate::gateway::parts::sessions::{

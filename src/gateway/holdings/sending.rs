@@ -150,7 +150,9 @@ impl Gateway {
         };
         let mut units = self.work.units().max(1);
         let before = units;
-        let tag = body.tag().or_else(|| tagging.step(set_in(body.text()), &mut units));
+        let tag = body
+            .tag()
+            .or_else(|| tagging.step(set_in(body.text()), &mut units));
         self.work.spend(before - units);
         let Some(tag) = tag else { return Stage::Tag };
         body.keep_tag(tag);

@@ -280,9 +280,7 @@ impl Delivery {
     pub fn text(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Message(message) => Some(message.text().into()),
-            Self::Answer(answer) => {
-                Some(answer.text().into())
-            }
+            Self::Answer(answer) => Some(answer.text().into()),
             Self::Stream(start) => Some(start.set.as_ref()?.text().into()),
             Self::Web(_) | Self::Upgrade(_) | Self::Resume | Self::Close(_) => None,
         }

@@ -2,8 +2,8 @@
 
 use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
-use crate::gateway::model::tag::{Have, Tag};
 use crate::gateway::model::rate::{Rate, Used};
+use crate::gateway::model::tag::{Have, Tag};
 use crate::gateway::model::time::Time;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
@@ -244,10 +244,7 @@ impl Client {
 
     /// Whether it has come for longer than one answer, so that its token must be kept right.
     pub fn is_lasting(&self) -> bool {
-        !matches!(
-            self.transport,
-            Transport::Web(_) | Transport::Upgrading(_)
-        )
+        !matches!(self.transport, Transport::Web(_) | Transport::Upgrading(_))
     }
 
     /// Whether a token that it gets now is the answer to what was asked by its head.

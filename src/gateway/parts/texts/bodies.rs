@@ -121,9 +121,9 @@ impl Bodies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::model::tag::Tag;
     use crate::gateway::model::expansion::Outcome;
     use crate::gateway::model::outbox::Message;
+    use crate::gateway::model::tag::Tag;
 
     fn root(n: u32) -> AliasKey {
         AliasKey::from_parts(n, 1)
