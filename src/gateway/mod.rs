@@ -28,11 +28,12 @@ pub use model::border::{
 pub use model::keys::ClientKey;
 pub use model::outbox::{
     BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
-    WebBody, WebResponse,
+    StreamStart, WebBody, WebResponse,
 };
 pub(crate) use model::paths::{path_to_id, with_query};
 pub use model::queue::QueueLimits;
 pub use model::rate::{Rate, Used};
+pub use model::tag::{Have, Tag};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
 pub use parts::windows::WINDOW;
@@ -361,6 +362,7 @@ impl Gateway {
         Stats {
             clients: self.sessions.count(),
             web_requests: self.sessions.http_count(),
+            streams: self.sessions.stream_count(),
             subscriptions: self.holdings.len(),
             aliases: self.cache.aliases().len(),
             resources: self.cache.resources().len(),

@@ -28,6 +28,7 @@ mod drain;
 mod drift;
 mod entrance;
 mod error;
+mod events;
 mod framing;
 mod gap;
 mod goodbyes;
@@ -64,7 +65,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
-    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
+    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
 use crate::http::write_head;
 use crate::metrics::Metrics;
@@ -718,6 +719,15 @@ impl Reactor {
                 self.metrics.idle_clients += 1;
                 self.clients.say_goodbye(key, Some(1000), reason, now);
             }
+            Kind::Wait => match connection.waits_until() {
+                Some(until) if until <= now => {
+                    let (client, outbox) = (key.client(), &mut self.outbox);
+                    self.clients.disarm(key);
+                    self.gateway.end_poll(now, client, outbox);
+                }
+                Some(_) => self.clients.arm(key, kind, now),
+                None => self.clients.disarm(key),
+            },
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
@@ -761,7 +771,7 @@ impl Reactor {
                 if is_traced {
                     trace::delivery(&self.gateway, client, &delivery);
                 }
-                let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
+                let is_message = delivery.is_message();
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 let (streak, compression) = (&mut self.streak, &mut self.compression);

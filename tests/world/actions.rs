@@ -108,10 +108,12 @@ impl World {
             Action::Connect(slot, generation) => self.connect(slot, generation),
             Action::Disconnect(slot) => self.disconnect(slot),
             Action::Ask(slot, ref ask) => {
-                if self.clients[slot].is_some() {
+                let client = self.clients[slot].as_ref();
+                if client.is_some_and(|client| client.stream.is_none()) {
                     self.carry_out(slot, ask);
                 }
             }
+            Action::Stream(slot, rid) => self.stream(slot, RIDS[rid]),
             Action::Web(web, rid) => {
                 if !self.web[web].pending {
                     self.web_get(web, RIDS[rid]);
@@ -295,7 +297,8 @@ impl World {
     }
 
     pub fn disconnect(&mut self, slot: usize) {
-        if self.clients[slot].take().is_some() {
+        if let Some(client) = self.clients[slot].take() {
+            self.left[slot] = client.leaves();
             self.log(|| format!("client {slot} leaves"));
             self.input(Input::Close(ClientKey(slot as u32)));
         }

@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
-    Time, WebAction, WebRequest,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Have, Options, Outbox,
+    Refusal, Time, WebAction, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.
@@ -81,6 +81,8 @@ pub fn web_get(path: &str) -> WebRequest<'_> {
         action: WebAction::Get,
         path,
         query: None,
+        have: &Have::Nothing,
+        waits: false,
         body: b"",
         head: b"",
         remote: ([127, 0, 0, 1], 4_000).into(),
@@ -123,6 +125,9 @@ pub enum Input<'a> {
     Say(ClientKey, &'a [u8]),
     /// A web request comes.
     Web(ClientKey, WebRequest<'a>),
+    /// The wait of a web request for a change is over.
+    #[allow(dead_code, reason = "only some tests that share this wait")]
+    EndPoll(ClientKey),
     /// A connection is gone.
     Close(ClientKey),
     /// Time has passed.
@@ -232,6 +237,7 @@ impl Driver {
             }
             Input::Say(key, text) => gateway.client_message(now, key, text, out),
             Input::Web(key, request) => gateway.web_request(now, key, request, out),
+            Input::EndPoll(key) => gateway.end_poll(now, key, out),
             Input::Close(key) => gateway.client_closed(now, key, out),
             Input::Time => gateway.timeout(now, out),
             Input::GoOn => gateway.go_on(now, out),

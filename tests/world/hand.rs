@@ -72,7 +72,7 @@ impl Kept {
             Input::Check(count) => Self::Check(*count),
             Input::Time => Self::Time,
             Input::GoOn => Self::GoOn,
-            Input::Refused(..) | Input::Unsent(..) | Input::Upgrade(..) => {
+            Input::Refused(..) | Input::Unsent(..) | Input::Upgrade(..) | Input::EndPoll(_) => {
                 unreachable!("the world has no such input")
             }
         }

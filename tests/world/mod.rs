@@ -26,4 +26,5 @@ pub mod request;
 pub mod script;
 pub mod service;
 pub mod simulator;
+mod stream;
 mod web;

@@ -305,7 +305,8 @@ impl World {
 
     /// Whatever access answers the gateway kept, calls must follow the present rules.
     fn call_everything(&mut self, slot: usize) {
-        let Some(client) = &mut self.clients[slot] else {
+        let client = self.clients[slot].as_mut();
+        let Some(client) = client.filter(|client| client.stream.is_none()) else {
             return;
         };
         client.answers.clear();

@@ -19,7 +19,7 @@ pub const CLIENTS: usize = SLOTS + 1;
 pub const WEB_SLOTS: usize = 3;
 
 /// Kinds of steps.
-const KINDS: usize = 21;
+const KINDS: usize = 22;
 
 /// Methods that are called.
 const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
@@ -72,6 +72,8 @@ pub enum Pattern {
 pub enum Action {
     Connect(usize, usize),
     Disconnect(usize),
+    /// A client asks for a stream of a resource.
+    Stream(usize, usize),
     Ask(usize, Ask),
     Web(usize, usize),
     WebCall(usize, usize, &'static str),
@@ -372,6 +374,7 @@ impl Profile {
             on(self.latency > 0, 3),
             on(self.outages, 3),
             6,
+            5,
         ];
         for (kind, weight) in weights.iter_mut().enumerate() {
             *weight = on(self.without >> kind & 1 == 0, *weight);
@@ -441,7 +444,8 @@ impl Profile {
             17 => Action::LyingToken(slot, rng.seed()),
             18 => Action::Behind(rng.below(64)),
             19 => Action::Outage(*rng.pick(&[0, 1, 50, 900, 2_900, 4_000])),
-            _ => Action::Check(1 + rng.below(6)),
+            20 => Action::Check(1 + rng.below(6)),
+            _ => Action::Stream(slot, rid(rng)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::lies;
 use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
 use super::service::{Sent, Service};
+use super::stream::Left;
 use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +102,8 @@ pub struct World {
     pub service: Service,
     pub clients: Vec<Option<Client>>,
     pub web: Vec<WebClient>,
+    /// What clients have of the streams that they have left.
+    pub left: Vec<Option<Left>>,
     pub outcomes: BTreeMap<AccessKey, Outcome>,
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
@@ -196,6 +199,7 @@ impl World {
             service: self.service.clone(),
             clients: self.clients.clone(),
             web: self.web.clone(),
+            left: self.left.clone(),
             outcomes: self.outcomes.clone(),
             calls_fade: self.calls_fade,
             held_up: self.held_up.clone(),
@@ -244,6 +248,7 @@ impl World {
             service,
             clients: (0..CLIENTS).map(|_| None).collect(),
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
+            left: vec![None; CLIENTS],
             outcomes: BTreeMap::new(),
             calls_fade: false,
             held_up: BTreeSet::new(),
@@ -441,12 +446,16 @@ impl World {
             self.operation(operation);
         }
         self.acting = None;
-        let mut dismissed = Vec::new();
+        let (mut dismissed, mut ended) = (Vec::new(), Vec::new());
         for (key, delivery) in output.clients {
             match delivery {
                 Delivery::Close(CloseReason::TokenInDoubt { .. }) => dismissed.push(key),
+                Delivery::Close(CloseReason::Ended) => ended.push(key),
                 delivery => self.delivery(key, delivery),
             }
+        }
+        for key in ended {
+            self.stream_ends(key.0 as usize);
         }
         for key in dismissed {
             self.dismissed(key.0 as usize);
@@ -538,7 +547,17 @@ impl World {
             };
         }
         match delivery {
+            Delivery::Stream(ref start) => {
+                let text = delivery.text();
+                self.log(|| {
+                    let text = text.as_deref().map(String::from_utf8_lossy);
+                    format!("client {slot} gets a stream: {text:?}")
+                });
+                self.stream_begins(slot, start, text.as_deref());
+            }
+            Delivery::Web(response) => self.stream_is_refused(slot, &response),
             Delivery::Message(_) | Delivery::Answer(_) => {
+                self.stream_goes_on(slot);
                 let message = delivery.text().unwrap_or_default();
                 let text = String::from_utf8_lossy(&message).into_owned();
                 self.log(|| format!("client {slot} gets {text}"));

@@ -7,7 +7,7 @@ use super::script::CLIENTS;
 use super::service::Service;
 use super::simulator::{API, World};
 use serde_json::{Value, json};
-use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
+use tidegate::gateway::{ClientKey, Have, WebAction, WebRequest, WebResponse};
 
 /// A connection for web requests.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,8 @@ impl World {
             action,
             path,
             query,
+            have: &Have::Nothing,
+            waits: false,
             body: if is_post { br#"{"n":1}"# } else { b"" },
             head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
             remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),

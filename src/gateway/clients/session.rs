@@ -49,7 +49,7 @@ impl Gateway {
             }
             gateway.take_in(payload.len());
             let client = gateway.sessions.get_mut(key);
-            if let Some(client) = client.filter(|client| !client.is_http()) {
+            if let Some(client) = client.filter(|client| client.is_web_socket()) {
                 trace!("[{}] --> {}", client.cid(), Masked(payload));
                 match client::parse(payload) {
                     Some(request) => {
@@ -99,8 +99,8 @@ impl Gateway {
     ) {
         self.close_client(key);
         self.finish_leaving(key);
-        let is_http = !matches!(transport, Transport::WebSocket);
-        self.counters.clients += u64::from(!is_http);
+        let is_web_socket = matches!(transport, Transport::WebSocket);
+        self.counters.clients += u64::from(is_web_socket);
         self.sessions
             .open(key, head, remote, transport, &mut self.random);
     }

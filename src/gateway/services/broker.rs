@@ -184,14 +184,9 @@ impl Gateway {
 
     fn head_method(&self, pending: &Pending) -> &str {
         let client = pending.then.client();
-        let is_web = client
-            .and_then(|client| self.sessions.present(client))
-            .is_some_and(|client| client.is_web());
-        let method = match is_web {
-            true => &self.options.header_auth,
-            false => &self.options.ws_header_auth,
-        };
-        method.as_ref().map_or("", |method| &method.method)
+        let client = client.filter(|client| self.sessions.present(*client).is_some());
+        let method = client.and_then(|client| self.head_auth(client.key));
+        method.map_or("", |method| &method.method)
     }
 
     /// The broker does not send a name's events: nothing of it is kept, and whoever holds it
