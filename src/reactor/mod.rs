@@ -33,6 +33,7 @@ mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod heartbeat;
 mod identity;
 mod inherited;
 mod input;
@@ -88,6 +89,7 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use heartbeat::Heartbeat;
 use identity::Identity;
 use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
@@ -154,6 +156,7 @@ struct Reactor {
     services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
+    heartbeat: Option<Heartbeat>,
     clients: Clients,
     site: Site,
     compression: Compression,
@@ -218,6 +221,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
+        heartbeat: config.connection_events.into(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -262,6 +266,7 @@ impl Reactor {
             services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
+            heartbeat: Heartbeat::new(config.connection_events, Time(0)),
             clients: Clients::new(
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
@@ -518,6 +523,7 @@ impl Reactor {
                     .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
+                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
@@ -649,6 +655,7 @@ impl Reactor {
         self.ask_silent_clients(now);
         self.close_old_clients(now);
         self.check_drift(now);
+        self.beat(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
@@ -812,6 +819,7 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
                 subject: message.subject,
                 payload: message.payload,
                 status: message.status,
+                reply: message.reply,
             };
             gateway.broker_message(now, message, outbox);
         }

@@ -3,6 +3,9 @@
 mod access;
 mod broker;
 mod calls;
+mod presence;
 mod requests;
 mod trees;
 mod windows;
+
+pub(in crate::gateway) use presence::Passage;
