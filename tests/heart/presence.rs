@@ -148,7 +148,11 @@ fn who_asks_is_told_of_all() {
     for (place, (subject, payload)) in parts.iter().enumerate() {
         assert_eq!(subject, "presence.inbox");
         let is_last = place + 1 == parts.len();
-        let end = format!(r#""more":{},"events":6}}"#, !is_last);
+        let is_first = place == 0;
+        let end = format!(
+            r#""first":{is_first},"more":{},"events":6,"interval":5000}}"#,
+            !is_last
+        );
         assert!(payload.ends_with(&end), "{payload}");
         let part: serde_json::Value = serde_json::from_str(payload).expect("JSON");
         cids += part["cids"].as_array().map_or(0, Vec::len);

@@ -92,7 +92,6 @@ impl World {
     fn compare_presence(&mut self) -> Result<(), String> {
         self.input(Input::Heartbeat);
         if !self.presence.is_complete() {
-            self.presence.ask();
             self.input(Input::Message(BrokerMessage {
                 sid: SYSTEM,
                 subject: b"system.connections",

@@ -14,8 +14,8 @@ pub struct Presence {
     /// Events that it has heard of, and those that the last heartbeat told of.
     heard: u64,
     told: u64,
-    /// What a snapshot has told so far; none if none was asked for.
-    snapshot: Option<BTreeSet<String>>,
+    /// A snapshot has begun, and is not complete.
+    is_partial: bool,
 }
 
 impl Presence {
@@ -33,9 +33,6 @@ impl Presence {
         match subject.split('.').collect::<Vec<_>>()[..] {
             ["conn", cid, "connect"] if data["cid"] == cid => {
                 self.heard += 1;
-                if let Some(snapshot) = &mut self.snapshot {
-                    snapshot.insert(cid.to_owned());
-                }
                 match self.known.insert(cid.to_owned()) {
                     true => Ok(()),
                     false => Err(format!("{cid} connects twice")),
@@ -43,12 +40,9 @@ impl Presence {
             }
             ["conn", cid, "disconnect"] if data["cid"] == cid => {
                 self.heard += 1;
-                if let Some(snapshot) = &mut self.snapshot {
-                    snapshot.remove(cid);
-                }
                 let is_known = self.known.remove(cid);
                 // Its beginning may have been missed while the broker was away.
-                match is_known || self.heard < self.told {
+                match is_known || self.is_partial || self.heard < self.told {
                     true => Ok(()),
                     false => Err(format!("{cid} disconnects and was not there")),
                 }
@@ -64,28 +58,21 @@ impl Presence {
 
     fn part(&mut self, data: &Value) -> Result<(), String> {
         let cids = data["cids"].as_array().ok_or("no list of connections")?;
-        let Some(snapshot) = &mut self.snapshot else {
-            return Err("nobody has asked for a snapshot".to_owned());
-        };
+        if data["first"].as_bool().ok_or("first is no bool")? {
+            self.known.clear();
+        }
         for cid in cids {
             let cid = cid.as_str().ok_or("a connection ID is no text")?;
-            snapshot.insert(cid.to_owned());
+            self.known.insert(cid.to_owned());
         }
-        if !data["more"].as_bool().ok_or("more is no bool")? {
-            self.known = self.snapshot.take().unwrap_or_default();
-            self.heard = data["events"].as_u64().ok_or("no number of events")?;
-        }
+        self.is_partial = data["more"].as_bool().ok_or("more is no bool")?;
+        self.heard = data["events"].as_u64().ok_or("no number of events")?;
         Ok(())
     }
 
     /// Whether it has heard of all that had happened at the last heartbeat.
     pub fn is_complete(&self) -> bool {
-        self.heard == self.told
-    }
-
-    /// It asks for a snapshot.
-    pub fn ask(&mut self) {
-        self.snapshot = Some(BTreeSet::new());
+        self.heard == self.told && !self.is_partial
     }
 
     /// Who is connected.

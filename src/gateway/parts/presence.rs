@@ -15,6 +15,23 @@ pub struct Snapshot {
     pub at: usize,
 }
 
+/// What a service is told of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    Connect,
+    Disconnect,
+}
+
+impl Passage {
+    /// As it stands in a subject.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Disconnect => "disconnect",
+        }
+    }
+}
+
 /// What services are told of who is connected.
 #[derive(Debug)]
 pub struct Presence {

@@ -7,5 +7,3 @@ mod presence;
 mod requests;
 mod trees;
 mod windows;
-
-pub(in crate::gateway) use presence::Passage;

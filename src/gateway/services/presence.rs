@@ -8,6 +8,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::outbox::{Lane, Outbox, Place};
 use crate::gateway::model::time::Time;
+use crate::gateway::parts::presence::Passage;
 use crate::gateway::parts::worklist::{Origin, Work};
 use crate::res::json;
 use crate::res::rid::is_subject;
@@ -23,22 +24,6 @@ const PLACES: usize = if cfg!(debug_assertions) { 4 } else { 1 << 12 };
 /// Bytes of a part beside the connections, and of each of them, at most.
 const PART_HEAD: usize = 128;
 const PART_EACH: usize = 32;
-
-/// What a service is told of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gateway) enum Passage {
-    Connect,
-    Disconnect,
-}
-
-impl Passage {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Disconnect => "disconnect",
-        }
-    }
-}
 
 impl Gateway {
     /// A WebSocket client came or went: services that listen are told.
@@ -113,7 +98,7 @@ impl Gateway {
         let mut payload = b"{\"gateway\":".to_vec();
         json::write_string(presence.gateway(), &mut payload);
         payload.extend_from_slice(b",\"cids\":[");
-        let mut told = 0;
+        let (mut told, is_first) = (0, snapshot.at == 0);
         let end = snapshot.at.saturating_add(PLACES);
         while told < most && snapshot.at < self.sessions.places().min(end) {
             if let Some(client) = self.sessions.web_socket_at(snapshot.at) {
@@ -126,7 +111,11 @@ impl Gateway {
             snapshot.at += 1;
         }
         let has_more = snapshot.at < self.sessions.places();
-        let rest = format!(r#"],"more":{has_more},"events":{}}}"#, presence.events());
+        let rest = format!(
+            r#"],"first":{is_first},"more":{has_more},"events":{},"interval":{}}}"#,
+            presence.events(),
+            presence.interval()
+        );
         payload.extend_from_slice(rest.as_bytes());
         self.work.spend(told + PLACES / 64);
         let reply = snapshot.reply.clone();
