@@ -37,6 +37,7 @@ impl World {
             }
         }
         self.rest();
+        self.end_patience();
         self.compare();
         if self.failure.is_some() {
             return;
@@ -48,6 +49,7 @@ impl World {
             self.emit(sent);
         }
         self.rest();
+        self.end_patience();
         self.compare();
         self.faults = self.profile.faults;
     }
