@@ -116,7 +116,7 @@ impl World {
             Action::Stream(slot, rid) => self.stream(slot, RIDS[rid]),
             Action::Web(web, rid) => {
                 if !self.web[web].pending {
-                    self.web_get(web, RIDS[rid]);
+                    self.web_get_again(web, RIDS[rid]);
                 }
             }
             Action::WebCall(web, rid, method) => {

@@ -39,6 +39,7 @@ impl World {
             }
         }
         self.rest();
+        self.end_patience();
         self.compare();
         if self.failure.is_some() {
             return;
@@ -50,6 +51,7 @@ impl World {
             self.emit(sent);
         }
         self.rest();
+        self.end_patience();
         self.compare();
         self.faults = self.profile.faults;
     }
