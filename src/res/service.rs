@@ -244,6 +244,24 @@ pub fn access(payload: &[u8]) -> Result<Access, Error> {
 /// # Errors
 /// When it is an error, not valid, or too large.
 pub fn resource(payload: &[u8], limits: Limits) -> Result<Resource, Unread> {
+    let found = resource_text(payload, limits)?;
+    let data = match found.is_model {
+        true => self::model(found.text, limits)?,
+        false => self::collection(found.text, limits)?,
+    };
+    let query = found.query.into();
+    Ok(Resource { data, query })
+}
+
+/// Where an answer has a resource.
+pub(super) struct ResourceText<'a> {
+    pub text: Raw<'a>,
+    pub is_model: bool,
+    pub query: Cow<'a, str>,
+}
+
+/// Finds the resource in a get answer.
+pub(super) fn resource_text(payload: &[u8], limits: Limits) -> Result<ResourceText<'_>, Unread> {
     let result = Answer::parse(payload, false)?.present_result()?;
     let (mut model, mut collection, mut query) = (None, None, Cow::Borrowed(""));
     json::object(result, |name, raw| {
@@ -260,15 +278,19 @@ pub fn resource(payload: &[u8], limits: Limits) -> Result<Resource, Unread> {
         Ok(())
     })
     .map_err(Error::internal)?;
-    let data = match (model, collection) {
-        (Some(model), None) => self::model(model, limits)?,
-        (None, Some(values)) => self::collection(values, limits)?,
+    let (text, is_model) = match (model, collection) {
+        (Some(model), None) => (model, true),
+        (None, Some(values)) => (values, false),
         _ => return Err(Error::internal("invalid service response").into()),
     };
-    Ok(Resource {
-        data,
-        query: query.into(),
-    })
+    match text.len() > limits.bytes {
+        true => Err(Unread::TooLarge),
+        false => Ok(ResourceText {
+            text,
+            is_model,
+            query,
+        }),
+    }
 }
 
 /// Reads an answer to a call or auth request.
@@ -624,14 +646,14 @@ fn collection(text: Raw<'_>, limits: Limits) -> Result<Data, Unread> {
 }
 
 /// Ends the reading of what has more entries than may be.
-const TOO_MANY: JsonError = JsonError::new("too many entries");
+pub(super) const TOO_MANY: JsonError = JsonError::new("too many entries");
 
 /// Older clients of this error know it with its prefix twice.
-fn value_error(error: ValueError) -> Error {
+pub(super) fn value_error(error: ValueError) -> Error {
     Error::internal(format_args!("Internal error: {error}"))
 }
 
-fn action_as_value() -> Error {
+pub(super) fn action_as_value() -> Error {
     Error::internal("invalid service response")
 }
 
