@@ -2,7 +2,7 @@
 //! what [`service`] reads in one go.
 
 use super::Error;
-use super::json::{self, JsonError, Raw, Walk};
+use super::json::{JsonError, Raw, Walk};
 use super::order::Sorter;
 use super::service::{self, ChangeEvent, Data, Limits, Unread};
 use super::text::Text;
@@ -345,6 +345,5 @@ mod tests {
         };
         assert!(parts >= MEMBER * 2_000 / 100, "{parts}");
         assert_eq!(read, service::change(&payload));
-        let _ = json::value(payload.as_bytes()).unwrap();
     }
 }

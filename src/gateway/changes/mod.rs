@@ -2,6 +2,7 @@
 
 mod drift;
 mod events;
+mod large;
 mod query;
 mod reset;
 

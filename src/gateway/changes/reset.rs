@@ -8,7 +8,7 @@ use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
 use crate::gateway::model::update::Update;
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::cache::{Certainty, Deferred, ResetStep, ResetWalk};
+use crate::gateway::parts::cache::{Certainty, Deferred, ResetStep, ResetWalk, Stage};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
@@ -16,10 +16,6 @@ use crate::res::service::{Data, Unread};
 use crate::res::{Error, Pattern, service};
 use std::fmt::Display;
 use std::rc::Rc;
-
-/// Values from which on to put new ones in place may be too much beside reading them: it is
-/// done in a turn of its own. Fewer in debug builds, so that tests see what comes of that.
-const LARGE: usize = if cfg!(debug_assertions) { 1 } else { 1_024 };
 
 impl Gateway {
     /// A system reset event came.
@@ -197,16 +193,27 @@ impl Gateway {
         if !self.cache.resources().contains(key) {
             return self.note_unused("get", None, &"the resource is used no longer");
         }
-        match self.read_resource(answer) {
-            Ok(resource) if self.work.is_spent() && resource.data.len() >= LARGE => {
+        let read = match &answer {
+            Ok(payload) if self.is_large(payload.len()) => {
                 let name = self.cache.resources()[key].name;
-                let throttle = self.background.put_off_reset();
-                let rest = Deferred::Replace(key, resource.data, throttle);
-                self.cache.hold_name(name);
-                self.cache.defer_rest(name, rest);
-                self.work.push(Work::Inbox(name));
+                let read = |reading| Stage::ReadAgain(key, reading);
+                match self.begin_answer(name, payload, read) {
+                    Ok(()) => return,
+                    Err(unread) => Err(unread),
+                }
             }
-            Ok(resource) => self.renew(key, resource.data),
+            _ => (self.read_resource(answer)).map(|resource| resource.data),
+        };
+        self.refreshed_as(key, read);
+    }
+
+    /// The answer to the get request of a resource in doubt was read.
+    pub(super) fn refreshed_as(&mut self, key: ResourceKey, read: Result<Data, Unread>) {
+        if !self.cache.resources().contains(key) {
+            return;
+        }
+        match read {
+            Ok(data) => self.renew(key, data),
             Err(Unread::TooLarge) => self.give_up(key),
             Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
             Err(Unread::Failed(error)) => self.refresh_failed(key, &error),

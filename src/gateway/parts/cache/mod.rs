@@ -3,12 +3,14 @@
 //! Whoever reads gets the tables as they are; all that changes them is in here.
 
 mod inbox;
+mod large;
 mod refresh;
 mod resets;
 
 pub use inbox::{Deferred, GivenUp, Inbox, Room};
 #[cfg(test)]
 pub(crate) use inbox::{MAX_INBOX, MAX_INBOX_SIZE};
+pub use large::{Large, Stage};
 pub use refresh::{Certainty, Refresh};
 #[cfg(test)]
 pub(crate) use resets::{MAX_RESETS, MAX_RESETS_SIZE};
