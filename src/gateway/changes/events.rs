@@ -41,6 +41,13 @@ const STREAK_MIN: usize = 2;
 /// so that tests see what comes of that.
 const SUBS_AT_ONCE: usize = if cfg!(debug_assertions) { 1 } else { 2_048 };
 
+/// Work of sending an event that has waited for what it brings, beside its text, in units.
+const READY_UNITS: usize = 32;
+
+/// Bytes of a large change event that are written in one unit of work: most of them are
+/// short.
+const WRITTEN: usize = 8;
+
 /// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
 const STREAK_TEXT: usize = 16 << 10;
@@ -286,6 +293,7 @@ impl Gateway {
         } = changed;
         let kind = StepKind::Change(changes);
         let kept = brings_references(&kind) || self.keeps_before(resource);
+        self.work.spend(size / WRITTEN);
         self.cache.change(key, |content| *content = Rc::new(made));
         let step = Step {
             kind,
@@ -664,6 +672,7 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
+        self.work.spend(READY_UNITS);
         let children = self.waiters[waiter].take_brought();
         let set = match self.unsent_below(children.as_slice()) {
             Ok(set) => set,

@@ -2,12 +2,13 @@
 //! parts.
 
 use crate::gateway::Gateway;
-use crate::gateway::model::content::{Changed, Changing, Content, Making};
+use crate::gateway::model::content::{Changed, Changing, Content, Making, Renewing};
 use crate::gateway::model::keys::{NameKey, ResourceKey};
 use crate::gateway::parts::cache::{Deferred, Large, Stage};
 use crate::gateway::parts::worklist::Work;
+use crate::res::Error;
 use crate::res::reading::{ChangeReading, ResourceReading};
-use crate::res::service::Unread;
+use crate::res::service::{Data, Unread};
 use std::rc::Rc;
 
 /// Bytes of a payload from which on it is acted on in parts. Fewer in debug builds, so that
@@ -98,7 +99,23 @@ impl Gateway {
                 None => Progress::Same,
                 Some(read) => {
                     let key = *key;
-                    self.refreshed_as(key, read);
+                    self.begin_renewing(key, read)
+                }
+            },
+            Stage::Renew(key, renewing) => match renewing.go_on(version, steps) {
+                None => Progress::Same,
+                Some(renewal) => {
+                    let (key, before) = (*key, renewing.before.clone());
+                    let resource = self.cache.resources().get(key);
+                    let is_same =
+                        resource.is_none_or(|resource| Rc::ptr_eq(&resource.content, &before));
+                    debug_assert!(is_same, "the inputs of a name wait for the one before");
+                    drop(before);
+                    if is_same {
+                        self.renew_as(key, Some(renewal));
+                    } else {
+                        self.refreshed_as(key, Err(Error::TIMEOUT.into()));
+                    }
                     Progress::Over
                 }
             },
@@ -135,6 +152,24 @@ impl Gateway {
                 Progress::to(Stage::Change(key, changing))
             }
             _ => Progress::Over,
+        }
+    }
+
+    fn begin_renewing(&mut self, key: ResourceKey, read: Result<Data, Unread>) -> Progress {
+        let resource = self.cache.resources().get(key);
+        let (resource, data) = match (resource, read) {
+            (Some(resource), Ok(data)) => (resource, data),
+            (_, read) => {
+                self.refreshed_as(key, read);
+                return Progress::Over;
+            }
+        };
+        match Renewing::new(resource.content.clone(), data) {
+            Some(renewing) => Progress::to(Stage::Renew(key, renewing)),
+            None => {
+                self.renew_as(key, None);
+                Progress::Over
+            }
         }
     }
 

@@ -51,7 +51,7 @@ impl Gateway {
         let names = self.cache.names();
         let find = |name: &str| self.cache.name(name);
         self.resets
-            .push(ResetWalk::new(&reset, names, find, throttle, size));
+            .push(ResetWalk::new(reset, names, find, throttle, size));
         self.work.push(Work::Reset);
     }
 
@@ -59,7 +59,8 @@ impl Gateway {
     pub(in crate::gateway) fn go_on_with_reset(&mut self) {
         loop {
             let mut steps = 0;
-            let found = self.resets.next(self.cache.names(), &mut steps);
+            let found =
+                (self.resets).next(self.cache.names(), |name| self.cache.name(name), &mut steps);
             self.work.spend(steps);
             let Some((throttle, step)) = found else {
                 return; // Another reset has its own entry in the worklist.
@@ -222,16 +223,26 @@ impl Gateway {
 
     /// The data of a resource in doubt are known.
     pub(super) fn renew(&mut self, key: ResourceKey, data: Data) {
+        if self.cache.resources().contains(key) {
+            let renewal = self.renewal(key, data);
+            self.renew_as(key, renewal);
+        }
+    }
+
+    /// It is known what leads to the data of a resource in doubt; nothing if they are of the
+    /// other kind.
+    pub(super) fn renew_as(&mut self, key: ResourceKey, renewal: Option<Renewal>) {
         if !self.cache.resources().contains(key) {
             return;
         }
-        if !self.replace(key, data) {
+        let Some(renewal) = renewal else {
             if self.cache.has_lost_events(key) {
                 // That it was deleted and made anew is among what was lost.
                 return self.delete(key, "null");
             }
             return self.refresh_failed(key, &Unfit::OtherType);
-        }
+        };
+        self.put(key, renewal);
         match self.cache.end_refresh(key) {
             Certainty::Certain => {}
             Certainty::Doubted => self.refresh(key),
@@ -243,14 +254,21 @@ impl Gateway {
     ///
     /// Returns `false` when it is of the other kind; nothing changes then.
     pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
+        let renewal = self.renewal(key, data);
+        let is_fit = renewal.is_some();
+        if let Some(renewal) = renewal {
+            self.put(key, renewal);
+        }
+        is_fit
+    }
+
+    /// What leads to new data; nothing if they are of the other kind.
+    fn renewal(&mut self, key: ResourceKey, data: Data) -> Option<Renewal> {
         let version = self.cache.new_version();
         let before = &self.cache.resources()[key].content;
-        let Some(renewal) = before.renewal(data, version) else {
-            return false;
-        };
+        let renewal = before.renewal(data, version)?;
         self.work.spend(renewal.compared + renewal.steps.len());
-        self.put(key, renewal);
-        true
+        Some(renewal)
     }
 
     /// Puts new content in place of the old, and tells the subscribers how.

@@ -15,8 +15,10 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 mod making;
+mod renewing;
 
 pub use making::{Changed, Changing, Making};
+pub use renewing::Renewing;
 
 /// Longest JSON text that is kept, in bytes.
 const TEXT_KEPT: usize = 16 << 10;

@@ -23,6 +23,8 @@ pub struct Making {
     from: From,
     bytes: usize,
     references: References,
+    /// Whether the references are counted already.
+    is_counted: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,16 @@ impl Making {
             from: From::of(data),
             bytes: 0,
             references: References::default(),
+            is_counted: false,
+        }
+    }
+
+    /// The same where the references of the data are counted.
+    pub(super) fn counted(data: Data, references: References) -> Self {
+        Self {
+            references,
+            is_counted: true,
+            ..Self::new(data)
         }
     }
 
@@ -46,11 +58,15 @@ impl Making {
             from,
             bytes,
             references,
+            is_counted,
         } = self;
         let mut note = |name: Option<&Text>, value: &Value| {
             *bytes += size_of_entry(name, value);
-            *steps = steps.saturating_sub(1 + cost_of(value));
-            references.add(value);
+            *steps = steps.saturating_sub(1);
+            if !*is_counted {
+                *steps = steps.saturating_sub(cost_of(value));
+                references.add(value);
+            }
             *steps > 0
         };
         match from {
@@ -94,7 +110,7 @@ impl From {
     }
 }
 
-fn cost_of(value: &Value) -> usize {
+pub(super) fn cost_of(value: &Value) -> usize {
     match value.reference() {
         Some(_) => REFERENCE,
         None => 0,

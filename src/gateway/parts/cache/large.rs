@@ -1,7 +1,7 @@
 //! Large inputs of a name that are acted on over turns: first they are read, then it is
 //! worked out what they make of a resource. The name's other inputs wait until that is done.
 
-use crate::gateway::model::content::{Changing, Making};
+use crate::gateway::model::content::{Changing, Making, Renewing};
 use crate::gateway::model::keys::{AliasKey, ResourceKey};
 use crate::res::reading::{ChangeReading, ResourceReading};
 
@@ -25,6 +25,8 @@ pub enum Stage {
     Make(AliasKey, Box<str>, Making),
     /// An answer to the get request of a resource in doubt is read.
     ReadAgain(ResourceKey, ResourceReading),
+    /// What it has is compared with what is cached.
+    Renew(ResourceKey, Renewing),
 }
 
 impl Large {

@@ -137,8 +137,8 @@ pub struct Cache {
     names: Arena<of::Name, Name>,
     resources: Arena<of::Resource, Resource>,
     aliases: Arena<of::Alias, Alias>,
-    name_table: HashTable<u32>,
-    alias_table: HashTable<u32>,
+    name_table: HashTable<Entry>,
+    alias_table: HashTable<Entry>,
     hasher: FixedState,
     /// Names that nothing uses, each for a while.
     lingering: DelayQueue<NameKey>,
@@ -239,11 +239,11 @@ impl Cache {
     }
 
     pub fn name(&self, text: &str) -> Option<NameKey> {
-        let hash = self.hasher.hash_one(text);
-        let index = self
-            .name_table
-            .find(hash, |i| *self.names.at(*i).1.text == *text)?;
-        Some(self.names.at(*index).0)
+        let hash = name_hash(&self.hasher, text);
+        let entry = self.name_table.find(spread(hash), |entry| {
+            entry.hash == hash && *self.names.at(entry.place).1.text == *text
+        })?;
+        Some(self.names.at(entry.place).0)
     }
 
     /// Finds or makes a name. One that nothing uses must be held and released.
@@ -262,37 +262,37 @@ impl Cache {
             aliases: Vec::new(),
             inbox: None,
         });
-        let (names, hasher) = (&self.names, &self.hasher);
+        let (hash, place) = (name_hash(&self.hasher, text), key.index());
+        let entry = Entry { hash, place };
         self.name_table
-            .insert_unique(hasher.hash_one(text), key.index(), |i| {
-                hasher.hash_one(&*names.at(*i).1.text)
-            });
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         key
     }
 
     /// Removes a name that has neither resources nor aliases.
     pub fn remove_name(&mut self, key: NameKey) -> Option<Name> {
-        let hash = self.hasher.hash_one(&*self.names.get(key)?.text);
-        if let Ok(entry) = self.name_table.find_entry(hash, |i| *i == key.index()) {
+        let hash = name_hash(&self.hasher, &self.names.get(key)?.text);
+        let is_it = |entry: &Entry| entry.place == key.index();
+        if let Ok(entry) = self.name_table.find_entry(spread(hash), is_it) {
             entry.remove();
         }
-        let (names, hasher) = (&self.names, &self.hasher);
-        slack::shrink(&mut self.name_table, |i| {
-            hasher.hash_one(&*names.at(*i).1.text)
-        });
+        slack::shrink(&mut self.name_table, |entry| spread(entry.hash));
         self.names.remove(key)
     }
 
     pub fn alias(&self, text: &str, owner: Option<u32>) -> Option<AliasKey> {
-        let index = self.alias_table.find(self.alias_hash(text, owner), |i| {
-            let alias = self.aliases.at(*i).1;
-            alias.owner == owner && *alias.text == *text
+        let hash = self.alias_hash(text, owner);
+        let entry = self.alias_table.find(spread(hash), |entry| {
+            entry.hash == hash && {
+                let alias = self.aliases.at(entry.place).1;
+                alias.owner == owner && *alias.text == *text
+            }
         })?;
-        Some(self.aliases.at(*index).0)
+        Some(self.aliases.at(entry.place).0)
     }
 
-    fn alias_hash(&self, text: &str, owner: Option<u32>) -> u64 {
-        alias_hash(&self.hasher, text, owner)
+    fn alias_hash(&self, text: &str, owner: Option<u32>) -> u32 {
+        self.hasher.hash_one((text, owner)) as u32
     }
 
     /// Adds an alias of a name, which must not be there.
@@ -319,11 +319,10 @@ impl Cache {
             resource_slot: 0,
         });
         push_one(&mut self.names[name].aliases, key);
-        let (aliases, hasher) = (&self.aliases, &self.hasher);
-        self.alias_table.insert_unique(hash, key.index(), |i| {
-            let alias = aliases.at(*i).1;
-            alias_hash(hasher, &alias.text, alias.owner)
-        });
+        let place = key.index();
+        let entry = Entry { hash, place };
+        self.alias_table
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         key
     }
 
@@ -334,14 +333,11 @@ impl Cache {
         };
         self.epoch += 1;
         let hash = self.alias_hash(&alias.text, alias.owner);
-        if let Ok(entry) = self.alias_table.find_entry(hash, |i| *i == key.index()) {
+        let is_it = |entry: &Entry| entry.place == key.index();
+        if let Ok(entry) = self.alias_table.find_entry(spread(hash), is_it) {
             entry.remove();
         }
-        let (aliases, hasher) = (&self.aliases, &self.hasher);
-        slack::shrink(&mut self.alias_table, |i| {
-            let alias = aliases.at(*i).1;
-            alias_hash(hasher, &alias.text, alias.owner)
-        });
+        slack::shrink(&mut self.alias_table, |entry| spread(entry.hash));
         self.unlink_alias(key);
         let Some(alias) = self.aliases.remove(key) else {
             return;
@@ -738,6 +734,20 @@ fn push_one<T>(list: &mut Vec<T>, entry: T) {
     list.push(entry);
 }
 
-fn alias_hash(hasher: &FixedState, text: &str, owner: Option<u32>) -> u64 {
-    hasher.hash_one((text, owner))
+fn name_hash(hasher: &FixedState, text: &str) -> u32 {
+    hasher.hash_one(text) as u32
+}
+
+/// A place in a table by hash. Each has its own beside it: a table that grows would else
+/// look at every text again, in one step.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    place: u32,
+}
+
+/// The table takes a bucket from the lower bits of a hash and a tag from the uppermost.
+fn spread(hash: u32) -> u64 {
+    let mixed = hash.wrapping_mul(0x9E37_79B9);
+    u64::from(mixed) << 32 | u64::from(hash)
 }
