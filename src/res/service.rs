@@ -6,7 +6,7 @@
 //! the whole message invalid.
 
 use super::error::Error;
-use super::json::{self, JsonError, Raw};
+use super::json::{self, JsonError, Raw, Walk};
 use super::meta::Meta;
 use super::order;
 use super::pattern::Pattern;
@@ -130,13 +130,14 @@ pub struct Add {
     pub value: Value,
 }
 
-/// A system reset event.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Reset {
-    /// Resources to be fetched again.
-    pub resources: Vec<Pattern>,
+/// A system reset event. Its patterns may be many, and are read one by one
+/// ([`next_pattern`]); those that are not valid are left out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reset<'a> {
+    /// Resources to be fetched again: an array of patterns.
+    pub resources: Raw<'a>,
     /// Resources whose access is to be asked again.
-    pub access: Vec<Pattern>,
+    pub access: Raw<'a>,
 }
 
 /// A connection token event.
@@ -439,9 +440,13 @@ fn index(raw: Raw<'_>) -> Result<usize, JsonError> {
         .map_err(|_| JsonError::new("idx is no place in a collection"))
 }
 
-/// Reads a system reset event. Patterns that are not valid are left out.
-pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
-    let mut reset = Reset::default();
+/// Reads a system reset event.
+pub fn reset(payload: &[u8]) -> Result<Reset<'_>, JsonError> {
+    const NONE: Raw<'_> = "[]";
+    let mut reset = Reset {
+        resources: NONE,
+        access: NONE,
+    };
     json::object(json::value(payload)?, |name, raw| {
         let patterns = if json::is(&name, "resources") {
             &mut reset.resources
@@ -450,16 +455,20 @@ pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
         } else {
             return Ok(());
         };
-        patterns.clear();
-        if let Some(raw) = json::present(raw) {
-            json::array(raw, |item| {
-                patterns.extend(Pattern::parse(&json::string(item)?));
-                Ok(())
-            })?;
-        }
-        Ok(())
+        *patterns = json::present(raw).unwrap_or(NONE);
+        json::array(patterns, |item| json::string(item).map(|_| ()))
     })?;
     Ok(reset)
+}
+
+/// The next of the patterns that are valid, in an array of them; `None` behind the last one.
+pub fn next_pattern(patterns: Raw<'_>, walk: &mut Walk) -> Option<Pattern> {
+    loop {
+        let text = json::string(walk.item(patterns).ok()??).ok()?;
+        if let Some(pattern) = Pattern::parse(&text) {
+            return Some(pattern);
+        }
+    }
 }
 
 /// Reads a connection token event. A bare `null` clears token and token ID.

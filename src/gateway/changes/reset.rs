@@ -13,9 +13,13 @@ use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::{Data, Unread};
-use crate::res::{Error, Pattern, service};
+use crate::res::{Error, service};
 use std::fmt::Display;
 use std::rc::Rc;
+
+/// Bytes of a reset event that are looked at in one unit of work: what its short patterns
+/// are is read later.
+const PATTERN: usize = 32;
 
 impl Gateway {
     /// A system reset event came.
@@ -37,21 +41,20 @@ impl Gateway {
                 self.background.resume_reset(throttle);
                 self.background.end_reset();
             }
-            let all: Vec<Pattern> = Pattern::parse(">").into_iter().collect();
+            let all = "[\">\"]";
             reset = service::Reset {
-                resources: all.clone(),
+                resources: all,
                 access: all,
             };
             size = 0;
         }
-        self.work
-            .spend(reset.resources.len() + reset.access.len() + payload.len() / 64);
+        self.work.spend(payload.len() / PATTERN);
         let throttle = self.background.begin_reset();
         self.background.resume_reset(None);
         let names = self.cache.names();
         let find = |name: &str| self.cache.name(name);
         self.resets
-            .push(ResetWalk::new(reset, names, find, throttle, size));
+            .push(ResetWalk::new(&reset, names, find, throttle, size));
         self.work.push(Work::Reset);
     }
 

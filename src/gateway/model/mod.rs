@@ -21,6 +21,7 @@ pub mod references;
 pub mod set;
 pub mod sid;
 pub mod slack;
+pub mod table;
 pub mod texts;
 pub mod time;
 pub mod update;

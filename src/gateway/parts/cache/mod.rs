@@ -23,10 +23,9 @@ use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::{
     AliasKey, Connection, NameKey, ResourceKey, SubKey, TreeKey, of,
 };
-use crate::gateway::model::slack;
+use crate::gateway::model::table::Table;
 use crate::gateway::model::time::{LINGER, Time};
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -137,8 +136,8 @@ pub struct Cache {
     names: Arena<of::Name, Name>,
     resources: Arena<of::Resource, Resource>,
     aliases: Arena<of::Alias, Alias>,
-    name_table: HashTable<Entry>,
-    alias_table: HashTable<Entry>,
+    name_table: Table,
+    alias_table: Table,
     hasher: FixedState,
     /// Names that nothing uses, each for a while.
     lingering: DelayQueue<NameKey>,
@@ -160,8 +159,8 @@ impl Cache {
             names: Arena::default(),
             resources: Arena::default(),
             aliases: Arena::default(),
-            name_table: HashTable::new(),
-            alias_table: HashTable::new(),
+            name_table: Table::default(),
+            alias_table: Table::default(),
             hasher: FixedState::with_seed(seed),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
@@ -240,10 +239,9 @@ impl Cache {
 
     pub fn name(&self, text: &str) -> Option<NameKey> {
         let hash = name_hash(&self.hasher, text);
-        let entry = self.name_table.find(spread(hash), |entry| {
-            entry.hash == hash && *self.names.at(entry.place).1.text == *text
-        })?;
-        Some(self.names.at(entry.place).0)
+        let is_it = |place| *self.names.at(place).1.text == *text;
+        let place = self.name_table.find(hash, is_it)?;
+        Some(self.names.at(place).0)
     }
 
     /// Finds or makes a name. One that nothing uses must be held and released.
@@ -262,33 +260,25 @@ impl Cache {
             aliases: Vec::new(),
             inbox: None,
         });
-        let (hash, place) = (name_hash(&self.hasher, text), key.index());
-        let entry = Entry { hash, place };
-        self.name_table
-            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        let hash = name_hash(&self.hasher, text);
+        self.name_table.insert(hash, key.index());
         key
     }
 
     /// Removes a name that has neither resources nor aliases.
     pub fn remove_name(&mut self, key: NameKey) -> Option<Name> {
         let hash = name_hash(&self.hasher, &self.names.get(key)?.text);
-        let is_it = |entry: &Entry| entry.place == key.index();
-        if let Ok(entry) = self.name_table.find_entry(spread(hash), is_it) {
-            entry.remove();
-        }
-        slack::shrink(&mut self.name_table, |entry| spread(entry.hash));
+        self.name_table.remove(hash, key.index());
         self.names.remove(key)
     }
 
     pub fn alias(&self, text: &str, owner: Option<u32>) -> Option<AliasKey> {
         let hash = self.alias_hash(text, owner);
-        let entry = self.alias_table.find(spread(hash), |entry| {
-            entry.hash == hash && {
-                let alias = self.aliases.at(entry.place).1;
-                alias.owner == owner && *alias.text == *text
-            }
+        let place = self.alias_table.find(hash, |place| {
+            let alias = self.aliases.at(place).1;
+            alias.owner == owner && *alias.text == *text
         })?;
-        Some(self.aliases.at(entry.place).0)
+        Some(self.aliases.at(place).0)
     }
 
     fn alias_hash(&self, text: &str, owner: Option<u32>) -> u32 {
@@ -319,10 +309,7 @@ impl Cache {
             resource_slot: 0,
         });
         push_one(&mut self.names[name].aliases, key);
-        let place = key.index();
-        let entry = Entry { hash, place };
-        self.alias_table
-            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.alias_table.insert(hash, key.index());
         key
     }
 
@@ -333,11 +320,7 @@ impl Cache {
         };
         self.epoch += 1;
         let hash = self.alias_hash(&alias.text, alias.owner);
-        let is_it = |entry: &Entry| entry.place == key.index();
-        if let Ok(entry) = self.alias_table.find_entry(spread(hash), is_it) {
-            entry.remove();
-        }
-        slack::shrink(&mut self.alias_table, |entry| spread(entry.hash));
+        self.alias_table.remove(hash, key.index());
         self.unlink_alias(key);
         let Some(alias) = self.aliases.remove(key) else {
             return;
@@ -736,18 +719,4 @@ fn push_one<T>(list: &mut Vec<T>, entry: T) {
 
 fn name_hash(hasher: &FixedState, text: &str) -> u32 {
     hasher.hash_one(text) as u32
-}
-
-/// A place in a table by hash. Each has its own beside it: a table that grows would else
-/// look at every text again, in one step.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    place: u32,
-}
-
-/// The table takes a bucket from the lower bits of a hash and a tag from the uppermost.
-fn spread(hash: u32) -> u64 {
-    let mixed = hash.wrapping_mul(0x9E37_79B9);
-    u64::from(mixed) << 32 | u64::from(hash)
 }

@@ -3,11 +3,11 @@
 use super::Name;
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::keys::{NameKey, ResetKey, of};
-use crate::res::service::Reset;
-use crate::res::{Pattern, PatternSet};
+use crate::res::PatternSet;
+use crate::res::json::{Raw, Walk};
+use crate::res::service::{self, Reset};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
-use std::vec::IntoIter;
 
 /// Reset events that may wait, and the bytes of their payloads. Beyond them they become one
 /// that is about everything.
@@ -41,7 +41,14 @@ struct Selection {
     newer: u32,
     places: usize,
     /// Patterns that are in none of the above yet.
-    unread: IntoIter<Pattern>,
+    unread: Option<Unread>,
+}
+
+/// Patterns that are not read yet: those behind a place.
+#[derive(Debug)]
+struct Unread {
+    text: Box<str>,
+    walk: Walk,
 }
 
 /// Patterns that are read as the event comes. Others are read over turns, in which it is not
@@ -53,12 +60,15 @@ const READ_UNITS: usize = 4;
 
 impl Selection {
     fn new(
-        patterns: Vec<Pattern>,
+        patterns: Raw<'_>,
         names: &Arena<of::Name, Name>,
         find: impl Fn(&str) -> Option<NameKey>,
     ) -> Self {
         let mut selection = Self {
-            unread: patterns.into_iter(),
+            unread: Some(Unread {
+                text: patterns.into(),
+                walk: Walk::default(),
+            }),
             at: 0,
             end: 0,
             newer: names.next_generation(),
@@ -76,7 +86,11 @@ impl Selection {
 
     /// Reads one more pattern. Returns whether there was one.
     fn read_one(&mut self, find: impl Fn(&str) -> Option<NameKey>) -> bool {
-        let Some(pattern) = self.unread.next() else {
+        let Some(unread) = &mut self.unread else {
+            return false;
+        };
+        let Some(pattern) = service::next_pattern(&unread.text, &mut unread.walk) else {
+            self.end_reading();
             return false;
         };
         match pattern.exact() {
@@ -86,14 +100,11 @@ impl Selection {
             }
             None => self.patterns.insert(&pattern),
         }
-        if !self.is_unread() {
-            self.end_reading();
-        }
         true
     }
 
     fn end_reading(&mut self) {
-        self.unread = Vec::new().into_iter();
+        self.unread = None;
         self.exact.sort_unstable();
         self.exact.dedup();
         self.end = match self.patterns.is_empty() {
@@ -104,7 +115,7 @@ impl Selection {
 
     /// Whether it is not known yet what it has.
     fn is_unread(&self) -> bool {
-        self.unread.len() > 0
+        self.unread.is_some()
     }
 
     fn is_newer(&self, key: NameKey) -> bool {
@@ -154,7 +165,7 @@ impl Selection {
 impl ResetWalk {
     /// The walk of an event over the names that there are now.
     pub fn new(
-        reset: Reset,
+        reset: &Reset<'_>,
         names: &Arena<of::Name, Name>,
         find: impl Fn(&str) -> Option<NameKey>,
         throttle: Option<ResetKey>,
