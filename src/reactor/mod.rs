@@ -621,14 +621,15 @@ impl Reactor {
             return Ok(());
         };
         let dropped = broker.read_ahead(BROKER_BUDGET, now, Gateway::may_drop)?;
-        if !dropped.is_empty() {
+        if let Some(names) = dropped.all {
             log::warn!(
-                "NATS sends events faster than they can be taken: those of {} resource names \
-                 are dropped, and the resources fetched again",
-                dropped.len()
+                "NATS sends events faster than they can be taken: those of {names} resource names \
+                 are dropped, and the resources fetched again"
             );
+        }
+        if !dropped.sids.is_empty() {
             self.gateway
-                .messages_dropped(now, &dropped, &mut self.outbox);
+                .messages_dropped(now, &dropped.sids, &mut self.outbox);
             self.carry_out();
         }
         Ok(())
