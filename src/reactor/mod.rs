@@ -54,6 +54,7 @@ mod signals;
 mod site;
 mod streak;
 mod stream;
+mod supervisor;
 mod table;
 mod trace;
 mod turn;
@@ -103,6 +104,7 @@ use services::Services;
 use signals::Signals;
 use site::Site;
 use streak::Streak;
+use supervisor::Supervisor;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -138,6 +140,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
+    reactor.supervisor = Supervisor::take();
     let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
@@ -163,6 +166,7 @@ struct Reactor {
     rates: Rates,
     proxies: Proxies,
     monitor: Option<Box<Monitor>>,
+    supervisor: Option<Box<Supervisor>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -278,6 +282,7 @@ impl Reactor {
             proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
+            supervisor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -335,6 +340,7 @@ impl Reactor {
         }
         self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
         self.listen(config, inherited.clients)?;
+        self.tell_ready();
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -380,16 +386,15 @@ impl Reactor {
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
-        if self.signals.take_reload() {
-            let services = self.services.as_mut();
-            let theirs = services.and_then(|services| services.identity());
-            self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
-        }
+        self.reload();
         self.compression.begin_turn();
         let now = self.poll(events, limit)?;
         let start = self.clock.micros();
         self.turn.begin(start);
         self.site.tick(now);
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.tick(now);
+        }
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
         if is_signalled {
@@ -428,6 +433,27 @@ impl Reactor {
         Ok(())
     }
 
+    /// Reads files again, if a signal has asked for it.
+    fn reload(&mut self) {
+        if !self.signals.take_reload() {
+            return;
+        }
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.reloading();
+        }
+        let services = self.services.as_mut();
+        let theirs = services.and_then(|services| services.identity());
+        self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
+        self.tell_ready();
+    }
+
+    /// Tells the supervisor, if there is one, that clients are served.
+    fn tell_ready(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.ready("Serving clients");
+        }
+    }
+
     /// Whether deadlines may judge peers by the clock: not while something waits that came
     /// in a gap.
     fn may_judge(&mut self, events: &Events, is_all_offered: bool) -> bool {
@@ -457,7 +483,10 @@ impl Reactor {
                 }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
-                SIGNALS => is_signalled = self.signals.take_stop(),
+                SIGNALS => {
+                    is_signalled = self.signals.take_stop();
+                    self.summarise();
+                }
                 token if is_monitor(token) => {
                     if let Some(monitor) = &mut self.monitor {
                         monitor.set_ready(event);
@@ -528,6 +557,9 @@ impl Reactor {
                 self.monitor
                     .as_ref()
                     .and_then(|monitor| monitor.next_timeout()),
+                self.supervisor
+                    .as_ref()
+                    .and_then(|supervisor| supervisor.next_timeout()),
             ]
             .into_iter()
             .flatten()
