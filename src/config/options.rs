@@ -252,7 +252,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 63] = [
+pub(super) static OPTIONS: [Spec; 64] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
