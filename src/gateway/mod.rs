@@ -31,6 +31,7 @@ pub use model::outbox::{
     WebBody, WebResponse,
 };
 pub(crate) use model::paths::{path_to_id, with_query};
+pub use model::queue::QueueLimits;
 pub use model::rate::{Rate, Used};
 pub use model::time::Time;
 pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
@@ -47,6 +48,7 @@ use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
+use parts::queues::Queues;
 use parts::requests;
 use parts::sendings::Sendings;
 use parts::sessions::Sessions;
@@ -156,6 +158,7 @@ pub struct Gateway {
     windows: Windows,
     resets: Resets,
     trees: Trees,
+    queues: Queues,
     unsettled: Unsettled,
     texts: Texts,
     expansions: Expansions,
@@ -188,6 +191,7 @@ impl Gateway {
             windows: Windows::new(options.window),
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
+            queues: Queues::new(options.queues),
             unsettled: Unsettled::default(),
             texts: Texts::default(),
             expansions: Expansions::default(),
