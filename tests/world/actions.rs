@@ -106,7 +106,7 @@ impl World {
     fn perform(&mut self, action: &Action) {
         match *action {
             Action::Connect(slot, generation) => self.connect(slot, generation),
-            Action::Disconnect(slot) => self.disconnect(slot),
+            Action::Disconnect(slot) => self.cut_off(slot),
             Action::Ask(slot, ref ask) => {
                 let client = self.clients[slot].as_ref();
                 if client.is_some_and(|client| client.stream.is_none()) {
@@ -293,6 +293,16 @@ impl World {
                 &json!({"protocol": version}),
                 Pending::Version,
             );
+        }
+    }
+
+    /// A client loses its connection; one with a stream may come back at once.
+    fn cut_off(&mut self, slot: usize) {
+        let client = self.clients[slot].as_ref();
+        let is_stream = client.is_some_and(|client| client.stream.is_some());
+        match is_stream && self.roll("back").chance(60) {
+            true => self.stream(slot, ""),
+            false => self.disconnect(slot),
         }
     }
 

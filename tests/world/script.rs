@@ -378,7 +378,7 @@ impl Profile {
             on(self.latency > 0, 3),
             on(self.outages, 3),
             6,
-            5,
+            12,
         ];
         for (kind, weight) in weights.iter_mut().enumerate() {
             *weight = on(self.without >> kind & 1 == 0, *weight);

@@ -34,11 +34,18 @@ impl World {
 
     /// The same of one who may have been sent the resource before, and may wait then.
     pub fn web_get_again(&mut self, web: usize, rid: &str) {
-        let known = self.web[web].known.as_ref();
-        let is_known = known.is_some_and(|(other, ..)| other == rid);
+        let known = self.web[web]
+            .known
+            .as_ref()
+            .map(|(known, ..)| known.clone());
         let mut luck = self.roll("web");
-        let has_known = is_known && luck.chance(80);
-        self.web_get_with(web, rid, has_known, luck.chance(60));
+        match known.filter(|known| known == rid || luck.chance(60)) {
+            Some(known) => {
+                let (has_known, waits) = (luck.chance(80), luck.chance(60));
+                self.web_get_with(web, &known, has_known, waits);
+            }
+            None => self.web_get_with(web, rid, false, false),
+        }
     }
 
     fn web_get_with(&mut self, web: usize, rid: &str, has_known: bool, waits: bool) {
