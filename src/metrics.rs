@@ -190,7 +190,7 @@ fn write_resgate(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.gauge(
         "resgate_ws_current_connections",
         "Current established WebSocket connections.",
-        stats.clients - stats.web_requests,
+        stats.clients - stats.web_requests - stats.streams,
     );
     text.counter(
         "resgate_ws_connections",
@@ -253,8 +253,18 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
     text.counter(
         "tidegate_deliveries",
-        "Messages queued for WebSocket clients: answers and events.",
+        "Messages queued for WebSocket clients and streams: answers and events.",
         snapshot.metrics.deliveries,
+    );
+    text.gauge(
+        "tidegate_streams",
+        "Streams of events over HTTP that are open.",
+        stats.streams,
+    );
+    text.counter(
+        "tidegate_streams_begun",
+        "Streams of events over HTTP that began.",
+        counters.streams,
     );
 
     text.family(

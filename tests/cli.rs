@@ -265,6 +265,7 @@ const CREATED: &str = "{
 \t\"natsReconnectTokens\": \"close\",
 \t\"natsPingInterval\": 10000,
 \t\"driftAudit\": 0,
+\t\"connectionEvents\": 0,
 \t\"drainTime\": 2000,
 \t\"pingInterval\": 25000,
 \t\"maxConnections\": 0,

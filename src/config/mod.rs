@@ -117,6 +117,9 @@ pub struct Config {
     pub nats_ping_interval: Duration,
     /// Cached resources that are compared with what services have each second; 0 is none.
     pub drift_audit: u32,
+    /// Milliseconds between the heartbeats of a gateway that tells services who is connected;
+    /// 0 where it does not.
+    pub connection_events: u32,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
     /// Milliseconds after which WebSocket clients are closed; 0 is never.

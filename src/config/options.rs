@@ -49,6 +49,7 @@ pub(super) enum Setting {
     NatsReconnectTokens,
     NatsPingInterval,
     DriftAudit,
+    ConnectionEvents,
     DrainTime,
     PingInterval,
     MaxConnections,
@@ -251,7 +252,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 63] = [
+pub(super) static OPTIONS: [Spec; 64] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -818,6 +819,23 @@ pub(super) static OPTIONS: [Spec; 63] = [
             with what events have made of them: NATS can lose events without a word. What \
             differs is logged, counted and put right; see [Drift](DEPLOYMENT.md#drift). 0 is \
             none. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::ConnectionEvents,
+        flag: "--connectionevents",
+        short: "",
+        variable: "TIDEGATE_CONNECTIONEVENTS",
+        member: "connectionEvents",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 60_000),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "tell services who is connected; heartbeat in ms",
+        manual: "Services are told of each WebSocket client that comes and goes, by a heartbeat \
+            of the gateway's that is so many milliseconds apart, and of all that are there when \
+            they ask; see [Who is connected](SERVICES.md#who-is-connected). 0 is not at all. Not \
+            in Resgate.",
     },
     Spec {
         key: Setting::DrainTime,

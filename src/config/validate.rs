@@ -76,6 +76,7 @@ impl Checker<'_> {
             nats_reconnect_tokens: self.reconnect_tokens()?,
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
+            connection_events: self.count(Setting::ConnectionEvents),
             ping_interval: self.count(Setting::PingInterval),
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),

@@ -189,6 +189,9 @@ impl Reactor {
             let reason = "server is going away";
             return self.clients.say_goodbye(key, Some(1001), reason, now);
         }
+        if !is_last && self.clients.get_mut(key).is_some_and(|it| it.is_waiting()) {
+            return (self.gateway).end_poll(now, key.client(), &mut self.outbox);
+        }
         let is_kept = self.clients.deadline(key) == Some(Kind::Kept);
         if !self.is_unoccupied(key) || !is_kept && !is_last {
             return self.end_request(key, is_last, now);

@@ -28,10 +28,12 @@ mod drain;
 mod drift;
 mod entrance;
 mod error;
+mod events;
 mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod heartbeat;
 mod identity;
 mod inherited;
 mod input;
@@ -65,7 +67,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
-    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
+    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
 use crate::http::write_head;
 use crate::metrics::Metrics;
@@ -88,6 +90,7 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use heartbeat::Heartbeat;
 use identity::Identity;
 use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
@@ -156,6 +159,7 @@ struct Reactor {
     services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
+    heartbeat: Option<Heartbeat>,
     clients: Clients,
     site: Site,
     compression: Compression,
@@ -221,6 +225,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
+        heartbeat: config.connection_events.into(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -265,6 +270,7 @@ impl Reactor {
             services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
+            heartbeat: Heartbeat::new(config.connection_events, Time(0)),
             clients: Clients::new(
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
@@ -546,6 +552,7 @@ impl Reactor {
                     .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
+                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
@@ -646,14 +653,15 @@ impl Reactor {
             return Ok(());
         };
         let dropped = broker.read_ahead(BROKER_BUDGET, now, Gateway::may_drop)?;
-        if !dropped.is_empty() {
+        if let Some(names) = dropped.all {
             log::warn!(
-                "NATS sends events faster than they can be taken: those of {} resource names \
-                 are dropped, and the resources fetched again",
-                dropped.len()
+                "NATS sends events faster than they can be taken: those of {names} resource names \
+                 are dropped, and the resources fetched again"
             );
+        }
+        if !dropped.sids.is_empty() {
             self.gateway
-                .messages_dropped(now, &dropped, &mut self.outbox);
+                .messages_dropped(now, &dropped.sids, &mut self.outbox);
             self.carry_out();
         }
         Ok(())
@@ -680,6 +688,7 @@ impl Reactor {
         self.ask_silent_clients(now);
         self.close_old_clients(now);
         self.check_drift(now);
+        self.beat(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
@@ -750,6 +759,15 @@ impl Reactor {
                 self.metrics.idle_clients += 1;
                 self.clients.say_goodbye(key, Some(1000), reason, now);
             }
+            Kind::Wait => match connection.waits_until() {
+                Some(until) if until <= now => {
+                    let (client, outbox) = (key.client(), &mut self.outbox);
+                    self.clients.disarm(key);
+                    self.gateway.end_poll(now, client, outbox);
+                }
+                Some(_) => self.clients.arm(key, kind, now),
+                None => self.clients.disarm(key),
+            },
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
@@ -793,7 +811,7 @@ impl Reactor {
                 if is_traced {
                     trace::delivery(&self.gateway, client, &delivery);
                 }
-                let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
+                let is_message = delivery.is_message();
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 let (streak, compression) = (&mut self.streak, &mut self.compression);
@@ -834,6 +852,7 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
                 subject: message.subject,
                 payload: message.payload,
                 status: message.status,
+                reply: message.reply,
             };
             gateway.broker_message(now, message, outbox);
         }

@@ -32,7 +32,7 @@ mod wire;
 
 pub use authority::{Authority, Directory, Issued, data};
 pub use client::Client;
-pub use http::{Http, Response};
+pub use http::{Events, Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
 pub use process::{

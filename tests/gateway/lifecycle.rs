@@ -361,7 +361,12 @@ fn paths_and_origins_are_configurable() {
         r.header("access-control-allow-origin").as_deref(),
         Some("HTTP://B.test")
     );
-    assert_eq!(r.header("vary").as_deref(), Some("Origin"));
+    let vary = if is_peer() {
+        "Origin"
+    } else {
+        "Origin, Accept"
+    };
+    assert_eq!(r.header("vary").as_deref(), Some(vary));
     // null is let through without header.
     h.request("GET", "/web/life_paths/a", "Origin: null\r\n");
     svc.grant("life_paths.a");
