@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 say() { printf 'run: %s\n' "$*" >&2; }
 
 if ! command -v cargo >/dev/null; then
-    say "Rust is missing: install it from https://rustup.rs/ (1.88 or later)"
+    say "Rust is missing: install it from https://rustup.rs/ (1.89 or later)"
     exit 1
 fi
 

@@ -134,7 +134,7 @@ need_nats_py() {
 
 need_rust() {
     command -v cargo >/dev/null ||
-        fail "Rust is missing: install it from https://rustup.rs/ (1.88 or later)"
+        fail "Rust is missing: install it from https://rustup.rs/ (1.89 or later)"
 }
 
 # Run by itself it fetches everything.

@@ -14,6 +14,8 @@ pub struct Presence {
     /// Events that it has heard of, and those that the last heartbeat told of.
     heard: u64,
     told: u64,
+    /// A heartbeat told of more than it has heard of.
+    has_missed: bool,
     /// A snapshot has begun, and is not complete.
     is_partial: bool,
 }
@@ -42,13 +44,14 @@ impl Presence {
                 self.heard += 1;
                 let is_known = self.known.remove(cid);
                 // Its beginning may have been missed while the broker was away.
-                match is_known || self.is_partial || self.heard < self.told {
+                match is_known || self.is_partial || self.has_missed {
                     true => Ok(()),
                     false => Err(format!("{cid} disconnects and was not there")),
                 }
             }
             ["gateway", id, "heartbeat"] if id == gateway => {
                 self.told = data["events"].as_u64().ok_or("no number of events")?;
+                self.has_missed |= self.heard != self.told;
                 Ok(())
             }
             ["presence", "snapshot"] => self.part(&data),
@@ -66,6 +69,7 @@ impl Presence {
             self.known.insert(cid.to_owned());
         }
         self.is_partial = data["more"].as_bool().ok_or("more is no bool")?;
+        self.has_missed &= self.is_partial;
         self.heard = data["events"].as_u64().ok_or("no number of events")?;
         Ok(())
     }
