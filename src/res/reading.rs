@@ -37,7 +37,7 @@ enum ChangeStage {
         members: usize,
         values: Option<Range<usize>>,
     },
-    Reading(Range<usize>, Members),
+    Reading(Range<usize>, Box<Members>),
     Moving(IntoIter<Property>, Vec<(Text, Change)>),
 }
 
@@ -53,7 +53,7 @@ pub struct ResourceReading {
 
 #[derive(Debug)]
 enum ResourceStage {
-    Model(Members),
+    Model(Box<Members>),
     Properties(IntoIter<Property>, Vec<(Text, Value)>, bool),
     Collection(Walk, Values),
 }
@@ -182,7 +182,7 @@ impl ChangeReading {
         let current = values.filter(|range| members == 1 || is_value(range).is_err());
         self.is_old = current.is_none() && members > 0;
         let range = current.unwrap_or(0..self.text.len());
-        self.stage = ChangeStage::Reading(range, Members::default());
+        self.stage = ChangeStage::Reading(range, Box::default());
     }
 }
 
@@ -198,7 +198,7 @@ impl ResourceReading {
             query: found.query.into(),
             most: limits.entries,
             stage: match found.is_model {
-                true => ResourceStage::Model(Members::default()),
+                true => ResourceStage::Model(Box::default()),
                 false => ResourceStage::Collection(Walk::default(), Values::default()),
             },
         })
