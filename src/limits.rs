@@ -96,7 +96,7 @@ fn crowds() -> [[String; 3]; 4] {
 }
 
 /// What clients may ask and send.
-fn clients() -> [[String; 3]; 8] {
+fn clients() -> [[String; 3]; 9] {
     let Limits { head, fields, body } = Limits::default();
     rows([
         (
@@ -157,6 +157,11 @@ fn clients() -> [[String; 3]; 8] {
             "body of an HTTP request",
             format!("{}, within {}", bytes(body), time(reactor::BODY_TIME)),
             "413 or 408, connection closed",
+        ),
+        (
+            "wait of a GET for a change (`Prefer: wait`)",
+            time(1_000 * u64::from(reactor::WAIT_MAX)),
+            "304",
         ),
     ])
 }

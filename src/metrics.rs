@@ -4,9 +4,13 @@
 //! help texts, so that its dashboards keep working; then those of our own, which begin
 //! with `tidegate_`. docs/METRICS.md says what each means.
 
+mod summary;
+
 use std::fmt::{Display, Write};
 
 use crate::gateway::{Counters, Histogram, RequestKind, Stats};
+
+pub use summary::summary;
 
 /// Content type of [`write()`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -186,7 +190,7 @@ fn write_resgate(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.gauge(
         "resgate_ws_current_connections",
         "Current established WebSocket connections.",
-        stats.clients - stats.web_requests,
+        stats.clients - stats.web_requests - stats.streams,
     );
     text.counter(
         "resgate_ws_connections",
@@ -249,8 +253,18 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
     text.counter(
         "tidegate_deliveries",
-        "Messages queued for WebSocket clients: answers and events.",
+        "Messages queued for WebSocket clients and streams: answers and events.",
         snapshot.metrics.deliveries,
+    );
+    text.gauge(
+        "tidegate_streams",
+        "Streams of events over HTTP that are open.",
+        stats.streams,
+    );
+    text.counter(
+        "tidegate_streams_begun",
+        "Streams of events over HTTP that began.",
+        counters.streams,
     );
 
     text.family(

@@ -13,7 +13,7 @@ use driver::{Driver, INBOX, Input, Operation, UNLIMITED};
 use libfuzzer_sys::fuzz_target;
 use std::net::{Ipv4Addr, SocketAddr};
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Options, WebAction, WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Have, Options, WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::Pattern;
 use tidegate::res::rid::{self, Rid};
@@ -174,6 +174,8 @@ impl Web {
             action,
             path,
             query,
+            have: &Have::Nothing,
+            waits: false,
             body: b"",
             head: b"",
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
@@ -187,6 +189,7 @@ impl Web {
             subject: reply.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         }))
     }
 

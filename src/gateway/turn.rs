@@ -65,6 +65,7 @@ impl Gateway {
             }
             Work::Ready(waiter) | Work::Walk(waiter) => Some(self.waiters.get(waiter)?.client()),
             Work::Call(call) => Some(self.requests.get(call)?.then.client()?.key),
+            Work::Poll(client) => Some(client.key),
             _ => None,
         };
         match client {
@@ -96,6 +97,8 @@ impl Gateway {
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
             Work::Dismiss(client) => self.dismiss_now(client),
+            Work::EndStream(client) => self.end_stream(client),
+            Work::Poll(client) => self.poll_again(client),
             Work::Call(call) => self.call_held(call),
             Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
@@ -106,6 +109,7 @@ impl Gateway {
             Work::Evict => self.evict(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),
+            Work::Snapshot => self.go_on_with_snapshots(),
             Work::Unwanted(request) => self.forget_unwanted(request),
         }
     }

@@ -15,6 +15,7 @@ pub mod home;
 pub mod request;
 pub mod response;
 pub mod route;
+pub mod wishes;
 
 pub use cors::Cors;
 pub use head::{Head, Version};
@@ -22,3 +23,4 @@ pub use head_json::write_head;
 pub use request::{Limits, Phase, Request, RequestError, RequestReader, Step};
 pub use response::{Persistence, ResponseWriter};
 pub use route::{Route, route};
+pub use wishes::{Has, Wishes};

@@ -102,6 +102,16 @@ impl<'o> ResponseWriter<'o> {
         }
     }
 
+    /// Ends the head of a response whose body follows, and whose end shows by itself: by the
+    /// last chunk of it (RFC 9112, 7.1), or by the end of the connection.
+    pub fn stream(mut self, content_type: &'static str, is_chunked: bool) {
+        self.line("Content-Type", content_type.as_bytes());
+        if is_chunked {
+            self.line("Transfer-Encoding", b"chunked");
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// Ends the response without a body.
     pub fn empty(mut self) {
         self.end(0);

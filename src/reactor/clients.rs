@@ -599,13 +599,14 @@ impl Clients {
         let Some(framing) = self.get_mut(key).and_then(|it| it.framing()) else {
             return;
         };
-        match framing.goodbye(code, reason) {
-            Some(words) => {
-                self.push(key, Piece::Bytes(words.into()), now);
-                self.close(key, Kind::Close, now);
-            }
-            None => self.close(key, Kind::Idle, now),
+        if let Some(words) = framing.goodbye(code, reason) {
+            self.push(key, Piece::Bytes(words.into()), now);
         }
+        let kind = match framing.is_answered() {
+            true => Kind::Close,
+            false => Kind::Idle,
+        };
+        self.close(key, kind, now);
     }
 
     /// Notes that the close handshake of a closing WebSocket is complete: the client has

@@ -11,12 +11,12 @@ use mio::Token;
 use super::admission::Place;
 use super::compression::Inflated;
 use super::deadlines::Timer;
-use super::framing::Framing;
+use super::framing::{Chunking, Framing};
 use super::output::Output;
 use super::pulse::Silence;
 use super::rotation::Age;
 use super::stream::Stream;
-use crate::gateway::ClientKey;
+use crate::gateway::{ClientKey, Time};
 use crate::http::{Persistence, RequestReader};
 use crate::ws::Decoder;
 use crate::ws::extension::Agreement;
@@ -31,6 +31,8 @@ pub(super) enum Phase {
     Http(Box<Http>),
     /// It was upgraded.
     WebSocket(Decoder),
+    /// Its last request is answered with a stream of events, which ends with the connection.
+    Events(Chunking),
     /// Last words are on their way: they are written, our side is ended, and what the
     /// client still sends is read and thrown away. Closing at once would let a reset
     /// overtake the last words.
@@ -69,8 +71,22 @@ pub(super) struct Work {
     pub(super) persistence: Persistence,
     /// The request's `Origin`.
     pub(super) origin: Option<Box<[u8]>>,
+    /// Whether a web page asks: it is told which fields of the answer it may see.
+    pub(super) is_of_page: bool,
+    /// The request is for a stream of events.
+    pub(super) events: Option<Box<EventsAsked>>,
+    /// The answer waits for a change, so many seconds at most, and until then.
+    pub(super) wait: Option<(u32, Time)>,
     /// The request is for a WebSocket: what is needed for that, or what is wrong with it.
     pub(super) upgrade: Option<Result<Box<Upgrade>, Refusal>>,
+}
+
+/// What an answer with a stream of events is made of.
+#[derive(Debug)]
+pub(super) struct EventsAsked {
+    /// Whose request it is.
+    pub(super) remote: SocketAddr,
+    pub(super) chunking: Chunking,
 }
 
 /// What an answer to an upgrade request is made of.
@@ -170,7 +186,11 @@ impl Connection {
             Phase::WebSocket(decoder) | Phase::Closing(Farewell::CloseFrame(decoder)) => {
                 decoder.held()
             }
-            Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => 0,
+            Phase::Proxied
+            | Phase::Http(_)
+            | Phase::Events(_)
+            | Phase::Closing(_)
+            | Phase::Dead => 0,
         };
         self.stash.capacity() + partial
     }
@@ -189,6 +209,7 @@ impl Connection {
     pub(super) fn framing(&self) -> Option<Framing> {
         match &self.phase {
             Phase::WebSocket(decoder) => Some(Framing::WebSocket(decoder.agreement())),
+            Phase::Events(chunking) => Some(Framing::Events(*chunking)),
             Phase::Proxied | Phase::Http(_) | Phase::Closing(_) | Phase::Dead => None,
         }
     }
@@ -203,11 +224,28 @@ impl Connection {
         matches!(self.phase, Phase::WebSocket(_))
     }
 
+    /// Whether the answer to its request waits for a change.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits_until().is_some()
+    }
+
+    /// Until when the answer to its request waits for a change, if it does.
+    pub(super) fn waits_until(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Http(http) => http.work.as_ref()?.wait.map(|(_, until)| until),
+            _ => None,
+        }
+    }
+
     /// Takes the request that the gateway has not answered yet.
     pub(super) fn take_work(&mut self) -> Option<Work> {
         match &mut self.phase {
             Phase::Http(http) => http.work.take(),
-            Phase::Proxied | Phase::WebSocket(_) | Phase::Closing(_) | Phase::Dead => None,
+            Phase::Proxied
+            | Phase::WebSocket(_)
+            | Phase::Events(_)
+            | Phase::Closing(_)
+            | Phase::Dead => None,
         }
     }
 

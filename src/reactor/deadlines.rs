@@ -33,9 +33,11 @@ pub(super) enum Kind {
     Message,
     /// Read some of the output that waits.
     Unread,
+    /// Nothing: it is looked at whether its answer has waited for a change for long enough.
+    Wait,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Head,
     Kind::Body,
     Kind::Idle,
@@ -45,6 +47,7 @@ const KINDS: [Kind; 9] = [
     Kind::Linger,
     Kind::Message,
     Kind::Unread,
+    Kind::Wait,
 ];
 
 impl Kind {
@@ -60,6 +63,7 @@ impl Kind {
             Kind::Linger => 2_000,
             Kind::Message => 30_000,
             Kind::Unread => 120_000,
+            Kind::Wait => 1_000,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::compression::Compression;
 use super::connection::Upgrade;
+use super::events;
 use super::output::Piece;
 use super::site::Site;
 use super::streak::Streak;
@@ -50,25 +51,32 @@ pub(super) fn deliver(
                 site.answer(clients, key, &work, *response, now);
             }
         }
+        Delivery::Stream(start) => events::begin(clients, site, client, *start, now),
         Delivery::Upgrade(fields) => upgrade(clients, site, client, &fields, now),
         Delivery::Resume => {
             if let Some((key, _)) = clients.find(client) {
                 clients.wake(key);
             }
         }
-        Delivery::Close(reason) => close(clients, client, reason, now),
+        Delivery::Close(reason) => close(clients, site, client, reason, now),
     }
 }
 
 /// Says goodbye to a client that is sent messages.
-fn close(clients: &mut Clients, client: ClientKey, reason: CloseReason, now: Time) {
+fn close(clients: &mut Clients, site: &Site, client: ClientKey, reason: CloseReason, now: Time) {
     let Some((key, connection)) = clients.find(client) else {
         return;
     };
     if connection.framing().is_none() {
+        // Its stream has not begun.
+        if let Some(work) = connection.take_work() {
+            clients.disown(key);
+            site.unavailable(clients, key, &work, now);
+        }
         return;
     }
     match reason {
+        CloseReason::Ended => clients.say_goodbye(key, Some(1000), "", now),
         CloseReason::Overflow => {
             let text = "too many events wait for a service";
             log::debug!("client {} closed: {text}", connection.remote);

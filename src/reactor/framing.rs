@@ -6,7 +6,7 @@
 //! transport is a variant of both, and of the connection's phase.
 
 use super::compression::Compression;
-use crate::gateway::{Encoding, Message, SharedAnswer};
+use crate::gateway::{Encoding, Message, SharedAnswer, Tag};
 use crate::ws::deflate::{END_COST, write_end};
 use crate::ws::extension::Agreement;
 use crate::ws::frame;
@@ -16,9 +16,17 @@ use crate::ws::frame;
 pub(super) enum Framing {
     /// As text frames of a WebSocket, compressed if the two sides agreed on that.
     WebSocket(Option<Agreement>),
-    /// As lines: the second framing of the tests, with something around each text.
-    #[cfg(test)]
-    Lines,
+    /// As events of a stream (the HTML standard, "Server-sent events").
+    Events(Chunking),
+}
+
+/// How the end of an HTTP body shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunking {
+    /// It is made of chunks, the last of which is empty (HTTP/1.1).
+    Chunked,
+    /// The connection ends with it (HTTP/1.0).
+    Plain,
 }
 
 impl Framing {
@@ -30,8 +38,7 @@ impl Framing {
                 Envelope::DeflatedFrame
             }
             Framing::WebSocket(_) => Envelope::TextFrame,
-            #[cfg(test)]
-            Framing::Lines => Envelope::Line,
+            Framing::Events(chunking) => Envelope::Event(chunking),
         }
     }
 
@@ -40,13 +47,18 @@ impl Framing {
     pub(super) fn ping(self) -> Option<&'static [u8]> {
         match self {
             Framing::WebSocket(_) => Some(&frame::PING),
-            #[cfg(test)]
-            Framing::Lines => None,
+            Framing::Events(Chunking::Chunked) => Some(b"3\r\n:\n\n\r\n"),
+            Framing::Events(Chunking::Plain) => Some(b":\n\n"),
         }
     }
 
+    /// Whether the other side answers that. If not, it is gone when it takes no more.
+    pub(super) fn is_answered(self) -> bool {
+        matches!(self, Framing::WebSocket(_))
+    }
+
     /// What says to the other side that nothing follows, in the words of the transport;
-    /// `None` for one that has none, and then no answer to it is to be awaited.
+    /// `None` for one that has none. Whether there is an answer to it is as with a ping.
     pub(super) fn goodbye(self, code: Option<u16>, reason: &str) -> Option<Vec<u8>> {
         match self {
             Framing::WebSocket(_) => {
@@ -54,8 +66,8 @@ impl Framing {
                 frame::write_close(code, reason, &mut close);
                 Some(close)
             }
-            #[cfg(test)]
-            Framing::Lines => None,
+            Framing::Events(Chunking::Chunked) => Some(b"0\r\n\r\n".into()),
+            Framing::Events(Chunking::Plain) => None,
         }
     }
 }
@@ -67,16 +79,83 @@ pub(super) enum Envelope {
     TextFrame,
     /// The same, compressed. The text has the form that this needs.
     DeflatedFrame,
-    /// A line with a mark.
-    #[cfg(test)]
-    Line,
+    /// An event of a stream. It says that the client has not what the ID of an earlier one
+    /// stands for any more.
+    Event(Chunking),
+    /// The first event of a stream, behind its ID.
+    FirstEvent(Chunking),
 }
 
-/// The most bytes before a text.
-pub(super) const HEADER_MAX: usize = frame::HEADER_MAX;
+/// The most bytes before a text: those before an event.
+pub(super) const HEADER_MAX: usize = LENGTH_MAX + EVENT.len();
 
 /// The most bytes behind a text.
 pub(super) const TRAILER_MAX: usize = SharedAnswer::TAIL_MAX + END_COST;
+
+/// Bytes of the length of a chunk, and of the line's end.
+const LENGTH_MAX: usize = 2 * size_of::<usize>() + LINE_END.len();
+
+const LINE_END: &[u8] = b"\r\n";
+
+/// What stands before the text of an event. The empty ID means that there is none to come back
+/// with: what the client has from then on is in no event.
+const EVENT: &[u8] = b"id:\ndata:";
+
+/// The same of the first event, whose ID stands before it.
+const FIRST_EVENT: &[u8] = b"data:";
+
+/// What stands behind it. Texts are compact JSON, and have no line ends in them.
+const EVENT_END: &[u8] = b"\n\n";
+
+/// What begins a stream: the milliseconds after which to come back when it has ended, and the
+/// ID of the event that follows, or that the client has already.
+pub(super) fn begin_events(chunking: Chunking, tag: Tag, has_set: bool, out: &mut Vec<u8>) {
+    let mut text = b"retry:2000\nid:".to_vec();
+    text.extend_from_slice(&tag.text());
+    text.push(b'\n');
+    if !has_set {
+        text.push(b'\n');
+    }
+    let mut room = [0; HEADER_MAX];
+    if chunking == Chunking::Chunked {
+        let end = chunk_header(text.len(), &mut room);
+        out.extend_from_slice(&room[..end]);
+    }
+    out.extend_from_slice(&text);
+    if chunking == Chunking::Chunked {
+        out.extend_from_slice(LINE_END);
+    }
+}
+
+/// Writes the line before a chunk of so many bytes to the beginning of `room`; where it ends.
+fn chunk_header(length: usize, room: &mut [u8; HEADER_MAX]) -> usize {
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize;
+    for (place, byte) in room[..digits].iter_mut().enumerate() {
+        let digit = (length >> (4 * (digits - 1 - place)) & 15) as u8;
+        *byte = match digit {
+            0..=9 => b'0' + digit,
+            _ => b'a' + digit - 10,
+        };
+    }
+    room[digits..digits + LINE_END.len()].copy_from_slice(LINE_END);
+    digits + LINE_END.len()
+}
+
+/// Writes what stands before an event whose text, and what is behind it, have so many bytes.
+fn event_header(
+    chunking: Chunking,
+    before: &[u8],
+    length: usize,
+    room: &mut [u8; HEADER_MAX],
+) -> usize {
+    let start = match chunking {
+        // The end of the chunk's line is not in the chunk.
+        Chunking::Chunked => chunk_header(before.len() + length - LINE_END.len(), room),
+        Chunking::Plain => 0,
+    };
+    room[start..start + before.len()].copy_from_slice(before);
+    start + before.len()
+}
 
 impl Envelope {
     /// What stands before a text: the form that is sent of it and what stands behind that
@@ -84,17 +163,14 @@ impl Envelope {
     #[inline]
     pub(super) fn header(self, length: usize, room: &mut [u8; HEADER_MAX]) -> &[u8] {
         let end = match self {
-            Envelope::TextFrame => frame::header(frame::Opcode::Text, length, room),
+            Envelope::TextFrame => text_frame(length, room),
             Envelope::DeflatedFrame => {
-                let end = frame::header(frame::Opcode::Text, length, room);
+                let end = text_frame(length, room);
                 room[0] |= frame::COMPRESSED;
                 end
             }
-            #[cfg(test)]
-            Envelope::Line => {
-                room[..LINE_MARK.len()].copy_from_slice(LINE_MARK);
-                LINE_MARK.len()
-            }
+            Envelope::Event(chunking) => event_header(chunking, EVENT, length, room),
+            Envelope::FirstEvent(chunking) => event_header(chunking, FIRST_EVENT, length, room),
         };
         &room[..end]
     }
@@ -103,10 +179,8 @@ impl Envelope {
     #[inline]
     pub(super) fn body(self, text: &Message) -> &[u8] {
         match self {
-            Envelope::TextFrame => text.text(),
+            Envelope::TextFrame | Envelope::Event(_) | Envelope::FirstEvent(_) => text.text(),
             Envelope::DeflatedFrame => text.encoded_as(Encoding::Deflate).unwrap_or_default(),
-            #[cfg(test)]
-            Envelope::Line => text.text(),
         }
     }
 
@@ -121,11 +195,17 @@ impl Envelope {
                 room[..end.len()].copy_from_slice(end);
                 &room[..end.len()]
             }
-            #[cfg(test)]
-            Envelope::Line => {
-                room[..end.len()].copy_from_slice(end);
-                room[end.len()] = b'\n';
-                &room[..=end.len()]
+            Envelope::Event(chunking) | Envelope::FirstEvent(chunking) => {
+                let mut length = 0;
+                let chunk_end = match chunking {
+                    Chunking::Chunked => LINE_END,
+                    Chunking::Plain => &[],
+                };
+                for part in [end, EVENT_END, chunk_end] {
+                    room[length..length + part.len()].copy_from_slice(part);
+                    length += part.len();
+                }
+                &room[..length]
             }
         }
     }
@@ -140,9 +220,14 @@ impl Envelope {
     }
 }
 
-/// What stands before a line.
-#[cfg(test)]
-const LINE_MARK: &[u8] = b"json: ";
+/// Writes the header of a text frame to the beginning of `room`; where it ends.
+#[inline]
+fn text_frame(length: usize, room: &mut [u8; HEADER_MAX]) -> usize {
+    match room.first_chunk_mut() {
+        Some(room) => frame::header(frame::Opcode::Text, length, room),
+        None => 0,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,12 @@ use super::Reactor;
 use super::broker::PACED_HIGH;
 use super::connection::{ConnectionKey, Farewell, Phase, Upgrade, Work};
 use super::deadlines::Kind;
+use super::events;
 use super::output::{Piece, SOFT_LIMIT};
 use super::pulse::Silence;
 use super::stream::ReadError;
 use super::turn::{self, READ_STEP, Share};
-use crate::gateway::WebRequest;
+use crate::gateway::{Have, WebAction, WebRequest};
 use crate::http::{self, Request, Route, route};
 use crate::res::meta::Fields;
 use crate::tls::Failure;
@@ -151,7 +152,7 @@ impl Reactor {
                     || !has_room && connection.output_bytes() > PIPELINE_MAX
                     || !self.gateway.takes_requests(key.client())
             }
-            Phase::Closing(_) => false,
+            Phase::Events(_) | Phase::Closing(_) => false,
             Phase::Proxied | Phase::Dead => true,
         }
     }
@@ -266,8 +267,8 @@ impl Reactor {
             return;
         };
         let is_done = match &connection.phase {
-            // Half a WebSocket is none.
-            Phase::WebSocket(_) => true,
+            // Half a WebSocket is none, and whoever ends its side of a stream has gone.
+            Phase::WebSocket(_) | Phase::Events(_) => true,
             // It may still wait for answers.
             Phase::Http(http) => {
                 http.work.is_none() && !connection.unparsed && connection.output.is_none()
@@ -315,7 +316,9 @@ impl Reactor {
             }
             let rest = &mut input[at..];
             match &mut connection.phase {
-                Phase::Closing(Farewell::End | Farewell::Nothing)
+                // Nothing is asked while a stream is sent.
+                Phase::Events(_)
+                | Phase::Closing(Farewell::End | Farewell::Nothing)
                 | Phase::Proxied
                 | Phase::Dead => return 0..0,
                 Phase::Http(http) => match http.reader.read(rest, &self.site.limits) {
@@ -462,8 +465,8 @@ impl Reactor {
     /// Gives an API request to the gateway.
     fn ask(&mut self, key: ConnectionKey, request: &Request<'_>, path: &str) {
         let head = &request.head;
-        let work = self.site.work(head, request.persistence);
-        let Some(action) = self.site.action(head.method()) else {
+        let mut work = self.site.work(head, request.persistence);
+        let Some(mut action) = self.site.action(head.method()) else {
             return;
         };
         let Some(connection) = self.clients.get_mut(key) else {
@@ -473,6 +476,11 @@ impl Reactor {
         if let Err(seconds) = self.rates.take(remote.ip(), self.clock.now()) {
             return self.refuse_hasty(key, &work, seconds);
         }
+        let now = self.clock.now();
+        let mut have = Have::Nothing;
+        if action == WebAction::Get {
+            (action, have) = events::heed(head, remote, now, &mut work);
+        }
         let Some(connection) = self.clients.get_mut(key) else {
             return;
         };
@@ -480,18 +488,24 @@ impl Reactor {
             return;
         };
         self.metrics.http_requests.count(head.method());
+        let waits = work.wait.is_some();
         http.work = Some(work);
         connection.known = true;
         let request = WebRequest {
             action,
             path,
             query: head.query(),
+            have: &have,
+            waits,
             body: request.body,
             head: head.bytes(),
             remote,
         };
+        if waits {
+            self.clients.arm(key, Kind::Wait, now);
+        }
         self.gateway
-            .web_request(self.clock.now(), key.client(), request, &mut self.outbox);
+            .web_request(now, key.client(), request, &mut self.outbox);
         self.carry_out();
     }
 

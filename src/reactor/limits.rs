@@ -10,6 +10,7 @@ pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_H
 pub(crate) use super::clients::{FLUSH_TIME, LONG};
 pub(crate) use super::compression::{EXCESS_MAX, EXCESS_RATE, LENGTHS, TURN_BUDGET};
 pub(crate) use super::drain::{ANSWERS, LAST_WORDS, LOST_TIME};
+pub(crate) use super::events::WAIT_MAX;
 pub(crate) use super::input::{MESSAGE_MAX, OUTPUT_BUDGET, PIPELINE_MAX, READ_MAX};
 pub(crate) use super::link::{LOOK_UP_TIME, PAUSE_MAX, PAUSE_MIN, TOLD_MAX};
 pub(crate) use super::monitor::{CONNECTIONS_MAX, IDLE_TIME, REQUEST_TIME};

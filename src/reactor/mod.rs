@@ -28,10 +28,12 @@ mod drain;
 mod drift;
 mod entrance;
 mod error;
+mod events;
 mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod heartbeat;
 mod identity;
 mod inherited;
 mod input;
@@ -52,6 +54,7 @@ mod signals;
 mod site;
 mod streak;
 mod stream;
+mod supervisor;
 mod table;
 mod trace;
 mod turn;
@@ -64,7 +67,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::gateway::{
-    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
+    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
 use crate::http::write_head;
 use crate::metrics::Metrics;
@@ -87,6 +90,7 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use heartbeat::Heartbeat;
 use identity::Identity;
 use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
@@ -100,6 +104,7 @@ use services::Services;
 use signals::Signals;
 use site::Site;
 use streak::Streak;
+use supervisor::Supervisor;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -135,6 +140,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
+    reactor.supervisor = Supervisor::take();
     let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
@@ -153,12 +159,14 @@ struct Reactor {
     services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
+    heartbeat: Option<Heartbeat>,
     clients: Clients,
     site: Site,
     compression: Compression,
     rates: Rates,
     proxies: Proxies,
     monitor: Option<Box<Monitor>>,
+    supervisor: Option<Box<Supervisor>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -217,6 +225,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
+        heartbeat: config.connection_events.into(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -261,6 +270,7 @@ impl Reactor {
             services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
+            heartbeat: Heartbeat::new(config.connection_events, Time(0)),
             clients: Clients::new(
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
@@ -272,6 +282,7 @@ impl Reactor {
             proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
+            supervisor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -329,6 +340,7 @@ impl Reactor {
         }
         self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
         self.listen(config, inherited.clients)?;
+        self.tell_ready();
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -374,16 +386,15 @@ impl Reactor {
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
-        if self.signals.take_reload() {
-            let services = self.services.as_mut();
-            let theirs = services.and_then(|services| services.identity());
-            self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
-        }
+        self.reload();
         self.compression.begin_turn();
         let now = self.poll(events, limit)?;
         let start = self.clock.micros();
         self.turn.begin(start);
         self.site.tick(now);
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.tick(now);
+        }
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
         if is_signalled {
@@ -422,6 +433,27 @@ impl Reactor {
         Ok(())
     }
 
+    /// Reads files again, if a signal has asked for it.
+    fn reload(&mut self) {
+        if !self.signals.take_reload() {
+            return;
+        }
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.reloading();
+        }
+        let services = self.services.as_mut();
+        let theirs = services.and_then(|services| services.identity());
+        self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
+        self.tell_ready();
+    }
+
+    /// Tells the supervisor, if there is one, that clients are served.
+    fn tell_ready(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.ready("Serving clients");
+        }
+    }
+
     /// Whether deadlines may judge peers by the clock: not while something waits that came
     /// in a gap.
     fn may_judge(&mut self, events: &Events, is_all_offered: bool) -> bool {
@@ -451,7 +483,10 @@ impl Reactor {
                 }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
-                SIGNALS => is_signalled = self.signals.take_stop(),
+                SIGNALS => {
+                    is_signalled = self.signals.take_stop();
+                    self.summarise();
+                }
                 token if is_monitor(token) => {
                     if let Some(monitor) = &mut self.monitor {
                         monitor.set_ready(event);
@@ -517,10 +552,14 @@ impl Reactor {
                     .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
+                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
                     .and_then(|monitor| monitor.next_timeout()),
+                self.supervisor
+                    .as_ref()
+                    .and_then(|supervisor| supervisor.next_timeout()),
             ]
             .into_iter()
             .flatten()
@@ -649,6 +688,7 @@ impl Reactor {
         self.ask_silent_clients(now);
         self.close_old_clients(now);
         self.check_drift(now);
+        self.beat(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
@@ -719,6 +759,15 @@ impl Reactor {
                 self.metrics.idle_clients += 1;
                 self.clients.say_goodbye(key, Some(1000), reason, now);
             }
+            Kind::Wait => match connection.waits_until() {
+                Some(until) if until <= now => {
+                    let (client, outbox) = (key.client(), &mut self.outbox);
+                    self.clients.disarm(key);
+                    self.gateway.end_poll(now, client, outbox);
+                }
+                Some(_) => self.clients.arm(key, kind, now),
+                None => self.clients.disarm(key),
+            },
             // Whoever has begun a request hears why it ends.
             Kind::Head | Kind::Body if !connection.stash.is_empty() => {
                 log::debug!("client {} is too slow in asking", connection.remote);
@@ -762,7 +811,7 @@ impl Reactor {
                 if is_traced {
                     trace::delivery(&self.gateway, client, &delivery);
                 }
-                let is_message = matches!(delivery, Delivery::Message(_) | Delivery::Answer(_));
+                let is_message = delivery.is_message();
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 let (streak, compression) = (&mut self.streak, &mut self.compression);
@@ -803,6 +852,7 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
                 subject: message.subject,
                 payload: message.payload,
                 status: message.status,
+                reply: message.reply,
             };
             gateway.broker_message(now, message, outbox);
         }

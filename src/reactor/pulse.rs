@@ -73,7 +73,8 @@ fn look(
     now: Time,
 ) -> Option<(ConnectionKey, Verdict)> {
     let (key, connection) = table.of_client(ClientKey(place as u32))?;
-    connection.framing()?.ping()?;
+    let framing = connection.framing()?;
+    framing.ping()?;
     let progress = connection.output.as_ref().map(|output| output.progress());
     // What it has sent waits for us; or it takes what it is sent.
     let is_alive =
@@ -83,7 +84,12 @@ fn look(
         return None;
     }
     let is_blocked = progress.is_some() && !connection.writable;
-    Some((key, connection.silence.grow(is_blocked)))
+    let verdict = connection.silence.grow(is_blocked);
+    if verdict == Verdict::Ask && !framing.is_answered() {
+        // It shows that it is there by taking this.
+        connection.silence = Silence::default();
+    }
+    Some((key, verdict))
 }
 
 impl Reactor {

@@ -2,11 +2,12 @@
 
 use crate::config::{AllowOrigin, Config};
 use crate::demo::pages::{PAGE_FIELDS, Pages};
-use crate::gateway::{Time, WebAction, WebBody, WebResponse};
+use crate::gateway::{StreamStart, Tag, Time, WebAction, WebBody, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
 use crate::http::date::{Date, imf_fixdate};
 use crate::http::home::{self, Home};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
+use crate::http::wishes::EVENT_STREAM;
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
 use crate::res::Error;
 use crate::res::meta::Fields;
@@ -19,6 +20,7 @@ use super::clients::Clients;
 use super::clock::unix_seconds;
 use super::connection::{ConnectionKey, Phase, Work};
 use super::deadlines::Kind;
+use super::framing::{Chunking, Envelope, begin_events};
 use super::output::Piece;
 
 /// Seconds after which to ask again while NATS is away, or there are too many connections.
@@ -152,6 +154,9 @@ impl Site {
                 true => head.field("origin").map(Into::into),
                 false => None,
             },
+            is_of_page: false,
+            events: None,
+            wait: None,
             upgrade: None,
         }
     }
@@ -187,7 +192,13 @@ impl Site {
             if work.upgrade.is_none() {
                 self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
             }
-            write_fields(&response.fields, &mut writer);
+            write_fields(&response.fields, response.tag.is_some(), &mut writer);
+            if let Some(tag) = response.tag {
+                write_tag(tag, work, &mut writer);
+            }
+            if work.is_head && response.status == 200 && work.events.is_some() {
+                return writer.stream(EVENT_STREAM, false);
+            }
             match (&large, &body) {
                 (Some(large), _) => writer.body(JSON, large, true),
                 (None, Some(body)) => writer.body(JSON, body, work.is_head),
@@ -377,6 +388,42 @@ impl Site {
         clients.push(key, Piece::Bytes(out.into()), now);
     }
 
+    /// Begins to answer a request with a stream of events: from now on the connection is sent
+    /// messages.
+    pub(super) fn begin_events(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        work: &Work,
+        start: StreamStart,
+        chunking: Chunking,
+        now: Time,
+    ) {
+        clients.push_written(key, now, |out| {
+            let mut writer = ResponseWriter::new(out, 200, &self.date, Persistence::Close);
+            self.write_verdict(&mut writer, self.cors.judge(work.origin.as_deref()));
+            write_fields(&start.fields, true, &mut writer);
+            writer
+                .constant("Cache-Control", "no-store")
+                .constant("Vary", "Accept")
+                .constant("X-Accel-Buffering", "no")
+                .stream(EVENT_STREAM, chunking == Chunking::Chunked);
+            begin_events(chunking, start.tag, start.set.is_some(), out);
+        });
+        let age = clients.begin_age();
+        if let Some(connection) = clients.get_mut(key) {
+            connection.age = age;
+            connection.phase = Phase::Events(chunking);
+            connection.drop_input();
+        }
+        if let Some(set) = start.set {
+            let piece = Piece::Answer(set, Envelope::FirstEvent(chunking));
+            clients.push(key, piece, now);
+        }
+        clients.disarm(key);
+        clients.wake(key);
+    }
+
     /// Answers what is no request, or none in time, and closes the connection.
     pub(super) fn fail(&self, clients: &mut Clients, key: ConnectionKey, status: u16, now: Time) {
         let mut out = Vec::new();
@@ -405,6 +452,7 @@ impl Site {
         let response = WebResponse {
             status: 503,
             body: Some(WebBody::Own(UNAVAILABLE.into())),
+            tag: None,
             fields,
         };
         self.answer(clients, key, work, response, now);
@@ -436,6 +484,7 @@ impl Site {
         let response = WebResponse {
             status: 429,
             body: Some(WebBody::Own(body)),
+            tag: None,
             fields,
         };
         self.answer(clients, key, work, response, now);
@@ -462,6 +511,7 @@ impl Site {
         let response = WebResponse {
             status,
             body: Some(WebBody::Own(body.into())),
+            tag: None,
             fields,
         };
         self.answer(clients, key, work, response, now);
@@ -532,8 +582,39 @@ fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
     fields.iter().filter(move |(name, _)| !is_reserved(name))
 }
 
-fn write_fields(fields: &Fields, writer: &mut ResponseWriter<'_>) {
+/// Writes the tag of the resource that is answered, and what has to do with it. Nothing of it
+/// can break out of a field.
+fn write_tag(tag: Tag, work: &Work, writer: &mut ResponseWriter<'_>) {
+    let mut value = [b'"'; Tag::TEXT + 2];
+    value[1..=Tag::TEXT].copy_from_slice(&tag.text());
+    let is_stream = work.events.is_some();
+    let fields: [(bool, &str, &[u8]); 4] = [
+        (!is_stream, "ETag", &value),
+        (is_stream, "Cache-Control", b"no-store"),
+        (true, "Vary", b"Accept"),
+        (
+            work.is_of_page && !is_stream,
+            "Access-Control-Expose-Headers",
+            b"ETag, Preference-Applied",
+        ),
+    ];
+    for (is_due, name, value) in fields {
+        if is_due {
+            let _ = writer.field(name, value);
+        }
+    }
+    if let Some((seconds, _)) = work.wait {
+        let _ = writer.field("Preference-Applied", format!("wait={seconds}").as_bytes());
+    }
+}
+
+/// Writes fields of services. Where the gateway says itself which content it is, and how it is
+/// to be kept, they do not.
+fn write_fields(fields: &Fields, has_tag: bool, writer: &mut ResponseWriter<'_>) {
     for (name, value) in sendable(fields) {
+        if has_tag && name.eq_ignore_ascii_case("etag") {
+            continue;
+        }
         if writer.field(name, value.as_bytes()).is_err() {
             log::error!("left out a field that cannot be sent: {name}");
         }

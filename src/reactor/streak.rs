@@ -127,6 +127,7 @@ impl Streak {
 mod tests {
     use super::*;
     use crate::gateway::Time;
+    use crate::reactor::framing::Chunking;
     use crate::reactor::output::{Output, Piece, Written};
     use crate::ws::extension::negotiate;
 
@@ -162,7 +163,8 @@ mod tests {
             .into();
         let mut streak = Streak::default();
         let agreed = Framing::WebSocket(agreed);
-        let framings = [TEXT, agreed, TEXT, Framing::Lines, agreed, Framing::Lines];
+        let events = Framing::Events(Chunking::Chunked);
+        let framings = [TEXT, agreed, TEXT, events, agreed, events];
         let mut outputs = framings.map(|_| Output::default());
         for (output, framing) in outputs.iter_mut().zip(framings) {
             // Something stands before it.
@@ -177,8 +179,8 @@ mod tests {
             let after = outputs.each_ref().map(Output::bytes);
             assert_eq!((followed.receivers, followed.is_full), (6, false));
             let grown = [0, 2, 3, 5].map(|index| after[index] - before[index]);
-            let (frame, line) = (message.text().len() + header(message), line(message));
-            assert_eq!(grown, [frame, frame, line, line]);
+            let (frame, event) = (message.text().len() + header(message), event(message));
+            assert_eq!(grown, [frame, frame, event, event]);
         }
         for (output, framing) in outputs.iter_mut().zip(framings) {
             let before = output.bytes();
@@ -201,8 +203,9 @@ mod tests {
         if message.text().len() < 126 { 2 } else { 4 }
     }
 
-    fn line(message: &Message) -> usize {
-        "json: \n".len() + message.text().len()
+    fn event(message: &Message) -> usize {
+        let event = "id:\ndata:\n\n".len() + message.text().len();
+        format!("{event:x}\r\n\r\n").len() + event
     }
 
     #[test]

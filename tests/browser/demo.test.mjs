@@ -167,7 +167,14 @@ describe("the demo's pages", () => {
     const words = commands.filter((command) => command.startsWith("curl "));
     assert.ok(words.length >= 8, `${words.length} commands`);
     const { execFileSync } = await import("node:child_process");
-    for (const command of words) {
+    const streams = words.filter((command) => command.includes(" -N "));
+    assert.equal(streams.length, 3);
+    for (const command of streams.filter((command) => !command.includes("own/counter"))) {
+      const program = new Program("sh", ["-c", `exec ${command}`]);
+      await program.says(/^data:\{"result":\{/m);
+      await program.stop();
+    }
+    for (const command of words.filter((command) => !streams.includes(command))) {
       const output = execFileSync("sh", ["-c", command], { encoding: "utf8", stdio: "pipe" });
       const isRefused = /chat\/messages\/send|own\/counter/.test(command);
       assert.equal(output.includes('"code"'), isRefused, `${command}: ${output}`);

@@ -4,13 +4,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Gateway, PATIENCE};
+use super::{Gateway, PATIENCE, assert_json};
 
 /// A connection to the gateway.
 pub struct Http {
     stream: TcpStream,
     buffer: Vec<u8>,
     head_only: bool,
+    was_reset: bool,
 }
 
 /// A response with its body.
@@ -84,6 +85,7 @@ impl Http {
             stream,
             buffer: Vec::new(),
             head_only: false,
+            was_reset: false,
         }
     }
 
@@ -217,6 +219,19 @@ impl Http {
         String::from_utf8(bytes).expect("a text body")
     }
 
+    /// What comes of the body of a response whose end shows by its chunks, or by the end of the
+    /// connection, as it comes.
+    pub fn events(self, response: &Response) -> Events {
+        let coding = response.header("transfer-encoding");
+        Events {
+            is_chunked: coding.as_deref() == Some("chunked"),
+            http: self,
+            text: String::new(),
+            last_id: String::new(),
+            pings: 0,
+        }
+    }
+
     #[track_caller]
     fn line(&mut self) -> String {
         loop {
@@ -277,12 +292,121 @@ impl Http {
                 self.buffer.extend_from_slice(&chunk[..n]);
                 n
             }
-            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => {
+                self.was_reset = true;
+                0
+            }
             Err(e) => panic!(
                 "nothing more came ({e}); so far {:?}",
                 String::from_utf8_lossy(&self.buffer)
             ),
         }
+    }
+}
+
+/// A stream of events, read as the HTML standard says.
+pub struct Events {
+    http: Http,
+    is_chunked: bool,
+    text: String,
+    /// The ID that a client would come back with.
+    pub last_id: String,
+    /// Comments so far.
+    pub pings: usize,
+}
+
+impl Events {
+    /// The data of the next event; `None` when the stream has ended as it must.
+    #[track_caller]
+    pub fn next(&mut self) -> Option<String> {
+        loop {
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                if let Some(data) = self.block(&block) {
+                    return Some(data);
+                }
+            }
+            if !self.read() {
+                assert_eq!(self.text, "", "the stream ends within an event");
+                return None;
+            }
+        }
+    }
+
+    /// Fails unless the next event has this data.
+    #[track_caller]
+    pub fn expect(&mut self, data: &str) {
+        assert_json(&self.next().expect("an event"), data);
+    }
+
+    /// Fails unless the stream and its connection end as they must.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.next(), None);
+        self.http.expect_closed();
+    }
+
+    /// Reads until so many comments have come, and no event.
+    #[track_caller]
+    pub fn expect_pings(&mut self, count: usize) {
+        while self.pings < count {
+            assert!(self.read(), "the stream ends");
+            while let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                assert_eq!(self.block(&block), None);
+            }
+        }
+    }
+
+    /// Reads what has come until the gateway resets the connection.
+    #[track_caller]
+    pub fn expect_cut_off(&mut self) {
+        while self.http.fill() > 0 {
+            self.http.buffer.clear();
+        }
+        assert!(self.http.was_reset, "the gateway ends it in good order");
+    }
+
+    /// No more bytes will be sent to the gateway.
+    pub fn finish(&mut self) {
+        self.http.finish();
+    }
+
+    /// Reads more of the body; whether there was any.
+    #[track_caller]
+    fn read(&mut self) -> bool {
+        let bytes = match self.is_chunked {
+            true => {
+                let size = self.http.line();
+                let size = usize::from_str_radix(&size, 16).expect("the size of a chunk");
+                let bytes = self.http.exactly(size);
+                assert_eq!(self.http.exactly(2), b"\r\n", "a chunk ends with CRLF");
+                bytes
+            }
+            false => {
+                if self.http.buffer.is_empty() {
+                    self.http.fill();
+                }
+                std::mem::take(&mut self.http.buffer)
+            }
+        };
+        self.text += str::from_utf8(&bytes).expect("a chunk ends with a character");
+        !bytes.is_empty()
+    }
+
+    /// Takes a block of lines: the data of the event in it, if there is any.
+    fn block(&mut self, block: &str) -> Option<String> {
+        let mut data = None;
+        for line in block.lines().filter(|line| !line.is_empty()) {
+            match line.split_once(':').expect("a field or a comment") {
+                ("", _) => self.pings += 1,
+                ("id", id) => id.clone_into(&mut self.last_id),
+                ("data", text) => assert_eq!(data.replace(text.to_owned()), None),
+                ("retry", time) => assert_eq!(time, "2000"),
+                other => panic!("{other:?} is no field that we send"),
+            }
+        }
+        data
     }
 }
 

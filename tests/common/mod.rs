@@ -32,11 +32,12 @@ mod wire;
 
 pub use authority::{Authority, Directory, Issued, data};
 pub use client::Client;
-pub use http::{Http, Response};
+pub use http::{Events, Http, Response};
 pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
 pub use process::{
     Broker, Gateway, Proxy, Stack, broker_binaries, broker_binary, broker_version, free_port,
+    gateway_binary,
 };
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service, connect as connect_service};

@@ -139,6 +139,34 @@ fn clients_stay_through_a_restart_unlike_resgate() {
 }
 
 #[test]
+fn streams_stay_through_a_restart_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let wire = Wire::to(&broker.addr);
+    let stage = Stage::start(&wire.url(), &[]);
+    let svc = Service::of(&broker, "away_sse");
+    let mut http = Http::connect(&stage.gateway);
+    http.request("GET", "/api/away_sse/a", "Accept: text/event-stream\r\n");
+    svc.serve("away_sse.a", MODEL);
+    let head = http.response_head();
+    let mut events = http.events(&head);
+    events.expect(r#"{"result":{"models":{"away_sse.a":{"a":1}}},"id":1}"#);
+
+    drop(svc);
+    wire.take_away();
+    broker.kill();
+    stage.wait_lost(1);
+    broker.restart();
+    let svc = Service::of(&broker, "away_sse");
+    wire.mend();
+    stage.wait_connected(2);
+    put_right(&svc, "away_sse.a", r#"{"model":{"a":2}}"#);
+    events.expect(r#"{"event":"away_sse.a.change","data":{"values":{"a":2}}}"#);
+}
+
+#[test]
 fn when_nats_does_not_come_back_in_time_it_is_the_end_unlike_resgate() {
     if is_peer() {
         return;

@@ -72,6 +72,7 @@ impl Web {
             subject: subject.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         }));
     }
 

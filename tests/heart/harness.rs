@@ -15,8 +15,8 @@ use crate::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, ClientKey, Delivery, Message, Method, Options, Refusal, Stats, WebAction,
-    WebRequest, WebResponse,
+    BrokerMessage, ClientKey, Delivery, Have, Message, Method, Options, Refusal, Stats, Tag,
+    WebAction, WebRequest, WebResponse,
 };
 use tidegate::res::meta::Fields;
 
@@ -57,6 +57,7 @@ struct Peer {
     /// IDs of its requests without answer.
     open: Vec<u64>,
     answer: Option<WebResponse>,
+    stream: Option<(Tag, Option<String>, String)>,
     upgrade: Option<Fields>,
     cid: Option<String>,
     closed: bool,
@@ -164,6 +165,13 @@ impl Heart {
                     let old = peer.upgrade.replace(*fields);
                     assert!(old.is_none(), "an upgrade is granted twice");
                 }
+                Delivery::Stream(ref start) => {
+                    let text = delivery.text().map(|text| text.into_owned());
+                    let text = text.map(|text| String::from_utf8(text).expect("it is UTF-8"));
+                    let fields = field_lines(&start.fields);
+                    let old = peer.stream.replace((start.tag, text, fields));
+                    assert!(old.is_none(), "a stream begins twice");
+                }
                 Delivery::Resume => peer.resumed += 1,
                 Delivery::Close(_) => peer.closed = true,
             }
@@ -241,6 +249,19 @@ impl Heart {
         target: &str,
         body: &(impl AsRef<[u8]> + ?Sized),
     ) {
+        self.web_with(number, method, target, body, &Have::Nothing, false);
+    }
+
+    /// The same of a client that has something of it already, and perhaps waits for another.
+    pub fn web_with(
+        &mut self,
+        number: u32,
+        method: &str,
+        target: &str,
+        body: &(impl AsRef<[u8]> + ?Sized),
+        have: &Have,
+        waits: bool,
+    ) {
         self.clients.insert(number, Peer::default());
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -248,6 +269,7 @@ impl Heart {
         };
         let action = match method {
             "GET" => WebAction::Get,
+            "STREAM" => WebAction::Stream,
             "POST" => WebAction::Post,
             // What the configuration would map it to.
             "PUT" => WebAction::Call("put"),
@@ -257,12 +279,35 @@ impl Heart {
             action,
             path,
             query,
+            have,
+            waits,
             body: body.as_ref(),
             head: br#""header":{},"host":"h","uri":"/""#,
             remote: ([10, 0, 0, 1], 80).into(),
         };
         self.input(Input::Web(ClientKey(number), request));
         self.learn_cid(number);
+    }
+
+    /// Ends the wait of a web request for a change.
+    pub fn end_poll(&mut self, number: u32) {
+        self.input(Input::EndPoll(ClientKey(number)));
+    }
+
+    /// The tag in the answer to a connection's HTTP request, which stays there.
+    pub fn web_tag(&self, number: u32) -> Option<Tag> {
+        self.clients.get(&number)?.answer.as_ref()?.tag
+    }
+
+    /// With what a stream began: its tag, its first event if there is one, and its fields.
+    pub fn stream(&mut self, number: u32) -> (Tag, Option<String>, String) {
+        let stream = self.clients.get_mut(&number).and_then(|p| p.stream.take());
+        stream.unwrap_or_else(|| panic!("the stream of {number} has not begun"))
+    }
+
+    /// Whether a client was closed.
+    pub fn is_closed(&self, number: u32) -> bool {
+        self.clients.get(&number).is_some_and(|peer| peer.closed)
     }
 
     /// The answer to a connection's HTTP request: status, and body or fields.
@@ -421,6 +466,7 @@ impl Heart {
             subject: request.reply.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         let output = self.driver.input(1, Input::Message(message));
         self.take(output);
@@ -439,6 +485,23 @@ impl Heart {
     pub fn drifts(&self) -> (u64, u64) {
         let counters = self.driver.gateway.counters();
         (counters.drift_checks, counters.drifts)
+    }
+
+    /// A service asks the gateway something.
+    pub fn ask(&mut self, subject: &str, reply: &str) {
+        let sid = self.sid_for(subject);
+        self.input(Input::Message(BrokerMessage {
+            sid: sid.unwrap_or_else(|| panic!("nobody listens to {subject}")),
+            subject: subject.as_bytes(),
+            payload: b"",
+            status: None,
+            reply: Some(reply.as_bytes()),
+        }));
+    }
+
+    /// It is time for a heartbeat.
+    pub fn heartbeat(&mut self) {
+        self.input(Input::Heartbeat);
     }
 
     /// How often the difference took the place of events that waited.
@@ -482,6 +545,7 @@ impl Heart {
             subject: subject.as_bytes(),
             payload,
             status,
+            reply: None,
         };
         self.input(Input::Message(message));
     }

@@ -106,15 +106,17 @@ impl World {
     fn perform(&mut self, action: &Action) {
         match *action {
             Action::Connect(slot, generation) => self.connect(slot, generation),
-            Action::Disconnect(slot) => self.disconnect(slot),
+            Action::Disconnect(slot) => self.cut_off(slot),
             Action::Ask(slot, ref ask) => {
-                if self.clients[slot].is_some() {
+                let client = self.clients[slot].as_ref();
+                if client.is_some_and(|client| client.stream.is_none()) {
                     self.carry_out(slot, ask);
                 }
             }
+            Action::Stream(slot, rid) => self.stream(slot, RIDS[rid]),
             Action::Web(web, rid) => {
                 if !self.web[web].pending {
-                    self.web_get(web, RIDS[rid]);
+                    self.web_get_again(web, RIDS[rid]);
                 }
             }
             Action::WebCall(web, rid, method) => {
@@ -294,8 +296,19 @@ impl World {
         }
     }
 
+    /// A client loses its connection; one with a stream may come back at once.
+    fn cut_off(&mut self, slot: usize) {
+        let client = self.clients[slot].as_ref();
+        let is_stream = client.is_some_and(|client| client.stream.is_some());
+        match is_stream && self.roll("back").chance(60) {
+            true => self.stream(slot, ""),
+            false => self.disconnect(slot),
+        }
+    }
+
     pub fn disconnect(&mut self, slot: usize) {
-        if self.clients[slot].take().is_some() {
+        if let Some(client) = self.clients[slot].take() {
+            self.left[slot] = client.leaves();
             self.log(|| format!("client {slot} leaves"));
             self.input(Input::Close(ClientKey(slot as u32)));
         }

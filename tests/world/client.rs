@@ -5,6 +5,7 @@ use super::observer::{Asked, Observer};
 use super::replica::{Held, Item, Replica};
 use super::service::same;
 use super::simulator::World;
+use super::stream::Stream;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -55,6 +56,8 @@ pub struct Client {
     /// The other replica, which is told the same.
     pub observer: Observer,
     pub cid: String,
+    /// What it came for, unless it has a WebSocket.
+    pub stream: Option<Stream>,
     /// The token that the gateway was last told for it.
     pub token: Value,
     pub tid: Option<String>,
@@ -85,6 +88,7 @@ impl Client {
             replica: Replica::new(generation),
             observer: Observer::new(generation),
             cid: String::new(),
+            stream: None,
             token: Value::Null,
             tid: None,
             token_events: 0,
@@ -482,7 +486,12 @@ impl World {
     }
 
     /// In runs without faults only what is forbidden or missing fails.
-    fn check_error(&mut self, slot: usize, rid: Option<&str>, code: &str) -> Result<(), String> {
+    pub fn check_error(
+        &mut self,
+        slot: usize,
+        rid: Option<&str>,
+        code: &str,
+    ) -> Result<(), String> {
         let Some(client) = &self.clients[slot] else {
             return Ok(());
         };

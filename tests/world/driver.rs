@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 use tidegate::gateway::{
-    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Options, Outbox, Refusal,
-    Time, WebAction, WebRequest,
+    BrokerLimits, BrokerMessage, BrokerOp, ClientKey, Delivery, Gateway, Have, Options, Outbox,
+    Refusal, Time, WebAction, WebRequest,
 };
 
 /// The units of a turn that does all that there is to do.
@@ -81,6 +81,8 @@ pub fn web_get(path: &str) -> WebRequest<'_> {
         action: WebAction::Get,
         path,
         query: None,
+        have: &Have::Nothing,
+        waits: false,
         body: b"",
         head: b"",
         remote: ([127, 0, 0, 1], 4_000).into(),
@@ -110,6 +112,9 @@ pub enum Input<'a> {
     /// So many cached resources are to be compared with what services have.
     #[allow(dead_code, reason = "only some tests that share this compare any")]
     Check(usize),
+    /// It is time for a heartbeat.
+    #[allow(dead_code, reason = "only some tests that share this have any")]
+    Heartbeat,
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
     /// Messages for these subscriptions were dropped unseen.
@@ -123,6 +128,9 @@ pub enum Input<'a> {
     Say(ClientKey, &'a [u8]),
     /// A web request comes.
     Web(ClientKey, WebRequest<'a>),
+    /// The wait of a web request for a change is over.
+    #[allow(dead_code, reason = "only some tests that share this wait")]
+    EndPoll(ClientKey),
     /// A connection is gone.
     Close(ClientKey),
     /// Time has passed.
@@ -217,6 +225,7 @@ impl Driver {
                 gateway.broker_connected(now, limits, out);
             }
             Input::Check(count) => gateway.check_drift(now, count, out),
+            Input::Heartbeat => gateway.heartbeat(now, out),
             Input::Lost => gateway.broker_lost(now, out),
             Input::Refused(sid, reason) => gateway.subscription_refused(now, sid, reason, out),
             Input::Unsent(subject, reason) => {
@@ -232,6 +241,7 @@ impl Driver {
             }
             Input::Say(key, text) => gateway.client_message(now, key, text, out),
             Input::Web(key, request) => gateway.web_request(now, key, request, out),
+            Input::EndPoll(key) => gateway.end_poll(now, key, out),
             Input::Close(key) => gateway.client_closed(now, key, out),
             Input::Time => gateway.timeout(now, out),
             Input::GoOn => gateway.go_on(now, out),

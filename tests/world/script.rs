@@ -19,7 +19,7 @@ pub const CLIENTS: usize = SLOTS + 1;
 pub const WEB_SLOTS: usize = 3;
 
 /// Kinds of steps.
-const KINDS: usize = 21;
+const KINDS: usize = 22;
 
 /// Methods that are called.
 const METHODS: [&str; 7] = ["set", "set", "ok", "res", "res", "new", "err"];
@@ -72,6 +72,8 @@ pub enum Pattern {
 pub enum Action {
     Connect(usize, usize),
     Disconnect(usize),
+    /// A client asks for a stream of a resource.
+    Stream(usize, usize),
     Ask(usize, Ask),
     Web(usize, usize),
     WebCall(usize, usize, &'static str),
@@ -171,6 +173,8 @@ pub struct Profile {
     pub cached: usize,
     /// Updates that may wait at a subscription, 0 for as many as do.
     pub queue: usize,
+    /// A service keeps the list of who is connected.
+    pub presence: bool,
     /// The broker refuses to send the events of names, now and then.
     pub refusals: bool,
     /// The broker takes very small payloads only.
@@ -267,6 +271,7 @@ impl Profile {
         (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
         (profile.rate, profile.subscriptions) = (0, 0);
         (profile.cached, profile.queue, profile.refusals) = (0, 0, false);
+        profile.presence = false;
         profile
     }
 
@@ -320,6 +325,7 @@ impl Profile {
                 false => 0,
             },
             queue: *apart.pick(&[0, 0, 0, 1, 2, 4]),
+            presence: apart.chance(50),
         }
     }
 
@@ -372,6 +378,7 @@ impl Profile {
             on(self.latency > 0, 3),
             on(self.outages, 3),
             6,
+            12,
         ];
         for (kind, weight) in weights.iter_mut().enumerate() {
             *weight = on(self.without >> kind & 1 == 0, *weight);
@@ -441,7 +448,8 @@ impl Profile {
             17 => Action::LyingToken(slot, rng.seed()),
             18 => Action::Behind(rng.below(64)),
             19 => Action::Outage(*rng.pick(&[0, 1, 50, 900, 2_900, 4_000])),
-            _ => Action::Check(1 + rng.below(6)),
+            20 => Action::Check(1 + rng.below(6)),
+            _ => Action::Stream(slot, rid(rng)),
         }
     }
 

@@ -8,9 +8,11 @@ use super::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use super::hand::Hand;
 use super::ledger::{AccessKey, Open, Outcome};
 use super::lies;
+use super::presence::Presence;
 use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
 use super::service::{Sent, Service};
+use super::stream::Left;
 use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,10 +99,13 @@ pub struct World {
     due: BTreeMap<(u64, u64), Due>,
     sequence: u64,
     pub broker: Broker,
+    pub presence: Presence,
     lanes: Lanes,
     pub service: Service,
     pub clients: Vec<Option<Client>>,
     pub web: Vec<WebClient>,
+    /// What clients have of the streams that they have left.
+    pub left: Vec<Option<Left>>,
     pub outcomes: BTreeMap<AccessKey, Outcome>,
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
@@ -143,6 +148,7 @@ fn options(profile: &Profile) -> Options {
         reference_throttle: profile.reference_throttle,
         web_resources: profile.web_resources,
         keep_tokens: profile.keep_tokens,
+        heartbeat: if profile.presence { 1_000 } else { 0 },
         window: profile.window,
         rate: Rate(profile.rate),
         subscriptions: profile.subscriptions,
@@ -192,10 +198,12 @@ impl World {
             due: self.due.clone(),
             sequence: self.sequence,
             broker: self.broker.clone(),
+            presence: self.presence.clone(),
             lanes: self.lanes.clone(),
             service: self.service.clone(),
             clients: self.clients.clone(),
             web: self.web.clone(),
+            left: self.left.clone(),
             outcomes: self.outcomes.clone(),
             calls_fade: self.calls_fade,
             held_up: self.held_up.clone(),
@@ -240,10 +248,12 @@ impl World {
             due: BTreeMap::new(),
             sequence: 0,
             broker: Broker::default(),
+            presence: Presence::default(),
             lanes: Lanes::default(),
             service,
             clients: (0..CLIENTS).map(|_| None).collect(),
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
+            left: vec![None; CLIENTS],
             outcomes: BTreeMap::new(),
             calls_fade: false,
             held_up: BTreeSet::new(),
@@ -441,12 +451,16 @@ impl World {
             self.operation(operation);
         }
         self.acting = None;
-        let mut dismissed = Vec::new();
+        let (mut dismissed, mut ended) = (Vec::new(), Vec::new());
         for (key, delivery) in output.clients {
             match delivery {
                 Delivery::Close(CloseReason::TokenInDoubt { .. }) => dismissed.push(key),
+                Delivery::Close(CloseReason::Ended) => ended.push(key),
                 delivery => self.delivery(key, delivery),
             }
+        }
+        for key in ended {
+            self.stream_ends(key.0 as usize);
         }
         for key in dismissed {
             self.dismissed(key.0 as usize);
@@ -474,6 +488,11 @@ impl World {
                 reply,
                 payload,
             } => {
+                if reply.is_empty() {
+                    self.log(|| format!("gateway tells {subject} {payload}"));
+                    let result = self.presence.hear(&subject, &payload);
+                    return self.check(result);
+                }
                 self.log(|| format!("gateway asks {subject} {payload}"));
                 let fits = is_subject(&subject) && is_subject(&reply);
                 if !fits || subject.len() + reply.len() > 4096 {
@@ -538,7 +557,17 @@ impl World {
             };
         }
         match delivery {
+            Delivery::Stream(ref start) => {
+                let text = delivery.text();
+                self.log(|| {
+                    let text = text.as_deref().map(String::from_utf8_lossy);
+                    format!("client {slot} gets a stream: {text:?}")
+                });
+                self.stream_begins(slot, start, text.as_deref());
+            }
+            Delivery::Web(response) => self.stream_is_refused(slot, &response),
             Delivery::Message(_) | Delivery::Answer(_) => {
+                self.stream_goes_on(slot);
                 let message = delivery.text().unwrap_or_default();
                 let text = String::from_utf8_lossy(&message).into_owned();
                 self.log(|| format!("client {slot} gets {text}"));
@@ -996,6 +1025,7 @@ impl World {
             subject: subject.as_bytes(),
             payload,
             status,
+            reply: None,
         }));
         if let Some((subject, expected)) = tids {
             while self.failure.is_none() && self.has_work() {

@@ -1,5 +1,6 @@
 //! What the web API must answer when everything is at rest.
 
+use super::choices::Choices;
 use super::client::target;
 use super::content::{Content, canonical};
 use super::driver::Input;
@@ -7,7 +8,7 @@ use super::script::CLIENTS;
 use super::service::Service;
 use super::simulator::{API, World};
 use serde_json::{Value, json};
-use tidegate::gateway::{ClientKey, WebAction, WebRequest, WebResponse};
+use tidegate::gateway::{ClientKey, Have, Tag, WebAction, WebRequest, WebResponse};
 
 /// A connection for web requests.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +18,40 @@ pub struct WebClient {
     asked: Option<String>,
     /// Status and body of the last answer.
     pub answer: Option<(u16, Option<Vec<u8>>)>,
+    /// The last resource that it was sent, its tag and its body.
+    known: Option<(String, Tag, Value)>,
+    /// It has said that it has that.
+    has_known: bool,
+    /// It waits while that is what there is.
+    pub waits: bool,
 }
 
 impl World {
     /// Sends a GET on a free web connection.
     pub fn web_get(&mut self, web: usize, rid: &str) {
-        self.log(|| format!("web {web} gets {rid}"));
+        self.web_get_with(web, rid, false, false);
+    }
+
+    /// The same of one who may have been sent the resource before, and may wait then.
+    pub fn web_get_again(&mut self, web: usize, rid: &str) {
+        let known = self.web[web]
+            .known
+            .as_ref()
+            .map(|(known, ..)| known.clone());
+        let mut luck = self.roll("web");
+        match known.filter(|known| known == rid || luck.chance(60)) {
+            Some(known) => {
+                let (has_known, waits) = (luck.chance(80), luck.chance(60));
+                self.web_get_with(web, &known, has_known, waits);
+            }
+            None => self.web_get_with(web, rid, false, false),
+        }
+    }
+
+    fn web_get_with(&mut self, web: usize, rid: &str, has_known: bool, waits: bool) {
+        self.log(|| format!("web {web} gets {rid}, has it: {has_known}, waits: {waits}"));
+        self.web[web].has_known = has_known;
+        self.web[web].waits = has_known && waits;
         let (name, query) = match rid.split_once('?') {
             Some((name, query)) => (name, Some(query)),
             None => (rid, None),
@@ -34,6 +63,7 @@ impl World {
     /// Sends a POST on a free web connection.
     pub fn web_call(&mut self, web: usize, rid: &str, method: &str) {
         self.log(|| format!("web {web} calls {rid} {method}"));
+        (self.web[web].has_known, self.web[web].waits) = (false, false);
         let (name, query) = match rid.split_once('?') {
             Some((name, query)) => (name, Some(query)),
             None => (rid, None),
@@ -47,10 +77,17 @@ impl World {
         self.web[web].pending = true;
         self.web[web].answer = None;
         let is_post = action == WebAction::Post;
+        let known = self.web[web]
+            .known
+            .as_ref()
+            .filter(|_| self.web[web].has_known);
+        let have = known.map_or(Have::Nothing, |(_, tag, _)| Have::Tagged(Box::new([*tag])));
         let request = WebRequest {
             action,
             path,
             query,
+            have: &have,
+            waits: self.web[web].waits,
             body: if is_post { br#"{"n":1}"# } else { b"" },
             head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
             remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
@@ -75,6 +112,7 @@ impl World {
         if !std::mem::take(&mut self.web[web].pending) {
             self.fail(format!("web {web} gets an answer to no request"));
         }
+        self.check_tag(web, &response);
         if let Some(body) = &response.body {
             match serde_json::from_slice::<Value>(body) {
                 Ok(body) if response.status == 200 => self.check_root(web, &body),
@@ -84,6 +122,61 @@ impl World {
         }
         let body = response.body.map(|body| body.to_vec());
         self.web[web].answer = Some((response.status, body));
+    }
+
+    /// What is answered has a tag if it is a resource, which is the same as long as that is; and
+    /// only what the client has is left out.
+    fn check_tag(&mut self, web: usize, response: &WebResponse) {
+        let is_resource = self.web[web].asked.is_some() && [200, 304].contains(&response.status);
+        if response.tag.is_some() != is_resource {
+            self.fail(format!(
+                "web {web} is answered with the tag {:?}",
+                response.tag
+            ));
+        }
+        let Some(tag) = response.tag else { return };
+        let known = self.web[web].known.clone();
+        if response.status == 304 {
+            match known.filter(|_| self.web[web].has_known) {
+                Some((_, old, body)) if old == tag => self.check_root(web, &body),
+                other => self.fail(format!("web {web} is said to have {tag:?}, has {other:?}")),
+            }
+            return;
+        }
+        let text = response.body.as_deref().unwrap_or_default();
+        if tag != Tag::of(text) || self.web[web].has_known && known.is_some_and(|it| it.1 == tag) {
+            self.fail(format!(
+                "web {web} is sent {tag:?}, which it has or is another"
+            ));
+        }
+        if let (Ok(body), Some(rid)) = (serde_json::from_slice(text), self.web[web].asked.clone()) {
+            self.web[web].known = Some((rid, tag, body));
+        }
+    }
+
+    /// At rest: whoever waits has what there is, and is told so when it waits no longer.
+    pub fn end_patience(&mut self) {
+        let is_known =
+            !self.service.has_lies() && !self.profile.small_payloads && !self.profile.may_refuse();
+        for web in 0..self.web.len() {
+            if self.failure.is_some() || !self.web[web].pending || !self.web[web].waits {
+                continue;
+            }
+            if let Some((rid, _, body)) = self.web[web].known.clone()
+                && is_known
+                && !rid.starts_with("u.")
+            {
+                let truth = encode(&mut self.service, &rid, "web");
+                if truth.as_ref() != Some(&body) {
+                    self.fail(format!(
+                        "web {web} waits with {body} of {rid}, it is {truth:?}"
+                    ));
+                }
+            }
+            self.log(|| format!("web {web} waits no longer"));
+            self.input(Input::EndPoll(ClientKey((CLIENTS + web) as u32)));
+            self.rest();
+        }
     }
 
     /// The resource that was asked for must have had the state that is answered; what it

@@ -436,6 +436,7 @@ function commands() {
   const isUsual = socket === "ws://127.0.0.1:8080/";
   const tidegate = `${isUsual ? "" : `TIDEGATE_URL=${socket} `}${facts.program}`;
   const watch = (rid) => `${tidegate} watch '${rid}'`;
+  const stream = (url) => `curl -N -H 'Accept: text/event-stream' '${url}'`;
   const nats = `nats://${facts.broker}`;
   const all = {
     books: [
@@ -454,6 +455,7 @@ function commands() {
       ["Read all gauges over HTTP", `curl ${api}/tide`],
       ["Close the gate", `curl -d '{"open":false}' ${api}/tide/gate/set`],
       ["Follow a gauge in a terminal", watch("demo.tide.dover")],
+      ["The same with curl, as a stream of events", stream(`${api}/tide/dover`)],
       [
         "The service’s line for a reading",
         `publish("event.demo.tide.dover.change", {"values": {"level": 121}})`,
@@ -480,12 +482,13 @@ function commands() {
       ["Search over HTTP", `curl '${api}/elements?q=on&sort=name'`],
       ["Give iron a star", `curl -X POST ${api}/element/26/star`],
       ["Follow a query in a terminal", watch("demo.elements?sort=stars")],
+      ["The same with curl, as a stream of events", stream(`${api}/elements?sort=stars`)],
       [
         "The service’s line when queries may have changed",
         `publish("event.demo.elements.query", {"subject": "query.demo.elements"})`,
       ],
     ],
-    own: own(nats, api, watch),
+    own: own(nats, api, watch, stream),
   };
   for (const place of document.querySelectorAll("[data-try]")) {
     for (const [title, command] of all[place.dataset.try]) {
@@ -508,7 +511,7 @@ function commands() {
   }
 }
 
-function own(nats, api, watch) {
+function own(nats, api, watch, stream) {
   // The indentation of this file is left out when it is compiled in.
   const node = [
     'import { connect } from "nats";',
@@ -544,6 +547,7 @@ function own(nats, api, watch) {
     ["counter.mjs: npm install nats@2, then node counter.mjs", node],
     ["Count", `curl -X POST ${url}/up`],
     ["See it", watch("own.counter")],
+    ["See it with curl", stream(url)],
     ["counter.html: a page of your own, opened from a file", page],
   ];
 }

@@ -4,7 +4,7 @@ use crate::gateway::Gateway;
 use crate::gateway::model::content::{Applied, Changed, Content};
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
-use crate::gateway::model::keys::{NameKey, ResourceKey, SubKey, WaiterKey};
+use crate::gateway::model::keys::{ClientRef, NameKey, ResourceKey, SubKey, WaiterKey};
 use crate::gateway::model::outbox::Streak;
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
@@ -542,7 +542,11 @@ impl Gateway {
         let sub = &mut self.holdings[key];
         let client = sub.client();
         if self.sessions.get(client).is_some_and(Client::is_web) {
-            return; // It is answered with what was there when it was loaded.
+            // It is answered with what was there when it was loaded, or waits for another.
+            if update.changes_state() {
+                self.poll_later(client);
+            }
+            return;
         }
         let Some(lag) = sub.standing.widen() else {
             return;
@@ -752,7 +756,19 @@ impl Gateway {
         let sub = &self.holdings[key];
         let message = texts::unsubscribe(self.cache.rid(sub.alias()), reason);
         self.counters.events_out += 1;
-        self.out.send(sub.client(), message);
+        let client = sub.client();
+        self.out.send(client, message);
+        if let Some(there) = self.sessions.get(client)
+            && there.is_stream()
+        {
+            // It has nothing else.
+            let serial = there.serial();
+            let client = ClientRef {
+                key: client,
+                serial,
+            };
+            self.work.push(Work::EndStream(client));
+        }
     }
 }
 

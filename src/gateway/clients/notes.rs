@@ -22,6 +22,13 @@ impl Gateway {
         }
     }
 
+    /// Shows that a web request is answered with a stream.
+    pub(super) fn trace_stream(&self, client: ClientKey) {
+        if let Some(client) = self.sessions.get(client) {
+            trace!("[{}] <-- 200, a stream", client.cid());
+        }
+    }
+
     /// Shows a web request.
     pub(super) fn trace_web_request(&self, client: ClientKey, request: &WebRequest<'_>) {
         trace!(

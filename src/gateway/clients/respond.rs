@@ -70,6 +70,22 @@ impl Gateway {
         }
     }
 
+    /// Ends the text of such an answer, for a stream that begins with it.
+    pub(in crate::gateway) fn body_of_set(
+        &mut self,
+        form: AnswerForm,
+        set: &[Member],
+        mut text: Vec<u8>,
+    ) -> Rc<Message> {
+        text.push(b'}');
+        let shared = self.texts.share_answer(self.now, form, set, &mut text);
+        shared.unwrap_or_else(|| {
+            let body = Message::new(&text);
+            self.texts.keep_scratch(text);
+            body
+        })
+    }
+
     /// Answers a call with a resource that the client cannot be given.
     pub(in crate::gateway) fn respond_resource_error(
         &mut self,
@@ -137,7 +153,7 @@ impl Gateway {
         self.responded(key);
     }
 
-    fn responded(&mut self, key: ClientKey) {
+    pub(super) fn responded(&mut self, key: ClientKey) {
         self.relieve(key, Client::end_request);
     }
 

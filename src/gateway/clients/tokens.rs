@@ -11,6 +11,7 @@ use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, TokenSource};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
+use crate::res::Error;
 use crate::res::rid::is_subject;
 use crate::res::service;
 use hashbrown::HashSet;
@@ -32,7 +33,7 @@ impl Gateway {
         let was_away = there.is_some()
             && client.heard_on() != Connection::NONE
             && Some(client.heard_on()) != there;
-        let is_doubted = was_away && !client.is_http() && !self.options.keep_tokens;
+        let is_doubted = was_away && client.is_lasting() && !self.options.keep_tokens;
         // One that was being authenticated again by its head as NATS was lost is so once more.
         let source = match client.is_renewing() {
             true => TokenSource::Head,
@@ -73,8 +74,12 @@ impl Gateway {
             return;
         }
         let key = client.key;
-        let after = self.broker.next_goodbye();
         self.counters.dismissed += 1;
+        if self.sessions.get(key).is_some_and(Client::is_http) {
+            // It waits for the beginning of its stream.
+            return self.reply_web_error(key, &Error::SERVICE_UNAVAILABLE);
+        }
+        let after = self.broker.next_goodbye();
         self.out
             .deliver(key, Delivery::Close(CloseReason::TokenInDoubt { after }));
         self.close_client(key);
@@ -168,7 +173,7 @@ impl Gateway {
         for key in found {
             let reference = self.sessions.reference(key);
             if let (Some(reference), Some(client)) = (reference, self.sessions.get_mut(key))
-                && !client.is_http()
+                && client.is_lasting()
                 && client.renew(subject.clone())
             {
                 self.background.queue(Job::TokenReset(reference));

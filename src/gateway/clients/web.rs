@@ -6,9 +6,12 @@ use crate::gateway::model::border::{Method, WebAction, WebRequest};
 use crate::gateway::model::keys::{ClientKey, ClientRef, NameKey};
 use crate::gateway::model::outbox::{Delivery, Outbox, WebBody, WebResponse};
 use crate::gateway::model::paths::{id_to_path, path_to_id, percent_decode, with_query};
+use crate::gateway::model::tag::Tag;
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, ReplyTo, Subject, Then};
-use crate::gateway::parts::sessions::{Client, Goal, TokenSource, Transport, Web};
+use crate::gateway::parts::sessions::{
+    Client, Goal, Opening, Patience, TokenSource, Transport, Web,
+};
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Origin;
@@ -29,10 +32,8 @@ impl Gateway {
     ) {
         self.input(now, out, |gateway| {
             gateway.take_in(request.body.len());
-            let mut web = Box::<Web>::default();
-            web.mapped = matches!(request.action, WebAction::Call(_));
             let goal = Goal::parse(&request);
-            let transport = Transport::Web(web);
+            let transport = transport_of(&request);
             gateway.open_client(key, request.head.into(), request.remote, transport);
             gateway.trace_web_request(key, &request);
             match goal {
@@ -69,11 +70,9 @@ impl Gateway {
     }
 
     fn authenticate(&mut self, key: ClientKey, goal: Goal) {
-        let client = self.sessions.get_mut(key);
-        let Some(web) = client.and_then(|client| client.web_mut()) else {
-            return;
-        };
-        web.goal = Some(goal);
+        if let Some(client) = self.sessions.get_mut(key) {
+            client.set_goal(goal);
+        }
         let method = self.options.header_auth.clone();
         self.send_header_auth(key, method.as_ref());
     }
@@ -84,8 +83,17 @@ impl Gateway {
         if let Some(client) = self.sessions.get_mut(key) {
             client.begin_renewal();
             self.unsettled.hold(key);
-            let method = self.options.ws_header_auth.clone();
+            let method = self.head_auth(key).cloned();
             self.send_header_auth(key, method.as_ref());
+        }
+    }
+
+    /// What is asked about a client by the head that it came with: it came for a WebSocket, or to
+    /// the API.
+    pub(in crate::gateway) fn head_auth(&self, key: ClientKey) -> Option<&Method> {
+        match self.sessions.get(key)?.is_of_web_socket() {
+            true => self.options.ws_header_auth.as_ref(),
+            false => self.options.header_auth.as_ref(),
         }
     }
 
@@ -166,14 +174,18 @@ impl Gateway {
         if let Some(fields) = self.sessions.upgrade(key) {
             self.trace_connected(key);
             self.counters.clients += 1;
+            self.tell_connected(key);
             return self.out.deliver(key, Delivery::Upgrade(fields));
         }
-        let client = self.sessions.get_mut(key);
-        let Some(web) = client.and_then(|client| client.web_mut()) else {
-            return;
-        };
-        match web.goal.take() {
+        let goal = self.sessions.get_mut(key).and_then(Client::take_goal);
+        match goal {
             Some(Goal::Get { rid }) => self.want(key, &rid, Want::Web),
+            Some(Goal::Stream { rid }) => {
+                if let Some(client) = self.sessions.get_mut(key) {
+                    client.begin_request();
+                }
+                self.want(key, &rid, Want::Stream);
+            }
             Some(Goal::Call {
                 rid,
                 method,
@@ -239,6 +251,33 @@ impl Gateway {
         body: Option<WebBody>,
         location: Option<String>,
     ) {
+        self.deliver_web(key, status, body, location, None);
+    }
+
+    /// Answers with a resource, unless the client has it.
+    pub(super) fn reply_found(&mut self, key: ClientKey, body: WebBody, tag: Tag) {
+        let web = self.sessions.get_mut(key).and_then(Client::web_mut);
+        if !web.is_some_and(|web| web.have.covers(tag)) {
+            return self.deliver_web(key, 200, Some(body), None, Some(tag));
+        }
+        if !self.rest(key, tag) {
+            self.reply_unchanged(key, tag);
+        }
+    }
+
+    /// Answers that the client has the resource.
+    pub(super) fn reply_unchanged(&mut self, key: ClientKey, tag: Tag) {
+        self.deliver_web(key, 304, None, None, Some(tag));
+    }
+
+    fn deliver_web(
+        &mut self,
+        key: ClientKey,
+        status: u16,
+        body: Option<WebBody>,
+        location: Option<String>,
+        tag: Option<Tag>,
+    ) {
         let client = self.sessions.get_mut(key);
         let fields = client.and_then(|client| client.fields_mut());
         let mut fields = fields.map(std::mem::take).unwrap_or_default();
@@ -250,6 +289,7 @@ impl Gateway {
         let response = WebResponse {
             status,
             body,
+            tag,
             fields,
         };
         self.out.deliver(key, Delivery::Web(Box::new(response)));
@@ -290,7 +330,7 @@ impl Goal {
     /// What a request asks for, or what is wrong with it.
     fn parse(request: &WebRequest<'_>) -> Result<Self, Error> {
         let (path, method) = match request.action {
-            WebAction::Get => (request.path, None),
+            WebAction::Get | WebAction::Stream => (request.path, None),
             WebAction::Call(method) => (request.path, Some(method.to_owned())),
             WebAction::Post => {
                 let (path, method) = request.path.rsplit_once('/').ok_or(Error::NOT_FOUND)?;
@@ -304,7 +344,10 @@ impl Goal {
             .filter(|rid| Rid::parse(rid).is_some())
             .ok_or(Error::NOT_FOUND)?;
         let Some(method) = method else {
-            return Ok(Self::Get { rid });
+            return Ok(match request.action {
+                WebAction::Stream => Self::Stream { rid },
+                _ => Self::Get { rid },
+            });
         };
         if !is_token(&method) {
             return Err(Error::NOT_FOUND);
@@ -319,6 +362,28 @@ impl Goal {
             params,
         })
     }
+}
+
+/// What is kept of a request until it is answered.
+fn transport_of(request: &WebRequest<'_>) -> Transport {
+    if request.action == WebAction::Stream {
+        return Transport::Opening(Box::new(Opening {
+            have: request.have.clone(),
+            ..Opening::default()
+        }));
+    }
+    let waits = request.waits && request.action == WebAction::Get;
+    Transport::Web(Box::new(Web {
+        mapped: matches!(request.action, WebAction::Call(_)),
+        have: request.have.clone(),
+        patience: match waits {
+            true => Patience::Ready { is_changed: false },
+            false => Patience::None,
+        },
+        // Of what it waits for it must hear.
+        follows: waits,
+        ..Web::default()
+    }))
 }
 
 /// HTTP status of an error.

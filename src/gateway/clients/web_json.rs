@@ -8,6 +8,7 @@ use crate::gateway::model::expansion::{
 };
 use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, SubKey};
 use crate::gateway::model::outbox::{Message, WebBody};
+use crate::gateway::model::tag::Tag;
 use crate::gateway::parts::expansions::{Ask, Job, Phase, SLICE_UNITS, Source};
 use crate::gateway::parts::texts::Texts;
 use crate::gateway::parts::worklist::{Origin, Work};
@@ -166,7 +167,7 @@ impl Gateway {
                 Ok(()) if !tree.is_read() => Phase::Reading(tree),
                 Ok(()) if tree.is_leaf() => {
                     let text = tree.take_text();
-                    self.keep_expansion(job, &tree, text)
+                    Phase::Tagging(tree, text, Box::default())
                 }
                 Ok(()) => {
                     let count = Count::new(&tree, is_flat, self.web_limits());
@@ -184,8 +185,12 @@ impl Gateway {
                 Err(limit) => self.refuse_expansion(job, &tree, limit),
             },
             Phase::Joining(tree, mut assembly) => match assembly.step(&tree, units) {
-                Some(text) => self.keep_expansion(job, &tree, text),
+                Some(text) => Phase::Tagging(tree, text, Box::default()),
                 None => Phase::Joining(tree, assembly),
+            },
+            Phase::Tagging(tree, text, mut tagging) => match tagging.step(&text, units) {
+                Some(tag) => self.keep_expansion(job, &tree, text, tag),
+                None => Phase::Tagging(tree, text, tagging),
             },
             Phase::Sending(made) => {
                 let held = self.holdings.len();
@@ -311,12 +316,12 @@ impl Gateway {
     }
 
     /// The answer is made.
-    fn keep_expansion(&mut self, job: &Job, tree: &Tree, text: Vec<u8>) -> Phase {
+    fn keep_expansion(&mut self, job: &Job, tree: &Tree, text: Vec<u8>, tag: Tag) -> Phase {
         let is_kept = job.source == Source::Cache && Texts::is_shared(&text);
         if !is_kept && job.clients.len() == 1 {
-            return Phase::Sending(Ok(WebBody::Own(text)));
+            return Phase::Sending(Ok((WebBody::Own(text), tag)));
         }
-        let outcome = Outcome::Body(Message::of(text));
+        let outcome = Outcome::Body(Message::of(text), tag);
         if is_kept {
             self.keep_outcome(job, tree, &outcome);
         }
@@ -340,12 +345,12 @@ impl Gateway {
         }
     }
 
-    fn send_expansion(&mut self, client: ClientRef, made: Result<WebBody, TooLarge>) {
+    fn send_expansion(&mut self, client: ClientRef, made: Result<(WebBody, Tag), TooLarge>) {
         if self.sessions.present(client).is_none() {
             return;
         }
         match made {
-            Ok(body) => self.reply_web(client.key, 200, Some(body), None),
+            Ok((body, tag)) => self.reply_found(client.key, body, tag),
             Err(limit) => self.reply_web_error(client.key, &limit.error()),
         }
     }
@@ -359,9 +364,9 @@ impl Gateway {
 }
 
 /// What others were answered, for one more.
-fn made_of(outcome: &Outcome) -> Result<WebBody, TooLarge> {
+fn made_of(outcome: &Outcome) -> Result<(WebBody, Tag), TooLarge> {
     match outcome {
-        Outcome::Body(body) => Ok(WebBody::Shared(body.clone())),
+        Outcome::Body(body, tag) => Ok((WebBody::Shared(body.clone()), *tag)),
         Outcome::TooLarge(limit) => Err(*limit),
     }
 }

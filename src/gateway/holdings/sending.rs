@@ -6,6 +6,7 @@ use crate::gateway::Gateway;
 use crate::gateway::model::keys::ClientKey;
 use crate::gateway::model::set::{AnswerForm, Gathering, Set};
 use crate::gateway::parts::sendings::{Sending, Stage};
+use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::worklist::{Origin, Work};
 
 /// Members of a set that cost a unit when it is compared with those that are known.
@@ -41,6 +42,7 @@ impl Gateway {
                 Stage::Wait(form) if self.must_wait(sending.set()) => Stage::Wait(form),
                 Stage::Wait(form) => self.begin_writing(&mut sending, form),
                 Stage::Write(form) => self.write_on(&mut sending, form),
+                Stage::Tag => self.tag_on(&mut sending),
                 Stage::Mark(first) => self.mark_on(&sending, first),
                 Stage::Done => {
                     for key in sending.suspects {
@@ -94,7 +96,12 @@ impl Gateway {
     fn begin_writing(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
         let members = &sending.gathering.set.members;
         self.work.spend(members.len() / COMPARED);
-        if self.respond_known(sending.client, sending.id, form, members) {
+        if sending.want == Want::Stream {
+            if let Some(body) = self.texts.known_answer(self.now, form, members) {
+                sending.tagging = Some((body, Box::default()));
+                return Stage::Tag;
+            }
+        } else if self.respond_known(sending.client, sending.id, form, members) {
             return Stage::Mark(0);
         }
         if self.must_wait(sending.set()) {
@@ -127,7 +134,31 @@ impl Gateway {
             }
         }
         let text = std::mem::take(&mut sending.text);
+        if sending.want == Want::Stream {
+            let body = self.body_of_set(form, members, text);
+            sending.tagging = Some((body, Box::default()));
+            return Stage::Tag;
+        }
         self.finish_set(sending.client, sending.id, form, members, text);
+        Stage::Mark(0)
+    }
+
+    /// The tag of what a stream begins with is made, and then the stream begins.
+    fn tag_on(&mut self, sending: &mut Sending) -> Stage {
+        let Some((body, tagging)) = &mut sending.tagging else {
+            return Stage::Done;
+        };
+        let mut units = self.work.units().max(1);
+        let before = units;
+        let tag = body
+            .tag()
+            .or_else(|| tagging.step(set_in(body.text()), &mut units));
+        self.work.spend(before - units);
+        let Some(tag) = tag else { return Stage::Tag };
+        body.keep_tag(tag);
+        if let Some((body, _)) = sending.tagging.take() {
+            self.begin_stream(sending.client, body, tag);
+        }
         Stage::Mark(0)
     }
 
@@ -148,4 +179,9 @@ impl Gateway {
         self.is_answered(sending.waiter, sending.root, sending.want);
         Stage::Done
     }
+}
+
+/// The resource set in the answer to a subscribe request, which is given but for its tail.
+fn set_in(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"{\"result\":").unwrap_or(body)
 }

@@ -4,6 +4,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
+use crate::gateway::model::outbox::STREAM_REQUEST;
 use crate::gateway::model::set::{Gathering, Writing};
 use crate::gateway::parts::holdings::{Recheck, Standing};
 use crate::gateway::parts::requests::Use;
@@ -89,14 +90,19 @@ impl Gateway {
     /// Access to a subscription was put in question: the answer to what is open is used,
     /// but the subscriptions that come of it are asked about again.
     pub(in crate::gateway) fn question_requests(&mut self, key: SubKey) {
-        let Some(client) = self.sessions.get(self.holdings[key].client()) else {
+        let holder = self.holdings[key].client();
+        let Some(client) = self.sessions.get(holder) else {
             return;
         };
+        let is_web = client.is_web();
         for waiter in client.waiters() {
             let waiter = &mut self.waiters[*waiter];
             if matches!(waiter.cause(), Awaiting::Request { root, .. } if root == key) {
                 waiter.question();
             }
+        }
+        if is_web {
+            self.poll_later(holder);
         }
     }
 
@@ -123,7 +129,7 @@ impl Gateway {
             Want::Resource(id) | Want::EndedResource(id) => {
                 self.respond_resource_error(client, id, rid, error);
             }
-            Want::Web => self.reply_web_error(client, error),
+            Want::Web | Want::Stream => self.reply_web_error(client, error),
         }
     }
 
@@ -155,6 +161,7 @@ impl Gateway {
         let (id, brings) = match want {
             Want::Ended(id) | Want::EndedResource(id) => (id, false),
             Want::Subscribe(id) | Want::Get(id) | Want::Resource(id) => (id, true),
+            Want::Stream => (STREAM_REQUEST, true),
             Want::Web => return,
         };
         let names = matches!(want, Want::Resource(_) | Want::EndedResource(_));
@@ -170,6 +177,7 @@ impl Gateway {
             gathering: Gathering::below(roots),
             writing: Writing::default(),
             text: Vec::new(),
+            tagging: None,
             suspects: Vec::new(),
         });
     }
@@ -213,8 +221,8 @@ impl Gateway {
         self.visit(key, Few::More(loading));
     }
 
-    /// A request has been answered.
-    fn end_request(&mut self, key: WaiterKey) {
+    /// A request has been answered, or is made anew.
+    pub(in crate::gateway) fn end_request(&mut self, key: WaiterKey) {
         let Some(waiter) = self.waiters.remove(key) else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use crate::gateway::model::queue::QueueLimits;
 use crate::gateway::model::rate::Rate;
+use crate::gateway::model::tag::Have;
 use crate::res::json;
 use crate::res::service::Limits;
 use core::net::SocketAddr;
@@ -42,6 +43,9 @@ pub struct Options {
     pub rate: Rate,
     /// How many updates may wait at subscriptions.
     pub queues: QueueLimits,
+    /// Milliseconds between two heartbeats of those that tell services who is connected; 0
+    /// where services are not told.
+    pub heartbeat: u64,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -74,6 +78,7 @@ impl Default for Options {
             subscriptions: 0,
             rate: Rate(0),
             queues: QueueLimits::default(),
+            heartbeat: 0,
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
@@ -153,6 +158,8 @@ pub struct BrokerMessage<'a> {
     pub payload: &'a [u8],
     /// Status of the NATS header, 503 meaning that nobody listens.
     pub status: Option<u16>,
+    /// The subject for an answer, if one is wanted.
+    pub reply: Option<&'a [u8]>,
 }
 
 /// What an HTTP request asks of the gateway.
@@ -160,6 +167,8 @@ pub struct BrokerMessage<'a> {
 pub enum WebAction<'a> {
     /// Encode a resource (GET and HEAD; the caller leaves out the body for HEAD).
     Get,
+    /// Send a resource and its events as a stream (GET where that is asked for).
+    Stream,
     /// Call a method, the last part of the path (POST).
     Post,
     /// Call this method of the resource that is the whole path (PUT, PATCH, DELETE).
@@ -175,6 +184,11 @@ pub struct WebRequest<'a> {
     pub path: &'a str,
     /// What follows the first `?` of the request target, undecoded.
     pub query: Option<&'a str>,
+    /// What the client has of it already, by the tags of earlier answers.
+    pub have: &'a Have,
+    /// Whether the answer to a `Get` waits, while the client has it already, until it does not
+    /// any more or [`Gateway::end_poll`](crate::gateway::Gateway::end_poll) ends that.
+    pub waits: bool,
     /// The request body.
     pub body: &'a [u8],
     /// The request head as received, for [`Options::write_head`].
@@ -186,10 +200,12 @@ pub struct WebRequest<'a> {
 /// How much a gateway holds, for metrics and for tests that look for leaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// WebSocket clients and open web requests.
+    /// WebSocket clients, streams of events and open web requests.
     pub clients: usize,
     /// Of these, open web requests.
     pub web_requests: usize,
+    /// Of the clients, those with a stream of events.
+    pub streams: usize,
     /// Subscriptions of clients, direct and indirect.
     pub subscriptions: usize,
     /// Resource IDs as clients write them.

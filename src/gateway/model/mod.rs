@@ -23,6 +23,7 @@ pub mod set;
 pub mod sid;
 pub mod slack;
 pub mod table;
+pub mod tag;
 pub mod texts;
 pub mod time;
 pub mod update;

@@ -1,6 +1,7 @@
 //! What the gateway wants done: the one narrow way out of the heart.
 
 use crate::gateway::model::keys::{ClientKey, ResourceKey};
+use crate::gateway::model::tag::Tag;
 use crate::res::json;
 use crate::res::meta::Fields;
 use crate::res::version::ValueForm;
@@ -64,6 +65,8 @@ pub struct Message {
     text: Box<[u8]>,
     /// By [`Encoding`]; empty for none.
     encoded: [OnceCell<Box<[u8]>>; Encoding::COUNT],
+    /// The tag of what is in it, if anybody has asked for that.
+    tag: OnceCell<Box<Tag>>,
     in_queues: InQueues,
 }
 
@@ -73,6 +76,7 @@ impl Message {
         Rc::new(Self {
             text: text.into(),
             encoded: Default::default(),
+            tag: OnceCell::new(),
             in_queues: InQueues::default(),
         })
     }
@@ -82,8 +86,19 @@ impl Message {
         Rc::new(Self {
             text: text.into(),
             encoded: Default::default(),
+            tag: OnceCell::new(),
             in_queues: InQueues::default(),
         })
+    }
+
+    /// The tag of what is in it, if that was kept.
+    pub(in crate::gateway) fn tag(&self) -> Option<Tag> {
+        self.tag.get().map(|tag| **tag)
+    }
+
+    /// Keeps the tag of what is in it.
+    pub(in crate::gateway) fn keep_tag(&self, tag: Tag) {
+        self.tag.get_or_init(|| Box::new(tag));
     }
 
     /// In which output queues it stands, for the transport.
@@ -122,6 +137,10 @@ impl Message {
     }
 }
 
+/// The request that the first event of a stream answers: a stream is what a client is sent whose
+/// first request subscribes to the resource.
+pub const STREAM_REQUEST: u64 = 1;
+
 /// The answer to a request that other clients are answered in the same way: one text for
 /// all of them, and the end that tells whose answer it is.
 #[derive(Clone, Debug)]
@@ -143,6 +162,12 @@ impl SharedAnswer {
     /// What all are sent: the answer but for its tail.
     pub fn body(&self) -> &Rc<Message> {
         &self.body
+    }
+
+    /// The whole text.
+    fn text(&self) -> Vec<u8> {
+        let mut room = [0; Self::TAIL_MAX];
+        [self.body.text(), self.tail(&mut room)].concat()
     }
 
     /// What follows the body: the request's ID, and the end of the JSON object. It is
@@ -186,13 +211,30 @@ pub struct WebResponse {
     pub status: u16,
     /// JSON body; `None` for none, and then no content type either.
     pub body: Option<WebBody>,
+    /// The tag of the resource that is answered, also where the client has it (304).
+    pub tag: Option<Tag>,
     /// Header fields beside those that the transport sets, as services wrote them.
     pub fields: Fields,
+}
+
+/// The beginning of a stream of events.
+#[derive(Debug)]
+pub struct StreamStart {
+    /// Header fields of its answer, as services wrote them.
+    pub fields: Fields,
+    /// The resource set with which it begins, as the answer to a subscribe request; `None` if
+    /// the client has it.
+    pub set: Option<SharedAnswer>,
+    /// The tag of the resource set.
+    pub tag: Tag,
 }
 
 /// Why the gateway closes a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
+    /// A stream has come to its end, since its resource is not sent any more. The gateway has
+    /// forgotten the client.
+    Ended,
     /// Events waited for a service longer than the queue of a subscription can hold.
     Overflow,
     /// The broker was away, and may have sent meanwhile that the client's token does not hold
@@ -207,7 +249,7 @@ pub enum CloseReason {
 /// Something for one connection, in the order in which it must leave.
 #[derive(Debug)]
 pub enum Delivery {
-    /// A message to a WebSocket client.
+    /// A message to a WebSocket client, or on a stream.
     Message(Rc<Message>),
     /// An answer to a WebSocket client, a message too.
     Answer(SharedAnswer),
@@ -216,6 +258,8 @@ pub enum Delivery {
     Web(Box<WebResponse>),
     /// The upgrade request may be carried out, with these fields in its answer.
     Upgrade(Box<Fields>),
+    /// The connection's web request is answered with a stream: from now on it is sent messages.
+    Stream(Box<StreamStart>),
     /// The client takes requests again (see `Gateway::takes_requests`).
     Resume,
     /// Close the connection; the caller answers with `Gateway::client_closed`.
@@ -223,15 +267,21 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// Whether it is a message to a client.
+    pub fn is_message(&self) -> bool {
+        match self {
+            Self::Message(_) | Self::Answer(_) => true,
+            Self::Stream(start) => start.set.is_some(),
+            _ => false,
+        }
+    }
+
     /// The JSON text of a message to a WebSocket client; `None` for what is none.
     pub fn text(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::Message(message) => Some(message.text().into()),
-            Self::Answer(answer) => {
-                let mut room = [0; SharedAnswer::TAIL_MAX];
-                let parts = [answer.body.text(), answer.tail(&mut room)];
-                Some(parts.concat().into())
-            }
+            Self::Answer(answer) => Some(answer.text().into()),
+            Self::Stream(start) => Some(start.set.as_ref()?.text().into()),
             Self::Web(_) | Self::Upgrade(_) | Self::Resume | Self::Close(_) => None,
         }
     }

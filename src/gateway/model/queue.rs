@@ -204,10 +204,10 @@ mod tests {
         assert_eq!(waiting.updates(), 3);
         queues[0].keep_first();
         assert_eq!((queues[0].len(), waiting.updates()), (1, 2));
-        let [_, rest] = queues;
+        let [first, rest] = queues;
         drop(rest);
         assert_eq!((waiting.updates(), waiting.bytes()), (0, size));
-        drop(shared);
+        drop((first, shared));
         assert_eq!(waiting.bytes(), 0);
     }
 

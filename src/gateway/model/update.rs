@@ -206,6 +206,13 @@ impl Update {
         }
     }
 
+    /// Whether the resource is another one after it: not only custom events.
+    pub fn changes_state(&self) -> bool {
+        let is_custom = |step: &Step| matches!(step.kind, StepKind::Custom { .. });
+        !self.steps.iter().all(is_custom)
+    }
+
+    /// Whether the resource is no more.
     pub fn ends_resource(&self) -> bool {
         matches!(
             self.steps.last(),

@@ -114,6 +114,8 @@ pub struct Requests {
 pub struct Counters {
     /// WebSocket clients that connected.
     pub clients: u64,
+    /// Streams of events that began.
+    pub streams: u64,
     /// WebSocket clients that had to go since their token may not have held any more.
     pub dismissed: u64,
     /// Get requests that compare a cached resource with what its service has.
@@ -154,6 +156,7 @@ impl Counters {
     pub(in crate::gateway) fn new() -> Self {
         Self {
             clients: 0,
+            streams: 0,
             dismissed: 0,
             drift_checks: 0,
             drifts: 0,

@@ -4,6 +4,7 @@
 use crate::gateway::model::expansion::{Assembly, Count, Known, TooLarge, Tree};
 use crate::gateway::model::keys::{AliasKey, ClientRef};
 use crate::gateway::model::outbox::WebBody;
+use crate::gateway::model::tag::{Tag, Tagging};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -54,8 +55,10 @@ pub enum Phase {
     Counting(Tree, Count),
     /// It is put together.
     Joining(Tree, Assembly),
+    /// Its tag is made.
+    Tagging(Tree, Vec<u8>, Box<Tagging>),
     /// It is sent.
-    Sending(Result<WebBody, TooLarge>),
+    Sending(Result<(WebBody, Tag), TooLarge>),
     /// It was sent to all.
     #[default]
     Done,

@@ -1,9 +1,12 @@
 //! Answers with what clients lack that take several turns, one of each client at a time.
 
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
+use crate::gateway::model::outbox::Message;
 use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
+use crate::gateway::model::tag::Tagging;
 use crate::gateway::parts::waiters::Want;
 use hashbrown::HashMap;
+use std::rc::Rc;
 
 /// Members of a set from which on it is worth to wait for an answer that may be the same.
 const LARGE: usize = if cfg!(debug_assertions) { 2 } else { 64 };
@@ -25,6 +28,8 @@ pub struct Sending {
     /// The order in which it is written.
     pub writing: Writing,
     pub text: Vec<u8>,
+    /// The text with which a stream begins, but for its tail, while its tag is made.
+    pub tagging: Option<(Rc<Message>, Box<Tagging>)>,
     /// What may have lost its last holder meanwhile.
     pub suspects: Vec<SubKey>,
 }
@@ -45,6 +50,8 @@ pub enum Stage {
     Wait(AnswerForm),
     /// The text is being written.
     Write(AnswerForm),
+    /// The tag of the text is being made.
+    Tag,
     /// The client has been sent the set; it is noted of so many members.
     Mark(usize),
     /// All is done.

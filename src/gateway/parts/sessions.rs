@@ -3,6 +3,7 @@
 use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
 use crate::gateway::model::random::Random;
 use crate::gateway::model::rate::{Rate, Used};
+use crate::gateway::model::tag::{Have, Tag};
 use crate::gateway::model::time::Time;
 use crate::res::meta::Fields;
 use crate::res::version::{Dialect, Version};
@@ -93,7 +94,7 @@ impl Client {
         let had_token = self.token_serial > 0;
         self.token_source = match &token {
             None => TokenSource::None,
-            Some(_) if self.renewing || self.is_http() => TokenSource::Head,
+            Some(_) if self.renewing || self.is_unanswered() => TokenSource::Head,
             Some(_) => TokenSource::Events,
         };
         self.token = token;
@@ -183,22 +184,76 @@ impl Client {
     pub fn web_mut(&mut self) -> Option<&mut Web> {
         match &mut self.transport {
             Transport::Web(web) => Some(web),
-            Transport::WebSocket | Transport::Upgrading(_) => None,
+            Transport::WebSocket
+            | Transport::Upgrading(_)
+            | Transport::Opening(_)
+            | Transport::Stream => None,
+        }
+    }
+
+    /// What it wants done when it has been authenticated, if it is a web request.
+    pub fn set_goal(&mut self, goal: Goal) {
+        match &mut self.transport {
+            Transport::Web(web) => web.goal = Some(goal),
+            Transport::Opening(opening) => opening.goal = Some(goal),
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => {}
+        }
+    }
+
+    /// The same, which is done now.
+    pub fn take_goal(&mut self) -> Option<Goal> {
+        match &mut self.transport {
+            Transport::Web(web) => web.goal.take(),
+            Transport::Opening(opening) => opening.goal.take(),
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => None,
         }
     }
 
     /// The fields that services want in the HTTP answer to it, if it gets one.
     pub fn fields_mut(&mut self) -> Option<&mut Fields> {
         match &mut self.transport {
-            Transport::WebSocket => None,
+            Transport::WebSocket | Transport::Stream => None,
             Transport::Upgrading(fields) => Some(fields),
+            Transport::Opening(opening) => Some(&mut opening.fields),
             Transport::Web(web) => Some(&mut web.fields),
         }
     }
 
     /// Whether what is done for it leads to an HTTP answer.
     pub fn is_http(&self) -> bool {
-        !matches!(self.transport, Transport::WebSocket)
+        self.transport.is_http()
+    }
+
+    /// Whether it has come for a WebSocket.
+    pub fn is_of_web_socket(&self) -> bool {
+        matches!(
+            self.transport,
+            Transport::WebSocket | Transport::Upgrading(_)
+        )
+    }
+
+    /// Whether it has a WebSocket, by which it sends requests.
+    pub fn is_web_socket(&self) -> bool {
+        matches!(self.transport, Transport::WebSocket)
+    }
+
+    /// Whether it has a stream of events.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Stream)
+    }
+
+    /// Whether it has come for longer than one answer, so that its token must be kept right.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self.transport, Transport::Web(_) | Transport::Upgrading(_))
+    }
+
+    /// Whether a token that it gets now is the answer to what was asked by its head.
+    fn is_unanswered(&self) -> bool {
+        match &self.transport {
+            Transport::Web(_) | Transport::Upgrading(_) => true,
+            Transport::Opening(opening) => opening.goal.is_some(),
+            Transport::WebSocket | Transport::Stream => false,
+        }
     }
 
     /// Whether it may send a further request.
@@ -299,6 +354,8 @@ pub struct Sessions {
     count: usize,
     /// Those of them whose transport is HTTP so far.
     http_count: usize,
+    /// Those that have a stream of events.
+    stream_count: usize,
     serials: u32,
     /// Those that have a token ID, by that.
     tids: HashMap<Rc<str>, BTreeSet<ClientKey>, foldhash::fast::RandomState>,
@@ -382,9 +439,25 @@ impl Sessions {
         self.count
     }
 
+    /// Those that have a WebSocket.
+    pub fn web_socket_count(&self) -> usize {
+        self.count - self.http_count - self.stream_count
+    }
+
+    /// The one at a place, if it has a WebSocket.
+    pub fn web_socket_at(&self, place: usize) -> Option<&Client> {
+        let client = self.clients.get(place)?.as_deref()?;
+        client.is_web_socket().then_some(client)
+    }
+
     /// Those that get an HTTP answer.
     pub fn http_count(&self) -> usize {
         self.http_count
+    }
+
+    /// Those that have a stream of events.
+    pub fn stream_count(&self) -> usize {
+        self.stream_count
     }
 
     /// Adds a connection. Its key must be free.
@@ -402,7 +475,7 @@ impl Sessions {
         }
         self.serials = self.serials.wrapping_add(1).max(1);
         self.count += 1;
-        self.http_count += usize::from(!matches!(transport, Transport::WebSocket));
+        self.http_count += usize::from(transport.is_http());
         self.clients[place] = Some(Box::new(Client {
             serial: self.serials,
             cid: random.text(),
@@ -415,7 +488,7 @@ impl Sessions {
             listening: false,
             heard_on: Connection::NONE,
             dialect: match transport {
-                Transport::Web(_) => Dialect::Current,
+                Transport::Web(_) | Transport::Opening(_) | Transport::Stream => Dialect::Current,
                 Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),
             },
             transport,
@@ -443,6 +516,22 @@ impl Sessions {
         Some(fields)
     }
 
+    /// A web request gets the stream that it asks for. Returns what was kept for that;
+    /// `None` for one that did not ask for any.
+    pub fn begin_stream(&mut self, key: ClientKey) -> Option<Box<Opening>> {
+        let client = self.get_mut(key)?;
+        if !matches!(client.transport, Transport::Opening(_)) {
+            return None;
+        }
+        let before = std::mem::replace(&mut client.transport, Transport::Stream);
+        self.http_count -= 1;
+        self.stream_count += 1;
+        match before {
+            Transport::Opening(opening) => Some(opening),
+            _ => None,
+        }
+    }
+
     /// Takes a connection out.
     pub fn close(&mut self, key: ClientKey) -> Option<Box<Client>> {
         let client = self
@@ -451,6 +540,7 @@ impl Sessions {
             .and_then(Option::take)?;
         self.count -= 1;
         self.http_count -= usize::from(client.is_http());
+        self.stream_count -= usize::from(client.is_stream());
         self.forget_tid(key, client.tid.clone());
         Some(client)
     }
@@ -477,11 +567,13 @@ impl Sessions {
                 "{all} connections have token IDs, {found} of {indexed} are found by them"
             ));
         }
-        match (count, http) == (self.count, self.http_count) {
+        let streams = self.iter().filter(|(_, client)| client.is_stream()).count();
+        let counted = (self.count, self.http_count, self.stream_count);
+        match (count, http, streams) == counted {
             true => Ok(()),
             false => Err(format!(
-                "{count} connections, {http} of them HTTP, are counted as {} and {}",
-                self.count, self.http_count
+                "{count} connections, {http} of them HTTP and {streams} streams, are counted as \
+                 {counted:?}"
             )),
         }
     }
@@ -495,6 +587,20 @@ pub enum Transport {
     Upgrading(Box<Fields>),
     /// One web request.
     Web(Box<Web>),
+    /// A web request for a stream of events, which has yet to begin.
+    Opening(Box<Opening>),
+    /// A stream of events.
+    Stream,
+}
+
+impl Transport {
+    /// Whether what is done for it leads to an HTTP answer.
+    fn is_http(&self) -> bool {
+        match self {
+            Self::WebSocket | Self::Stream => false,
+            Self::Upgrading(_) | Self::Web(_) | Self::Opening(_) => true,
+        }
+    }
 }
 
 /// A resource ID as a client writes it, and as services know it.
@@ -520,12 +626,53 @@ pub struct Web {
     pub expanding: bool,
     /// What is done when the client has been authenticated.
     pub goal: Option<Goal>,
+    /// What the client has of what it asks for.
+    pub have: Have,
+    /// Whether it waits while the client has that.
+    pub patience: Patience,
+    /// The resource that it asks for anew, since that may have changed.
+    pub again: Option<String>,
+}
+
+/// Whether a web request waits while its client has what it asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// It does not, or not any more.
+    #[default]
+    None,
+    /// It will, once its answer is made, unless something has changed meanwhile.
+    Ready { is_changed: bool },
+    /// It does, and its client has the content with this tag.
+    Resting(Tag),
+}
+
+impl Patience {
+    /// Its answer is made from what is there from now on.
+    pub fn begin(&mut self) {
+        if let Self::Ready { is_changed } = self {
+            *is_changed = false;
+        }
+    }
+}
+
+/// What is kept of a web request for a stream until that begins.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// Fields that services want in the answer.
+    pub fields: Fields,
+    /// What is done when the client has been authenticated.
+    pub goal: Option<Goal>,
+    /// What the client has of an earlier stream.
+    pub have: Have,
 }
 
 /// What a web request asks for.
 #[derive(Debug)]
 pub enum Goal {
     Get {
+        rid: String,
+    },
+    Stream {
         rid: String,
     },
     Call {

@@ -232,6 +232,8 @@ pub enum Want {
     EndedResource(u64),
     /// The encoded resource, for the connection's web request.
     Web,
+    /// The same and its events, as a stream.
+    Stream,
 }
 
 impl fmt::Display for Want {
@@ -241,13 +243,14 @@ impl fmt::Display for Want {
             Self::Get(id) => write!(f, "request {id}, get"),
             Self::Resource(id) | Self::EndedResource(id) => write!(f, "request {id}, resource"),
             Self::Web => f.write_str("HTTP GET"),
+            Self::Stream => f.write_str("HTTP GET, stream"),
         }
     }
 }
 
 impl Want {
     pub fn subscribes(self) -> bool {
-        matches!(self, Self::Subscribe(_) | Self::Resource(_))
+        matches!(self, Self::Subscribe(_) | Self::Resource(_) | Self::Stream)
     }
 }
 

@@ -39,6 +39,10 @@ pub enum Work {
     Window(WindowKey),
     /// A client whose token may not hold any more is closed.
     Dismiss(ClientRef),
+    /// A stream whose resource has gone is closed.
+    EndStream(ClientRef),
+    /// What a web request waits for may have changed.
+    Poll(ClientRef),
     /// The broker is told more of what it does not know since it is there again.
     Return,
     /// More of what a client holds is put in question, since its token has changed.
@@ -53,6 +57,8 @@ pub enum Work {
     Leave(ClientKey),
     /// More is cached than may be.
     Evict,
+    /// A service is told more of who is connected.
+    Snapshot,
     /// A get request that may take long, and that nobody may want any more.
     Unwanted(PendingKey),
 }

@@ -46,6 +46,7 @@ impl Gateway {
                 .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
             let system = Sid::System.number();
             gateway.out.subscribe(system, &["system.*"], None);
+            gateway.beat();
             gateway.broker.begin_return();
             gateway.work.push(Work::Return);
             Origin::System
@@ -55,6 +56,9 @@ impl Gateway {
     /// The broker is away: nothing can be asked until [`Gateway::broker_back`].
     pub fn broker_lost(&mut self, now: Time, out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            if let Some(presence) = &mut gateway.presence {
+                presence.forget_snapshots();
+            }
             if gateway.broker.lose() {
                 gateway.put_background_off();
             }
@@ -184,14 +188,9 @@ impl Gateway {
 
     fn head_method(&self, pending: &Pending) -> &str {
         let client = pending.then.client();
-        let is_web = client
-            .and_then(|client| self.sessions.present(client))
-            .is_some_and(|client| client.is_web());
-        let method = match is_web {
-            true => &self.options.header_auth,
-            false => &self.options.ws_header_auth,
-        };
-        method.as_ref().map_or("", |method| &method.method)
+        let client = client.filter(|client| self.sessions.present(*client).is_some());
+        let method = client.and_then(|client| self.head_auth(client.key));
+        method.map_or("", |method| &method.method)
     }
 
     /// The broker does not send a name's events: nothing of it is kept, and whoever holds it

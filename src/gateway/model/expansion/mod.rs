@@ -22,6 +22,7 @@ pub use tree::{Followed, Tree};
 
 use super::keys::AliasKey;
 use super::outbox::Message;
+use super::tag::Tag;
 use crate::res::Error;
 use std::rc::Rc;
 
@@ -67,7 +68,8 @@ pub struct Form<'f> {
 /// What became of an expansion.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    Body(Rc<Message>),
+    /// The body, and its tag.
+    Body(Rc<Message>, Tag),
     TooLarge(TooLarge),
 }
 
@@ -83,7 +85,7 @@ impl Known {
     /// Bytes that it keeps.
     pub fn size(&self) -> usize {
         let text = match &self.outcome {
-            Outcome::Body(body) => body.text().len(),
+            Outcome::Body(body, _) => body.text().len(),
             Outcome::TooLarge(_) => 0,
         };
         size_of_val(&*self.parts) + text

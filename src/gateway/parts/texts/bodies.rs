@@ -123,6 +123,7 @@ mod tests {
     use super::*;
     use crate::gateway::model::expansion::Outcome;
     use crate::gateway::model::outbox::Message;
+    use crate::gateway::model::tag::Tag;
 
     fn root(n: u32) -> AliasKey {
         AliasKey::from_parts(n, 1)
@@ -131,7 +132,7 @@ mod tests {
     fn keep(bodies: &mut Bodies, now: u64, n: u32, size: usize) {
         let known = Known {
             parts: Box::new([(root(n), 1)]),
-            outcome: Outcome::Body(Message::new(&vec![b' '; size])),
+            outcome: Outcome::Body(Message::new(&vec![b' '; size]), Tag::of(b"")),
         };
         bodies.keep(Time(now), root(n), 7, Rc::new(known));
     }
