@@ -45,7 +45,7 @@ impl Backlog {
 
 /// Operations that are counted in one go, and subscriptions that lose theirs at once: what is
 /// dropped is of many names, perhaps, and of a million messages.
-const COUNTED: usize = 4_096;
+const COUNTED: usize = 8_192;
 const TOLD: usize = 256;
 
 /// Messages that are passed over in one go.
@@ -64,12 +64,11 @@ pub(super) struct Shedding {
     until: u64,
 }
 
-/// A count of what waits.
+/// A count of what waits, up to a place.
 #[derive(Debug)]
 struct Count {
     at: u64,
     start: u64,
-    end: u64,
     /// Bytes by subscription.
     waiting: HashMap<u64, usize, foldhash::fast::RandomState>,
 }
@@ -83,19 +82,14 @@ pub(super) struct Dropped {
 }
 
 impl Shedding {
-    /// Begins to look for what can be dropped between two places, if it is not at that.
-    pub(super) fn begin(&mut self, start: u64, end: u64) {
+    /// Begins to look for what can be dropped from a place on, if it is not at that.
+    pub(super) fn begin(&mut self, start: u64) {
         if self.count.is_none() && self.until <= start {
             self.chosen.clear();
             self.victims.clear();
             let waiting = HashMap::default();
             let at = start;
-            self.count = Some(Count {
-                at,
-                start,
-                end,
-                waiting,
-            });
+            self.count = Some(Count { at, start, waiting });
         }
     }
 
@@ -114,7 +108,7 @@ impl Shedding {
             }
             // It may have been worked off meanwhile.
             if input.len() >= BACKLOG_HIGH {
-                (self.chosen, self.until) = (count.choose(), count.end);
+                (self.chosen, self.until) = (count.choose(), count.at);
                 all = Some(self.chosen.len()).filter(|chosen| *chosen > 0);
             }
             self.count = None;
@@ -150,14 +144,16 @@ impl Shedding {
 }
 
 impl Count {
-    /// Counts some more. Returns whether all is counted.
+    /// Counts some more. Returns whether all is counted, also what came meanwhile, or as much
+    /// as can wait.
     fn go_on(&mut self, input: &[u8], start: u64, may_drop: impl Fn(u64) -> bool) -> bool {
         // What was taken meanwhile does not wait any more, counted or not.
         self.at = self.at.max(start);
         for _ in 0..COUNTED {
             let rest = usize::try_from(self.at - start).ok();
             let rest = rest.and_then(|at| input.get(at..)).unwrap_or_default();
-            let Some((len, sid)) = next(rest).filter(|_| self.at < self.end) else {
+            let is_enough = self.at - self.start >= BACKLOG_MAX as u64;
+            let Some((len, sid)) = next(rest).filter(|_| !is_enough) else {
                 return true;
             };
             self.at += len as u64;
@@ -172,7 +168,7 @@ impl Count {
     fn choose(&mut self) -> Vec<u64> {
         let mut most: Vec<(u64, usize)> = self.waiting.drain().collect();
         most.sort_unstable_by_key(|(sid, bytes)| (Reverse(*bytes), *sid));
-        let mut rest = (self.end - self.start) as usize;
+        let mut rest = (self.at - self.start) as usize;
         let half = rest / 2;
         let victims = most.into_iter().take_while(|(_, bytes)| {
             let is_needed = rest > half;
@@ -204,13 +200,13 @@ mod tests {
     }
 
     /// What is left of what waits when it is taken, and who has lost messages. Behind it
-    /// comes a long message, so that it is long enough.
+    /// comes the beginning of a long message, so that it is long enough.
     fn shed(input: &str, may_drop: impl Fn(u64) -> bool + Copy) -> (String, Vec<u64>) {
         let mut waiting = input.as_bytes().to_vec();
-        let end = waiting.len() as u64;
-        waiting.extend_from_slice(message(1, &" ".repeat(BACKLOG_HIGH)).as_bytes());
+        let tail = format!("MSG a.1 1 {BACKLOG_MAX}\r\n{}", " ".repeat(BACKLOG_HIGH));
+        waiting.extend_from_slice(tail.as_bytes());
         let mut shedding = Shedding::default();
-        shedding.begin(0, end);
+        shedding.begin(0);
         let (mut sids, mut steps) = (Vec::new(), 0);
         loop {
             let dropped = shedding.step(&waiting, 0, may_drop);
@@ -230,8 +226,7 @@ mod tests {
             }
             at += len;
         }
-        assert!(!shedding.is_on());
-        left.truncate(left.find("MSG a.1 1 ").unwrap_or(left.len()));
+        assert!(!shedding.drops(7, at as u64) && !shedding.is_on());
         (left, sids)
     }
 
@@ -267,25 +262,27 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_or_is_taken_while_it_is_counted_is_left_alone() {
-        let long = message(1, &" ".repeat(BACKLOG_HIGH));
+    fn what_is_taken_while_it_is_counted_is_left_alone_and_what_comes_is_counted() {
+        let tail = format!("MSG a.1 1 {BACKLOG_MAX}\r\n{}", " ".repeat(BACKLOG_HIGH));
         let flood: String = (0..COUNTED + 1).map(|_| message(7, "x")).collect();
         let one = message(7, "x").len();
         let mut shedding = Shedding::default();
-        let waiting = [&*flood, &long].concat();
-        shedding.begin(0, flood.len() as u64);
-        let dropped = shedding.step(waiting.as_bytes(), 0, |_| true);
+        shedding.begin(0);
+        let dropped = shedding.step(flood.as_bytes(), 0, |_| true);
         assert_eq!(dropped, Dropped::default());
-        // All but the last is taken.
+        // All but the last is taken, and more comes.
         let start = flood.len() - one;
-        let dropped = shedding.step(&waiting.as_bytes()[start..], start as u64, |_| true);
+        let waiting = [&flood[start..], &message(7, "y"), &tail].concat();
+        let dropped = shedding.step(waiting.as_bytes(), start as u64, |_| true);
         assert_eq!((&*dropped.sids, dropped.all), (&[7][..], Some(1)));
+        let last = flood.len() as u64;
         assert!(shedding.drops(7, start as u64) && !shedding.drops(1, start as u64));
-        assert!(!shedding.drops(7, flood.len() as u64) && !shedding.is_on());
+        assert!(shedding.drops(7, last) && !shedding.drops(7, last + one as u64));
+        assert!(!shedding.is_on());
         // All is taken, or not much is left.
-        for (input, start) in [(&waiting[..], flood.len()), (&flood, 0)] {
+        for (input, start) in [(&*tail, flood.len()), (&flood, 0)] {
             shedding = Shedding::default();
-            shedding.begin(0, flood.len() as u64);
+            shedding.begin(0);
             while shedding.count.is_some() {
                 let dropped = shedding.step(input.as_bytes(), start as u64, |_| true);
                 assert_eq!(dropped, Dropped::default());
@@ -314,7 +311,7 @@ mod tests {
         assert_eq!(shed("", |_| true), (String::new(), vec![]));
         let mut shedding = Shedding::default();
         let broken = ["MSG a 7 1\r\nx\r\nnonsense\r\n", &" ".repeat(BACKLOG_HIGH)].concat();
-        shedding.begin(0, broken.len() as u64);
+        shedding.begin(0);
         let dropped = shedding.step(broken.as_bytes(), 0, |_| true);
         assert_eq!(dropped.sids, [7]);
     }

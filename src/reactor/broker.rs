@@ -32,6 +32,9 @@ const INPUT: usize = 256 << 10;
 /// Size of the input buffer above which it is given back when it is empty.
 const INPUT_KEPT: usize = 1 << 20;
 
+/// Input buffer up to which it grows in steps.
+const INPUT_GROWN: usize = 4 << 20;
+
 /// Room that a read must have at least.
 const ROOM: usize = 64 << 10;
 const _: () = assert!(ROOM >= READ_MIN);
@@ -576,8 +579,7 @@ impl Broker {
         }
         let waiting = &self.input[self.start..self.end];
         if self.backlog.is_too_long(waiting.len(), now) {
-            let end = self.parsed + waiting.len() as u64;
-            self.shedding.begin(self.parsed, end);
+            self.shedding.begin(self.parsed);
         }
         Ok(self.shedding.step(waiting, self.parsed, may_drop))
     }
@@ -713,10 +715,11 @@ impl Broker {
                 self.input.shrink_to_fit();
             }
         }
-        if self.input.len() - self.end >= ROOM {
+        let waiting = self.end - self.start;
+        let is_roomy = self.input.len() - self.end >= ROOM;
+        if is_roomy && (self.start < INPUT_GROWN || self.start < waiting) {
             return;
         }
-        let waiting = self.end - self.start;
         if waiting <= INPUT || self.start >= waiting {
             // Moves little, or less than was taken since the last time.
             self.input.copy_within(self.start..self.end, 0);
@@ -725,7 +728,11 @@ impl Broker {
         }
         if self.input.len() - self.end < ROOM {
             // The parser refuses what is too large before this grows beyond it.
-            let len = (2 * self.input.len()).max(INPUT);
+            let len = match (2 * self.input.len()).max(INPUT) {
+                // More and more of what waits would be moved, tens of megabytes in one step.
+                len if len > INPUT_GROWN => len.max(BACKLOG_MAX + INPUT_GROWN),
+                len => len,
+            };
             // Memory that is zero from the start and never written to is never resident.
             let mut larger = vec![0; len];
             larger[..waiting].copy_from_slice(&self.input[self.start..self.end]);

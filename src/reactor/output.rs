@@ -36,7 +36,7 @@ const LARGE: usize = 16 << 10;
 const COPY_MAX: usize = 128 << 10;
 
 /// Bytes offered to one system call, so that one connection cannot hold up the others.
-pub(crate) const WRITE_MAX: usize = 1 << 20;
+pub(crate) const WRITE_MAX: usize = 256 << 10;
 
 /// Slices of one vectored write; more would only grow the kernel's own copy.
 const SLICES: usize = 64;
@@ -158,7 +158,11 @@ enum Part {
     /// From the scratch buffer.
     Copied { start: usize, end: usize },
     /// From a piece's body.
-    InPlace { piece: usize, start: usize },
+    InPlace {
+        piece: usize,
+        start: usize,
+        end: usize,
+    },
 }
 
 /// Puts what was copied between two places of the scratch buffer behind the other parts.
@@ -325,15 +329,17 @@ impl Output {
         let written = loop {
             let result = match parts[..count] {
                 [Part::Copied { start, end }] => socket.write(&scratch[start..end]),
-                [Part::InPlace { piece, start }] => {
-                    socket.write(&self.pieces[piece].body()[start..])
+                [Part::InPlace { piece, start, end }] => {
+                    socket.write(&self.pieces[piece].body()[start..end])
                 }
                 _ => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
                     for (slice, part) in slices.iter_mut().zip(&parts[..count]) {
                         *slice = IoSlice::new(match *part {
                             Part::Copied { start, end } => &scratch[start..end],
-                            Part::InPlace { piece, start } => &self.pieces[piece].body()[start..],
+                            Part::InPlace { piece, start, end } => {
+                                &self.pieces[piece].body()[start..end]
+                            }
                         });
                     }
                     socket.write_vectored(&slices[..count])
@@ -385,12 +391,17 @@ impl Output {
             let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Streak(..));
             if body.len() >= LARGE || is_alone {
                 list_copied(parts, &mut count, &mut listed, scratch.len());
+                let (start, len) = (whole.len() - body.len(), body.len().min(WRITE_MAX));
                 parts[count] = Part::InPlace {
                     piece: index,
-                    start: whole.len() - body.len(),
+                    start,
+                    end: start + len,
                 };
                 count += 1;
-                in_place += body.len();
+                in_place += len;
+                if len < body.len() {
+                    break; // The rest of it comes with a later write.
+                }
             } else {
                 scratch.extend_from_slice(body);
             }

@@ -186,22 +186,22 @@ fn byte_by_byte_gives_the_same_bytes() {
 #[test]
 fn bodies_of_answers_are_not_copied() {
     let mut output = Output::default();
-    let body = Message::new(&text(100_000));
-    for id in 0..10 {
+    let body = Message::new(&text(80_000));
+    for id in 0..3 {
         let answer = SharedAnswer::new(body.clone(), id);
         output.push(Piece::Answer(answer, Envelope::TextFrame), Time(0));
     }
     // A queue's measure counts what leaves, wherever it is.
-    let wire = 10 * (10 + 100_000 + 8);
+    let wire = 3 * (10 + 80_000 + 8);
     assert_eq!(
         (output.bytes(), output.cost()),
-        (wire, wire + 10 * PIECE_COST)
+        (wire, wire + 3 * PIECE_COST)
     );
     let mut socket = Script::new(&[usize::MAX]);
     let mut scratch = Vec::new();
     let state = output.write_to(&mut socket, &mut scratch, Time(0));
     assert_eq!(state.unwrap(), Written::All);
-    assert_eq!((socket.got.len(), scratch.len()), (wire, 10 * (10 + 8)));
+    assert_eq!((socket.got.len(), scratch.len()), (wire, 3 * (10 + 8)));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn small_messages_leave_in_one_call() {
 #[test]
 fn large_messages_are_not_copied() {
     let mut output = Output::default();
-    let expected = fill(&mut output, &[100_000, 100_000, 100_000]);
+    let expected = fill(&mut output, &[80_000; 3]);
     let mut socket = Script::new(&[usize::MAX]);
     let mut scratch = Vec::new();
     let state = output.write_to(&mut socket, &mut scratch, Time(0));
@@ -251,6 +251,21 @@ fn one_call_offers_a_bounded_amount() {
     let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
     assert_eq!(state.unwrap(), Written::Some);
     assert!(socket.got.len() <= WRITE_MAX + LARGE + 16);
+
+    // Nor is a long piece offered as a whole, and all of it comes.
+    let mut output = Output::default();
+    let expected = fill(&mut output, &[3 * WRITE_MAX + 1, 5]);
+    let mut socket = Script::new(&[usize::MAX; 5]);
+    for calls in 1.. {
+        let before = socket.got.len();
+        let state = output.write_to(&mut socket, &mut Vec::new(), Time(0));
+        assert!(socket.got.len() - before <= WRITE_MAX + 16);
+        if state.unwrap() == Written::All {
+            assert_eq!(calls, 4);
+            break;
+        }
+    }
+    assert_eq!(socket.got, expected);
 
     // Nor do many parts come to more than one call takes.
     let mut output = Output::default();
