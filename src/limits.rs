@@ -167,7 +167,7 @@ fn clients() -> [[String; 3]; 9] {
 }
 
 /// What services may answer and cause.
-fn services() -> [[String; 3]; 11] {
+fn services() -> [[String; 3]; 6] {
     rows([
         (
             "answer to a GET, with all that is nested in it",
@@ -195,9 +195,27 @@ fn services() -> [[String; 3]; 11] {
             "the others wait",
         ),
         (
+            "time-out that a pre-response sets",
+            time(gateway::MAX_TIMEOUT),
+            "that",
+        ),
+    ])
+}
+
+/// What waits for services, and what waits of what they say.
+fn waiting() -> [[String; 3]; 6] {
+    let queues = gateway::QueueLimits::default();
+    rows([
+        (
             "events that wait at one subscription, for references or access",
-            either(gateway::MAX_QUEUE, gateway::MAX_QUEUE_SIZE),
-            "the client is closed",
+            either(queues.updates, queues.bytes),
+            "they are dropped, and the difference takes their place; custom events are lost; \
+             counted",
+        ),
+        (
+            "the same at all subscriptions together",
+            either(queues.all_updates, queues.all_bytes),
+            "each may have a 1,024th of its own limit",
         ),
         (
             "inputs of one name that wait for the answers to a query event",
@@ -218,11 +236,6 @@ fn services() -> [[String; 3]; 11] {
                 bytes(reactor::BACKLOG_MAX)
             ),
             "the busiest names lose their events and are fetched again",
-        ),
-        (
-            "time-out that a pre-response sets",
-            time(gateway::MAX_TIMEOUT),
-            "that",
         ),
         (
             "warnings about services",
@@ -338,6 +351,7 @@ fn the_readme_has_the_limits() {
         &clients()[..],
         &windows()[..],
         &services()[..],
+        &waiting(),
         &inside()[..],
     ]
     .concat();

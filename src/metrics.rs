@@ -364,7 +364,7 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     write_refusals(snapshot, text);
     write_refused_requests(snapshot, text);
     write_buffers(snapshot, text);
-    write_drift(snapshot, text);
+    write_differences(snapshot, text);
     write_traffic(snapshot, text);
     text.counter(
         "tidegate_loop_cut_turns",
@@ -422,8 +422,8 @@ fn write_refused_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
 }
 
-/// Those about cached resources that are compared with what services have.
-fn write_drift(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+/// Those about clients and caches that are brought up to date by a difference.
+fn write_differences(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     text.counter(
         "tidegate_drift_checks",
         "Cached resources compared with what their services have.",
@@ -433,6 +433,11 @@ fn write_drift(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "tidegate_drift_found",
         "Cached resources that differed from what their services had.",
         snapshot.counters.drifts,
+    );
+    text.counter(
+        "tidegate_queues_shortened",
+        "Subscriptions at which more events waited than may, and the difference took their place.",
+        snapshot.counters.queues_shortened,
     );
 }
 

@@ -9,6 +9,7 @@ use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
 use crate::gateway::parts::waiters::Awaiting;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
 
 /// What has happened since the last audit of a debug build.
 #[cfg(debug_assertions)]
@@ -60,6 +61,7 @@ impl Gateway {
         self.audit_expansions()?;
         self.resets.audit()?;
         self.audit_subs()?;
+        self.audit_queues()?;
         self.audit_subscribed()?;
         self.audit_holders()?;
         self.audit_trees()?;
@@ -138,6 +140,28 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// What waits at all subscriptions is as much as is counted.
+    fn audit_queues(&self) -> Result<(), String> {
+        let lags = (self.holdings.iter()).filter_map(|(_, sub)| sub.standing.lag());
+        let (mut later, mut bytes, mut seen) = (0, 0, HashSet::new());
+        for update in lags.flat_map(|lag| {
+            later += lag.queue.len().saturating_sub(1);
+            lag.queue.iter()
+        }) {
+            if seen.insert(Rc::as_ptr(update)) {
+                bytes += update.size;
+            }
+        }
+        let waiting = self.queues.waiting();
+        // Something else may hold an update for a while.
+        match later == waiting.updates() && bytes <= waiting.bytes() {
+            true => Ok(()),
+            false => Err(format!(
+                "{later} updates of {bytes} bytes wait, counted are {waiting:?}"
+            )),
+        }
     }
 
     /// Each subscription stands among its alias's, and as its alias and resource let it.

@@ -1,7 +1,7 @@
 //! The heart's limits, for the test that compares the documents with them.
 
-pub(crate) use super::changes::{MAX_QUEUE, MAX_QUEUE_SIZE};
 pub(crate) use super::model::parked::PLACE_TIME;
+pub(crate) use super::model::queue::QueueLimits;
 pub(crate) use super::parts::background::MAX_BACKGROUND;
 pub(crate) use super::parts::cache::{MAX_INBOX, MAX_INBOX_SIZE, MAX_RESETS, MAX_RESETS_SIZE};
 pub(crate) use super::parts::requests::MAX_TIMEOUT;

@@ -31,6 +31,7 @@ pub use model::outbox::{
     StreamStart, WebBody, WebResponse,
 };
 pub(crate) use model::paths::{path_to_id, with_query};
+pub use model::queue::QueueLimits;
 pub use model::rate::{Rate, Used};
 pub use model::tag::{Have, Tag};
 pub use model::time::Time;
@@ -48,6 +49,7 @@ use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
+use parts::queues::Queues;
 use parts::requests;
 use parts::sendings::Sendings;
 use parts::sessions::Sessions;
@@ -157,6 +159,7 @@ pub struct Gateway {
     windows: Windows,
     resets: Resets,
     trees: Trees,
+    queues: Queues,
     unsettled: Unsettled,
     texts: Texts,
     expansions: Expansions,
@@ -189,6 +192,7 @@ impl Gateway {
             windows: Windows::new(options.window),
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
+            queues: Queues::new(options.queues),
             unsettled: Unsettled::default(),
             texts: Texts::default(),
             expansions: Expansions::default(),

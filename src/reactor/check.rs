@@ -7,10 +7,11 @@ use std::path::Path;
 use mio::{Events, Poll};
 
 use super::clock::unix_seconds;
+use super::identity::Identity;
 use super::listener::Listener;
 use super::services::Services;
 use super::signals::Signals;
-use super::{EVENTS, End, Error, Reactor, ServerTls, process};
+use super::{EVENTS, End, Error, Reactor, process};
 use crate::config::Config;
 use crate::secrets::{BrokerSecrets, validity_of};
 
@@ -71,7 +72,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
 /// The certificate for clients, and where they are listened to.
 fn check_clients(config: &Config, findings: &mut Vec<Finding>) {
     if config.tls {
-        match (ServerTls::load(config), &config.tls_cert) {
+        match (Identity::for_clients(config), &config.tls_cert) {
             (Err(error), _) => findings.push(wrong(&error)),
             (Ok(_), Some(path)) => findings.push(certificate("TLS certificate", path)),
             (Ok(_), None) => {}

@@ -3,7 +3,6 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use mio::net::TcpStream;
 
@@ -94,7 +93,7 @@ impl Reactor {
     /// Begins TLS, where clients are served that.
     fn secure(&self, stream: &mut Stream) -> Result<(), Failure> {
         if let Some(tls) = &self.tls {
-            stream.secure(Tls::server(Arc::clone(&tls.config))?);
+            stream.secure(Tls::server(tls.config())?);
         }
         Ok(())
     }
@@ -201,7 +200,7 @@ impl Reactor {
             .map_err(Unproxied::Socket)?;
         connection.phase = Phase::Http(Box::<Http>::default());
         if let Some(tls) = &self.tls {
-            let tls = Tls::server(Arc::clone(&tls.config)).map_err(Unproxied::Tls)?;
+            let tls = Tls::server(tls.config()).map_err(Unproxied::Tls)?;
             connection.stream.secure(tls);
         }
         Ok(Some(client))

@@ -33,6 +33,7 @@ mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod identity;
 mod inherited;
 mod input;
 mod jitter;
@@ -58,19 +59,18 @@ mod turn;
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token, Waker};
-use rustls::ServerConfig;
 
 use crate::config::{ApiEncoding, AuthMethod, Config};
-use crate::gateway::{BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, Rate, Time};
+use crate::gateway::{
+    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
+};
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
-use crate::secrets::{self, BrokerSecrets, SecretError};
+use crate::secrets::BrokerSecrets;
 
 use admission::Admission;
 use away::Absence;
@@ -88,6 +88,7 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use identity::Identity;
 use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
@@ -176,48 +177,7 @@ struct Reactor {
     /// Messages taken from NATS in one turn, at most.
     broker_messages: u32,
     /// How TLS is spoken with new clients; `None` without TLS.
-    tls: Option<ServerTls>,
-}
-
-/// TLS towards clients.
-struct ServerTls {
-    config: Arc<ServerConfig>,
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl ServerTls {
-    /// Reads the files that the configuration names, if it wants TLS.
-    fn load(config: &Config) -> Result<Option<Self>, SecretError> {
-        let Config {
-            tls: true,
-            tls_cert: Some(certificate),
-            tls_key: Some(key),
-            ..
-        } = config
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            config: secrets::server_config(certificate, key)?,
-            certificate: certificate.clone(),
-            key: key.clone(),
-        }))
-    }
-
-    /// Reads the files again. Connections that were made before keep what they have.
-    fn reload(&mut self) {
-        match secrets::server_config(&self.certificate, &self.key) {
-            Ok(config) => {
-                self.config = config;
-                log::info!(
-                    "Loaded the TLS certificate {} again",
-                    self.certificate.display()
-                );
-            }
-            Err(error) => log::error!("{error}; new clients get the certificate from before"),
-        }
-    }
+    tls: Option<Identity>,
 }
 
 /// [`Signals::new`], or what stands for it in tests.
@@ -257,6 +217,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         },
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
+        queues: QueueLimits::default(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -274,12 +235,13 @@ impl Reactor {
         };
         let poll = Poll::new().map_err(system("make a poll"))?;
         let clock = Clock::new();
-        let tls = ServerTls::load(config).map_err(Error::Secret)?;
+        let tls = Identity::for_clients(config).map_err(Error::Secret)?;
         let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
-        let signals =
-            watch(poll.registry(), SIGNALS, tls.is_some()).map_err(system("watch for signals"))?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
         let services = Services::bind(config, poll.registry(), seed)?;
+        let can_reload = tls.is_some() || services.as_ref().is_some_and(|inside| inside.has_tls());
+        let signals =
+            watch(poll.registry(), SIGNALS, can_reload).map_err(system("watch for signals"))?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
         Ok(Self {
             poll,
@@ -413,10 +375,10 @@ impl Reactor {
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
-        if let Some(tls) = &mut self.tls
-            && self.signals.take_reload()
-        {
-            tls.reload();
+        if self.signals.take_reload() {
+            let services = self.services.as_mut();
+            let theirs = services.and_then(|services| services.identity());
+            self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
         }
         self.compression.begin_turn();
         let now = self.poll(events, limit)?;

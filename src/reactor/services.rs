@@ -7,16 +7,15 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 
 use log::Level;
 use mio::event::Event as Readiness;
 use mio::{Registry, Token};
-use rustls::ServerConfig;
 
 use super::connection::{SERVICES, SERVICES_MAX, service_of, service_token};
 use super::denials::{Denial, Denials};
 use super::error::Error;
+use super::identity::Identity;
 use super::listener::Listener;
 use super::stream::READ_MIN;
 use super::{Reactor, tell, trace, turn};
@@ -26,7 +25,6 @@ use crate::demo::{self, Demo};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
 use crate::metrics::{BrokerCounts, Traffic};
 use crate::nats::{self, Event, Message, writer};
-use crate::secrets;
 use crate::tls::Tls;
 use socket::{Read, Socket};
 
@@ -58,7 +56,7 @@ pub(super) struct Services {
     /// Where it listens.
     url: String,
     listener: Listener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Identity>,
     broker: Broker,
     /// By the place of their key.
     sockets: Vec<Option<Box<Socket>>>,
@@ -133,12 +131,7 @@ impl Services {
             return Ok(None);
         };
         let users = Users::parse(&config.broker.users).map_err(Error::BrokerUsers)?;
-        let tls = match (&config.broker.tls_cert, &config.broker.tls_key) {
-            (Some(certificate), Some(key)) => {
-                Some(secrets::server_config(certificate, key).map_err(Error::Secret)?)
-            }
-            _ => None,
-        };
+        let tls = Identity::for_services(config).map_err(Error::Secret)?;
         let refused = |source| Error::Listen {
             addr: Some(addr.ip()),
             port: addr.port(),
@@ -264,6 +257,16 @@ impl Services {
         }
     }
 
+    /// Whether services must use TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Who this end is, where they must.
+    pub(super) fn identity(&mut self) -> Option<&mut Identity> {
+        self.tls.as_mut()
+    }
+
     /// Takes new connections.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
         let Self {
@@ -279,7 +282,7 @@ impl Services {
             let place = key.0 as usize;
             let opened = Socket::open(socket, remote, registry, service_token(place));
             let greeted = opened.and_then(|mut socket| {
-                if let Some(config) = tls {
+                if let Some(identity) = tls {
                     // The greeting leaves before TLS begins.
                     let greeting = broker.output(key);
                     let len = socket.write(greeting, &mut Vec::new())?;
@@ -288,7 +291,7 @@ impl Services {
                     }
                     broker.wrote(key, len, now.0);
                     traffic.sent += len as u64;
-                    let tls = Tls::server(Arc::clone(config)).map_err(io::Error::other)?;
+                    let tls = Tls::server(identity.config()).map_err(io::Error::other)?;
                     socket.stream.secure(tls);
                 }
                 Ok(socket)

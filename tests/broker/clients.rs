@@ -8,6 +8,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use rustix::process::Signal;
+
 use crate::common::*;
 
 const CONNECT: &[u8] = b"CONNECT {\"verbose\":false}\r\n";
@@ -104,6 +106,21 @@ fn services_are_served_by_tls() {
     }
     let answer = client.next();
     assert!(answer.len() > 300_000, "{answer}");
+
+    // Those who connect after SIGHUP see the new certificate, and the others stay.
+    let other = Authority::new("other");
+    let issued = other.issue(&["localhost"]);
+    directory.write("cert.pem", &issued.chain);
+    directory.write("key.pem", &issued.key);
+    gateway.signal(Signal::HUP);
+    gateway.wait_for_log("Loaded the TLS certificate", 1);
+    nats::Options::new()
+        .tls_required(true)
+        .add_root_certificate(directory.write("other.pem", &other.pem))
+        .connect(format!("tls://localhost:{port}"))
+        .expect("the new certificate");
+    client.send(r#"{"id":2,"method":"call.secret.model.do"}"#);
+    service.next().grant();
 }
 
 /// A service that floods and one that does not read harm nobody else.

@@ -486,6 +486,11 @@ impl Heart {
         (counters.drift_checks, counters.drifts)
     }
 
+    /// How often the difference took the place of events that waited.
+    pub fn shortened(&self) -> u64 {
+        self.driver.gateway.counters().queues_shortened
+    }
+
     /// The broker refuses a subscription.
     pub fn refuse_subscription(&mut self, subject: &str) {
         self.refuse_subscription_for(subject, Refusal::Permission);

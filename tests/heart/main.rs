@@ -31,6 +31,7 @@ mod limits;
 mod loading;
 mod meta;
 mod outages;
+mod overflow;
 mod queries;
 mod races;
 mod resets;

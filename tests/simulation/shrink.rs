@@ -20,6 +20,9 @@ thread_local! {
 pub static CHECKED: AtomicU64 = AtomicU64::new(0);
 pub static DRIFTED: AtomicU64 = AtomicU64::new(0);
 
+/// How often the difference took the place of events that waited, in all runs.
+pub static SHORTENED: AtomicU64 = AtomicU64::new(0);
+
 /// Attempts at making a script smaller.
 const ATTEMPTS: usize = 3000;
 
@@ -35,6 +38,7 @@ pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) 
             let counters = world.driver.gateway.counters();
             CHECKED.fetch_add(counters.drift_checks, Ordering::Relaxed);
             DRIFTED.fetch_add(counters.drifts, Ordering::Relaxed);
+            SHORTENED.fetch_add(counters.queues_shortened, Ordering::Relaxed);
             let failure = world.failure.clone();
             (failure.map(|failure| failure.0), world.into_trace())
         }

@@ -118,46 +118,64 @@ export async function freePort() {
   return port;
 }
 
+/** The gateway under test: `TIDEGATE_BIN` or the debug build. */
+const tidegate = () => process.env.TIDEGATE_BIN || join(TARGET, "tidegate");
+
 /**
- * The brokers to test with: the current nats-server and, where `NATS_SERVER_BIN_OLD`
- * names one, an old one.
+ * The brokers to test with: the current nats-server and, where `NATS_SERVER_BIN_OLD` names one,
+ * an old one; or with `TEST_BROKER=inside` the broker that another Tidegate has inside.
  */
 export function brokers() {
+  if (process.env.TEST_BROKER === "inside") {
+    return [{ name: "inside", file: tidegate() }];
+  }
   const current = { name: "current", file: process.env.NATS_SERVER_BIN || "nats-server" };
   const old = { name: "old", file: process.env.NATS_SERVER_BIN_OLD };
   return old.file ? [current, old] : [current];
 }
 
 export async function startBroker(file = brokers()[0].file) {
+  if (file === tidegate()) {
+    return startTidegate(async () => {
+      const args = ["--broker", "0", "--addr", "127.0.0.1", "--port", String(await freePort())];
+      const broker = new Program(file, args);
+      [, broker.url] = await broker.says(/Broker for services on (nats:\S+)[^]*Listening on/);
+      return broker;
+    });
+  }
   const broker = new Program(file, ["--addr", "127.0.0.1", "--port", "-1"]);
   const [, port] = await broker.says(/Listening for client connections on 127\.0\.0\.1:(\d+)/);
   broker.url = `nats://127.0.0.1:${port}`;
   return broker;
 }
 
-/**
- * Starts the gateway under test, `TIDEGATE_BIN` or the debug build. Without a port it
- * gets a free one, and another should somebody be faster. `flags` are further arguments.
- */
-export async function startGateway(broker, port, flags = []) {
-  const file = process.env.TIDEGATE_BIN || join(TARGET, "tidegate");
+/** Starts a gateway on a free port, and on another one should somebody be faster. */
+async function startTidegate(start) {
   for (let attempt = 1; ; attempt += 1) {
-    const chosen = port ?? (await freePort());
-    const args = ["--nats", broker.url, "--addr", "127.0.0.1", "--port", String(chosen)];
-    const gateway = new Program(file, [...args, ...flags]);
     try {
-      await gateway.listens(chosen);
-      gateway.port = chosen;
-      gateway.scheme = flags.includes("--tls") ? "wss" : "ws";
-      gateway.url = `${gateway.scheme}://127.0.0.1:${chosen}/`;
-      gateway.web = `${gateway.scheme.replace("ws", "http")}://127.0.0.1:${chosen}`;
-      return gateway;
+      return await start();
     } catch (error) {
-      if (port || attempt === 5 || !/in use/i.test(gateway.output)) {
+      if (attempt === 5 || !/in use/i.test(error.message)) {
         throw error;
       }
     }
   }
+}
+
+/** Starts the gateway under test, on a free port if none is given. */
+export function startGateway(broker, port, flags = []) {
+  const start = async () => {
+    const chosen = port ?? (await freePort());
+    const args = ["--nats", broker.url, "--addr", "127.0.0.1", "--port", String(chosen)];
+    const gateway = new Program(tidegate(), [...args, ...flags]);
+    await gateway.listens(chosen);
+    gateway.port = chosen;
+    gateway.scheme = flags.includes("--tls") ? "wss" : "ws";
+    gateway.url = `${gateway.scheme}://127.0.0.1:${chosen}/`;
+    gateway.web = `${gateway.scheme.replace("ws", "http")}://127.0.0.1:${chosen}`;
+    return gateway;
+  };
+  return port ? start() : startTidegate(start);
 }
 
 /** Starts broker, gateway, services and pages in one; `page` is the address to open. */

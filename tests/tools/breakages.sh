@@ -4,8 +4,8 @@
 #
 #   breakages.sh RUNS [NAME...]
 #
-# The copy that is broken stays in target/breakages. What it needs of others is built once, for
-# it and for what is whole.
+# The copy that is broken stays in target/breakages, and what is built of it: in the folder of
+# what is whole, cargo would take one for the other.
 
 SCRIPT=breakages
 # shellcheck source-path=SCRIPTDIR
@@ -23,6 +23,7 @@ fi
 
 need_rust
 copy=$ROOT/target/breakages/copy
+export CARGO_TARGET_DIR=$ROOT/target/breakages/target
 missed=0
 for name; do
     rm -rf "$copy"
@@ -30,12 +31,11 @@ for name; do
     cp -r Cargo.toml Cargo.lock README.md src tests benches examples docs "$copy"
     patch -s -p1 -d "$copy" <"tests/breakages/$name.patch" || fail "$name does not apply"
     log=$ROOT/target/breakages/$name.log
-    if ! (cd "$copy" && CARGO_TARGET_DIR=$ROOT/target \
-        cargo test -q --profile trial --test simulation --no-run) >"$log" 2>&1; then
+    if ! (cd "$copy" && cargo test -q --profile trial --test simulation --no-run) >"$log" 2>&1; then
         fail "$name does not build: see $log"
     fi
     began=$SECONDS
-    if (cd "$copy" && SIM_RUNS=$runs CARGO_TARGET_DIR=$ROOT/target \
+    if (cd "$copy" && SIM_RUNS=$runs \
         cargo test -q --profile trial --test simulation clients_agree) >"$log" 2>&1; then
         echo "$name: NOT FOUND by $runs seeds"
         missed=$((missed + 1))

@@ -37,6 +37,10 @@ make --no-print-directory run ARGS=--version
 say "ResClient tests"
 node --test --test-reporter=spec tests/resclient/*.test.mjs
 
+say "the same with the broker inside"
+TEST_BROKER=inside node --test --test-reporter=spec \
+    tests/resclient/{book-collection,hello-world,go-res,go-res-examples,counter}.test.mjs
+
 say "browser tests; screenshots go to artifacts/browser"
 node --test --test-reporter=spec tests/browser/*.test.mjs
 

@@ -279,7 +279,9 @@ impl World {
             return;
         }
         self.log(|| format!("client {slot} connects"));
-        self.clients[slot] = Some(Client::new(generation));
+        let mut client = Client::new(generation);
+        client.replica.misses_events = self.profile.queue > 0;
+        self.clients[slot] = Some(client);
         self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
         let head = Box::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);

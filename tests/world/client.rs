@@ -561,9 +561,11 @@ impl World {
             (Held::Content(_), None) => Err(format!("{rid} does not exist")),
             (Held::Content(content), Some(entry)) => {
                 // Query answers make several events of one change; a client that is sent
-                // the resource between them is sent a state that is none of the service.
+                // the resource between them is sent a state that is none of the service. So
+                // do the events of a difference.
                 let known = entry.disturbed
                     || entry.is_query()
+                    || client.replica.misses_events
                     || entry
                         .past(query.as_deref())
                         .iter()

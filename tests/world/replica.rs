@@ -21,6 +21,8 @@ pub struct Item {
     pub deleted: bool,
     /// The number of the last numbered custom event.
     pub custom: Option<u64>,
+    /// As [`Replica::misses_events`].
+    may_miss: bool,
 }
 
 /// A client's view of the world.
@@ -32,6 +34,8 @@ pub struct Replica {
     /// Resources that a resource response reported as failed: the client cannot know
     /// whether it is subscribed until an unsubscribe is answered.
     uncertain: BTreeMap<String, u32>,
+    /// Custom events are lost now and then: where more events wait for it than may.
+    pub misses_events: bool,
 }
 
 /// A message that no correct gateway sends.
@@ -44,6 +48,7 @@ impl Replica {
             items: BTreeMap::new(),
             direct: BTreeMap::new(),
             uncertain: BTreeMap::new(),
+            misses_events: false,
         }
     }
 
@@ -232,6 +237,7 @@ impl Replica {
                         held,
                         deleted: false,
                         custom: None,
+                        may_miss: self.misses_events,
                     },
                 );
                 fresh.push(rid.clone());
@@ -343,7 +349,7 @@ impl Item {
     fn number(&mut self, data: &Value) -> Result<(), String> {
         if let Some(number) = data.get("number").and_then(Value::as_u64) {
             match self.custom {
-                Some(last) if number != last + 1 => {
+                Some(last) if number <= last || (number > last + 1 && !self.may_miss) => {
                     return Err(format!("number {number} follows {last}"));
                 }
                 _ => self.custom = Some(number),

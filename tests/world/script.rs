@@ -171,6 +171,8 @@ pub struct Profile {
     pub subscriptions: u32,
     /// Resources that may be cached, 0 for no limit.
     pub cached: usize,
+    /// Updates that may wait at a subscription, 0 for as many as do.
+    pub queue: usize,
     /// The broker refuses to send the events of names, now and then.
     pub refusals: bool,
     /// The broker takes very small payloads only.
@@ -266,7 +268,7 @@ impl Profile {
         (profile.web_resources, profile.small_payloads) = (100_000, false);
         (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
         (profile.rate, profile.subscriptions) = (0, 0);
-        (profile.cached, profile.refusals) = (0, false);
+        (profile.cached, profile.queue, profile.refusals) = (0, 0, false);
         profile
     }
 
@@ -319,6 +321,7 @@ impl Profile {
                 true => apart.draw(1 << KINDS) & !1,
                 false => 0,
             },
+            queue: *apart.pick(&[0, 0, 0, 1, 2, 4]),
         }
     }
 

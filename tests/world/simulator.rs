@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tidegate::gateway::{
-    BrokerMessage, CacheLimits, ClientKey, CloseReason, Delivery, Gateway, Options, Rate, Refusal,
+    BrokerMessage, CacheLimits, ClientKey, CloseReason, Delivery, Gateway, Options, QueueLimits,
+    Rate, Refusal,
 };
 use tidegate::res::rid::is_subject;
 
@@ -151,6 +152,15 @@ fn options(profile: &Profile) -> Options {
         cached: CacheLimits {
             resources: profile.cached,
             bytes: 0,
+        },
+        queues: match profile.queue {
+            0 => QueueLimits::default(),
+            // Now and then all that waits is too much, and each may have nearly nothing.
+            updates => QueueLimits {
+                updates,
+                all_updates: 3 * updates,
+                ..QueueLimits::default()
+            },
         },
         ..Options::default()
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Attack;
-use crate::fault::Outcome;
+use crate::fault::{Fault, Outcome};
 use crate::load::{Net, Speaks};
 use crate::stage::{Next, Stage};
 
@@ -227,6 +227,11 @@ fn events_for_a_time(stage: &mut Stage, client: usize, subject: impl Fn(u64) -> 
     })?;
     mark(stage, client, "attack.model")?;
     stage.end()?;
+    if stage.crowd.total.ended > 0 {
+        return Err(Fault::Surprise(
+            "readers of the flood were closed".to_owned(),
+        ));
+    }
     let came = stage.crowd.of(client).events;
     stage.tell(format!("{came} of {sent} events reached a client"));
     Ok(())

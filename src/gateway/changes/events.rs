@@ -5,7 +5,7 @@ use crate::gateway::model::content::{Applied, Content};
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientRef, NameKey, ResourceKey, SubKey, WaiterKey};
-use crate::gateway::model::outbox::{CloseReason, Delivery, Streak};
+use crate::gateway::model::outbox::Streak;
 use crate::gateway::model::set::Set;
 use crate::gateway::model::texts;
 use crate::gateway::model::update::{Step, StepKind, TEXTS_KEPT, TextKey, Update};
@@ -21,10 +21,6 @@ use crate::res::value::Change;
 use crate::res::{Error, Text, Value, json, service};
 use std::fmt;
 use std::rc::Rc;
-
-/// Updates that may wait at one subscription, and the memory that they may cost.
-pub(crate) const MAX_QUEUE: usize = 1 << 16;
-pub(crate) const MAX_QUEUE_SIZE: usize = 64 << 20;
 
 /// Steps of an update up to which it is sent to all subscribers at once.
 const AT_ONCE: usize = 64;
@@ -510,16 +506,11 @@ impl Gateway {
         if lag.ended {
             return;
         }
-        if lag.queue.len() >= MAX_QUEUE || lag.queue_size + update.size > MAX_QUEUE_SIZE {
-            // Nothing can be left out, so the client has to begin anew.
-            lag.ended = true;
-            self.out
-                .deliver(client, Delivery::Close(CloseReason::Overflow));
-            return;
+        if self.queues.have_no_room(lag, update) {
+            return self.shorten(key, update);
         }
         lag.ended = update.ends_resource();
-        lag.queue_size += update.size;
-        lag.queue.push(update.clone());
+        self.queues.push(lag, update.clone());
         if lag.recheck == Recheck::Queued && lag.queue.len() == 1 {
             self.background.hurry(Job::Reaccess(key));
         }
@@ -601,8 +592,7 @@ impl Gateway {
             if let (true, Some(before)) = (matches!(standing, Standing::Live), before) {
                 standing.freeze(before.clone());
                 if let Some(lag) = standing.lag_mut() {
-                    lag.queue_size = update.size;
-                    lag.queue.push(update.clone());
+                    self.queues.push(lag, update.clone());
                 }
             }
             if let Some(lag) = standing.lag_mut() {

@@ -2,8 +2,6 @@
 
 mod drift;
 mod events;
+mod overflow;
 mod query;
 mod reset;
-
-#[cfg(test)]
-pub(crate) use events::{MAX_QUEUE, MAX_QUEUE_SIZE};

@@ -176,25 +176,9 @@ impl Gateway {
         if !lag.is_between() {
             return;
         }
-        let version = &mut lag.version;
-        match &update.after {
-            Some(after) if lag.step == update.steps.len() => *version = after.clone(),
-            _ => {
-                let before = version.version;
-                if let Some(outcome) = update.outcome(before, lag.step) {
-                    *version = outcome;
-                } else {
-                    let is_shared = Rc::strong_count(version) > 1;
-                    let content = Rc::make_mut(version);
-                    for step in &update.steps[lag.applied..lag.step] {
-                        content.apply(&step.kind, self.cache.new_version());
-                    }
-                    if is_shared {
-                        update.note_outcome(before, lag.step, version, lag.queue.len());
-                    }
-                }
-            }
-        }
+        let steps = lag.applied..lag.step;
+        let new_version = || self.cache.new_version();
+        update.bring(&mut lag.version, steps, lag.queue.len(), new_version);
         lag.applied = lag.step;
     }
 

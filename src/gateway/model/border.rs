@@ -1,5 +1,6 @@
 //! What callers and the heart say to each other beside the outbox: options, inputs, sizes.
 
+use crate::gateway::model::queue::QueueLimits;
 use crate::gateway::model::rate::Rate;
 use crate::gateway::model::tag::Have;
 use crate::res::json;
@@ -40,6 +41,8 @@ pub struct Options {
     pub subscriptions: u32,
     /// Requests for services that a WebSocket client may send in a second.
     pub rate: Rate,
+    /// How many updates may wait at subscriptions.
+    pub queues: QueueLimits,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -71,6 +74,7 @@ impl Default for Options {
             cached: CacheLimits::default(),
             subscriptions: 0,
             rate: Rate(0),
+            queues: QueueLimits::default(),
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {

@@ -441,6 +441,25 @@ impl Content {
         })
     }
 
+    /// The events that lead from this content to another, in order, and how many values were
+    /// compared; `None` when that is of the other kind.
+    pub fn difference(&self, other: &Self) -> Option<(Vec<Step>, usize)> {
+        let mut references = self.references.clone();
+        match (&self.values, &other.values) {
+            (Values::Model(old), Values::Model(new)) => {
+                let new: Vec<Property> = new.iter().cloned().collect();
+                let compared = old.len() + new.len();
+                let changed = changed_model(old, &new, &mut references);
+                Some((Vec::from_iter(changed), compared))
+            }
+            (Values::Collection(old), Values::Collection(new)) => {
+                let new: Vec<Value> = new.iter().cloned().collect();
+                Some(changed_collection(old, &new, &mut references))
+            }
+            _ => None,
+        }
+    }
+
     fn with_references(data: Data, references: References, version: u64) -> Self {
         let values = Values::from(data);
         let mut bytes = 0;

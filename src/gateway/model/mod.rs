@@ -15,6 +15,7 @@ pub mod list;
 pub mod outbox;
 pub mod parked;
 pub mod paths;
+pub mod queue;
 pub mod random;
 pub mod rate;
 pub mod references;

@@ -3,12 +3,14 @@
 use crate::gateway::model::content::{Child, Content};
 use crate::gateway::model::keys::AliasKey;
 use crate::gateway::model::outbox::Message;
+use crate::gateway::model::queue::Waiting;
 use crate::gateway::model::set::{Member, SetKey};
 use crate::res::value::Change;
 use crate::res::version::ValueForm;
 use crate::res::{Error, Text, Value};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::{Rc, Weak};
 
 /// Values that may be held, all in all, by what is remembered of the updates that wait at
@@ -27,6 +29,8 @@ pub struct Update {
     /// What a version became by the steps up to one: the version, that step, the outcome.
     /// All clients that wait for the same reference stand at the same version.
     applied: RefCell<Option<(u64, usize, Rc<Content>)>>,
+    /// What it is counted in, once it has waited somewhere.
+    waiting: OnceCell<Rc<Waiting>>,
     /// Texts already made for subscribers, by what they depend on.
     texts: RefCell<Vec<(TextKey, SetKey, Rc<Message>)>>,
 }
@@ -56,50 +60,6 @@ impl Recent {
             oldest.texts.take();
         }
         self.0.push_back(Rc::downgrade(update));
-    }
-}
-
-/// Updates that wait at a subscription, in order. In most cases it is one alone, for which
-/// no memory is needed.
-#[derive(Debug, Default)]
-pub struct Queue {
-    /// There while there are any.
-    first: Option<Rc<Update>>,
-    later: Option<Box<Later>>,
-}
-
-#[derive(Debug, Default)]
-struct Later(VecDeque<Rc<Update>>);
-
-impl Queue {
-    pub fn push(&mut self, update: Rc<Update>) {
-        match self.first {
-            None => self.first = Some(update),
-            Some(_) => self.later.get_or_insert_default().0.push_back(update),
-        }
-    }
-
-    pub fn front(&self) -> Option<&Rc<Update>> {
-        self.first.as_ref()
-    }
-
-    pub fn pop(&mut self) -> Option<Rc<Update>> {
-        let next = self.later.as_mut().and_then(|later| later.0.pop_front());
-        std::mem::replace(&mut self.first, next)
-    }
-
-    pub fn len(&self) -> usize {
-        let later = self.later.as_ref().map_or(0, |later| later.0.len());
-        usize::from(self.first.is_some()) + later
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Rc<Update>> {
-        let later = self.later.iter().flat_map(|later| &later.0);
-        self.first.iter().chain(later)
     }
 }
 
@@ -149,15 +109,18 @@ impl Update {
 
     /// An update that puts new content in place.
     pub fn leading_to(after: Rc<Content>, steps: Vec<Step>) -> Rc<Self> {
-        Self::make(steps, 0, Some(after))
+        let size = after.bytes();
+        Self::make(steps, size, Some(after))
     }
 
+    /// `size` is that of what the steps say.
     fn make(steps: Vec<Step>, size: usize, after: Option<Rc<Content>>) -> Rc<Self> {
         Rc::new(Self {
+            size: size + size_of::<Self>() + steps.len() * size_of::<Step>(),
             steps,
-            size,
             after,
             applied: RefCell::new(None),
+            waiting: OnceCell::new(),
             texts: RefCell::new(Vec::new()),
         })
     }
@@ -172,6 +135,15 @@ impl Update {
             }],
             size,
         )
+    }
+
+    /// It waits at a subscription: what it costs counts among all that waits, until it is
+    /// dropped.
+    pub fn waits(&self, waiting: &Rc<Waiting>) {
+        self.waiting.get_or_init(|| {
+            waiting.add_bytes(self.size);
+            waiting.clone()
+        });
     }
 
     /// Whether subscribers can be sent it without a look at what they hold.
@@ -210,6 +182,36 @@ impl Update {
         !self.steps.iter().all(is_custom)
     }
 
+    /// Applies steps to a version, where so many updates wait. What comes of it is numbered by
+    /// `new_version`.
+    pub fn bring(
+        &self,
+        version: &mut Rc<Content>,
+        steps: Range<usize>,
+        waiting: usize,
+        mut new_version: impl FnMut() -> u64,
+    ) {
+        if let Some(after) = &self.after
+            && steps.end == self.steps.len()
+        {
+            *version = after.clone();
+            return;
+        }
+        let before = version.version;
+        if let Some(outcome) = self.outcome(before, steps.end) {
+            *version = outcome;
+            return;
+        }
+        let is_shared = Rc::strong_count(version) > 1;
+        let content = Rc::make_mut(version);
+        for step in &self.steps[steps.clone()] {
+            content.apply(&step.kind, new_version());
+        }
+        if is_shared {
+            self.note_outcome(before, steps.end, version, waiting);
+        }
+    }
+
     /// Whether the resource is no more.
     pub fn ends_resource(&self) -> bool {
         matches!(
@@ -242,6 +244,14 @@ impl Update {
         }
         texts.push((key, set, text.clone()));
         text
+    }
+}
+
+impl Drop for Update {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.get() {
+            waiting.remove_bytes(self.size);
+        }
     }
 }
 
@@ -280,32 +290,5 @@ mod tests {
         assert!(is_kept(&first));
         recent.note(&update());
         assert!(!is_kept(&first));
-    }
-
-    #[test]
-    fn updates_leave_a_queue_in_order() {
-        let update = |size| {
-            let (event, payload) = ("custom".into(), "null".into());
-            Update::of(StepKind::Custom { event, payload }, size)
-        };
-        let mut queue = Queue::default();
-        let (mut next, mut first) = (0, 0);
-        for (pushed, popped) in [(1, 1), (3, 2), (2, 3), (2, 1), (1, 2)] {
-            for _ in 0..pushed {
-                queue.push(update(next));
-                next += 1;
-            }
-            assert_eq!(queue.len(), next - first);
-            for _ in 0..popped {
-                assert_eq!(queue.front().map(|update| update.size), Some(first));
-                assert_eq!(queue.pop().map(|update| update.size), Some(first));
-                first += 1;
-            }
-            assert_eq!(
-                (queue.len(), queue.is_empty()),
-                (next - first, next == first)
-            );
-        }
-        assert!(queue.pop().is_none() && queue.front().is_none());
     }
 }

@@ -122,6 +122,9 @@ pub struct Counters {
     pub drift_checks: u64,
     /// Resources that differed.
     pub drifts: u64,
+    /// How often more updates waited at a subscription than may, and the difference took their
+    /// place.
+    pub queues_shortened: u64,
     /// Valid `get` requests of WebSocket clients.
     pub gets: u64,
     /// Valid `subscribe` requests of WebSocket clients.
@@ -157,6 +160,7 @@ impl Counters {
             dismissed: 0,
             drift_checks: 0,
             drifts: 0,
+            queues_shortened: 0,
             gets: 0,
             subscribes: 0,
             unsubscribes: 0,

@@ -9,7 +9,7 @@ mod suspects;
 mod takings;
 
 pub use holders::{Hold, Holders};
-pub use standing::{Loaded, Loading, Recheck, Standing};
+pub use standing::{Lag, Loaded, Loading, Recheck, Standing};
 pub use takings::Taking;
 
 use crate::gateway::model::arena::Arena;

@@ -3,7 +3,7 @@
 use crate::gateway::model::content::Content;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{PendingKey, TreeKey, WaiterKey};
-use crate::gateway::model::update::Queue;
+use crate::gateway::model::queue::Queue;
 use crate::res::Error;
 use std::rc::Rc;
 
