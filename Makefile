@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci dist dist-check clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -29,6 +29,9 @@ THEMES ?= 7
 
 # skip: `make audit` does without the database of advisories.
 ADVISORIES ?=
+
+# Parts of `make dist-check` (empty: all but the slow one, `reproducible`).
+PARTS ?=
 
 # Cases of the Autobahn testsuite, divided by commas (empty: all).
 CASES ?=
@@ -107,6 +110,12 @@ doc: ## build the documentation of the library, warnings as errors
 
 ci: ## what continuous integration runs
 	@.ci/run
+
+dist: ## static binary, archive, Debian and RPM package, image, SBOM: target/dist
+	@tests/tools/dist.sh
+
+dist-check: ## install, run and remove what `make dist` made (PARTS=reproducible builds it twice)
+	@tests/tools/dist-check.sh $(PARTS)
 
 clean: ## remove what was built and downloaded
 	cargo clean

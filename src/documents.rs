@@ -1,8 +1,12 @@
-//! Tables of the documents that are made of the source, and tested to be so.
+//! Tables of the documents that are made of the source, and tested to be so; and whole files
+//! that are: the manual page, and what shells offer.
 //!
 //! In a document such a table stands between two comments, `<!-- table: name -->` and
 //! `<!-- end of table -->`. With the variable `UPDATE_DOCS` set, which `make tables` does,
 //! the tests write the tables instead of comparing them.
+
+mod completions;
+mod manual_page;
 
 use std::fs;
 use std::path::Path;
@@ -36,6 +40,25 @@ pub(crate) fn expect_table(document: &str, name: &str, table: &str) {
         text[start..end] == *table,
         "the table {name} in {document} is not what the source says; `make tables` writes it. \
          Expected:\n{table}"
+    );
+}
+
+/// Expects the file, a path from the root of the repository, to hold `text`.
+///
+/// # Panics
+/// It holds another one, or is not there.
+fn expect_file(document: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{document}: {e}"));
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{document}: {e}"));
+    let lines = found.lines().zip(text.lines());
+    let other = lines.enumerate().find(|(_, (found, line))| found != line);
+    assert!(
+        found == text,
+        "{document} is not what the source says, first at {other:?}; `make tables` writes it"
     );
 }
 

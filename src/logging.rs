@@ -1,5 +1,6 @@
-//! Log lines on standard error, in Resgate's format:
-//! `2026/01/02 15:04:05.000000 [INF] text`.
+//! Log lines on standard error, in Resgate's format, or as JSON:
+//! `2026/01/02 15:04:05.000000 [INF] text`,
+//! `{"time":"2026-01-02T15:04:05.000000Z","level":"info","text":"text"}`.
 //!
 //! The time is UTC: local time would need the system's time zone tables, which neither
 //! the standard library nor any dependency reads.
@@ -45,10 +46,19 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The process's logger, once logging has started.
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Resgate's.
+    Text,
+    /// An object of JSON.
+    Json,
+}
+
 /// Starts logging to standard error. Errors, warnings and the few lines of start and stop
 /// are always logged, `Debug` with `debug` and `Trace` with `trace`; neither contains
 /// the other. Records of other crates are left out. A second call changes nothing.
-pub fn init(debug: bool, trace: bool) {
+pub fn init(debug: bool, trace: bool, form: Form) {
     let most = match (trace, debug) {
         (true, _) => LevelFilter::Trace,
         (false, true) => LevelFilter::Debug,
@@ -64,7 +74,7 @@ pub fn init(debug: bool, trace: bool) {
     let logger = LOGGER.get_or_init(|| Logger {
         debug,
         trace,
-        lines: Mutex::new(Lines::new(sink)),
+        lines: Mutex::new(Lines::new(sink, form)),
     });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(most);
@@ -182,6 +192,7 @@ trait Sink {
 /// The lines on their way into a sink.
 struct Lines<S> {
     sink: S,
+    form: Form,
     /// The line in work, and how much of it is written.
     line: String,
     written: usize,
@@ -190,9 +201,10 @@ struct Lines<S> {
 }
 
 impl<S: Sink> Lines<S> {
-    fn new(sink: S) -> Lines<S> {
+    fn new(sink: S, form: Form) -> Lines<S> {
         Lines {
             sink,
+            form,
             line: String::new(),
             written: 0,
             dropped: 0,
@@ -201,7 +213,7 @@ impl<S: Sink> Lines<S> {
 
     fn log(&mut self, now: Duration, level: Level, text: &fmt::Arguments<'_>) {
         if self.settle(now) {
-            format_line(&mut self.line, now, level, text);
+            format_line(&mut self.line, self.form, now, level, text);
             self.drain();
         } else {
             self.dropped += 1;
@@ -215,6 +227,7 @@ impl<S: Sink> Lines<S> {
             let line = &mut self.line;
             format_line(
                 line,
+                self.form,
                 now,
                 Level::Warn,
                 &format_args!("{dropped} log lines dropped"),
@@ -259,39 +272,90 @@ impl<S: Sink> Lines<S> {
 }
 
 /// Writes a line with its newline over what `line` holds.
-fn format_line(line: &mut String, now: Duration, level: Level, text: &fmt::Arguments<'_>) {
+fn format_line(
+    line: &mut String,
+    form: Form,
+    now: Duration,
+    level: Level,
+    text: &fmt::Arguments<'_>,
+) {
     line.clear();
-    let seconds = now.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
-    let tag = match level {
-        Level::Error => "ERR",
-        Level::Warn => "WRN",
-        Level::Info => "INF",
-        Level::Debug => "DBG",
-        Level::Trace => "TRC",
-    };
+    let (before, after) = head(form, now, level);
+    line.push_str(&before);
     let mut capped = Capped { line, cut: 0 };
     // Writing to a string fails only if a Display does: then the line ends there.
-    let _ = write!(
-        capped,
-        "{year:04}/{month:02}/{day:02} {:02}:{:02}:{:02}.{:06} [{tag}] ",
-        seconds / 3_600 % 24,
-        seconds / 60 % 60,
-        seconds % 60,
-        now.subsec_micros(),
-    );
-    let _ = Escaper(&mut capped).write_fmt(*text);
+    let _ = match form {
+        Form::Text => Escaper(&mut capped).write_fmt(*text),
+        Form::Json => JsonText(&mut capped).write_fmt(*text),
+    };
     let cut = capped.cut;
     if cut > 0 {
         let _ = write!(line, " [{cut} more bytes]");
     }
+    line.push_str(after);
     line.push('\n');
+}
+
+/// What stands before and behind the text of a line.
+fn head(form: Form, now: Duration, level: Level) -> (String, &'static str) {
+    let seconds = now.as_secs();
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute) = (seconds / 3_600 % 24, seconds / 60 % 60);
+    let (second, micros) = (seconds % 60, now.subsec_micros());
+    let time = format!("{hour:02}:{minute:02}:{second:02}.{micros:06}");
+    let (tag, name) = match level {
+        Level::Error => ("ERR", "error"),
+        Level::Warn => ("WRN", "warn"),
+        Level::Info => ("INF", "info"),
+        Level::Debug => ("DBG", "debug"),
+        Level::Trace => ("TRC", "trace"),
+    };
+    match form {
+        Form::Text => {
+            let date = format!("{year:04}/{month:02}/{day:02}");
+            (format!("{date} {time} [{tag}] "), "")
+        }
+        Form::Json => {
+            let date = format!("{year:04}-{month:02}-{day:02}");
+            let head = format!("{{\"time\":\"{date}T{time}Z\",\"level\":\"{name}\",\"text\":\"");
+            (head, "\"}")
+        }
+    }
+}
+
+/// Passes text on as it stands in a JSON string.
+struct JsonText<'a, 'l>(&'a mut Capped<'l>);
+
+impl fmt::Write for JsonText<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = 0;
+        let is_escaped = |c: char| c.is_control() || c == '"' || c == '\\';
+        for (at, c) in text.char_indices().filter(|(_, c)| is_escaped(*c)) {
+            self.0.write_str(&text[plain..at])?;
+            match c {
+                '"' | '\\' => self.0.write_whole(&format!("\\{c}")),
+                _ => self.0.write_whole(&format!("\\u{:04x}", u32::from(c))),
+            }
+            plain = at + c.len_utf8();
+        }
+        self.0.write_str(&text[plain..])
+    }
 }
 
 /// A line that takes up to [`LINE`] bytes and counts the rest.
 struct Capped<'a> {
     line: &'a mut String,
     cut: usize,
+}
+
+impl Capped<'_> {
+    /// Takes a text as a whole or not at all: half of an escape would be another text.
+    fn write_whole(&mut self, text: &str) {
+        match self.cut == 0 && self.line.len() + text.len() <= LINE {
+            true => self.line.push_str(text),
+            false => self.cut += text.len(),
+        }
+    }
 }
 
 impl fmt::Write for Capped<'_> {

@@ -9,9 +9,14 @@ use std::panic;
 use std::process::ExitCode;
 
 use tidegate::client;
-use tidegate::config::{self, Command, Config};
+use tidegate::config::{self, Command, Config, LogFormat};
 use tidegate::logging;
 use tidegate::reactor::{self, Finding, Grade};
+
+/// musl's own takes as long again as all else that a request costs.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // The standard library's own hook writes to standard error and waits for room there.
@@ -22,7 +27,11 @@ fn main() -> ExitCode {
     }
     match config::load(arguments, std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
-        Ok(Command::Version) => print(config::VERSION),
+        Ok(Command::Version(shown)) => print(&config::version(shown)),
+        Ok(Command::Probe { config, probe }) => match client::probe(&config, probe) {
+            Ok(words) => print(&words),
+            Err(words) => fail(&words, 1),
+        },
         Ok(Command::Check {
             config,
             warnings,
@@ -34,7 +43,11 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &Config, warnings: &[String]) -> ExitCode {
-    logging::init(config.debug, config.trace);
+    let form = match config.log_format {
+        LogFormat::Text => logging::Form::Text,
+        LogFormat::Json => logging::Form::Json,
+    };
+    logging::init(config.debug, config.trace, form);
     for warning in warnings {
         log::warn!("{warning}");
     }
@@ -104,6 +117,6 @@ fn fail(error: &dyn Display, code: u8) -> ExitCode {
 /// Logs the last line. With standard error closed, or full and never read, there is only
 /// the exit code.
 fn say(reason: &dyn Display) {
-    logging::init(false, false);
+    logging::init(false, false, logging::Form::Text);
     logging::finish(Some(reason));
 }

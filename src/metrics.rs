@@ -4,9 +4,13 @@
 //! help texts, so that its dashboards keep working; then those of our own, which begin
 //! with `tidegate_`. docs/METRICS.md says what each means.
 
+mod summary;
+
 use std::fmt::{Display, Write};
 
 use crate::gateway::{Counters, Histogram, RequestKind, Stats};
+
+pub use summary::summary;
 
 /// Content type of [`write()`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

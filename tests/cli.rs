@@ -94,10 +94,15 @@ fn version() {
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(stderr(&output), "");
         let expected = format!(
-            "tidegate  v{}\nprotocol v1.2.3\n",
+            "tidegate {} (RES protocol 1.2.3)\n",
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(output.stdout, expected.as_bytes());
+        let details = tidegate(&[flag, "-V"]);
+        assert_eq!(details.status.code(), Some(0));
+        let text = String::from_utf8(details.stdout).expect("text");
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.contains("\n  target:     "), "{text}");
     }
 }
 
@@ -260,6 +265,7 @@ const CREATED: &str = "{
 \t\"natsReconnectTokens\": \"close\",
 \t\"natsPingInterval\": 10000,
 \t\"driftAudit\": 0,
+\t\"connectionEvents\": 0,
 \t\"drainTime\": 2000,
 \t\"pingInterval\": 25000,
 \t\"maxConnections\": 0,
@@ -282,7 +288,8 @@ const CREATED: &str = "{
 \t\"brokerTLSCert\": \"\",
 \t\"brokerTLSKey\": \"\",
 \t\"homePage\": true,
-\t\"demo\": false
+\t\"demo\": false,
+\t\"logFormat\": \"text\"
 }
 ";
 
@@ -449,6 +456,19 @@ fn warnings_are_logged_in_resgates_format() {
 }
 
 /// The last words are lost then, but not the end.
+#[test]
+fn lines_of_json_on_request() {
+    let output = tidegate(&["--logformat", "json", "--nats", NO_BROKER]);
+    let said = stderr(&output);
+    assert!(said.lines().count() > 0);
+    for line in said.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let members: Vec<_> = line.as_object().expect("an object").keys().collect();
+        assert_eq!(members, ["level", "text", "time"]);
+        assert_eq!(line["level"], "error");
+    }
+}
+
 #[test]
 fn a_full_pipe_that_nobody_reads_does_not_keep_the_process_from_ending() {
     let refused = ["-p", "http"];

@@ -136,6 +136,7 @@ impl World {
             subject: reply.as_bytes(),
             payload,
             status: None,
+            reply: None,
         };
         self.gateway.broker_message(NOW, message, &mut self.out);
     }
@@ -147,6 +148,7 @@ impl World {
             subject: topic.subject.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         self.gateway.broker_message(NOW, message, &mut self.out);
     }
@@ -157,6 +159,7 @@ impl World {
             subject: b"system.reset",
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         self.gateway.broker_message(NOW, message, &mut self.out);
     }

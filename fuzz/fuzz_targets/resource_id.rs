@@ -189,6 +189,7 @@ impl Web {
             subject: reply.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         }))
     }
 

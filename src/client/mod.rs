@@ -1,4 +1,5 @@
-//! The command line that talks to a gateway: `tidegate get`, `watch`, `call` and `auth`.
+//! The command line that talks to a gateway: `tidegate get`, `watch`, `call` and `auth`, and
+//! `--probe`.
 //!
 //! A client of its own, which blocks: it has one connection and one thing to do. What is
 //! asked, held and shown is in [`core`], without a socket.
@@ -9,6 +10,7 @@ mod input;
 mod interrupt;
 mod link;
 mod output;
+mod probe;
 mod watch;
 
 use std::ffi::{OsStr, OsString};
@@ -26,6 +28,7 @@ use input::Params;
 use interrupt::Interrupt;
 use link::{Link, request_name, strange};
 use output::Output;
+pub use probe::probe;
 
 /// The variable that names the gateway.
 pub const URL_VARIABLE: &str = "TIDEGATE_URL";

@@ -9,15 +9,19 @@ use std::path::PathBuf;
 
 use super::error::{Error, Place};
 use super::options::{
-    BROKER_ADDRESS, CHECK, CONFIG, EXTRAS, HELP, Kind, OPTIONS, Setting, Spec, VERSION, Value,
+    BROKER_ADDRESS, CHECK, CONFIG, EXTRAS, HELP, Kind, OPTIONS, PROBE, PROBE_LIVE, Setting, Spec,
+    VERSION, Value,
 };
 use super::settings::Settings;
+use super::{Probe, Shown};
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(super) struct Arguments {
     pub(super) help: bool,
-    pub(super) version: bool,
+    pub(super) version: Option<Shown>,
+    /// Ask a gateway that runs.
+    pub(super) probe: Option<Probe>,
     /// Look at everything, and run nothing.
     pub(super) check: bool,
     /// The configuration file.
@@ -42,17 +46,19 @@ impl Arguments {
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     let mut pico = pico_args::Arguments::from_vec(normalise(arguments)?);
     let help = switch(&mut pico, HELP.flag)?.unwrap_or(false);
-    let version = switch(&mut pico, VERSION.flag)?.unwrap_or(false);
+    let version = version(&mut pico)?;
+    let probe = probe(&mut pico)?;
     let check = switch(&mut pico, CHECK.flag)?.unwrap_or(false);
     let config = take(&mut pico, CONFIG.flag)?.pop();
     let mut parsed = Arguments {
         help,
         version,
+        probe,
         check,
         config: config.filter(|path| !path.is_empty()).map(PathBuf::from),
         values: Vec::new(),
     };
-    if help || version {
+    if help || version.is_some() {
         return Ok(parsed);
     }
     for spec in &OPTIONS {
@@ -64,12 +70,39 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Arguments, Error> {
     Ok(parsed)
 }
 
+/// Whether the version is asked for, and how much of it.
+fn version(pico: &mut pico_args::Arguments) -> Result<Option<Shown>, Error> {
+    if switch(pico, VERSION.flag)? != Some(true) {
+        return Ok(None);
+    }
+    let details = switch(pico, Setting::Trace.spec().flag)?;
+    Ok(Some(match details {
+        Some(true) => Shown::Details,
+        _ => Shown::Line,
+    }))
+}
+
+/// What is probed, if anything.
+fn probe(pico: &mut pico_args::Arguments) -> Result<Option<Probe>, Error> {
+    let Some(last) = take(pico, PROBE.flag)?.pop() else {
+        return Ok(None);
+    };
+    match last.to_str() {
+        Some(PROBE_LIVE) => Ok(Some(Probe::Live)),
+        Some("ready") => Ok(Some(Probe::Ready)),
+        _ => Err(Error::Invalid {
+            place: Place::Flag(PROBE.flag),
+            reason: format!("{last:?} cannot be probed; give live or ready"),
+        }),
+    }
+}
+
 /// A name found on the command line.
 enum Name {
     /// A flag that takes a value.
     Valued(&'static str),
-    /// One whose value may be left out.
-    Optional(&'static str),
+    /// One whose value may be left out, and what it is then.
+    Optional(&'static str, &'static str),
     Switch(&'static str),
     /// `-DV`, two switches in one name.
     DebugTrace,
@@ -91,7 +124,8 @@ fn lookup(name: &[u8]) -> Option<Name> {
         .find(|&(flag, short, _)| is(flag) || is(short))?;
     Some(match value {
         "" => Name::Switch(flag),
-        _ if value.starts_with('[') => Name::Optional(flag),
+        _ if flag == PROBE.flag => Name::Optional(flag, PROBE_LIVE),
+        _ if value.starts_with('[') => Name::Optional(flag, BROKER_ADDRESS),
         _ => Name::Valued(flag),
     })
 }
@@ -143,14 +177,14 @@ fn normalise(arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
                 },
             },
             // There are no free arguments: what follows and is no flag is the value.
-            Some(Name::Optional(flag)) => match inline {
+            Some(Name::Optional(flag, alone)) => match inline {
                 Some(value) => push(flag, value),
                 None => match rest.as_slice().first() {
                     Some(next) if !next.as_bytes().starts_with(b"-") => {
                         push(flag, next.as_bytes());
                         rest.next();
                     }
-                    _ => push(flag, BROKER_ADDRESS.as_bytes()),
+                    _ => push(flag, alone.as_bytes()),
                 },
             },
             Some(Name::Switch(flag)) => {
@@ -434,6 +468,33 @@ mod tests {
     }
 
     #[test]
+    fn version_and_probe() {
+        for (line, version, probe) in [
+            (&["-v"][..], Some(Shown::Line), None),
+            (&["--version", "-V=false"], Some(Shown::Line), None),
+            (&["-V", "--version"], Some(Shown::Details), None),
+            (&["-v", "-DV"], Some(Shown::Details), None),
+            (&["--version=false", "-V"], None, None),
+            (&["--probe"], None, Some(Probe::Live)),
+            (&["--probe", "-m", "90"], None, Some(Probe::Live)),
+            (&["--probe", "live"], None, Some(Probe::Live)),
+            (&["-probe=ready"], None, Some(Probe::Ready)),
+            (
+                &["--probe=live", "--probe", "ready"],
+                None,
+                Some(Probe::Ready),
+            ),
+        ] {
+            let arguments = parse_line(line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+            assert_eq!(arguments.version, version, "{line:?}");
+            assert_eq!(arguments.probe, probe, "{line:?}");
+        }
+        let error = parse_line(&["--probe", "well"]).expect_err("no such probe");
+        let reason = "--probe: \"well\" cannot be probed; give live or ready";
+        assert_eq!(error.to_string(), reason);
+    }
+
+    #[test]
     fn usage_errors() {
         for (line, message) in [
             (&["--nope"][..], "unknown flag --nope; see tidegate --help"),
@@ -544,7 +605,12 @@ mod tests {
     #[test]
     fn help_and_version_do_not_look_at_values() {
         assert!(parse_line(&["-p", "abc", "-h"]).expect("help").help);
-        assert!(parse_line(&["--version", "-p=x"]).expect("version").version);
+        assert!(
+            parse_line(&["--version", "-p=x"])
+                .expect("version")
+                .version
+                .is_some()
+        );
         assert!(!parse_line(&["-h=false"]).expect("no help").help);
     }
 }

@@ -6,7 +6,7 @@
 
 mod args;
 #[cfg(test)]
-mod documents;
+pub(crate) mod documents;
 mod environment;
 mod error;
 mod file;
@@ -18,6 +18,7 @@ mod ranges;
 mod read;
 mod settings;
 mod validate;
+mod version;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -30,13 +31,7 @@ pub use help::help;
 pub use networks::Networks;
 pub(crate) use read::read_whole;
 use settings::Settings;
-
-/// The text of `--version`.
-pub const VERSION: &str = concat!(
-    "tidegate  v",
-    env!("CARGO_PKG_VERSION"),
-    "\nprotocol v1.2.3\n"
-);
+pub use version::{Shown, version};
 
 /// Everything that can be configured, checked. Nothing of it changes while the gateway
 /// runs.
@@ -61,6 +56,8 @@ pub struct Config {
     pub debug: bool,
     /// Log the messages between gateway and services.
     pub trace: bool,
+    /// Form of log lines.
+    pub log_format: LogFormat,
     /// Messages taken from NATS in one turn of the loop; at least 1.
     pub buffer_size: u32,
     /// Address to listen on; `None` is all of both IP versions.
@@ -120,6 +117,9 @@ pub struct Config {
     pub nats_ping_interval: Duration,
     /// Cached resources that are compared with what services have each second; 0 is none.
     pub drift_audit: u32,
+    /// Milliseconds between the heartbeats of a gateway that tells services who is connected;
+    /// 0 where it does not.
+    pub connection_events: u32,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
     /// Milliseconds after which WebSocket clients are closed; 0 is never.
@@ -194,6 +194,15 @@ pub enum ApiEncoding {
     JsonFlat,
 }
 
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Resgate's.
+    Text,
+    /// An object of JSON for each.
+    Json,
+}
+
 /// What becomes of clients with a token when NATS was away: an event that changed or revoked
 /// it may have been missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,13 +231,29 @@ pub enum AllowOrigin {
     List(Vec<String>),
 }
 
+/// What a gateway that runs is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether its loop runs.
+    Live,
+    /// Whether it serves clients.
+    Ready,
+}
+
 /// What the command line asks the process to do.
 #[derive(Debug)]
 pub enum Command {
     /// Print [`help`]'s text.
     Help,
-    /// Print [`VERSION`].
-    Version,
+    /// Print [`version`]'s text.
+    Version(Shown),
+    /// Ask the gateway that runs with this configuration.
+    Probe {
+        /// What it runs with.
+        config: Box<Config>,
+        /// What it is asked.
+        probe: Probe,
+    },
     /// Look at everything that the gateway needs, and say what is wrong.
     Check {
         /// What it would run with, or why there is nothing.
@@ -263,8 +288,8 @@ pub fn load(
     if arguments.help {
         return Ok(Command::Help);
     }
-    if arguments.version {
-        return Ok(Command::Version);
+    if let Some(shown) = arguments.version {
+        return Ok(Command::Version(shown));
     }
     let mut warnings = Vec::new();
     let mut origin = "flags, variables and defaults, without a file".to_owned();
@@ -278,6 +303,9 @@ pub fn load(
         });
     }
     let (config, missing) = gathered?;
+    if let Some(probe) = arguments.probe {
+        return Ok(Command::Probe { config, probe });
+    }
     if let Some((path, mut written)) = missing {
         arguments.apply(&mut written);
         if let Err(error) = file::create(&path, &written) {

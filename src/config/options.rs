@@ -49,6 +49,7 @@ pub(super) enum Setting {
     NatsReconnectTokens,
     NatsPingInterval,
     DriftAudit,
+    ConnectionEvents,
     DrainTime,
     PingInterval,
     MaxConnections,
@@ -72,6 +73,7 @@ pub(super) enum Setting {
     BrokerTlsKey,
     HomePage,
     Demo,
+    LogFormat,
 }
 
 impl Setting {
@@ -156,6 +158,19 @@ pub(super) struct Spec {
     pub(super) manual: &'static str,
 }
 
+impl Spec {
+    /// The words that a text may be, if these are few.
+    #[cfg(test)]
+    pub(super) fn choices(&self) -> &'static [&'static str] {
+        match self.key {
+            Setting::ApiEncoding => &["json", "jsonflat"],
+            Setting::NatsReconnectTokens => &["close", "keep"],
+            Setting::LogFormat => &["text", "json"],
+            _ => &[],
+        }
+    }
+}
+
 /// A flag that is no option: nothing of it is kept.
 #[derive(Debug)]
 pub(super) struct Extra {
@@ -173,6 +188,9 @@ pub(super) struct Extra {
 
 /// What a [`Kind::Address`] is whose flag stands alone.
 pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
+
+/// What is probed by a flag that stands alone.
+pub(super) const PROBE_LIVE: &str = "live";
 
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "TIDEGATE_";
@@ -198,7 +216,7 @@ pub(super) static VERSION: Extra = Extra {
     short: "-v",
     variable: "",
     value: "",
-    help: "show the version of Tidegate and of the protocol",
+    help: "show the version; with -V what this build is",
 };
 
 pub(super) static CHECK: Extra = Extra {
@@ -209,8 +227,16 @@ pub(super) static CHECK: Extra = Extra {
     help: "say what is wrong with all this, and end",
 };
 
+pub(super) static PROBE: Extra = Extra {
+    flag: "--probe",
+    short: "",
+    variable: "",
+    value: "[live|ready]",
+    help: "ask the gateway of this configuration, and end",
+};
+
 /// All flags that are no options.
-pub(super) static EXTRAS: [&Extra; 4] = [&CONFIG, &CHECK, &HELP, &VERSION];
+pub(super) static EXTRAS: [&Extra; 5] = [&CONFIG, &CHECK, &PROBE, &HELP, &VERSION];
 
 const fn text(value: &'static str) -> Value {
     Value::Text(Cow::Borrowed(value))
@@ -226,7 +252,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 62] = [
+pub(super) static OPTIONS: [Spec; 64] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -795,6 +821,23 @@ pub(super) static OPTIONS: [Spec; 62] = [
             none. Not in Resgate.",
     },
     Spec {
+        key: Setting::ConnectionEvents,
+        flag: "--connectionevents",
+        short: "",
+        variable: "TIDEGATE_CONNECTIONEVENTS",
+        member: "connectionEvents",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 60_000),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "tell services who is connected; heartbeat in ms",
+        manual: "Services are told of each WebSocket client that comes and goes, by a heartbeat \
+            of the gateway's that is so many milliseconds apart, and of all that are there when \
+            they ask; see [Who is connected](SERVICES.md#who-is-connected). 0 is not at all. Not \
+            in Resgate.",
+    },
+    Spec {
         key: Setting::DrainTime,
         flag: "--draintime",
         short: "",
@@ -1143,6 +1186,21 @@ pub(super) static OPTIONS: [Spec; 62] = [
         manual: "Try it out: the broker inside, the gateway and example services in one process, with \
             pages under `/`. `addr` is `127.0.0.1` then, and `broker` `127.0.0.1:4222`, unless \
             set otherwise; the next free port is taken for one that is in use. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::LogFormat,
+        flag: "--logformat",
+        short: "",
+        variable: "TIDEGATE_LOGFORMAT",
+        member: "logFormat",
+        alias: None,
+        value: "<type>",
+        kind: Kind::Text,
+        blank: Blank::Default,
+        default: text("text"),
+        help: "log lines as text or json",
+        manual: "Form of the [log](#the-log)'s lines: `text`, as Resgate writes them, or `json`, an \
+            object for each. Not in Resgate.",
     },
     Spec {
         key: Setting::Debug,

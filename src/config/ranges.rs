@@ -81,6 +81,7 @@ fn numbers_reach_the_configuration() {
         Setting::NatsReconnect => i64::try_from(config.nats_reconnect.as_millis()).ok(),
         Setting::NatsPingInterval => i64::try_from(config.nats_ping_interval.as_millis()).ok(),
         Setting::DriftAudit => Some(config.drift_audit.into()),
+        Setting::ConnectionEvents => Some(config.connection_events.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
         Setting::MaxAge => Some(config.max_age.into()),
         Setting::DrainTime => Some(config.drain_time.into()),

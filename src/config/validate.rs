@@ -8,7 +8,8 @@ use super::error::{Error, Place};
 use super::options::{BROKER_ADDRESS, Setting};
 use super::settings::Settings;
 use super::{
-    AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, Networks, ReconnectTokens,
+    AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, LogFormat, Networks,
+    ReconnectTokens,
 };
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
@@ -46,6 +47,7 @@ impl Checker<'_> {
             request_timeout: self.request_timeout(),
             debug: settings.switch(Setting::Debug),
             trace: settings.switch(Setting::Trace),
+            log_format: self.log_format()?,
             buffer_size: self.count(Setting::BufferSize),
             addr: self.addr()?,
             port,
@@ -74,6 +76,7 @@ impl Checker<'_> {
             nats_reconnect_tokens: self.reconnect_tokens()?,
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
+            connection_events: self.count(Setting::ConnectionEvents),
             ping_interval: self.count(Setting::PingInterval),
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
@@ -361,6 +364,18 @@ impl Checker<'_> {
             _ => self.invalid(
                 Setting::NatsReconnectTokens,
                 format!("{text:?} is neither; give close or keep"),
+            ),
+        }
+    }
+
+    fn log_format(&self) -> Result<LogFormat, Error> {
+        let text = self.text(Setting::LogFormat);
+        match text.to_ascii_lowercase().as_str() {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => self.invalid(
+                Setting::LogFormat,
+                format!("{text:?} is neither; give text or json"),
             ),
         }
     }

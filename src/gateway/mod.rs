@@ -49,6 +49,7 @@ use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
 use parts::holdings::Holdings;
+use parts::presence::Presence;
 use parts::queues::Queues;
 use parts::requests;
 use parts::sendings::Sendings;
@@ -117,7 +118,7 @@ const PARSED: usize = 8;
 ///         _ => br#"{"result":{"get":true}}"#,
 ///     };
 ///     let (sid, subject) = (inbox.unwrap(), &reply[..]);
-///     gateway.broker_message(now, BrokerMessage { sid, subject, payload, status: None }, &mut out);
+///     gateway.broker_message(now, BrokerMessage { sid, subject, payload, status: None, reply: None }, &mut out);
 /// }
 /// let (to, answer) = out.drain_clients().next().unwrap();
 /// assert_eq!(to, client);
@@ -133,6 +134,7 @@ const PARSED: usize = 8;
 ///     subject: b"event.example.model.change",
 ///     payload: br#"{"values":{"message":"Bye"}}"#,
 ///     status: None,
+///     reply: None,
 /// };
 /// gateway.broker_message(now, message, &mut out);
 /// let (_, event) = out.drain_clients().next().unwrap();
@@ -160,6 +162,8 @@ pub struct Gateway {
     resets: Resets,
     trees: Trees,
     queues: Queues,
+    /// Where services are told who is connected.
+    presence: Option<Box<Presence>>,
     unsettled: Unsettled,
     texts: Texts,
     expansions: Expansions,
@@ -193,6 +197,7 @@ impl Gateway {
             resets: Resets::default(),
             trees: Trees::new(options.reference_throttle),
             queues: Queues::new(options.queues),
+            presence: Presence::new(options.heartbeat, &mut random),
             unsettled: Unsettled::default(),
             texts: Texts::default(),
             expansions: Expansions::default(),
@@ -277,6 +282,7 @@ impl Gateway {
             }
             (Some(Sid::System), "reset") => self.system_reset(message.payload),
             (Some(Sid::System), "tokenReset") => self.token_reset(message.payload),
+            (Some(Sid::System), "connections") => self.connections_asked(message.reply),
             _ => {}
         }
         Origin::System

@@ -22,6 +22,7 @@ fn tell(gateway: &mut Gateway, sid: u64, subject: &[u8], payload: &[u8], out: &m
         subject,
         payload,
         status: None,
+        reply: None,
     };
     gateway.broker_message(Time(0), message, out);
 }

@@ -109,6 +109,7 @@ impl Gateway {
             Work::Evict => self.evict(),
             Work::Collect => self.go_on_collecting(),
             Work::Leave(client) => self.go_on_leaving(client),
+            Work::Snapshot => self.go_on_with_snapshots(),
             Work::Unwanted(request) => self.forget_unwanted(request),
         }
     }

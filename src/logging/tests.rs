@@ -37,10 +37,11 @@ impl Sink for Steps {
 }
 
 fn lines(room: &[usize]) -> Lines<Steps> {
-    Lines::new(Steps {
+    let steps = Steps {
         room: room.iter().copied().collect(),
         ..Steps::default()
-    })
+    };
+    Lines::new(steps, Form::Text)
 }
 
 fn taken(lines: &Lines<Steps>) -> String {
@@ -49,7 +50,7 @@ fn taken(lines: &Lines<Steps>) -> String {
 
 fn format(level: Level, text: &fmt::Arguments<'_>) -> String {
     let mut line = "old".to_owned();
-    format_line(&mut line, NOW, level, text);
+    format_line(&mut line, Form::Text, NOW, level, text);
     line
 }
 
@@ -231,7 +232,10 @@ fn levels_are_independent_and_ours_alone() {
     let logger = |debug, trace| Logger {
         debug,
         trace,
-        lines: Mutex::new(Lines::new(Stderr::open().expect("standard error"))),
+        lines: Mutex::new(Lines::new(
+            Stderr::open().expect("standard error"),
+            Form::Text,
+        )),
     };
     for (debug, trace) in [(false, false), (true, false), (false, true), (true, true)] {
         let logger = logger(debug, trace);
@@ -265,7 +269,7 @@ fn a_full_pipe_does_not_block() {
             }
         };
         assert_eq!(sink.ask, !reopened);
-        let mut lines = Lines::new(sink);
+        let mut lines = Lines::new(sink, Form::Text);
         let text = "x".repeat(1_000);
         let mut sent = 0_u64;
         while lines.dropped < 3 {
@@ -293,5 +297,33 @@ fn a_full_pipe_does_not_block() {
             tail.next()
                 .is_some_and(|line| line.ends_with("[WRN] 3 log lines dropped"))
         );
+    }
+}
+
+fn json(level: Level, text: &fmt::Arguments<'_>) -> serde_json::Value {
+    let mut line = "old".to_owned();
+    format_line(&mut line, Form::Json, NOW, level, text);
+    let line = line.strip_suffix('\n').expect("a line");
+    assert!(!line.contains(char::is_control), "{line:?}");
+    serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:.200}"))
+}
+
+#[test]
+fn lines_of_json_hold_any_text() {
+    let text = "a \"b\" \\ \n\t\0\u{1b}\u{9f} \u{e4}\u{1f30a}";
+    let line = json(Level::Warn, &format_args!("{text}"));
+    let expected = serde_json::json!({
+        "time": "2026-01-02T03:04:05.006007Z", "level": "warn", "text": text
+    });
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn lines_of_json_are_cut_to_json() {
+    for fill in [" ", "\n", "\"", "\u{1f30a}", "a\\"] {
+        let line = json(Level::Trace, &format_args!("x{}", fill.repeat(LINE)));
+        let text = line["text"].as_str().expect("a text");
+        assert!(text.len() < LINE + 40, "{}", text.len());
+        assert!(text.ends_with(" more bytes]"), "{text:.40}");
     }
 }

@@ -255,7 +255,8 @@ impl Pacing {
             after,
             lane,
         } = *message;
-        let line = writer::publish_len(subject, Some(reply), payload.len());
+        let wanted = (!reply.is_empty()).then_some(reply);
+        let line = writer::publish_len(subject, wanted, payload.len());
         self.longest.note(payload.len(), line, reply);
         if !self.waiting.is_empty() {
             let [first, second] = after.map(|sid| self.waiting.contains_key(&sid).then_some(sid));
@@ -267,14 +268,14 @@ impl Pacing {
                 }
                 let after = if first.is_some() { after[1] } else { 0 };
                 return self.put_behind(sid, after, lane, |text| {
-                    writer::publish(text, subject, Some(reply), payload);
+                    writer::publish(text, subject, wanted, payload);
                 });
             }
         }
         if lane != Lane::Background {
-            writer::publish(out, subject, Some(reply), payload);
+            writer::publish(out, subject, wanted, payload);
         } else if self.lengths.is_empty() && self.has_room(Kind::Background) {
-            writer::publish(out, subject, Some(reply), payload);
+            writer::publish(out, subject, wanted, payload);
             self.count(Kind::Background);
         } else {
             self.put_off(|text| writer::publish(text, subject, Some(reply), payload));

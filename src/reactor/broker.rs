@@ -9,7 +9,7 @@ use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use super::backlog::{self, BACKLOG_MAX, Backlog};
+use super::backlog::{BACKLOG_MAX, Backlog, Dropped, PASSED, Shedding};
 use super::denials::{Denial, Denials};
 use super::error::BrokerError;
 use super::stream::{READ_MIN, ReadError, Stream};
@@ -17,8 +17,8 @@ use super::trace;
 use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
 use crate::nats::{
-    self, Client, ClientError, Event, Lesson, Options, Pacing, Parser, Phase, Publish, ServerInfo,
-    ServerUrl, TooLong, writer,
+    self, Client, ClientError, Event, Lesson, Op, Options, Pacing, Parser, Phase, Publish,
+    ServerInfo, ServerUrl, TooLong, writer,
 };
 use crate::secrets::{BrokerSecrets, server_name};
 use crate::tls::{Failure, Tls};
@@ -153,8 +153,11 @@ pub(super) struct Broker {
     published: u64,
     /// What is to be sent, and waits.
     pacing: Pacing,
-    /// Whether too much of the input waits.
+    /// Whether too much of the input waits, and what is dropped of it then.
     backlog: Backlog,
+    shedding: Shedding,
+    /// Bytes of the input that were parsed so far.
+    parsed: u64,
     /// What the server has refused.
     denials: Denials,
     /// It has sent a new `INFO`.
@@ -214,6 +217,8 @@ impl Broker {
             published: 0,
             pacing: Pacing::default(),
             backlog: Backlog::default(),
+            shedding: Shedding::default(),
+            parsed: 0,
             denials: Denials::default(),
             has_info: false,
             learned: opening.learned,
@@ -448,18 +453,33 @@ impl Broker {
     }
 
     /// The next event in what was read; `None` if more must be read first. One that is
-    /// nothing to the gateway stands for what [`Self::next_denial`] has then.
+    /// nothing to the gateway stands for what [`Self::next_denial`] has then, or for messages
+    /// that were dropped.
     ///
     /// # Errors
     ///
     /// The connection has ended, by the server's word or by its fault.
     pub(super) fn next(&mut self, now: Time) -> Result<Option<Event<'_>>, BrokerError> {
+        let mut passed = 0;
         while self.start < self.end {
             let input = &self.input[self.start..self.end];
             let Some((len, op)) = self.parser.next(input).map_err(ClientError::from)? else {
                 break;
             };
+            let place = self.parsed;
             self.start += len;
+            self.parsed += len as u64;
+            if self.shedding.is_on()
+                && let Op::Message(message) = &op
+                && self.shedding.drops(message.sid, place)
+            {
+                passed += 1;
+                if passed < PASSED {
+                    continue;
+                }
+                self.unparsed = true;
+                return Ok(Some(Event::Pong));
+            }
             match self.client.handle(op, now.0, &mut self.output)? {
                 None => {}
                 Some(Event::Pong) => {
@@ -531,7 +551,8 @@ impl Broker {
 
     /// Goes on reading while what was read before waits, so that the server finds nobody
     /// slow. If too much waits, messages of the subscriptions that `may_drop` lets, and that
-    /// have most, are dropped; these are returned.
+    /// have most, are dropped. Returns whose are dropped from now on, as far as they wait; the
+    /// gateway is to be told before another message is taken.
     ///
     /// # Errors
     ///
@@ -541,7 +562,7 @@ impl Broker {
         most: usize,
         now: Time,
         may_drop: impl Fn(u64) -> bool,
-    ) -> Result<Vec<u64>, BrokerError> {
+    ) -> Result<Dropped, BrokerError> {
         let mut most = most;
         while self.readable && most > 0 && self.end - self.start < BACKLOG_MAX {
             match self.read(most) {
@@ -553,13 +574,12 @@ impl Broker {
                 }
             }
         }
-        if !self.backlog.is_too_long(self.end - self.start, now) {
-            return Ok(Vec::new());
+        let waiting = &self.input[self.start..self.end];
+        if self.backlog.is_too_long(waiting.len(), now) {
+            let end = self.parsed + waiting.len() as u64;
+            self.shedding.begin(self.parsed, end);
         }
-        let (len, sids) = backlog::shed(&mut self.input[self.start..self.end], may_drop);
-        self.end = self.start + len;
-        self.parser = Parser::default();
-        Ok(sids)
+        Ok(self.shedding.step(waiting, self.parsed, may_drop))
     }
 
     /// The connection has failed. While something that came before waits that is no error

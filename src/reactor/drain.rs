@@ -64,6 +64,11 @@ impl Drain {
         }
     }
 
+    /// Milliseconds that it takes at most.
+    fn duration(&self) -> u64 {
+        self.end.0 - self.start.0
+    }
+
     /// NATS was lost meanwhile.
     fn hurry(&mut self, now: Time) {
         self.answers = self.answers.min(now);
@@ -116,6 +121,9 @@ impl Drain {
 impl Reactor {
     /// Ends all connections in good order. A signal meanwhile ends at once.
     pub(super) fn stop(&mut self, events: &mut Events, mut drain: Drain) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.stopping(drain.duration());
+        }
         // What waits in a socket that others have too is theirs.
         if (self.listener.as_ref()).is_some_and(|listener| !listener.is_shared()) {
             self.accept_last(drain.start);

@@ -33,6 +33,7 @@ mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod heartbeat;
 mod identity;
 mod inherited;
 mod input;
@@ -53,6 +54,7 @@ mod signals;
 mod site;
 mod streak;
 mod stream;
+mod supervisor;
 mod table;
 mod trace;
 mod turn;
@@ -88,6 +90,7 @@ use drift::Drift;
 use entrance::Proxies;
 pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
+use heartbeat::Heartbeat;
 use identity::Identity;
 use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
@@ -101,6 +104,7 @@ use services::Services;
 use signals::Signals;
 use site::Site;
 use streak::Streak;
+use supervisor::Supervisor;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -136,6 +140,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ),
     }
     let mut reactor = Reactor::new(config, Signals::new)?;
+    reactor.supervisor = Supervisor::take();
     let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
@@ -154,12 +159,14 @@ struct Reactor {
     services: Option<Box<Services>>,
     absence: Absence,
     drift: Option<Drift>,
+    heartbeat: Option<Heartbeat>,
     clients: Clients,
     site: Site,
     compression: Compression,
     rates: Rates,
     proxies: Proxies,
     monitor: Option<Box<Monitor>>,
+    supervisor: Option<Box<Supervisor>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -218,6 +225,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         subscriptions: config.max_subscriptions,
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
+        heartbeat: config.connection_events.into(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -262,6 +270,7 @@ impl Reactor {
             services,
             absence: Absence::new(config),
             drift: Drift::new(config.drift_audit, Time(0)),
+            heartbeat: Heartbeat::new(config.connection_events, Time(0)),
             clients: Clients::new(
                 pulse::hand(config.ping_interval.into()),
                 Rotation::new(config.max_age.into(), seed[2]),
@@ -273,6 +282,7 @@ impl Reactor {
             proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
+            supervisor: None,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -330,6 +340,7 @@ impl Reactor {
         }
         self.monitor = Monitor::bind(config, inherited.metrics, self.poll.registry())?;
         self.listen(config, inherited.clients)?;
+        self.tell_ready();
         let end = loop {
             if let Err(end) = self.turn(&mut events, None) {
                 break end;
@@ -375,16 +386,15 @@ impl Reactor {
 
     /// One turn of the loop. The poll sleeps until `limit` at most.
     fn turn(&mut self, events: &mut Events, limit: Option<Time>) -> Result<(), End> {
-        if self.signals.take_reload() {
-            let services = self.services.as_mut();
-            let theirs = services.and_then(|services| services.identity());
-            self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
-        }
+        self.reload();
         self.compression.begin_turn();
         let now = self.poll(events, limit)?;
         let start = self.clock.micros();
         self.turn.begin(start);
         self.site.tick(now);
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.tick(now);
+        }
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
         if is_signalled {
@@ -423,6 +433,27 @@ impl Reactor {
         Ok(())
     }
 
+    /// Reads files again, if a signal has asked for it.
+    fn reload(&mut self) {
+        if !self.signals.take_reload() {
+            return;
+        }
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.reloading();
+        }
+        let services = self.services.as_mut();
+        let theirs = services.and_then(|services| services.identity());
+        self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
+        self.tell_ready();
+    }
+
+    /// Tells the supervisor, if there is one, that clients are served.
+    fn tell_ready(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.ready("Serving clients");
+        }
+    }
+
     /// Whether deadlines may judge peers by the clock: not while something waits that came
     /// in a gap.
     fn may_judge(&mut self, events: &Events, is_all_offered: bool) -> bool {
@@ -452,7 +483,10 @@ impl Reactor {
                 }
                 // The link looks for the answer when it is stepped.
                 RESOLVER => {}
-                SIGNALS => is_signalled = self.signals.take_stop(),
+                SIGNALS => {
+                    is_signalled = self.signals.take_stop();
+                    self.summarise();
+                }
                 token if is_monitor(token) => {
                     if let Some(monitor) = &mut self.monitor {
                         monitor.set_ready(event);
@@ -518,10 +552,14 @@ impl Reactor {
                     .and_then(|services| services.next_timeout()),
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
+                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
                     .and_then(|monitor| monitor.next_timeout()),
+                self.supervisor
+                    .as_ref()
+                    .and_then(|supervisor| supervisor.next_timeout()),
             ]
             .into_iter()
             .flatten()
@@ -615,14 +653,15 @@ impl Reactor {
             return Ok(());
         };
         let dropped = broker.read_ahead(BROKER_BUDGET, now, Gateway::may_drop)?;
-        if !dropped.is_empty() {
+        if let Some(names) = dropped.all {
             log::warn!(
-                "NATS sends events faster than they can be taken: those of {} resource names \
-                 are dropped, and the resources fetched again",
-                dropped.len()
+                "NATS sends events faster than they can be taken: those of {names} resource names \
+                 are dropped, and the resources fetched again"
             );
+        }
+        if !dropped.sids.is_empty() {
             self.gateway
-                .messages_dropped(now, &dropped, &mut self.outbox);
+                .messages_dropped(now, &dropped.sids, &mut self.outbox);
             self.carry_out();
         }
         Ok(())
@@ -649,6 +688,7 @@ impl Reactor {
         self.ask_silent_clients(now);
         self.close_old_clients(now);
         self.check_drift(now);
+        self.beat(now);
         if self.gateway.next_timeout().is_some_and(|due| due <= now) {
             self.gateway.timeout(now, &mut self.outbox);
             self.carry_out();
@@ -812,6 +852,7 @@ fn tell(gateway: &mut Gateway, event: Event<'_>, now: Time, outbox: &mut Outbox)
                 subject: message.subject,
                 payload: message.payload,
                 status: message.status,
+                reply: message.reply,
             };
             gateway.broker_message(now, message, outbox);
         }

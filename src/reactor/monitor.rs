@@ -381,6 +381,17 @@ impl Reactor {
         }
     }
 
+    /// Logs what there is, if a signal has asked for it.
+    pub(super) fn summarise(&self) {
+        if !self.signals.take_summary() {
+            return;
+        }
+        let state = self.unready().unwrap_or_else(|| "ready".to_owned());
+        for line in metrics::summary(&self.snapshot(), &state) {
+            log::info!("{line}");
+        }
+    }
+
     /// Why no new clients should be sent here; `None` if they should.
     fn unready(&self) -> Option<String> {
         if let Some(ms) = self.absence.lasts(self.clock.now()) {

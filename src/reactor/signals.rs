@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::{pipe, unregister};
 
 /// Where Linux says what a process does with signals.
@@ -21,11 +21,13 @@ pub(super) struct Signals {
     handlers: Vec<SigId>,
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
+    summary: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Installs the handlers and registers the pipe. SIGINT, SIGTERM and SIGQUIT ask the
-    /// process to end; so does SIGHUP, unless there is something to load again. Whoever
+    /// process to end; so does SIGHUP, unless there is something to load again. SIGUSR1 asks for
+    /// a summary. Whoever
     /// has started the process with SIGHUP, SIGINT or SIGQUIT ignored (`nohup`, a shell's `&`)
     /// wants it to outlive them: then they stay ignored, where the system tells.
     ///
@@ -40,17 +42,19 @@ impl Signals {
             handlers: Vec::new(),
             stop: Arc::default(),
             reload: Arc::default(),
+            summary: Arc::default(),
         };
         let ignored = std::fs::read_to_string(STATUS).unwrap_or_default();
-        for signal in [SIGINT, SIGTERM, SIGQUIT, SIGHUP] {
-            let asks_for_end = signal != SIGTERM && !(signal == SIGHUP && can_reload);
+        for signal in [SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1] {
+            let flag = match signal {
+                SIGHUP if can_reload => &signals.reload,
+                SIGUSR1 => &signals.summary,
+                _ => &signals.stop,
+            };
+            let asks_for_end = signal != SIGTERM && Arc::ptr_eq(flag, &signals.stop);
             if asks_for_end && is_ignored(&ignored, signal) {
                 continue;
             }
-            let flag = match signal == SIGHUP && can_reload {
-                true => &signals.reload,
-                false => &signals.stop,
-            };
             // The flag comes first: who is woken by the byte must find it.
             let id = signal_hook::flag::register(signal, Arc::clone(flag))?;
             signals.handlers.push(id);
@@ -70,6 +74,7 @@ impl Signals {
             handlers: Vec::new(),
             stop: Arc::default(),
             reload: Arc::default(),
+            summary: Arc::default(),
         })
     }
 
@@ -89,6 +94,11 @@ impl Signals {
     /// Whether a signal has asked to load things again since the last call.
     pub(super) fn take_reload(&self) -> bool {
         self.reload.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether a signal has asked for a summary since the last call.
+    pub(super) fn take_summary(&self) -> bool {
+        self.summary.swap(false, Ordering::AcqRel)
     }
 }
 

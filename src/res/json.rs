@@ -129,6 +129,53 @@ pub fn array<'a>(
     Ok(())
 }
 
+/// A place in an array or object up to which a walk has come that takes several turns. The
+/// text is as for [`object`], and the same each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walk(usize);
+
+impl Walk {
+    /// The next name and value of an object; `None` behind the last one, where the walk ends.
+    ///
+    /// # Errors
+    /// When the text is no object.
+    pub fn member<'a>(
+        &mut self,
+        text: Raw<'a>,
+    ) -> Result<Option<(Cow<'a, str>, Raw<'a>)>, JsonError> {
+        let mut items = Items::within(text, b'{').ok_or(JsonError::new("not an object"))?;
+        items.at = self.0;
+        if !items.has_next()? {
+            return Ok(None);
+        }
+        let name = string(items.take()?)?;
+        items.skip(b':')?;
+        let raw = items.take()?;
+        self.0 = items.at;
+        Ok(Some((name, raw)))
+    }
+
+    /// The next value of an array; `None` behind the last one, where the walk ends.
+    ///
+    /// # Errors
+    /// When the text is no array.
+    pub fn item<'a>(&mut self, text: Raw<'a>) -> Result<Option<Raw<'a>>, JsonError> {
+        let mut items = Items::within(text, b'[').ok_or(JsonError::new("not an array"))?;
+        items.at = self.0;
+        if !items.has_next()? {
+            return Ok(None);
+        }
+        let raw = items.take()?;
+        self.0 = items.at;
+        Ok(Some(raw))
+    }
+
+    /// Where what was taken last ends in the text.
+    pub fn end(&self) -> usize {
+        self.0
+    }
+}
+
 /// A walk over what an array or object holds, of which it is known that it is valid. It
 /// looks for nothing but where values end. Of a text that is not valid it finds something
 /// or refuses it.
@@ -604,6 +651,27 @@ mod tests {
         ] {
             assert!(deep(100, text) && !deep(MAX_DEPTH + 1, text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_walk_may_take_several_turns() {
+        let text = " {\"a\" : [1, 2] ,\"b\":{}}";
+        let text = value(text.as_bytes()).unwrap();
+        let (mut walk, mut seen) = (Walk::default(), Vec::new());
+        while let Some((name, raw)) = walk.member(text).unwrap() {
+            assert_eq!(&text[walk.end() - raw.len()..walk.end()], raw);
+            let mut within = Walk::default();
+            while raw.starts_with('[')
+                && let Some(item) = within.item(raw).unwrap()
+            {
+                seen.push(item);
+            }
+            seen.push(&text[walk.end() - raw.len()..walk.end()]);
+            assert_eq!(name.len(), 1);
+        }
+        assert_eq!(seen, ["1", "2", "[1, 2]", "{}"]);
+        assert!(Walk::default().item("{}").is_err() && Walk::default().member("[]").is_err());
+        assert_eq!(Walk::default().item("[ ]"), Ok(None));
     }
 
     #[test]

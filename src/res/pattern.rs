@@ -105,7 +105,8 @@ impl PatternSet {
         set
     }
 
-    fn insert(&mut self, pattern: &Pattern) {
+    /// Adds a pattern.
+    pub fn insert(&mut self, pattern: &Pattern) {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
         }

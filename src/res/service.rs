@@ -6,7 +6,7 @@
 //! the whole message invalid.
 
 use super::error::Error;
-use super::json::{self, JsonError, Raw};
+use super::json::{self, JsonError, Raw, Walk};
 use super::meta::Meta;
 use super::order;
 use super::pattern::Pattern;
@@ -130,13 +130,14 @@ pub struct Add {
     pub value: Value,
 }
 
-/// A system reset event.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Reset {
-    /// Resources to be fetched again.
-    pub resources: Vec<Pattern>,
+/// A system reset event. Its patterns may be many, and are read one by one
+/// ([`next_pattern`]); those that are not valid are left out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reset<'a> {
+    /// Resources to be fetched again: an array of patterns.
+    pub resources: Raw<'a>,
     /// Resources whose access is to be asked again.
-    pub access: Vec<Pattern>,
+    pub access: Raw<'a>,
 }
 
 /// A connection token event.
@@ -244,6 +245,24 @@ pub fn access(payload: &[u8]) -> Result<Access, Error> {
 /// # Errors
 /// When it is an error, not valid, or too large.
 pub fn resource(payload: &[u8], limits: Limits) -> Result<Resource, Unread> {
+    let found = resource_text(payload, limits)?;
+    let data = match found.is_model {
+        true => self::model(found.text, limits)?,
+        false => self::collection(found.text, limits)?,
+    };
+    let query = found.query.into();
+    Ok(Resource { data, query })
+}
+
+/// Where an answer has a resource.
+pub(super) struct ResourceText<'a> {
+    pub text: Raw<'a>,
+    pub is_model: bool,
+    pub query: Cow<'a, str>,
+}
+
+/// Finds the resource in a get answer.
+pub(super) fn resource_text(payload: &[u8], limits: Limits) -> Result<ResourceText<'_>, Unread> {
     let result = Answer::parse(payload, false)?.present_result()?;
     let (mut model, mut collection, mut query) = (None, None, Cow::Borrowed(""));
     json::object(result, |name, raw| {
@@ -260,15 +279,19 @@ pub fn resource(payload: &[u8], limits: Limits) -> Result<Resource, Unread> {
         Ok(())
     })
     .map_err(Error::internal)?;
-    let data = match (model, collection) {
-        (Some(model), None) => self::model(model, limits)?,
-        (None, Some(values)) => self::collection(values, limits)?,
+    let (text, is_model) = match (model, collection) {
+        (Some(model), None) => (model, true),
+        (None, Some(values)) => (values, false),
         _ => return Err(Error::internal("invalid service response").into()),
     };
-    Ok(Resource {
-        data,
-        query: query.into(),
-    })
+    match text.len() > limits.bytes {
+        true => Err(Unread::TooLarge),
+        false => Ok(ResourceText {
+            text,
+            is_model,
+            query,
+        }),
+    }
 }
 
 /// Reads an answer to a call or auth request.
@@ -417,9 +440,13 @@ fn index(raw: Raw<'_>) -> Result<usize, JsonError> {
         .map_err(|_| JsonError::new("idx is no place in a collection"))
 }
 
-/// Reads a system reset event. Patterns that are not valid are left out.
-pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
-    let mut reset = Reset::default();
+/// Reads a system reset event.
+pub fn reset(payload: &[u8]) -> Result<Reset<'_>, JsonError> {
+    const NONE: Raw<'_> = "[]";
+    let mut reset = Reset {
+        resources: NONE,
+        access: NONE,
+    };
     json::object(json::value(payload)?, |name, raw| {
         let patterns = if json::is(&name, "resources") {
             &mut reset.resources
@@ -428,16 +455,20 @@ pub fn reset(payload: &[u8]) -> Result<Reset, JsonError> {
         } else {
             return Ok(());
         };
-        patterns.clear();
-        if let Some(raw) = json::present(raw) {
-            json::array(raw, |item| {
-                patterns.extend(Pattern::parse(&json::string(item)?));
-                Ok(())
-            })?;
-        }
-        Ok(())
+        *patterns = json::present(raw).unwrap_or(NONE);
+        json::array(patterns, |item| json::string(item).map(|_| ()))
     })?;
     Ok(reset)
+}
+
+/// The next of the patterns that are valid, in an array of them; `None` behind the last one.
+pub fn next_pattern(patterns: Raw<'_>, walk: &mut Walk) -> Option<Pattern> {
+    loop {
+        let text = json::string(walk.item(patterns).ok()??).ok()?;
+        if let Some(pattern) = Pattern::parse(&text) {
+            return Some(pattern);
+        }
+    }
 }
 
 /// Reads a connection token event. A bare `null` clears token and token ID.
@@ -624,14 +655,14 @@ fn collection(text: Raw<'_>, limits: Limits) -> Result<Data, Unread> {
 }
 
 /// Ends the reading of what has more entries than may be.
-const TOO_MANY: JsonError = JsonError::new("too many entries");
+pub(super) const TOO_MANY: JsonError = JsonError::new("too many entries");
 
 /// Older clients of this error know it with its prefix twice.
-fn value_error(error: ValueError) -> Error {
+pub(super) fn value_error(error: ValueError) -> Error {
     Error::internal(format_args!("Internal error: {error}"))
 }
 
-fn action_as_value() -> Error {
+pub(super) fn action_as_value() -> Error {
     Error::internal("invalid service response")
 }
 

@@ -533,7 +533,7 @@ impl Drop for Proxy {
     }
 }
 
-fn gateway_binary() -> PathBuf {
+pub fn gateway_binary() -> PathBuf {
     std::env::var_os("TIDEGATE_BIN")
         .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
 }

@@ -421,3 +421,30 @@ fn web_sockets_check_the_origin_too() {
         assert_eq!(h.response_head().status, status, "{origin}");
     }
 }
+
+#[test]
+fn sigusr1_logs_a_summary_and_changes_nothing_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let stack = Stack::start(&[]);
+    let svc = stack.service("summary");
+    let mut ws = stack.client();
+    ws.subscribe(&svc, "summary.a", MODEL);
+    for times in 1..=2 {
+        stack.gateway.signal(Signal::USR1);
+        stack.gateway.wait_for_log("[INF] NATS: connected, ", times);
+    }
+    let log = stack.gateway.log();
+    for words in [
+        "[INF] State: ready, ",
+        "[INF] Clients: 1 connections, 1 WebSocket clients and 0 web requests that are served, \
+         1 subscriptions, ",
+        "[INF] Cache: 1 resources, ",
+        "[INF] Requests to services: 0 without answer, 0 wait for their service, ",
+    ] {
+        assert_eq!(log.matches(words).count(), 2, "{words}\n{log}");
+    }
+    svc.event("summary.a.change", r#"{"values":{"a":2}}"#);
+    ws.expect(r#"{"event":"summary.a.change","data":{"values":{"a":2}}}"#);
+}

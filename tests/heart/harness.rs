@@ -466,6 +466,7 @@ impl Heart {
             subject: request.reply.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         let output = self.driver.input(1, Input::Message(message));
         self.take(output);
@@ -484,6 +485,23 @@ impl Heart {
     pub fn drifts(&self) -> (u64, u64) {
         let counters = self.driver.gateway.counters();
         (counters.drift_checks, counters.drifts)
+    }
+
+    /// A service asks the gateway something.
+    pub fn ask(&mut self, subject: &str, reply: &str) {
+        let sid = self.sid_for(subject);
+        self.input(Input::Message(BrokerMessage {
+            sid: sid.unwrap_or_else(|| panic!("nobody listens to {subject}")),
+            subject: subject.as_bytes(),
+            payload: b"",
+            status: None,
+            reply: Some(reply.as_bytes()),
+        }));
+    }
+
+    /// It is time for a heartbeat.
+    pub fn heartbeat(&mut self) {
+        self.input(Input::Heartbeat);
     }
 
     /// How often the difference took the place of events that waited.
@@ -527,6 +545,7 @@ impl Heart {
             subject: subject.as_bytes(),
             payload,
             status,
+            reply: None,
         };
         self.input(Input::Message(message));
     }

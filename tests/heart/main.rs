@@ -32,6 +32,7 @@ mod loading;
 mod meta;
 mod outages;
 mod overflow;
+mod presence;
 mod queries;
 mod races;
 mod resets;

@@ -63,6 +63,7 @@ impl Turns {
             subject: subject.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         self.gateway.broker_message(NOW, message, &mut self.out);
     }
@@ -315,6 +316,7 @@ impl Ring {
                 subject: reply.as_bytes(),
                 payload: answer.as_bytes(),
                 status: None,
+                reply: None,
             };
             let output = self.driver.input(units, Input::Message(message));
             self.take(output);
@@ -352,6 +354,7 @@ impl Ring {
             subject: subject.as_bytes(),
             payload: payload.as_bytes(),
             status: None,
+            reply: None,
         };
         self.input(units, Input::Message(message));
     }

@@ -112,6 +112,9 @@ pub enum Input<'a> {
     /// So many cached resources are to be compared with what services have.
     #[allow(dead_code, reason = "only some tests that share this compare any")]
     Check(usize),
+    /// It is time for a heartbeat.
+    #[allow(dead_code, reason = "only some tests that share this have any")]
+    Heartbeat,
     /// A message comes from the broker.
     Message(BrokerMessage<'a>),
     /// Messages for these subscriptions were dropped unseen.
@@ -222,6 +225,7 @@ impl Driver {
                 gateway.broker_connected(now, limits, out);
             }
             Input::Check(count) => gateway.check_drift(now, count, out),
+            Input::Heartbeat => gateway.heartbeat(now, out),
             Input::Lost => gateway.broker_lost(now, out),
             Input::Refused(sid, reason) => gateway.subscription_refused(now, sid, reason, out),
             Input::Unsent(subject, reason) => {

@@ -72,7 +72,11 @@ impl Kept {
             Input::Check(count) => Self::Check(*count),
             Input::Time => Self::Time,
             Input::GoOn => Self::GoOn,
-            Input::Refused(..) | Input::Unsent(..) | Input::Upgrade(..) | Input::EndPoll(_) => {
+            Input::Refused(..)
+            | Input::Unsent(..)
+            | Input::Upgrade(..)
+            | Input::EndPoll(_)
+            | Input::Heartbeat => {
                 unreachable!("the world has no such input")
             }
         }
@@ -89,6 +93,7 @@ impl Kept {
                 subject: subject.as_bytes(),
                 payload,
                 status: *status,
+                reply: None,
             }),
             Self::Dropped(sids) => Input::Dropped(sids),
             Self::Connect(key, head, remote) => Input::Connect(*key, head.clone(), *remote),

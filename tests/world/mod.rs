@@ -20,6 +20,7 @@ mod ledger;
 mod lies;
 mod observer;
 mod oracle;
+mod presence;
 mod query;
 mod replica;
 pub mod request;

@@ -3,6 +3,8 @@
 use super::choices::Choices;
 use super::client::{Pending, target};
 use super::content::Generation;
+use super::driver::{Input, SYSTEM};
+use super::presence::REPLY;
 use super::replica::Held;
 use super::request::token_kind;
 use super::script::{CLIENTS, NEWCOMER, SLOTS, WEB_SLOTS};
@@ -11,7 +13,7 @@ use super::simulator::{Source, World};
 use super::web;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tidegate::gateway::Stats;
+use tidegate::gateway::{BrokerMessage, Stats};
 
 /// What the gateway answers where it may cache no more, or is not sent a name's events.
 const REFUSALS: [&str; 2] = ["system.serviceUnavailable", "system.internalError"];
@@ -56,6 +58,10 @@ impl World {
 
     /// Compares every client with the services, when all is at rest.
     fn compare(&mut self) {
+        if self.profile.presence && !self.is_away() {
+            let result = self.compare_presence();
+            self.check(result);
+        }
         for slot in 0..CLIENTS {
             if self.failure.is_none() && self.clients[slot].is_some() {
                 let result = self.compare_client(slot);
@@ -81,6 +87,36 @@ impl World {
         let open = stats.pending + stats.waiting + stats.queued + stats.throttles;
         if self.failure.is_none() && (open != 0 || stats.subscriptions != held) {
             self.fail(format!("at rest, clients hold {held} resources: {stats:?}"));
+        }
+    }
+
+    /// The service that keeps the list of who is connected has it right.
+    fn compare_presence(&mut self) -> Result<(), String> {
+        self.input(Input::Heartbeat);
+        if !self.presence.is_complete() {
+            self.input(Input::Message(BrokerMessage {
+                sid: SYSTEM,
+                subject: b"system.connections",
+                payload: b"",
+                status: None,
+                reply: Some(REPLY.as_bytes()),
+            }));
+            self.rest();
+            self.input(Input::Heartbeat);
+        }
+        if !self.presence.is_complete() {
+            return Err(format!("{:?} lacks events", self.presence));
+        }
+        let clients = self.clients.iter().flatten();
+        let clients = clients.filter(|client| client.stream.is_none());
+        let known = self.presence.known();
+        let (count, mut cids) = (clients.clone().count(), clients.map(|client| &client.cid));
+        let is_told = |cid: &String| cid.is_empty() || known.contains(cid);
+        match known.len() == count && cids.all(is_told) {
+            true => Ok(()),
+            false => Err(format!(
+                "{count} are connected, a service knows of {known:?}"
+            )),
         }
     }
 

@@ -173,6 +173,8 @@ pub struct Profile {
     pub cached: usize,
     /// Updates that may wait at a subscription, 0 for as many as do.
     pub queue: usize,
+    /// A service keeps the list of who is connected.
+    pub presence: bool,
     /// The broker refuses to send the events of names, now and then.
     pub refusals: bool,
     /// The broker takes very small payloads only.
@@ -269,6 +271,7 @@ impl Profile {
         (profile.follows_runs, profile.keep_tokens, profile.without) = (false, false, 0);
         (profile.rate, profile.subscriptions) = (0, 0);
         (profile.cached, profile.queue, profile.refusals) = (0, 0, false);
+        profile.presence = false;
         profile
     }
 
@@ -322,6 +325,7 @@ impl Profile {
                 false => 0,
             },
             queue: *apart.pick(&[0, 0, 0, 1, 2, 4]),
+            presence: apart.chance(50),
         }
     }
 

@@ -8,6 +8,7 @@ use super::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use super::hand::Hand;
 use super::ledger::{AccessKey, Open, Outcome};
 use super::lies;
+use super::presence::Presence;
 use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
 use super::service::{Sent, Service};
@@ -98,6 +99,7 @@ pub struct World {
     due: BTreeMap<(u64, u64), Due>,
     sequence: u64,
     pub broker: Broker,
+    pub presence: Presence,
     lanes: Lanes,
     pub service: Service,
     pub clients: Vec<Option<Client>>,
@@ -146,6 +148,7 @@ fn options(profile: &Profile) -> Options {
         reference_throttle: profile.reference_throttle,
         web_resources: profile.web_resources,
         keep_tokens: profile.keep_tokens,
+        heartbeat: if profile.presence { 1_000 } else { 0 },
         window: profile.window,
         rate: Rate(profile.rate),
         subscriptions: profile.subscriptions,
@@ -195,6 +198,7 @@ impl World {
             due: self.due.clone(),
             sequence: self.sequence,
             broker: self.broker.clone(),
+            presence: self.presence.clone(),
             lanes: self.lanes.clone(),
             service: self.service.clone(),
             clients: self.clients.clone(),
@@ -244,6 +248,7 @@ impl World {
             due: BTreeMap::new(),
             sequence: 0,
             broker: Broker::default(),
+            presence: Presence::default(),
             lanes: Lanes::default(),
             service,
             clients: (0..CLIENTS).map(|_| None).collect(),
@@ -483,6 +488,11 @@ impl World {
                 reply,
                 payload,
             } => {
+                if reply.is_empty() {
+                    self.log(|| format!("gateway tells {subject} {payload}"));
+                    let result = self.presence.hear(&subject, &payload);
+                    return self.check(result);
+                }
                 self.log(|| format!("gateway asks {subject} {payload}"));
                 let fits = is_subject(&subject) && is_subject(&reply);
                 if !fits || subject.len() + reply.len() > 4096 {
@@ -1015,6 +1025,7 @@ impl World {
             subject: subject.as_bytes(),
             payload,
             status,
+            reply: None,
         }));
         if let Some((subject, expected)) = tids {
             while self.failure.is_none() && self.has_work() {

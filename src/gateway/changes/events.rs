@@ -1,7 +1,7 @@
 //! Events of resources: applied to the cache once, sent to every subscriber in order.
 
 use crate::gateway::Gateway;
-use crate::gateway::model::content::{Applied, Content};
+use crate::gateway::model::content::{Applied, Changed, Content};
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientRef, NameKey, ResourceKey, SubKey, WaiterKey};
@@ -16,7 +16,7 @@ use crate::gateway::parts::sessions::Client;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::json::Raw;
-use crate::res::service::{Add, Limits};
+use crate::res::service::{Add, ChangeEvent, Limits};
 use crate::res::value::Change;
 use crate::res::{Error, Text, Value, json, service};
 use std::fmt;
@@ -37,10 +37,12 @@ const STREAK_MIN: usize = 2;
 /// so that tests see what comes of that.
 const SUBS_AT_ONCE: usize = if cfg!(debug_assertions) { 1 } else { 2_048 };
 
-/// Bytes of a change event from which on to put in place what it says may be too much beside
-/// reading it: it is done in a turn of its own. Fewer in debug builds, so that tests see what
-/// comes of that.
-const LARGE: usize = if cfg!(debug_assertions) { 32 } else { 64 << 10 };
+/// Work of sending an event that has waited for what it brings, beside its text, in units.
+const READY_UNITS: usize = 32;
+
+/// Bytes of a large change event that are written in one unit of work: most of them are
+/// short.
+const WRITTEN: usize = 8;
 
 /// Bytes of a text from which on it begins no streak: it is better sent from where it is than
 /// copied to where others may follow.
@@ -77,25 +79,13 @@ impl Gateway {
                 }
             },
         };
-        let is_large = payload.len() >= LARGE && self.work.is_spent();
-        if is_large && kind == EventKind::Change && !self.cache.is_refreshing(resource) {
-            return self.read_ahead(key, resource, payload);
+        if kind == EventKind::Change
+            && self.is_large(payload.len())
+            && !self.cache.is_refreshing(resource)
+        {
+            return self.begin_change(key, resource, payload);
         }
         self.resource_event(resource, kind, payload);
-    }
-
-    /// Reads a large change event, and leaves it to a later turn to put in place what it says:
-    /// together they take too long. The name's inputs wait until then.
-    fn read_ahead(&mut self, name: NameKey, key: ResourceKey, payload: Raw<'_>) {
-        match self.read_change(key, payload) {
-            Ok(changes) => {
-                self.cache.hold_name(name);
-                let rest = Deferred::Change(key, changes, payload.len());
-                self.cache.defer_rest(name, rest);
-                self.work.push(Work::Inbox(name));
-            }
-            Err(reason) => self.ignore_event(key, "change", &reason),
-        }
     }
 
     /// Access to all of a name's resources was put in question.
@@ -170,26 +160,48 @@ impl Gateway {
         Ok(())
     }
 
-    fn read_change(
-        &mut self,
-        key: ResourceKey,
-        payload: Raw<'_>,
-    ) -> Result<Vec<(Text, Change)>, Unfit> {
-        let resource = &self.cache.resources()[key];
-        if !resource.content.is_model() {
+    fn read_change(&mut self, key: ResourceKey, payload: Raw<'_>) -> Result<Changes, Unfit> {
+        if !self.cache.resources()[key].content.is_model() {
             return Err(Unfit::Collection);
         }
         let event = service::change(payload).map_err(Unfit::unreadable)?;
-        if event.is_old {
-            self.deprecated
-                .old_change(self.cache.name_text(resource.name));
-        }
+        self.note_form(key, &event);
         Ok(event.changes)
+    }
+
+    /// The changes of an event that was read in parts; `None` if it cannot be used.
+    pub(super) fn take_change(
+        &mut self,
+        key: ResourceKey,
+        read: Result<ChangeEvent, Unfit>,
+    ) -> Option<Changes> {
+        let resource = self.cache.resources().get(key)?;
+        let read = match resource.content.is_model() {
+            true => read,
+            false => Err(Unfit::Collection),
+        };
+        match read {
+            Ok(event) => {
+                self.note_form(key, &event);
+                Some(event.changes)
+            }
+            Err(reason) => {
+                self.ignore_event(key, "change", &reason);
+                None
+            }
+        }
+    }
+
+    fn note_form(&mut self, key: ResourceKey, event: &ChangeEvent) {
+        if event.is_old {
+            let name = self.cache.resources()[key].name;
+            self.deprecated.old_change(self.cache.name_text(name));
+        }
     }
 
     /// Makes the changes of an event that was read, but for what changes nothing. `size` is
     /// that of its payload.
-    pub(super) fn change(&mut self, key: ResourceKey, changes: Vec<(Text, Change)>, size: usize) {
+    pub(super) fn change(&mut self, key: ResourceKey, changes: Changes, size: usize) {
         let Some(resource) = self.cache.resources().get(key) else {
             return;
         };
@@ -228,14 +240,7 @@ impl Gateway {
             return self.give_up(key);
         }
         let resource = &self.cache.resources()[key];
-        // Whoever must wait for a new reference keeps the version before the event, and so
-        // do several subscriptions of one client while they are updated in turn.
-        let shared = resource.content.has_references() && resource.aliases.len() > 1;
-        // And so does whoever may have to be put off.
-        let kept = brings_references(&kind)
-            || shared
-            || !self.unsettled.is_empty()
-            || resource.content.has_references() && self.has_many(resource);
+        let kept = brings_references(&kind) || self.keeps_before(resource);
         let before = kept.then(|| resource.content.clone());
         let version = self.cache.new_version();
         let Applied {
@@ -249,6 +254,49 @@ impl Gateway {
             added,
             removed,
         };
+        self.publish(key, Update::new(vec![step], size), before);
+    }
+
+    /// Whether the version before an event that brings no references is kept while it is sent:
+    /// whoever must wait for a new reference keeps it, and so do several subscriptions of one
+    /// client while they are updated in turn, and whoever may have to be put off.
+    fn keeps_before(&self, resource: &Resource) -> bool {
+        let has_references = resource.content.has_references();
+        has_references && resource.aliases.len() > 1
+            || !self.unsettled.is_empty()
+            || has_references && self.has_many(resource)
+    }
+
+    /// Puts the version in place that a large change event has led to, and sends the event.
+    pub(super) fn put_change(
+        &mut self,
+        key: ResourceKey,
+        changed: Changed,
+        made: Content,
+        size: usize,
+    ) {
+        let resource = &self.cache.resources()[key];
+        let (before, limits) = (resource.content.clone(), self.options.resources);
+        if made.size() > limits.entries.max(before.size())
+            || made.bytes() > limits.bytes.max(before.bytes())
+        {
+            return self.give_up(key);
+        }
+        let Changed {
+            changes,
+            added,
+            removed,
+        } = changed;
+        let kind = StepKind::Change(changes);
+        let kept = brings_references(&kind) || self.keeps_before(resource);
+        self.work.spend(size / WRITTEN);
+        self.cache.change(key, |content| *content = Rc::new(made));
+        let step = Step {
+            kind,
+            added,
+            removed,
+        };
+        let before = kept.then_some(before);
         self.publish(key, Update::new(vec![step], size), before);
     }
 
@@ -618,6 +666,7 @@ impl Gateway {
         let (Some(update), at) = (lag.queue.front().cloned(), lag.step) else {
             return;
         };
+        self.work.spend(READY_UNITS);
         let children = self.waiters[waiter].take_brought();
         let set = match self.unsent_below(children.as_slice()) {
             Ok(set) => set,
@@ -723,6 +772,9 @@ impl Gateway {
     }
 }
 
+/// The properties that a change event names, in order.
+pub(super) type Changes = Vec<(Text, Change)>;
+
 /// Why an event does not fit its resource, and is ignored.
 #[derive(Debug)]
 pub(super) enum Unfit {
@@ -743,7 +795,7 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    fn unreadable(error: impl fmt::Display) -> Self {
+    pub(super) fn unreadable(error: impl fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
     }
 }

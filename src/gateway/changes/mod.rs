@@ -2,6 +2,7 @@
 
 mod drift;
 mod events;
+mod large;
 mod overflow;
 mod query;
 mod reset;

@@ -33,14 +33,10 @@ impl Gateway {
         match input {
             Deferred::Event { kind, payload } => self.take_event(key, kind, &payload),
             Deferred::Answer(pending, answer) => self.resume(pending, answer),
-            Deferred::Replace(resource, data, throttle) => {
+            Deferred::Large(large, throttle) => {
                 self.background.resume_reset(throttle);
-                self.renew(resource, data);
+                self.go_on_with_large(key, large);
                 self.background.end_reset();
-                self.release_name(key);
-            }
-            Deferred::Change(resource, changes, size) => {
-                self.change(resource, changes, size);
                 self.release_name(key);
             }
             Deferred::Question(subs, first, throttle) => {

@@ -8,18 +8,18 @@ use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResourceKey};
 use crate::gateway::model::texts;
 use crate::gateway::model::update::Update;
 use crate::gateway::parts::background::Job;
-use crate::gateway::parts::cache::{Certainty, Deferred, ResetStep, ResetWalk};
+use crate::gateway::parts::cache::{Certainty, Deferred, ResetStep, ResetWalk, Stage};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::{Data, Unread};
-use crate::res::{Error, Pattern, service};
+use crate::res::{Error, service};
 use std::fmt::Display;
 use std::rc::Rc;
 
-/// Values from which on to put new ones in place may be too much beside reading them: it is
-/// done in a turn of its own. Fewer in debug builds, so that tests see what comes of that.
-const LARGE: usize = if cfg!(debug_assertions) { 1 } else { 1_024 };
+/// Bytes of a reset event that are looked at in one unit of work: what its short patterns
+/// are is read later.
+const PATTERN: usize = 32;
 
 impl Gateway {
     /// A system reset event came.
@@ -41,15 +41,14 @@ impl Gateway {
                 self.background.resume_reset(throttle);
                 self.background.end_reset();
             }
-            let all: Vec<Pattern> = Pattern::parse(">").into_iter().collect();
+            let all = "[\">\"]";
             reset = service::Reset {
-                resources: all.clone(),
+                resources: all,
                 access: all,
             };
             size = 0;
         }
-        self.work
-            .spend(reset.resources.len() + reset.access.len() + payload.len() / 64);
+        self.work.spend(payload.len() / PATTERN);
         let throttle = self.background.begin_reset();
         self.background.resume_reset(None);
         let names = self.cache.names();
@@ -63,7 +62,8 @@ impl Gateway {
     pub(in crate::gateway) fn go_on_with_reset(&mut self) {
         loop {
             let mut steps = 0;
-            let found = self.resets.next(self.cache.names(), &mut steps);
+            let found =
+                (self.resets).next(self.cache.names(), |name| self.cache.name(name), &mut steps);
             self.work.spend(steps);
             let Some((throttle, step)) = found else {
                 return; // Another reset has its own entry in the worklist.
@@ -197,16 +197,27 @@ impl Gateway {
         if !self.cache.resources().contains(key) {
             return self.note_unused("get", None, &"the resource is used no longer");
         }
-        match self.read_resource(answer) {
-            Ok(resource) if self.work.is_spent() && resource.data.len() >= LARGE => {
+        let read = match &answer {
+            Ok(payload) if self.is_large(payload.len()) => {
                 let name = self.cache.resources()[key].name;
-                let throttle = self.background.put_off_reset();
-                let rest = Deferred::Replace(key, resource.data, throttle);
-                self.cache.hold_name(name);
-                self.cache.defer_rest(name, rest);
-                self.work.push(Work::Inbox(name));
+                let read = |reading| Stage::ReadAgain(key, reading);
+                match self.begin_answer(name, payload, read) {
+                    Ok(()) => return,
+                    Err(unread) => Err(unread),
+                }
             }
-            Ok(resource) => self.renew(key, resource.data),
+            _ => (self.read_resource(answer)).map(|resource| resource.data),
+        };
+        self.refreshed_as(key, read);
+    }
+
+    /// The answer to the get request of a resource in doubt was read.
+    pub(super) fn refreshed_as(&mut self, key: ResourceKey, read: Result<Data, Unread>) {
+        if !self.cache.resources().contains(key) {
+            return;
+        }
+        match read {
+            Ok(data) => self.renew(key, data),
             Err(Unread::TooLarge) => self.give_up(key),
             Err(Unread::Failed(error)) if error.is(&Error::NOT_FOUND) => self.delete(key, "null"),
             Err(Unread::Failed(error)) => self.refresh_failed(key, &error),
@@ -215,16 +226,26 @@ impl Gateway {
 
     /// The data of a resource in doubt are known.
     pub(super) fn renew(&mut self, key: ResourceKey, data: Data) {
+        if self.cache.resources().contains(key) {
+            let renewal = self.renewal(key, data);
+            self.renew_as(key, renewal);
+        }
+    }
+
+    /// It is known what leads to the data of a resource in doubt; nothing if they are of the
+    /// other kind.
+    pub(super) fn renew_as(&mut self, key: ResourceKey, renewal: Option<Renewal>) {
         if !self.cache.resources().contains(key) {
             return;
         }
-        if !self.replace(key, data) {
+        let Some(renewal) = renewal else {
             if self.cache.has_lost_events(key) {
                 // That it was deleted and made anew is among what was lost.
                 return self.delete(key, "null");
             }
             return self.refresh_failed(key, &Unfit::OtherType);
-        }
+        };
+        self.put(key, renewal);
         match self.cache.end_refresh(key) {
             Certainty::Certain => {}
             Certainty::Doubted => self.refresh(key),
@@ -236,14 +257,21 @@ impl Gateway {
     ///
     /// Returns `false` when it is of the other kind; nothing changes then.
     pub(super) fn replace(&mut self, key: ResourceKey, data: Data) -> bool {
+        let renewal = self.renewal(key, data);
+        let is_fit = renewal.is_some();
+        if let Some(renewal) = renewal {
+            self.put(key, renewal);
+        }
+        is_fit
+    }
+
+    /// What leads to new data; nothing if they are of the other kind.
+    fn renewal(&mut self, key: ResourceKey, data: Data) -> Option<Renewal> {
         let version = self.cache.new_version();
         let before = &self.cache.resources()[key].content;
-        let Some(renewal) = before.renewal(data, version) else {
-            return false;
-        };
+        let renewal = before.renewal(data, version)?;
         self.work.spend(renewal.compared + renewal.steps.len());
-        self.put(key, renewal);
-        true
+        Some(renewal)
     }
 
     /// Puts new content in place of the old, and tells the subscribers how.

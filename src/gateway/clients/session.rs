@@ -5,6 +5,7 @@ use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, SubKey};
 use crate::gateway::model::outbox::Outbox;
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::time::Time;
+use crate::gateway::parts::presence::Passage;
 use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo};
 use crate::gateway::parts::sessions::{Client, Target, Transport};
 use crate::gateway::parts::waiters::Want;
@@ -103,6 +104,19 @@ impl Gateway {
         self.counters.clients += u64::from(is_web_socket);
         self.sessions
             .open(key, head, remote, transport, &mut self.random);
+        if is_web_socket {
+            self.tell_connected(key);
+        }
+    }
+
+    /// Services are told of a WebSocket client that is there now.
+    pub(super) fn tell_connected(&mut self, key: ClientKey) {
+        if self.presence.is_some()
+            && let Some(client) = self.sessions.get(key)
+        {
+            let cid: Box<str> = client.cid().into();
+            self.tell_passage(&cid, Passage::Connect);
+        }
     }
 
     /// Forgets a connection and all that it held.
@@ -128,6 +142,9 @@ impl Gateway {
             let serial = client.serial();
             let client = ClientRef { key, serial };
             self.out.unsubscribe(Sid::Client(client).number());
+        }
+        if client.is_web_socket() {
+            self.tell_passage(client.cid(), Passage::Disconnect);
         }
     }
 

@@ -174,6 +174,7 @@ impl Gateway {
         if let Some(fields) = self.sessions.upgrade(key) {
             self.trace_connected(key);
             self.counters.clients += 1;
+            self.tell_connected(key);
             return self.out.deliver(key, Delivery::Upgrade(fields));
         }
         let goal = self.sessions.get_mut(key).and_then(Client::take_goal);

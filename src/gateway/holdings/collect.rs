@@ -8,6 +8,9 @@ use crate::gateway::model::keys::{ClientKey, SubKey};
 use crate::gateway::model::outbox::Delivery;
 use crate::gateway::parts::worklist::Work;
 
+/// Work of taking a subscription out of all tables, in units.
+const REMOVED_UNITS: usize = 12;
+
 impl Gateway {
     /// Drops what nothing holds any more among the suspects and below them, and marks
     /// what the client does not hold any more, as far as the turn's budget reaches. Whose
@@ -165,7 +168,7 @@ impl Gateway {
         self.unsettled.forget(client);
         while let Some(sub) = self.holdings.first(client) {
             self.remove_sub(sub);
-            self.work.spend(1);
+            self.work.spend(REMOVED_UNITS);
             if self.work.is_spent() {
                 self.unsettled.leave(client);
                 return self.work.push(Work::Leave(client));

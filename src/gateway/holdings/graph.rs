@@ -20,6 +20,9 @@ const MAX_IDLE_ALIASES: usize = 64;
 /// Longest text of such an alias, in bytes: clients choose it.
 const MAX_IDLE_TEXT: usize = 1024;
 
+/// Work of dropping a subscription, in units.
+const DROPPED_UNITS: usize = 8;
+
 impl Gateway {
     /// Finds or makes a client's subscription of a resource ID. A new one is loaded, and
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
@@ -244,7 +247,7 @@ impl Gateway {
 
     /// Drops a subscription; what it held becomes suspect.
     pub(super) fn drop_sub(&mut self, key: SubKey) {
-        self.work.spend(1);
+        self.work.spend(DROPPED_UNITS);
         let sub = &self.holdings[key];
         if !matches!(sub.standing, Standing::Live | Standing::Pinned(_)) {
             self.stop_waiting(key);

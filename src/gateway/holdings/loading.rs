@@ -7,7 +7,7 @@ use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{AliasKey, ClientKey, Connection, NameKey, ResourceKey, SubKey};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::texts;
-use crate::gateway::parts::cache::{self, Deferred, Released};
+use crate::gateway::parts::cache::{self, Deferred, Released, Stage};
 use crate::gateway::parts::holdings::{Hold, Loaded, Sub, Taking};
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, Transport};
@@ -161,7 +161,30 @@ impl Gateway {
 
     /// A get request of an alias was answered.
     pub(in crate::gateway) fn loaded(&mut self, key: AliasKey, answer: Answer<'_>) {
-        let resource = match self.read_resource(answer) {
+        let read = match (&answer, self.cache.aliases().get(key)) {
+            (Ok(payload), Some(alias)) if self.is_large(payload.len()) => {
+                let (name, read) = (alias.name, |reading| Stage::ReadFirst(key, reading));
+                match self.begin_answer(name, payload, read) {
+                    Ok(()) => return,
+                    Err(unread) => Err(unread),
+                }
+            }
+            _ => self.read_resource(answer).map(|resource| {
+                let content = Content::new(resource.data, self.cache.new_version());
+                (resource.query, content)
+            }),
+        };
+        self.loaded_as(key, read);
+    }
+
+    /// The answer to the get request of an alias was read: the query that it means, and the
+    /// content.
+    pub(in crate::gateway) fn loaded_as(
+        &mut self,
+        key: AliasKey,
+        read: Result<(Box<str>, Content), Unread>,
+    ) {
+        let (query, content) = match read {
             Ok(resource) => resource,
             Err(Unread::Failed(error)) => return self.load_failed(key, error),
             Err(Unread::TooLarge) => {
@@ -185,10 +208,10 @@ impl Gateway {
             return self.load_failed(key, Error::EVENTS_REFUSED);
         }
         // What is cached has seen every event since, and is as good as the answer.
-        let cached = self.cache.resource(name, &resource.query);
+        let cached = self.cache.resource(name, &query);
         let fresh = match cached {
             Some(_) => None,
-            None => Some(Content::new(resource.data, self.cache.new_version())),
+            None => Some(content),
         };
         if let Some(fresh) = &fresh
             && !self.make_room(fresh.bytes())
@@ -198,7 +221,7 @@ impl Gateway {
         let Some(ended) = self.cache.end_load(key) else {
             return;
         };
-        let fresh = fresh.map(|it| self.cache.insert_resource(name, &resource.query, it));
+        let fresh = fresh.map(|it| self.cache.insert_resource(name, &query, it));
         let Some(resource) = cached.or(fresh) else {
             return;
         };

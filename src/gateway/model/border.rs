@@ -43,6 +43,9 @@ pub struct Options {
     pub rate: Rate,
     /// How many updates may wait at subscriptions.
     pub queues: QueueLimits,
+    /// Milliseconds between two heartbeats of those that tell services who is connected; 0
+    /// where services are not told.
+    pub heartbeat: u64,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -75,6 +78,7 @@ impl Default for Options {
             subscriptions: 0,
             rate: Rate(0),
             queues: QueueLimits::default(),
+            heartbeat: 0,
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {
@@ -154,6 +158,8 @@ pub struct BrokerMessage<'a> {
     pub payload: &'a [u8],
     /// Status of the NATS header, 503 meaning that nobody listens.
     pub status: Option<u16>,
+    /// The subject for an answer, if one is wanted.
+    pub reply: Option<&'a [u8]>,
 }
 
 /// What an HTTP request asks of the gateway.

@@ -15,6 +15,12 @@ use hashbrown::HashSet;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
+mod making;
+mod renewing;
+
+pub use making::{Changed, Changing, Making};
+pub use renewing::Renewing;
+
 /// Longest JSON text that is kept, in bytes.
 const TEXT_KEPT: usize = 16 << 10;
 
@@ -610,18 +616,18 @@ mod tests {
     use crate::gateway::model::random::Random;
     use crate::res::service;
 
-    fn data(result: &str) -> Data {
+    pub fn data(result: &str) -> Data {
         let payload = format!(r#"{{"result":{result}}}"#);
         service::resource(payload.as_bytes(), service::Limits::NONE)
             .unwrap()
             .data
     }
 
-    fn content(result: &str) -> Content {
+    pub fn content(result: &str) -> Content {
         Content::new(data(result), 1)
     }
 
-    fn text(content: &Content) -> String {
+    pub fn text(content: &Content) -> String {
         let mut out = Vec::new();
         content.write(ValueForm::Full, &mut out);
         String::from_utf8(out).unwrap()

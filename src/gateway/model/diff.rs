@@ -8,6 +8,7 @@ use crate::res::Value;
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::vec::IntoIter;
 
 /// Largest product of the lengths that is compared in full, with a bit for each pair: 1 MiB,
 /// or 8 bytes for each old value where the new ones are few. Beyond it memory stays linear
@@ -29,88 +30,201 @@ pub struct Difference {
     pub compared: usize,
 }
 
+/// Work of looking a value up among the others, in steps.
+const LOOKED_UP: usize = 4;
+
+/// Pairs that are compared in one step.
+const PAIRS: usize = 256;
+
 /// Compares two collections.
 pub fn diff(old: &List<Value>, new: &[Value]) -> Difference {
-    let is_same = |(a, b): &(&Value, &Value)| a == b;
-    let start = old.iter().zip(new).take_while(is_same).count();
-    if start == old.len() && start == new.len() {
-        return Difference::default();
-    }
-    let (old, new): (Vec<&Value>, _) = (old.iter_from(start).collect(), &new[start..]);
-    let ends = old.iter().copied().rev().zip(new.iter().rev());
-    let end = ends.take_while(is_same).count();
-    let (old, new) = (&old[..old.len() - end], &new[..new.len() - end]);
-    Comparison::of(old, new, start).run()
+    let mut comparison = Comparison::new();
+    let is_done = comparison.go_on(old, new, &mut usize::MAX.clone());
+    debug_assert!(is_done, "there are enough steps");
+    comparison.out
 }
 
-/// Two collections without what is the same at their beginnings and at their ends.
-struct Comparison {
-    /// The values, each as a number: equal ones have the same, and one that only the old
-    /// collection has is not below `kinds`.
+/// Two collections that are being compared, which may take several turns. They are the same
+/// each time.
+#[derive(Debug)]
+pub struct Comparison {
+    stage: Stage,
+    /// The values but for what is the same at the beginnings and at the ends, each as a
+    /// number: equal ones have the same, and one that only the old collection has is not below
+    /// `kinds`.
     old: Vec<u32>,
     new: Vec<u32>,
+    /// Of each value its first place in the new collection, and its number.
+    table: HashTable<(u32, u32)>,
+    hasher: foldhash::fast::RandomState,
     /// How many values the new collection has, but for repetitions.
     kinds: usize,
-    /// What was at the beginnings.
+    /// What is the same at the beginnings and at the ends.
     start: usize,
+    end: usize,
     /// What [`ALL_CELLS`] leaves.
     cells: usize,
     out: Difference,
 }
 
-impl Comparison {
-    fn of(old: &[&Value], new: &[Value], start: usize) -> Self {
-        let hasher = foldhash::fast::RandomState::default();
-        // Of each value its first place in the new collection, and its number.
-        let mut table: HashTable<(u32, u32)> = HashTable::with_capacity(new.len());
-        let mut kinds = 0;
-        let number = |(place, value): (usize, &Value)| {
-            let hash = hasher.hash_one(value);
-            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == *value;
-            let rehash = |(other, _): &(u32, u32)| hasher.hash_one(&new[*other as usize]);
-            let entry = table.entry(hash, is_it, rehash).or_insert_with(|| {
-                kinds += 1;
-                (place as u32, kinds - 1)
-            });
-            entry.get().1
-        };
-        let numbers: Vec<u32> = new.iter().enumerate().map(number).collect();
-        let known = |value: &&Value| {
-            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == **value;
-            let found = table.find(hasher.hash_one(value), is_it);
-            found.map_or(u32::MAX, |(_, number)| *number)
-        };
+#[derive(Debug)]
+enum Stage {
+    /// What is the same at the beginnings, and then at the ends, is looked for.
+    Start,
+    End,
+    /// The new values are numbered, and then the old ones.
+    New,
+    Old,
+    Anchors(Box<Anchors>),
+    /// What lies between the anchors is compared: those that are left, and the place behind
+    /// the last one.
+    Between(IntoIter<(usize, usize)>, (usize, usize)),
+    Done,
+}
+
+impl Default for Comparison {
+    fn default() -> Self {
         Self {
-            old: old.iter().map(known).collect(),
-            new: numbers,
-            kinds: kinds as usize,
-            start,
+            stage: Stage::Start,
+            old: Vec::new(),
+            new: Vec::new(),
+            table: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            kinds: 0,
+            start: 0,
+            end: 0,
             cells: ALL_CELLS,
-            out: Difference {
-                compared: old.len() + new.len(),
-                ..Difference::default()
-            },
+            out: Difference::default(),
         }
     }
+}
 
-    fn run(mut self) -> Difference {
-        let (old, new) = (self.old.len(), self.new.len());
-        if old.saturating_mul(new) <= FULL_CELLS {
-            self.compare(0..old, 0..new);
-            return self.out;
-        }
-        let mut from = (0, 0);
-        for anchor in anchors(&self.old, &self.new, self.kinds) {
-            self.compare(from.0..anchor.0, from.1..anchor.1);
-            from = (anchor.0 + 1, anchor.1 + 1);
-        }
-        self.compare(from.0..old, from.1..new);
+impl Comparison {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was found, when that is done.
+    pub fn into_difference(self) -> Difference {
         self.out
     }
 
+    /// Goes on for so many steps, which it counts down. Returns whether all is compared.
+    pub fn go_on(&mut self, old: &List<Value>, new: &[Value], steps: &mut usize) -> bool {
+        while *steps > 0 {
+            let next = match &mut self.stage {
+                Stage::Start => self.find_start(old, new, steps),
+                Stage::End => self.find_end(old, new, steps),
+                Stage::New => self.number_new(new, steps),
+                Stage::Old => self.number_old(old, new, steps),
+                Stage::Anchors(anchors) => match anchors.go_on(&self.old, &self.new, steps) {
+                    true => {
+                        let run = std::mem::take(&mut anchors.run);
+                        Some(Stage::Between(run.into_iter(), (0, 0)))
+                    }
+                    false => None,
+                },
+                Stage::Between(anchors, from) => {
+                    let (from, anchor) = (*from, anchors.next());
+                    let to = anchor.unwrap_or((self.old.len(), self.new.len()));
+                    if let Stage::Between(_, from) = &mut self.stage {
+                        *from = (to.0 + 1, to.1 + 1);
+                    }
+                    self.compare(from.0..to.0, from.1..to.1, steps);
+                    anchor.is_none().then_some(Stage::Done)
+                }
+                Stage::Done => return true,
+            };
+            match next {
+                Some(Stage::Done) => {
+                    self.stage = Stage::Done;
+                    return true;
+                }
+                Some(stage) => self.stage = stage,
+                None => {}
+            }
+        }
+        false
+    }
+
+    fn find_start(&mut self, old: &List<Value>, new: &[Value], steps: &mut usize) -> Option<Stage> {
+        let pairs = old.iter_from(self.start).zip(&new[self.start..]);
+        for (a, b) in pairs.take(*steps) {
+            *steps -= 1;
+            if a != b {
+                return Some(Stage::End);
+            }
+            self.start += 1;
+        }
+        match self.start == old.len().min(new.len()) {
+            true if old.len() == new.len() => Some(Stage::Done),
+            true => Some(Stage::End),
+            false => None,
+        }
+    }
+
+    fn find_end(&mut self, old: &List<Value>, new: &[Value], steps: &mut usize) -> Option<Stage> {
+        let most = old.len().min(new.len()) - self.start;
+        while *steps > 0 {
+            let (a, b) = (old.len() - self.end, new.len() - self.end);
+            if self.end == most || old.get(a - 1) != new.get(b - 1) {
+                let (a, b) = (a - self.start, b - self.start);
+                (self.old, self.new) = (Vec::with_capacity(a), Vec::with_capacity(b));
+                self.table = HashTable::with_capacity(b);
+                self.out.compared = a + b;
+                return Some(Stage::New);
+            }
+            self.end += 1;
+            *steps -= 1;
+        }
+        None
+    }
+
+    fn number_new(&mut self, new: &[Value], steps: &mut usize) -> Option<Stage> {
+        let (hasher, new) = (&self.hasher, &new[self.start..new.len() - self.end]);
+        while let Some(value) = new.get(self.new.len()) {
+            let (place, kinds) = (self.new.len() as u32, self.kinds as u32);
+            let hash = hasher.hash_one(value);
+            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == *value;
+            let rehash = |(other, _): &(u32, u32)| hasher.hash_one(&new[*other as usize]);
+            let entry = self.table.entry(hash, is_it, rehash);
+            let number = entry.or_insert((place, kinds)).get().1;
+            self.kinds += usize::from(number == kinds);
+            self.new.push(number);
+            *steps = steps.saturating_sub(LOOKED_UP);
+            if *steps == 0 {
+                return None;
+            }
+        }
+        Some(Stage::Old)
+    }
+
+    fn number_old(&mut self, old: &List<Value>, new: &[Value], steps: &mut usize) -> Option<Stage> {
+        let count = old.len() - self.start - self.end;
+        let values = old.iter_from(self.start + self.old.len());
+        let new = &new[self.start..new.len() - self.end];
+        for value in values.take(count - self.old.len()) {
+            let is_it = |(other, _): &(u32, u32)| new[*other as usize] == *value;
+            let found = self.table.find(self.hasher.hash_one(value), is_it);
+            let number = found.map_or(u32::MAX, |(_, number)| *number);
+            self.old.push(number);
+            *steps = steps.saturating_sub(LOOKED_UP);
+            if *steps == 0 {
+                return None;
+            }
+        }
+        self.table = HashTable::new();
+        let is_small = self.old.len().saturating_mul(self.new.len()) <= FULL_CELLS;
+        Some(match is_small {
+            true => Stage::Between(Vec::new().into_iter(), (0, 0)),
+            false => Stage::Anchors(Box::new(Anchors::new(self.kinds))),
+        })
+    }
+
     /// Compares what lies between two anchors; what is too large for that is replaced.
-    fn compare(&mut self, old: Range<usize>, new: Range<usize>) {
+    fn compare(&mut self, old: Range<usize>, new: Range<usize>, steps: &mut usize) {
         let cells = old.len().saturating_mul(new.len());
+        *steps = steps.saturating_sub(1 + (old.len() + new.len()) / 2);
         if cells == 0 || cells > FULL_CELLS.min(self.cells) {
             let start = self.start;
             self.out.removed.extend(old.map(|place| start + place));
@@ -118,6 +232,7 @@ impl Comparison {
             return;
         }
         self.cells -= cells;
+        *steps = steps.saturating_sub(cells / PAIRS);
         self.out.compared += cells / 64;
         let at = (self.start + old.start, self.start + new.start);
         compare_fully(&self.old[old], &self.new[new], at, &mut self.out);
@@ -236,57 +351,150 @@ impl Places {
     }
 }
 
-/// Values that occur once in each collection, in a longest run that ascends in both. `kinds`
-/// is what the numbers of the new one's values are below.
-fn anchors(old: &[u32], new: &[u32], kinds: usize) -> Vec<(usize, usize)> {
-    const NOWHERE: u32 = u32::MAX;
-    const REPEATED: u32 = u32::MAX - 1;
-    let places = |values: &[u32]| {
-        let mut places = vec![NOWHERE; kinds];
-        for (place, value) in values.iter().enumerate() {
-            if let Some(known) = places.get_mut(*value as usize) {
-                *known = match *known {
-                    NOWHERE => place as u32,
-                    _ => REPEATED,
-                };
+const NOWHERE: u32 = u32::MAX;
+const REPEATED: u32 = u32::MAX - 1;
+
+/// Looks for values that occur once in each collection, in a longest run that ascends in both.
+#[derive(Debug)]
+struct Anchors {
+    /// Where the values are, by their numbers.
+    old_places: Vec<u32>,
+    new_places: Vec<u32>,
+    /// How far they were looked at, and then the pairs, and the run from its end.
+    at: usize,
+    /// Places of what occurs once in each, in the order of the new one.
+    pairs: Vec<(u32, u32)>,
+    /// Patience sorting: `piles[n]` ends the best run of length n + 1. Their last places in
+    /// the old collection are beside them, where the search finds them together.
+    piles: Vec<u32>,
+    ends: Vec<u32>,
+    previous: Vec<u32>,
+    stage: AnchorStage,
+    run: Vec<(usize, usize)>,
+}
+
+#[derive(Debug)]
+enum AnchorStage {
+    OldPlaces,
+    NewPlaces,
+    Pairs,
+    Piles,
+    Run,
+}
+
+impl Anchors {
+    /// `kinds` is what the numbers of the new collection's values are below.
+    fn new(kinds: usize) -> Self {
+        Self {
+            old_places: vec![NOWHERE; kinds],
+            new_places: vec![NOWHERE; kinds],
+            at: 0,
+            pairs: Vec::new(),
+            piles: Vec::new(),
+            ends: Vec::new(),
+            previous: Vec::new(),
+            stage: AnchorStage::OldPlaces,
+            run: Vec::new(),
+        }
+    }
+
+    /// Goes on for so many steps. Returns whether the run is found.
+    fn go_on(&mut self, old: &[u32], new: &[u32], steps: &mut usize) -> bool {
+        while *steps > 0 {
+            let end = self.at.saturating_add(*steps);
+            let (from, next) = match self.stage {
+                AnchorStage::OldPlaces => {
+                    let next = note_places(old, self.at..end, &mut self.old_places);
+                    (AnchorStage::NewPlaces, next)
+                }
+                AnchorStage::NewPlaces => {
+                    let next = note_places(new, self.at..end, &mut self.new_places);
+                    (AnchorStage::Pairs, next)
+                }
+                AnchorStage::Pairs => (AnchorStage::Piles, self.pair(new, end)),
+                AnchorStage::Piles => (AnchorStage::Run, self.pile(end)),
+                AnchorStage::Run => return self.follow(steps),
+            };
+            match next {
+                Some(at) => {
+                    *steps = steps.saturating_sub(at - self.at);
+                    self.at = at;
+                }
+                None => (self.stage, self.at) = (from, 0),
+            }
+            *steps = steps.saturating_sub(1);
+        }
+        false
+    }
+
+    /// Pairs what is up to a place. Returns how far it is; `None` if it is done.
+    fn pair(&mut self, new: &[u32], end: usize) -> Option<usize> {
+        let end = end.min(new.len());
+        for (j, value) in new.iter().enumerate().take(end).skip(self.at) {
+            let value = *value as usize;
+            let (i, known) = (self.old_places[value], self.new_places[value]);
+            if i < REPEATED && known < REPEATED {
+                self.pairs.push((i, j as u32));
             }
         }
-        places
-    };
-    let (old_places, new_places) = (places(old), places(new));
-    let pairs = new.iter().enumerate().filter_map(|(j, value)| {
-        let (i, known) = (old_places[*value as usize], new_places[*value as usize]);
-        (i < REPEATED && known < REPEATED).then_some((i, j as u32))
-    });
-    // Patience sorting: `piles[n]` ends the best run of length n + 1. Their last places in
-    // the old collection are beside them, where the search finds them together.
-    let pairs: Vec<(u32, u32)> = pairs.collect();
-    let mut piles: Vec<u32> = Vec::new();
-    let mut ends: Vec<u32> = Vec::new();
-    let mut previous = vec![NOWHERE; pairs.len()];
-    for (at, (i, _)) in pairs.iter().enumerate() {
-        let pile = match ends.last() {
-            Some(end) if end < i => ends.len(),
-            _ => ends.partition_point(|end| end < i),
-        };
-        if pile > 0 {
-            previous[at] = piles[pile - 1];
+        (end < new.len()).then_some(end)
+    }
+
+    /// The same for the piles.
+    fn pile(&mut self, end: usize) -> Option<usize> {
+        let end = end.min(self.pairs.len());
+        for (at, (i, _)) in self.pairs.iter().enumerate().take(end).skip(self.at) {
+            let pile = match self.ends.last() {
+                Some(end) if end < i => self.ends.len(),
+                _ => self.ends.partition_point(|end| end < i),
+            };
+            let below = pile.checked_sub(1).map(|below| self.piles[below]);
+            self.previous.push(below.unwrap_or(NOWHERE));
+            if pile == self.piles.len() {
+                self.piles.push(at as u32);
+                self.ends.push(*i);
+            } else {
+                (self.piles[pile], self.ends[pile]) = (at as u32, *i);
+            }
         }
-        if pile == piles.len() {
-            piles.push(at as u32);
-            ends.push(*i);
-        } else {
-            (piles[pile], ends[pile]) = (at as u32, *i);
+        if end < self.pairs.len() {
+            return Some(end);
+        }
+        let last = self.piles.last().copied().unwrap_or(NOWHERE);
+        self.piles = vec![last];
+        None
+    }
+
+    /// Follows the best run from its end. Returns whether it is at its beginning.
+    fn follow(&mut self, steps: &mut usize) -> bool {
+        let mut at = self.piles.first().copied().unwrap_or(NOWHERE);
+        while *steps > 0 {
+            *steps -= 1;
+            let Some((i, j)) = self.pairs.get(at as usize) else {
+                self.run.reverse();
+                return true;
+            };
+            self.run.push((*i as usize, *j as usize));
+            at = self.previous[at as usize];
+        }
+        self.piles = vec![at];
+        false
+    }
+}
+
+/// Notes where values are, of those within a range. Returns where that ends, or `None` if all
+/// are noted.
+fn note_places(values: &[u32], range: Range<usize>, places: &mut [u32]) -> Option<usize> {
+    let end = range.end.min(values.len());
+    for (place, value) in values.iter().enumerate().take(end).skip(range.start) {
+        if let Some(known) = places.get_mut(*value as usize) {
+            *known = match *known {
+                NOWHERE => place as u32,
+                _ => REPEATED,
+            };
         }
     }
-    let mut run = Vec::with_capacity(piles.len());
-    let mut at = piles.last().copied().unwrap_or(NOWHERE);
-    while let Some((i, j)) = pairs.get(at as usize) {
-        run.push((*i as usize, *j as usize));
-        at = previous[at as usize];
-    }
-    run.reverse();
-    run
+    (end < values.len()).then_some(end)
 }
 
 #[cfg(test)]

@@ -199,12 +199,55 @@ impl<T: Clone> List<T> {
     /// A list that is long, in leaves that are nearly full.
     fn from_long(values: Vec<T>) -> Self {
         let length = values.len();
-        let mut links = pack(values, LEAF, |values| Link::Leaf(Rc::new(values)));
+        let links = pack(values, LEAF, |values| Link::Leaf(Rc::new(values)));
+        Self::of_links(length, links)
+    }
+
+    fn of_links(length: usize, mut links: Vec<Link<T>>) -> Self {
         while links.len() > 1 {
             links = pack(links, FAN, Link::fork);
         }
         let root = links.pop().unwrap_or(Link::Leaf(Rc::default()));
         Self(Form::Long(Box::new(Tree { length, root })))
+    }
+}
+
+/// A list that is put together entry by entry.
+#[derive(Debug)]
+pub struct Builder<T> {
+    leaf: Vec<T>,
+    /// Full leaves before it.
+    leaves: Vec<Link<T>>,
+}
+
+impl<T> Default for Builder<T> {
+    fn default() -> Self {
+        Self {
+            leaf: Vec::new(),
+            leaves: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone> Builder<T> {
+    /// Adds an entry at the end.
+    pub fn push(&mut self, value: T) {
+        if self.leaf.len() == LEAF {
+            let leaf = std::mem::replace(&mut self.leaf, Vec::with_capacity(LEAF));
+            self.leaves.push(Link::Leaf(Rc::new(leaf)));
+        }
+        self.leaf.push(value);
+    }
+
+    /// The list.
+    pub fn finish(mut self) -> List<T> {
+        self.leaf.shrink_to_fit();
+        if self.leaves.is_empty() {
+            return List(Form::Short(self.leaf));
+        }
+        let length = self.leaves.len() * LEAF + self.leaf.len();
+        self.leaves.push(Link::Leaf(Rc::new(self.leaf)));
+        List::of_links(length, self.leaves)
     }
 }
 
@@ -572,6 +615,9 @@ mod tests {
         let mut random = Random::new([1, 2, 3, 4]);
         for size in sizes() {
             let mut plain: Vec<u64> = (0..size as u64).collect();
+            let mut builder = Builder::default();
+            plain.iter().for_each(|value| builder.push(*value));
+            check(&builder.finish(), &plain);
             let mut list = List::from(plain.clone());
             check(&list, &plain);
             let mut pick = |n: usize| (random.next() % n as u64) as usize;

@@ -176,12 +176,6 @@ impl Update {
         self.applied.borrow().is_some()
     }
 
-    /// Whether the resource is another one after it: not only custom events.
-    pub fn changes_state(&self) -> bool {
-        let is_custom = |step: &Step| matches!(step.kind, StepKind::Custom { .. });
-        !self.steps.iter().all(is_custom)
-    }
-
     /// Applies steps to a version, where so many updates wait. What comes of it is numbered by
     /// `new_version`.
     pub fn bring(
@@ -210,6 +204,12 @@ impl Update {
         if is_shared {
             self.note_outcome(before, steps.end, version, waiting);
         }
+    }
+
+    /// Whether the resource is another one after it: not only custom events.
+    pub fn changes_state(&self) -> bool {
+        let is_custom = |step: &Step| matches!(step.kind, StepKind::Custom { .. });
+        !self.steps.iter().all(is_custom)
     }
 
     /// Whether the resource is no more.

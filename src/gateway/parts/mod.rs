@@ -8,6 +8,7 @@ pub mod counters;
 pub mod deprecated;
 pub mod expansions;
 pub mod holdings;
+pub mod presence;
 pub mod queues;
 pub mod requests;
 pub mod sendings;

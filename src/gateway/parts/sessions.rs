@@ -439,6 +439,17 @@ impl Sessions {
         self.count
     }
 
+    /// Those that have a WebSocket.
+    pub fn web_socket_count(&self) -> usize {
+        self.count - self.http_count - self.stream_count
+    }
+
+    /// The one at a place, if it has a WebSocket.
+    pub fn web_socket_at(&self, place: usize) -> Option<&Client> {
+        let client = self.clients.get(place)?.as_deref()?;
+        client.is_web_socket().then_some(client)
+    }
+
     /// Those that get an HTTP answer.
     pub fn http_count(&self) -> usize {
         self.http_count

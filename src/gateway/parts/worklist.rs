@@ -57,6 +57,8 @@ pub enum Work {
     Leave(ClientKey),
     /// More is cached than may be.
     Evict,
+    /// A service is told more of who is connected.
+    Snapshot,
     /// A get request that may take long, and that nobody may want any more.
     Unwanted(PendingKey),
 }

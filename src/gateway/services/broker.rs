@@ -46,6 +46,7 @@ impl Gateway {
                 .subscribe(Sid::Inbox.number(), &[inbox, "*"], None);
             let system = Sid::System.number();
             gateway.out.subscribe(system, &["system.*"], None);
+            gateway.beat();
             gateway.broker.begin_return();
             gateway.work.push(Work::Return);
             Origin::System
@@ -55,6 +56,9 @@ impl Gateway {
     /// The broker is away: nothing can be asked until [`Gateway::broker_back`].
     pub fn broker_lost(&mut self, now: Time, out: &mut Outbox) {
         self.input(now, out, |gateway| {
+            if let Some(presence) = &mut gateway.presence {
+                presence.forget_snapshots();
+            }
             if gateway.broker.lose() {
                 gateway.put_background_off();
             }

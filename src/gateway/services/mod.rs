@@ -3,6 +3,7 @@
 mod access;
 mod broker;
 mod calls;
+mod presence;
 mod requests;
 mod trees;
 mod windows;

@@ -291,9 +291,22 @@ fn reads_places() {
 
 #[test]
 fn reads_system_and_connection_events() {
-    let reset = reset(br#"{"resources":["a.>","b..c"],"access":null}"#).unwrap();
-    assert_eq!(reset.resources.len(), 1);
-    assert!(super::reset(br#"{"resources":["a",1]}"#).is_err());
+    let payload = br#"{"access":["c"],"resources":["b..c","a.>","","\u0062"],"access":null}"#;
+    let there = reset(payload).unwrap();
+    let patterns = |text| {
+        let mut walk = json::Walk::default();
+        std::iter::from_fn(|| next_pattern(text, &mut walk)).collect::<Vec<_>>()
+    };
+    let expected = ["a.>", "b"].map(|text| Pattern::parse(text).unwrap());
+    assert_eq!(patterns(there.resources), expected);
+    assert_eq!(patterns(there.access), []);
+    for wrong in [
+        &br#"{"resources":["a",1]}"#[..],
+        br#"{"access":"a"}"#,
+        b"[]",
+    ] {
+        assert!(reset(wrong).is_err());
+    }
     assert_eq!(
         token(b"{}").unwrap(),
         Token {

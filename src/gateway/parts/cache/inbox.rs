@@ -2,12 +2,10 @@
 //! other inputs of the name keep their order behind them.
 
 use super::Cache;
+use super::large::Large;
 use crate::gateway::model::answer::Answer;
 use crate::gateway::model::event::EventKind;
 use crate::gateway::model::keys::{AliasKey, NameKey, PendingKey, ResetKey, ResourceKey, SubKey};
-use crate::res::service::Data;
-use crate::res::value::Change;
-use crate::res::{Text, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -25,10 +23,8 @@ pub enum Deferred {
     },
     /// An answer to a request.
     Answer(PendingKey, Answer<'static>),
-    /// New content of a resource, from an answer that is read, to be put in place.
-    Replace(ResourceKey, Data, Option<ResetKey>),
-    /// What a large change event says, which is read, to be put in place; and its size.
-    Change(ResourceKey, Vec<(Text, Change)>, usize),
+    /// The rest of a large input.
+    Large(Box<Large>, Option<ResetKey>),
     /// Subscriptions whose access is to be put in question, but for the first so many.
     Question(Vec<SubKey>, usize, Option<ResetKey>),
     /// A get request that was to be sent for an alias.
@@ -49,7 +45,7 @@ impl Deferred {
         match self {
             Self::Reset(reset)
             | Self::Reaccess(reset)
-            | Self::Replace(.., reset)
+            | Self::Large(_, reset)
             | Self::Question(.., reset) => *reset,
             _ => None,
         }
@@ -57,18 +53,14 @@ impl Deferred {
 
     /// Whether it is the rest of an input that was begun.
     fn is_rest(&self) -> bool {
-        matches!(
-            self,
-            Self::Replace(..) | Self::Change(..) | Self::Question(..)
-        )
+        matches!(self, Self::Large(..) | Self::Question(..))
     }
 
     fn size(&self) -> usize {
         match self {
             Self::Event { payload, .. } => payload.len(),
             Self::Answer(_, Ok(payload)) => payload.len(),
-            Self::Replace(_, data, _) => data.len() * size_of::<Value>(),
-            Self::Change(_, changes, size) => size + size_of_val(&**changes),
+            Self::Large(large, _) => large.memory(),
             Self::Question(subs, ..) => size_of_val(&**subs),
             _ => 0,
         }

@@ -3,12 +3,14 @@
 //! Whoever reads gets the tables as they are; all that changes them is in here.
 
 mod inbox;
+mod large;
 mod refresh;
 mod resets;
 
 pub use inbox::{Deferred, GivenUp, Inbox, Room};
 #[cfg(test)]
 pub(crate) use inbox::{MAX_INBOX, MAX_INBOX_SIZE};
+pub use large::{Large, Stage};
 pub use refresh::{Certainty, Refresh};
 #[cfg(test)]
 pub(crate) use resets::{MAX_RESETS, MAX_RESETS_SIZE};
@@ -21,10 +23,9 @@ use crate::gateway::model::delay::{DelayQueue, TimerKey};
 use crate::gateway::model::keys::{
     AliasKey, Connection, NameKey, ResourceKey, SubKey, TreeKey, of,
 };
-use crate::gateway::model::slack;
+use crate::gateway::model::table::Table;
 use crate::gateway::model::time::{LINGER, Time};
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -135,8 +136,8 @@ pub struct Cache {
     names: Arena<of::Name, Name>,
     resources: Arena<of::Resource, Resource>,
     aliases: Arena<of::Alias, Alias>,
-    name_table: HashTable<u32>,
-    alias_table: HashTable<u32>,
+    name_table: Table,
+    alias_table: Table,
     hasher: FixedState,
     /// Names that nothing uses, each for a while.
     lingering: DelayQueue<NameKey>,
@@ -158,8 +159,8 @@ impl Cache {
             names: Arena::default(),
             resources: Arena::default(),
             aliases: Arena::default(),
-            name_table: HashTable::new(),
-            alias_table: HashTable::new(),
+            name_table: Table::default(),
+            alias_table: Table::default(),
             hasher: FixedState::with_seed(seed),
             lingering: DelayQueue::new(LINGER),
             pauses: BTreeSet::new(),
@@ -237,11 +238,10 @@ impl Cache {
     }
 
     pub fn name(&self, text: &str) -> Option<NameKey> {
-        let hash = self.hasher.hash_one(text);
-        let index = self
-            .name_table
-            .find(hash, |i| *self.names.at(*i).1.text == *text)?;
-        Some(self.names.at(*index).0)
+        let hash = name_hash(&self.hasher, text);
+        let is_it = |place| *self.names.at(place).1.text == *text;
+        let place = self.name_table.find(hash, is_it)?;
+        Some(self.names.at(place).0)
     }
 
     /// Finds or makes a name. One that nothing uses must be held and released.
@@ -260,37 +260,29 @@ impl Cache {
             aliases: Vec::new(),
             inbox: None,
         });
-        let (names, hasher) = (&self.names, &self.hasher);
-        self.name_table
-            .insert_unique(hasher.hash_one(text), key.index(), |i| {
-                hasher.hash_one(&*names.at(*i).1.text)
-            });
+        let hash = name_hash(&self.hasher, text);
+        self.name_table.insert(hash, key.index());
         key
     }
 
     /// Removes a name that has neither resources nor aliases.
     pub fn remove_name(&mut self, key: NameKey) -> Option<Name> {
-        let hash = self.hasher.hash_one(&*self.names.get(key)?.text);
-        if let Ok(entry) = self.name_table.find_entry(hash, |i| *i == key.index()) {
-            entry.remove();
-        }
-        let (names, hasher) = (&self.names, &self.hasher);
-        slack::shrink(&mut self.name_table, |i| {
-            hasher.hash_one(&*names.at(*i).1.text)
-        });
+        let hash = name_hash(&self.hasher, &self.names.get(key)?.text);
+        self.name_table.remove(hash, key.index());
         self.names.remove(key)
     }
 
     pub fn alias(&self, text: &str, owner: Option<u32>) -> Option<AliasKey> {
-        let index = self.alias_table.find(self.alias_hash(text, owner), |i| {
-            let alias = self.aliases.at(*i).1;
+        let hash = self.alias_hash(text, owner);
+        let place = self.alias_table.find(hash, |place| {
+            let alias = self.aliases.at(place).1;
             alias.owner == owner && *alias.text == *text
         })?;
-        Some(self.aliases.at(*index).0)
+        Some(self.aliases.at(place).0)
     }
 
-    fn alias_hash(&self, text: &str, owner: Option<u32>) -> u64 {
-        alias_hash(&self.hasher, text, owner)
+    fn alias_hash(&self, text: &str, owner: Option<u32>) -> u32 {
+        self.hasher.hash_one((text, owner)) as u32
     }
 
     /// Adds an alias of a name, which must not be there.
@@ -317,11 +309,7 @@ impl Cache {
             resource_slot: 0,
         });
         push_one(&mut self.names[name].aliases, key);
-        let (aliases, hasher) = (&self.aliases, &self.hasher);
-        self.alias_table.insert_unique(hash, key.index(), |i| {
-            let alias = aliases.at(*i).1;
-            alias_hash(hasher, &alias.text, alias.owner)
-        });
+        self.alias_table.insert(hash, key.index());
         key
     }
 
@@ -332,14 +320,7 @@ impl Cache {
         };
         self.epoch += 1;
         let hash = self.alias_hash(&alias.text, alias.owner);
-        if let Ok(entry) = self.alias_table.find_entry(hash, |i| *i == key.index()) {
-            entry.remove();
-        }
-        let (aliases, hasher) = (&self.aliases, &self.hasher);
-        slack::shrink(&mut self.alias_table, |i| {
-            let alias = aliases.at(*i).1;
-            alias_hash(hasher, &alias.text, alias.owner)
-        });
+        self.alias_table.remove(hash, key.index());
         self.unlink_alias(key);
         let Some(alias) = self.aliases.remove(key) else {
             return;
@@ -736,6 +717,6 @@ fn push_one<T>(list: &mut Vec<T>, entry: T) {
     list.push(entry);
 }
 
-fn alias_hash(hasher: &FixedState, text: &str, owner: Option<u32>) -> u64 {
-    hasher.hash_one((text, owner))
+fn name_hash(hasher: &FixedState, text: &str) -> u32 {
+    hasher.hash_one(text) as u32
 }

@@ -3,8 +3,9 @@
 use super::Name;
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::keys::{NameKey, ResetKey, of};
-use crate::res::service::Reset;
-use crate::res::{Pattern, PatternSet};
+use crate::res::PatternSet;
+use crate::res::json::{Raw, Walk};
+use crate::res::service::{self, Reset};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 
@@ -36,36 +37,94 @@ struct Selection {
     /// places of all names.
     at: usize,
     end: usize,
-    /// Names from this generation on are newer than the event.
+    /// Names from this generation on are newer than the event, and so many places had names.
     newer: u32,
+    places: usize,
+    /// Patterns that are in none of the above yet.
+    unread: Option<Unread>,
 }
+
+/// Patterns that are not read yet: those behind a place.
+#[derive(Debug)]
+struct Unread {
+    text: Box<str>,
+    walk: Walk,
+}
+
+/// Patterns that are read as the event comes. Others are read over turns, in which it is not
+/// known whether the event is about a name, and access to it is asked anew if it is used.
+const AT_ONCE: usize = 512;
+
+/// Work of reading a pattern, in units.
+const READ_UNITS: usize = 4;
 
 impl Selection {
     fn new(
-        patterns: &[Pattern],
+        patterns: Raw<'_>,
         names: &Arena<of::Name, Name>,
         find: impl Fn(&str) -> Option<NameKey>,
     ) -> Self {
-        let exact = patterns.iter().filter_map(Pattern::exact);
-        let mut exact: Vec<NameKey> = exact.filter_map(find).collect();
-        exact.sort();
-        exact.dedup();
-        let wild = patterns.iter().filter(|pattern| pattern.exact().is_none());
-        let patterns = PatternSet::new(wild);
-        Self {
+        let mut selection = Self {
+            unread: Some(Unread {
+                text: patterns.into(),
+                walk: Walk::default(),
+            }),
             at: 0,
-            end: match patterns.is_empty() {
-                true => exact.len(),
-                false => names.places(),
-            },
+            end: 0,
             newer: names.next_generation(),
-            exact,
-            patterns,
+            places: names.places(),
+            exact: Vec::new(),
+            patterns: PatternSet::default(),
+        };
+        for _ in 0..=AT_ONCE {
+            if !selection.read_one(&find) {
+                break;
+            }
         }
+        selection
+    }
+
+    /// Reads one more pattern. Returns whether there was one.
+    fn read_one(&mut self, find: impl Fn(&str) -> Option<NameKey>) -> bool {
+        let Some(unread) = &mut self.unread else {
+            return false;
+        };
+        let Some(pattern) = service::next_pattern(&unread.text, &mut unread.walk) else {
+            self.end_reading();
+            return false;
+        };
+        match pattern.exact() {
+            Some(name) => {
+                let found = find(name).filter(|key| !self.is_newer(*key));
+                self.exact.extend(found);
+            }
+            None => self.patterns.insert(&pattern),
+        }
+        true
+    }
+
+    fn end_reading(&mut self) {
+        self.unread = None;
+        self.exact.sort_unstable();
+        self.exact.dedup();
+        self.end = match self.patterns.is_empty() {
+            true => self.exact.len(),
+            false => self.places,
+        };
+    }
+
+    /// Whether it is not known yet what it has.
+    fn is_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    fn is_newer(&self, key: NameKey) -> bool {
+        // Generations go round.
+        key.generation().wrapping_sub(self.newer) < u32::MAX / 2
     }
 
     fn is_done(&self) -> bool {
-        self.at >= self.end
+        self.at >= self.end && !self.is_unread()
     }
 
     /// Looks at the next place: the name there, if it is one of the selection.
@@ -82,14 +141,15 @@ impl Selection {
     }
 
     fn has(&self, key: NameKey, text: &str, steps: &mut usize) -> bool {
-        // Generations go round.
-        let is_newer = key.generation().wrapping_sub(self.newer) < u32::MAX / 2;
         let is_exact = self.exact.binary_search(&key).is_ok();
-        is_exact || !is_newer && self.patterns.matches(text, steps)
+        is_exact || !self.is_newer(key) && self.patterns.matches(text, steps)
     }
 
-    /// Whether it has a name that it has not come to.
+    /// Whether it has a name that it has not come to, or may have it as far as is known.
     fn has_ahead(&self, key: NameKey, text: &str, steps: &mut usize) -> bool {
+        if self.is_unread() {
+            return !self.is_newer(key);
+        }
         let is_ahead = match self.patterns.is_empty() {
             true => self
                 .exact
@@ -105,7 +165,7 @@ impl Selection {
 impl ResetWalk {
     /// The walk of an event over the names that there are now.
     pub fn new(
-        reset: &Reset,
+        reset: &Reset<'_>,
         names: &Arena<of::Name, Name>,
         find: impl Fn(&str) -> Option<NameKey>,
         throttle: Option<ResetKey>,
@@ -113,8 +173,8 @@ impl ResetWalk {
     ) -> Self {
         Self {
             size,
-            resources: Selection::new(&reset.resources, names, &find),
-            access: Selection::new(&reset.access, names, &find),
+            resources: Selection::new(reset.resources, names, &find),
+            access: Selection::new(reset.access, names, &find),
             early: HashSet::default(),
             throttle,
         }
@@ -189,6 +249,7 @@ impl Resets {
     pub fn next(
         &mut self,
         names: &Arena<of::Name, Name>,
+        find: impl Fn(&str) -> Option<NameKey>,
         steps: &mut usize,
     ) -> Option<(Option<ResetKey>, ResetStep)> {
         /// Places that are looked at before the budget is looked at again.
@@ -197,6 +258,12 @@ impl Resets {
         let last = steps.saturating_add(STRIDE);
         while *steps < last {
             let walk = self.walks.front_mut()?;
+            if walk.resources.is_unread() || walk.access.is_unread() {
+                // What is used meanwhile must not wait for the walk.
+                let _ = walk.access.read_one(&find) || walk.resources.read_one(&find);
+                *steps += READ_UNITS;
+                continue;
+            }
             let step = if !walk.resources.is_done() {
                 let name = walk.resources.next(names, steps);
                 name.map(ResetStep::Resource)

@@ -15,12 +15,11 @@ pub use takings::Taking;
 use crate::gateway::model::arena::Arena;
 use crate::gateway::model::content::Content;
 use crate::gateway::model::keys::{AliasKey, ClientKey, PendingKey, SubKey, of};
-use crate::gateway::model::slack;
+use crate::gateway::model::table::Table;
 use crate::res::Error;
 use crate::res::service::Access;
 use doubts::Doubts;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use parents::{Lists, NOWHERE, Parents};
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
@@ -151,9 +150,8 @@ pub const QUESTION_UNITS: usize = 4;
 #[derive(Debug)]
 pub struct Holdings {
     arena: Arena<of::Sub, Sub>,
-    /// By hash. Each entry has its own beside it: a table that grows would else look at
-    /// every subscription again.
-    table: HashTable<Entry>,
+    /// By hash.
+    table: Table,
     hasher: FixedState,
     /// The place of each client's first subscription, or `NOWHERE`.
     first: Vec<u32>,
@@ -172,17 +170,11 @@ pub struct Vacant {
     hash: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    place: u32,
-}
-
 impl Holdings {
     pub fn new(seed: u64) -> Self {
         Self {
             arena: Arena::default(),
-            table: HashTable::new(),
+            table: Table::default(),
             hasher: FixedState::with_seed(seed),
             first: Vec::new(),
             lists: Lists::default(),
@@ -223,14 +215,12 @@ impl Holdings {
     /// There is none; [`Holdings::insert`] makes one.
     pub fn look_up(&self, client: ClientKey, alias: AliasKey) -> Result<SubKey, Vacant> {
         let hash = hash(&self.hasher, client, alias);
-        let entry = self.table.find(spread(hash), |entry| {
-            entry.hash == hash && {
-                let sub = self.arena.at(entry.place).1;
-                sub.client == client && sub.alias == alias
-            }
+        let place = self.table.find(hash, |place| {
+            let sub = self.arena.at(place).1;
+            sub.client == client && sub.alias == alias
         });
-        match entry {
-            Some(entry) => Ok(self.arena.at(entry.place).0),
+        match place {
+            Some(place) => Ok(self.arena.at(place).0),
             None => Err(Vacant { hash }),
         }
     }
@@ -260,12 +250,7 @@ impl Holdings {
         if next != NOWHERE {
             self.arena.at_mut(next).previous = key.index();
         }
-        let entry = Entry {
-            hash: vacant.hash,
-            place: key.index(),
-        };
-        self.table
-            .insert_unique(spread(entry.hash), entry, |entry| spread(entry.hash));
+        self.table.insert(vacant.hash, key.index());
         key
     }
 
@@ -276,13 +261,7 @@ impl Holdings {
         }
         let mut sub = self.arena.remove(key)?;
         let hash = hash(&self.hasher, sub.client, sub.alias);
-        let entry = self
-            .table
-            .find_entry(spread(hash), |entry| entry.place == key.index());
-        if let Ok(entry) = entry {
-            entry.remove();
-        }
-        slack::shrink(&mut self.table, |entry| spread(entry.hash));
+        self.table.remove(hash, key.index());
         if sub.next != NOWHERE {
             self.arena.at_mut(sub.next).previous = sub.previous;
         }
@@ -446,11 +425,4 @@ fn hash(hasher: &FixedState, client: ClientKey, alias: AliasKey) -> u32 {
     let hash = hasher.hash_one(u64::from(block) << 32 | u64::from(alias.index())) as u32;
     // Turned by a part of the hash, so that a client's own subscriptions spread evenly.
     hash & !(NEAR - 1) | hash.wrapping_add(place) & (NEAR - 1)
-}
-
-/// The table takes a bucket from the lower bits of a hash and a tag from the uppermost,
-/// which must differ for neighbours.
-fn spread(hash: u32) -> u64 {
-    let mixed = hash.wrapping_mul(0x9E37_79B9);
-    u64::from(mixed) << 32 | u64::from(hash)
 }

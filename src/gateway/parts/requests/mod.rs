@@ -301,6 +301,10 @@ impl Requests {
     }
 
     /// Takes over what the broker says that it takes.
+    pub fn max_payload(&self) -> usize {
+        self.max_payload
+    }
+
     pub fn set_limits(&mut self, limits: BrokerLimits) {
         self.max_payload = limits.max_payload;
         self.replies.set_max_line(limits.max_line);
