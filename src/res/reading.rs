@@ -110,7 +110,7 @@ impl Members {
 }
 
 impl ChangeReading {
-    /// Begins to read a payload that [`json::value`] has accepted.
+    /// Begins to read a payload that [`value`](super::json::value) has accepted.
     pub fn new(payload: Raw<'_>) -> Self {
         Self {
             text: payload.into(),
