@@ -6,7 +6,7 @@ const MANIFEST: &str = "docs/packaging/kubernetes/tidegate.yaml";
 
 /// Expects the gateway to take a file; what else it finds does not matter here.
 fn expect_taken(path: &str) {
-    let found = run(binary(), &["--check", "--config", path]).expect("the binary is there");
+    let found = run(&binary(), &["--check", "--config", path]).expect("the binary is there");
     let first = found.said.lines().next().unwrap_or_default();
     assert_eq!(
         first,

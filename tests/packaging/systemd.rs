@@ -47,7 +47,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     };
     for unit in SERVICES {
         let text = read(&format!("{UNITS}/{unit}"));
-        let text = text.replace("/usr/bin/tidegate", binary());
+        let text = text.replace("/usr/bin/tidegate", &binary());
         put(unit, &text.replace("Documentation=man:tidegate(1)\n", ""));
     }
     for name in ["tls.conf", "creds.conf"] {
@@ -155,16 +155,8 @@ fn the_gateway_calls_the_system_only_as_its_unit_allows() {
             "-o",
         ])
         .arg(&trace)
-        .args([
-            binary(),
-            "--demo",
-            "--broker",
-            "0",
-            "--cpu",
-            "0",
-            "--draintime",
-            "0",
-        ])
+        .arg(binary())
+        .args(["--demo", "--broker", "0", "--cpu", "0", "--draintime", "0"])
         .args(["--port", &clients, "--metricsport", &metrics])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -198,7 +190,7 @@ fn the_gateway_calls_the_system_only_as_its_unit_allows() {
 
 fn probe(port: &str) -> bool {
     let arguments = ["--probe", "ready", "--metricsport", port];
-    run(binary(), &arguments).is_some_and(|found| found.is_success)
+    run(&binary(), &arguments).is_some_and(|found| found.is_success)
 }
 
 /// The name of the call in a line of a trace.

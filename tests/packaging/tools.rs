@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The gateway.
-pub fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_tidegate")
+/// The gateway: that of this build, or another that `TIDEGATE_BIN` names.
+pub fn binary() -> String {
+    let built = env!("CARGO_BIN_EXE_tidegate").to_owned();
+    std::env::var("TIDEGATE_BIN").unwrap_or(built)
 }
 
 /// What is in a file, named from the root of the repository.
@@ -23,7 +24,13 @@ pub struct Outcome {
 
 /// Runs a program to its end; `None`, with a word, if it is not installed.
 pub fn run(program: &str, arguments: &[&str]) -> Option<Outcome> {
-    let result = Command::new(program)
+    let mut command = Command::new(program);
+    // Those of whoever runs the tests.
+    let foreign = std::env::vars_os().map(|(name, _)| name);
+    for name in foreign.filter(|name| name.as_encoded_bytes().starts_with(b"TIDEGATE_")) {
+        command.env_remove(name);
+    }
+    let result = command
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())

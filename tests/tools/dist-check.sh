@@ -90,6 +90,17 @@ archive() {
         --nats nats://broker.example:1 || true)
     grep -q "nats://broker.example:1: Connection refused" <<<"$said" ||
         fail "a name is not resolved: $said"
+    # What cargo-auditable has written into it: the crates that it is made of.
+    objcopy -O binary --only-section=.dep-v0 --set-section-flags .dep-v0=alloc \
+        "$root/$name/tidegate" "$root/crates"
+    python3 - "$root/crates" "$root/$name/tidegate.cdx.json" <<'CHECK' ||
+import json, sys, zlib
+crates = json.loads(zlib.decompress(open(sys.argv[1], "rb").read()))["packages"]
+names = {it["name"] for it in crates if it.get("kind") != "build"}
+bill = {it["name"] for it in json.load(open(sys.argv[2]))["components"]} | {"tidegate"}
+assert {"tidegate", "rustls", "mio"} <= names and names <= bill, names ^ bill
+CHECK
+        fail "the crates in the binary are not those of the SBOM"
     say "archive: runs, also in an empty root, and resolves names there"
 }
 

@@ -279,8 +279,7 @@ impl World {
             return;
         }
         self.log(|| format!("client {slot} connects"));
-        let mut client = Client::new(generation);
-        client.replica.misses_events = self.profile.queue > 0;
+        let client = Client::new(generation, self.profile.queue > 0);
         self.clients[slot] = Some(client);
         self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));

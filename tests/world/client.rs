@@ -83,9 +83,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(generation: Generation) -> Self {
+    /// Its events may be lost where too many wait for it.
+    pub fn new(generation: Generation, misses_events: bool) -> Self {
+        let mut replica = Replica::new(generation);
+        replica.misses_events = misses_events;
         Self {
-            replica: Replica::new(generation),
+            replica,
             observer: Observer::new(generation),
             cid: String::new(),
             stream: None,

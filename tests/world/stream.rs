@@ -49,7 +49,7 @@ impl World {
         let left = self.left[slot].as_ref().filter(|left| left.rid == rid);
         let have = left.map_or(Have::Nothing, |left| Have::Tagged(Box::new([left.tag])));
         self.log(|| format!("client {slot} asks for a stream of {rid}, has {have:?}"));
-        let mut client = Client::new(Generation::V1_2_1);
+        let mut client = Client::new(Generation::V1_2_1, self.profile.queue > 0);
         client.stream = Some(Stream {
             rid: rid.to_owned(),
             first: None,
