@@ -81,6 +81,13 @@ impl<'o> ResponseWriter<'o> {
         write_field(self.out, name, value)
     }
 
+    /// Writes the strong entity tag with these opaque characters, of which none is a quote.
+    pub fn etag(&mut self, opaque: &[u8]) {
+        self.out.extend_from_slice(b"ETag: \"");
+        self.out.extend_from_slice(opaque);
+        self.out.extend_from_slice(b"\"\r\n");
+    }
+
     /// Writes a field that the program itself names and sets.
     pub fn constant(mut self, name: &'static str, value: &'static str) -> Self {
         self.line(name, value.as_bytes());

@@ -194,7 +194,7 @@ impl Site {
             }
             write_fields(&response.fields, response.tag.is_some(), &mut writer);
             if let Some(tag) = response.tag {
-                write_tag(tag, work, &mut writer);
+                writer = write_tag(tag, work, writer);
             }
             if work.is_head && response.status == 200 && work.events.is_some() {
                 return writer.stream(EVENT_STREAM, false);
@@ -582,30 +582,22 @@ fn sendable(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
     fields.iter().filter(move |(name, _)| !is_reserved(name))
 }
 
-/// Writes the tag of the resource that is answered, and what has to do with it. Nothing of it
-/// can break out of a field.
-fn write_tag(tag: Tag, work: &Work, writer: &mut ResponseWriter<'_>) {
-    let mut value = [b'"'; Tag::TEXT + 2];
-    value[1..=Tag::TEXT].copy_from_slice(&tag.text());
-    let is_stream = work.events.is_some();
-    let fields: [(bool, &str, &[u8]); 4] = [
-        (!is_stream, "ETag", &value),
-        (is_stream, "Cache-Control", b"no-store"),
-        (true, "Vary", b"Accept"),
-        (
-            work.is_of_page && !is_stream,
-            "Access-Control-Expose-Headers",
-            b"ETag, Preference-Applied",
-        ),
-    ];
-    for (is_due, name, value) in fields {
-        if is_due {
-            let _ = writer.field(name, value);
-        }
+/// Writes the tag of the resource that is answered, and what has to do with it.
+fn write_tag<'o>(tag: Tag, work: &Work, mut writer: ResponseWriter<'o>) -> ResponseWriter<'o> {
+    writer = writer.constant("Vary", "Accept");
+    if work.events.is_some() {
+        return writer.constant("Cache-Control", "no-store");
+    }
+    writer.etag(&tag.text());
+    if work.is_of_page {
+        let exposed = "ETag, Preference-Applied";
+        writer = writer.constant("Access-Control-Expose-Headers", exposed);
     }
     if let Some((seconds, _)) = work.wait {
+        // A number cannot break out of a field.
         let _ = writer.field("Preference-Applied", format!("wait={seconds}").as_bytes());
     }
+    writer
 }
 
 /// Writes fields of services. Where the gateway says itself which content it is, and how it is

@@ -73,6 +73,10 @@ describe("README", () => {
     await new Program("node", [exampleFile(file, service)]).says(/^ready$/m);
     const lines = replaced(next("sh", /curl/), "127.0.0.1:8080", `127.0.0.1:${web}`);
     assert.match(await shell(lines.replaceAll("curl", "curl -sS")), /^1\{"count":1\}$/);
+    const line = replaced(next("sh", /curl -N/), "127.0.0.1:8080", `127.0.0.1:${web}`);
+    const stream = new Program("sh", ["-c", `exec ${line}`]);
+    await stream.says(/^data:\{"result":\{"models":\{"my\.counter":\{"count":1\}\}\},"id":1\}$/m);
+    await stream.stop();
   });
 
   it("is followed and called from a terminal", async () => {

@@ -167,7 +167,11 @@ impl Gateway {
                 Ok(()) if !tree.is_read() => Phase::Reading(tree),
                 Ok(()) if tree.is_leaf() => {
                     let text = tree.take_text();
-                    Phase::Tagging(tree, text, Box::default())
+                    let tag = self.tagged_by(job, &tree).and_then(|content| content.tag());
+                    match tag {
+                        Some(tag) => self.keep_expansion(job, &tree, text, tag),
+                        None => Phase::Tagging(tree, text, Box::default()),
+                    }
                 }
                 Ok(()) => {
                     let count = Count::new(&tree, is_flat, self.web_limits());
@@ -189,7 +193,12 @@ impl Gateway {
                 None => Phase::Joining(tree, assembly),
             },
             Phase::Tagging(tree, text, mut tagging) => match tagging.step(&text, units) {
-                Some(tag) => self.keep_expansion(job, &tree, text, tag),
+                Some(tag) => {
+                    if let Some(content) = self.tagged_by(job, &tree) {
+                        content.keep_tag(tag);
+                    }
+                    self.keep_expansion(job, &tree, text, tag)
+                }
                 None => Phase::Tagging(tree, text, tagging),
             },
             Phase::Sending(made) => {
@@ -313,6 +322,14 @@ impl Gateway {
         Ok(sub.map_or(Followed::Nowhere, |sub| {
             Followed::To(self.holdings[sub].alias())
         }))
+    }
+
+    /// The content that is all that an answer depends on, and keeps its tag.
+    fn tagged_by(&self, job: &Job, tree: &Tree) -> Option<&Content> {
+        self.cache.aliases().get(job.root)?;
+        let content = &self.cache.resource_of(job.root)?.content;
+        let is_alone = !content.has_references() && tree.is_leaf() && job.source == Source::Cache;
+        (is_alone && tree.root_version() == Some(content.version)).then_some(&**content)
     }
 
     /// The answer is made.

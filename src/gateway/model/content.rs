@@ -5,6 +5,7 @@ use crate::gateway::model::diff::diff;
 use crate::gateway::model::keys::AliasKey;
 use crate::gateway::model::list::List;
 use crate::gateway::model::references::References;
+use crate::gateway::model::tag::Tag;
 use crate::gateway::model::update::{Step, StepKind};
 use crate::res::service::Data;
 use crate::res::value::Change;
@@ -59,6 +60,8 @@ pub struct Content {
     text: OnceCell<Rc<[u8]>>,
     /// Whether its JSON text was ever asked for.
     written: Cell<bool>,
+    /// The tag of what the web is answered with, if nothing is nested in that.
+    tag: OnceCell<Box<Tag>>,
 }
 
 /// The values of a model or collection.
@@ -110,7 +113,18 @@ impl Content {
             distinct: OnceCell::new(),
             text: OnceCell::new(),
             written: Cell::new(false),
+            tag: OnceCell::new(),
         }
+    }
+
+    /// The tag of what the web is answered with, if that was kept.
+    pub fn tag(&self) -> Option<Tag> {
+        self.tag.get().map(|tag| **tag)
+    }
+
+    /// Keeps the tag of what the web is answered with. Nothing is nested in that.
+    pub fn keep_tag(&self, tag: Tag) {
+        self.tag.get_or_init(|| Box::new(tag));
     }
 
     pub fn is_model(&self) -> bool {
@@ -419,6 +433,7 @@ impl Content {
     fn is_changed(&mut self, version: u64, has_other_references: bool) {
         self.version = version;
         self.text.take();
+        self.tag.take();
         self.written.set(false);
         if has_other_references {
             self.distinct.take();
@@ -478,6 +493,7 @@ impl Content {
             distinct: OnceCell::new(),
             text: OnceCell::new(),
             written: Cell::new(false),
+            tag: OnceCell::new(),
         }
     }
 }

@@ -242,6 +242,12 @@ impl Tree {
         parts.collect()
     }
 
+    /// The version of the root, if its content was given.
+    pub fn root_version(&self) -> Option<u64> {
+        let root = self.nodes.first().filter(|root| root.version > 0)?;
+        Some(root.version)
+    }
+
     /// Whether nothing is nested in the root: its text is the body.
     pub fn is_leaf(&self) -> bool {
         self.holes.is_empty()
