@@ -311,9 +311,11 @@ impl Service {
         }
     }
 
-    /// The names that exist or existed.
+    /// The names that exist or existed, but for what stands for the own resources of web
+    /// requests: each of those has another one, as it was in the beginning.
     pub fn names(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
+        let names = self.entries.keys().filter(|name| *name != "u.web");
+        names.cloned().collect()
     }
 
     /// One name; a client's own ones come to life when they are first looked at.
