@@ -36,7 +36,7 @@ const LARGE: usize = 16 << 10;
 const COPY_MAX: usize = 128 << 10;
 
 /// Bytes offered to one system call, so that one connection cannot hold up the others.
-pub(crate) const WRITE_MAX: usize = 256 << 10;
+pub(crate) const WRITE_MAX: usize = 1 << 20;
 
 /// Slices of one vectored write; more would only grow the kernel's own copy.
 const SLICES: usize = 64;
