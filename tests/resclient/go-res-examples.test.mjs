@@ -138,9 +138,13 @@ describe("go-res example 02-edit-text", { skip }, () => {
     );
 
   before(async () => {
-    texts = await Promise.all(stage.seats.map(({ client }) => client.get("text.shared")));
-    // Somebody listens all the time, so that ResClient stays subscribed.
-    texts.forEach((text) => text.on("change", () => {}));
+    // Somebody listens from the beginning and all the time, so that ResClient stays subscribed.
+    const listen = (text) => {
+      text.on("change", () => {});
+      return text;
+    };
+    const follow = async ({ client }) => listen(await client.get("text.shared"));
+    texts = await Promise.all(stage.seats.map(follow));
   });
 
   it("shows an edit to everybody", async () => {
