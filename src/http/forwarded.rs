@@ -1,6 +1,6 @@
 //! Who a request comes from, where proxies stand in between: `X-Forwarded-For`.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::fields;
 use super::head::Head;
@@ -43,7 +43,7 @@ fn endpoint(text: &[u8]) -> Option<SocketAddr> {
         return Some(of(endpoint.ip(), endpoint.port()));
     }
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    let address = inner.parse::<std::net::Ipv6Addr>().ok()?;
+    let address = inner.parse::<Ipv6Addr>().ok()?;
     Some(of(address.into(), 0))
 }
 

@@ -105,16 +105,7 @@ impl Content {
             bytes += size_of_entry(name, value);
             references.add(value);
         });
-        Self {
-            version,
-            values,
-            bytes,
-            references,
-            distinct: OnceCell::new(),
-            text: OnceCell::new(),
-            written: Cell::new(false),
-            tag: OnceCell::new(),
-        }
+        Self::of_parts(version, values, bytes, references)
     }
 
     /// The tag of what the web is answered with, if that was kept.
