@@ -6,9 +6,7 @@
 mod memory;
 #[cfg(test)]
 mod tests;
-mod writing;
-
-pub(crate) use writing::{FLUSH_TIME, LONG};
+pub(super) mod writing;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

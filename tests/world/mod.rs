@@ -16,6 +16,7 @@ pub mod client;
 pub mod content;
 pub mod driver;
 mod hand;
+mod inside;
 mod ledger;
 mod lies;
 mod observer;
