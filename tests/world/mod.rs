@@ -18,6 +18,7 @@ pub mod driver;
 mod hand;
 mod ledger;
 mod lies;
+mod memory;
 mod observer;
 mod oracle;
 mod presence;
