@@ -278,6 +278,9 @@ impl World {
 
     /// Connects a client that remembers what it was sent, and says so.
     fn come_back(&mut self, slot: usize) {
+        if self.clients[slot].is_some() {
+            return;
+        }
         let left = self.memories[slot].take().unwrap_or_default();
         let (direct, swaps) = (left.direct.clone(), self.roll("swap").chance(20));
         self.open_with(

@@ -361,7 +361,7 @@ impl Profile {
             34,
             6,
             6,
-            5,
+            10,
             1,
             8,
             on(self.deletes, 8),

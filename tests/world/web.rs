@@ -41,7 +41,7 @@ impl World {
         let mut luck = self.roll("web");
         match known.filter(|known| known == rid || luck.chance(60)) {
             Some(known) => {
-                let (has_known, waits) = (luck.chance(80), luck.chance(60));
+                let (has_known, waits) = (luck.chance(80), luck.chance(80));
                 self.web_get_with(web, &known, has_known, waits);
             }
             None => self.web_get_with(web, rid, false, false),
