@@ -162,8 +162,11 @@ impl World {
             if self.failure.is_some() || !self.web[web].pending || !self.web[web].waits {
                 continue;
             }
+            // What could not be had is asked for with the next request.
+            let has_error = |body: &Value| body.to_string().contains(r#""error":{"code":"#);
             if let Some((rid, _, body)) = self.web[web].known.clone()
                 && is_known
+                && !has_error(&body)
                 && !rid.starts_with("u.")
             {
                 let truth = encode(&mut self.service, &rid, "web");
