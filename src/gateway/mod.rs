@@ -299,7 +299,7 @@ impl Gateway {
     }
 
     fn next_due(&self) -> Option<Time> {
-        [
+        Time::first([
             self.requests.next_timeout(),
             self.cache.next_linger(),
             self.texts.next_timeout(),
@@ -308,10 +308,7 @@ impl Gateway {
             self.background.next_pause(),
             // Places matter to those who wait for one.
             (self.requests.next_late()).filter(|_| self.wants_places()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Time has passed. Calling it early does no harm.

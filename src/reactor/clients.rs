@@ -311,16 +311,13 @@ impl Clients {
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let has_some = self.table.len() > 0;
-        [
+        Time::first([
             self.deadlines.next(),
             self.slow.look,
             self.goodbyes.next(),
             self.pulse.next().filter(|_| has_some),
             self.rotation.hand.next().filter(|_| has_some),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// The hand by which silent clients are found, and the table.

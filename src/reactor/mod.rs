@@ -542,7 +542,7 @@ impl Reactor {
         let planned = if is_busy {
             Some(self.clock.now())
         } else {
-            [
+            Time::first([
                 limit,
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
@@ -560,10 +560,7 @@ impl Reactor {
                 self.supervisor
                     .as_ref()
                     .and_then(|supervisor| supervisor.next_timeout()),
-            ]
-            .into_iter()
-            .flatten()
-            .min()
+            ])
         };
         let sleep = match (is_busy, planned) {
             (true, _) => Some(Duration::ZERO),
