@@ -37,6 +37,7 @@ export function remember(connect, cache) {
       if (["change", "add", "remove", "delete"].includes(event)) tags.delete(rid);
       const set = event ? /^(change|add)$/.test(event) && message.data : message.result;
       const root = asked.get(message.id) ?? set?.rid;
+      asked.delete(message.id);
       const open = [root];
       for (const group of set ? GROUPS : []) {
         for (const [rid, data] of Object.entries(set[group] ?? {})) {
