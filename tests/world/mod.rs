@@ -19,6 +19,7 @@ mod hand;
 mod inside;
 mod ledger;
 mod lies;
+mod memory;
 mod observer;
 mod oracle;
 mod presence;

@@ -9,6 +9,7 @@ use super::hand::Hand;
 use super::inside::Inside;
 use super::ledger::{AccessKey, Open, Outcome};
 use super::lies;
+use super::memory::Memory;
 use super::presence::Presence;
 use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
@@ -109,6 +110,12 @@ pub struct World {
     pub web: Vec<WebClient>,
     /// What clients have of the streams that they have left.
     pub left: Vec<Option<Left>>,
+    /// What clients remember that have left.
+    pub memories: Vec<Option<Memory>>,
+    /// What each tag stood for when it was seen first.
+    pub tagged: BTreeMap<String, Value>,
+    /// How many resources clients were not sent since they had them.
+    pub spared: u64,
     pub outcomes: BTreeMap<AccessKey, Outcome>,
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
@@ -208,6 +215,9 @@ impl World {
             clients: self.clients.clone(),
             web: self.web.clone(),
             left: self.left.clone(),
+            memories: self.memories.clone(),
+            tagged: self.tagged.clone(),
+            spared: self.spared,
             outcomes: self.outcomes.clone(),
             calls_fade: self.calls_fade,
             held_up: self.held_up.clone(),
@@ -259,6 +269,9 @@ impl World {
             clients: (0..CLIENTS).map(|_| None).collect(),
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
             left: vec![None; CLIENTS],
+            memories: vec![None; CLIENTS],
+            tagged: BTreeMap::new(),
+            spared: 0,
             outcomes: BTreeMap::new(),
             calls_fade: false,
             held_up: BTreeSet::new(),
