@@ -266,6 +266,7 @@ const CREATED: &str = "{
 \t\"natsPingInterval\": 10000,
 \t\"driftAudit\": 0,
 \t\"connectionEvents\": 0,
+\t\"traceParent\": false,
 \t\"drainTime\": 2000,
 \t\"flushDelay\": 0,
 \t\"pingInterval\": 25000,

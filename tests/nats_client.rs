@@ -242,7 +242,7 @@ impl Connection {
     }
 
     fn publish(&mut self, subject: &str, payload: &[u8]) {
-        writer::publish(&mut self.out, subject.as_bytes(), None, payload);
+        writer::publish(&mut self.out, subject.as_bytes(), None, b"", payload);
     }
 }
 
@@ -264,7 +264,7 @@ fn publish_and_subscribe() {
         a.subscribe(7, "tide.*");
         a.subscribe(u64::MAX, "other.>");
         a.publish("tide.high", b"one\r\nMSG x");
-        writer::publish(&mut a.out, b"other.a.b", Some(b"re.ply"), b"");
+        writer::publish(&mut a.out, b"other.a.b", Some(b"re.ply"), b"", b"");
         assert_eq!(a.next(), message(7, "tide.high", "one\r\nMSG x"));
         assert_eq!(
             a.next(),
@@ -304,6 +304,7 @@ fn nobody_listens() {
             &mut connection.out,
             b"get.nothing",
             Some(b"_INBOX.t.17"),
+            b"",
             b"{}",
         );
         match connection.next() {
@@ -407,7 +408,7 @@ fn the_longest_subjects_and_longer_ones() {
         subject
     };
     let publish = longest(&|s| {
-        writer::publish_len(s.as_bytes(), Some(reply.as_bytes()), 10) <= MAX_ARGUMENTS
+        writer::publish_len(s.as_bytes(), Some(reply.as_bytes()), 0, 10) <= MAX_ARGUMENTS
     });
     let subscribe = longest(&|s| writer::subscribe_len(s.as_bytes(), 12_345) <= MAX_ARGUMENTS);
     for binary in binaries() {
@@ -419,6 +420,7 @@ fn the_longest_subjects_and_longer_ones() {
                 out,
                 subject.as_bytes(),
                 Some(reply.as_bytes()),
+                b"",
                 b"0123456789",
             );
         };

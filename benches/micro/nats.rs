@@ -54,7 +54,7 @@ fn publish(runner: &mut Runner) {
     let (subject, reply) = (b"call.library.book.42.set", b"_INBOX.4pSqvxGK.1a");
     let payload = br#"{"params":{"title":"Coraline"},"token":null,"cid":"Qv3bD8nHsJ2kXy4LwZ5r"}"#;
     let mut out = Vec::with_capacity(256);
-    writer::publish(&mut out, subject, Some(reply), payload);
+    writer::publish(&mut out, subject, Some(reply), b"", payload);
     let expected = [
         b"PUB call.library.book.42.set _INBOX.4pSqvxGK.1a 73\r\n",
         &payload[..],
@@ -63,7 +63,7 @@ fn publish(runner: &mut Runner) {
     assert_eq!(out, expected.concat());
     runner.op("nats/write PUB of a request", out.len(), || {
         out.clear();
-        writer::publish(&mut out, subject, Some(reply), payload);
+        writer::publish(&mut out, subject, Some(reply), b"", payload);
         out.len()
     });
 }

@@ -78,7 +78,7 @@ fn run<'a>(with_users: bool, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome 
         buffer.extend_from_slice(piece);
         feed(&mut broker, key, &mut buffer, &mut outcome);
     }
-    broker.publish(b"get.a", b"_INBOX.1", b"{}", 5);
+    broker.publish(b"get.a", b"_INBOX.1", b"", b"{}", 5);
     broker.audit();
     outcome.output = broker.output(key).to_vec();
     outcome.others = broker.output(other).to_vec();

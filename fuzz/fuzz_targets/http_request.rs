@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidegate::http::{Limits, Phase, Request, RequestError, RequestReader, Step, write_head};
+use tidegate::http::{Limits, Phase, Request, RequestError, RequestReader, Step, TraceContext, write_head};
 
 const LIMITS: Limits = Limits {
     head: 512,
@@ -89,5 +89,12 @@ fn check(request: &Request<'_>) {
     json.push(b'}');
     let json: serde_json::Value = serde_json::from_slice(&json).expect("the head becomes JSON");
     assert_eq!(json["uri"], request.head.target());
+    if let Some(context) = TraceContext::of(bytes) {
+        // It is passed on between line ends.
+        let is_plain = |text: &[u8]| text.iter().all(|byte| (b' '..=b'~').contains(byte));
+        assert_eq!(context.parent.len(), 55);
+        assert!(is_plain(context.parent) && is_plain(&context.state));
+        assert!(context.state.len() <= 512);
+    }
     assert!(request.head.path().starts_with('/') || request.head.path() == "*");
 }

@@ -203,6 +203,7 @@ impl Web {
                     subject,
                     reply,
                     payload,
+                    ..
                 } => {
                     assert!(is_name(&subject), "{subject:?}");
                     asked.push((subject, reply, payload));

@@ -13,14 +13,22 @@ use super::{Broker, limits, subject, writer};
 const RESERVED: [&[u8]; 2] = [b"_R_.", b"_GR_."];
 
 impl Broker {
-    /// Publishes for the gateway. A request that nobody will answer is told of by
+    /// Publishes for the gateway, with headers as they are sent or none; clients that can have
+    /// none are sent the rest. A request that nobody will answer is told of by
     /// [`Broker::next_unanswered`]. Returns what it cost.
-    pub fn publish(&mut self, subject: &[u8], reply: &[u8], payload: &[u8], now: u64) -> usize {
+    pub fn publish(
+        &mut self,
+        subject: &[u8],
+        reply: &[u8],
+        headers: &[u8],
+        payload: &[u8],
+        now: u64,
+    ) -> usize {
         self.counts.published += 1;
         let message = Publication {
             subject,
             reply,
-            headers: b"",
+            headers,
             payload,
         };
         // What it would hear of itself comes by no other way.
@@ -51,7 +59,7 @@ impl Broker {
         let mut is_delivered = false;
         for &sub in &matches.subs {
             is_delivered |= self.deliver(sub, from, message, now);
-            units += 1 + message.payload.len() / 64;
+            units += 1 + (message.headers.len() + message.payload.len()) / 64;
         }
         let (is_taken, cost) = self.deliver_to_groups(&matches, from, message, now);
         (is_delivered | is_taken, units + cost)

@@ -172,7 +172,9 @@ fn the_gateway_hears_and_is_heard() {
     stage.broker.subscribe(2, b"event.a.b.*");
     let service = stage.service();
     stage.send(service, "SUB get.> q 7\r\n");
-    stage.broker.publish(b"get.a.b", b"_INBOX.g.1", b"{}", 1);
+    stage
+        .broker
+        .publish(b"get.a.b", b"_INBOX.g.1", b"", b"{}", 1);
     let request = stage.read(service);
     assert_eq!(request, "MSG get.a.b 7 _INBOX.g.1 2\r\n{}\r\n");
     stage.send(
@@ -194,20 +196,41 @@ fn the_gateway_hears_and_is_heard() {
 }
 
 #[test]
+fn headers_of_the_gateway_reach_those_who_can_have_them() {
+    let mut stage = Stage::new("[]");
+    let (able, plain) = (stage.service(), stage.client());
+    stage.send(plain, "CONNECT {\"verbose\":false}\r\n");
+    for key in [able, plain] {
+        stage.read(key);
+        stage.send(key, "SUB get.> 7\r\n");
+    }
+    let headers = b"NATS/1.0\r\na: 1\r\n\r\n";
+    stage
+        .broker
+        .publish(b"get.a", b"_INBOX.g.1", headers, b"{}", 1);
+    assert_eq!(
+        stage.read(able),
+        "HMSG get.a 7 _INBOX.g.1 18 20\r\nNATS/1.0\r\na: 1\r\n\r\n{}\r\n"
+    );
+    assert_eq!(stage.read(plain), "MSG get.a 7 _INBOX.g.1 2\r\n{}\r\n");
+    stage.broker.audit();
+}
+
+#[test]
 fn the_gateway_is_told_that_nobody_listens() {
     let mut stage = Stage::new("[]");
     stage.broker.subscribe(1, b"_INBOX.g.*");
-    stage.broker.publish(b"get.a", b"_INBOX.g.1", b"", 1);
+    stage.broker.publish(b"get.a", b"_INBOX.g.1", b"", b"", 1);
     assert!(stage.broker.has_unanswered());
     let told = stage.broker.next_unanswered();
     assert_eq!(told, Some((1, Box::from(&b"_INBOX.g.1"[..]))));
     let service = stage.service();
     stage.send(service, "SUB get.a 1\r\n");
-    stage.broker.publish(b"get.a", b"_INBOX.g.2", b"", 1);
+    stage.broker.publish(b"get.a", b"_INBOX.g.2", b"", b"", 1);
     assert_eq!(stage.broker.next_unanswered(), None);
     // Whoever is at its end does not listen any more.
     stage.broker.close(service);
-    stage.broker.publish(b"get.a", b"_INBOX.g.3", b"", 1);
+    stage.broker.publish(b"get.a", b"_INBOX.g.3", b"", b"", 1);
     assert!(stage.broker.has_unanswered());
 }
 

@@ -120,6 +120,8 @@ pub struct Config {
     /// Milliseconds between the heartbeats of a gateway that tells services who is connected;
     /// 0 where it does not.
     pub connection_events: u32,
+    /// Pass the trace on that clients are part of.
+    pub trace_parent: bool,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
     /// Milliseconds for which what is for clients may wait for more; 0 for not at all.

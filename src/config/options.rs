@@ -50,6 +50,7 @@ pub(super) enum Setting {
     NatsPingInterval,
     DriftAudit,
     ConnectionEvents,
+    TraceParent,
     DrainTime,
     FlushDelay,
     PingInterval,
@@ -253,7 +254,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 65] = [
+pub(super) static OPTIONS: [Spec; 66] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -837,6 +838,22 @@ pub(super) static OPTIONS: [Spec; 65] = [
             of the gateway's that is so many milliseconds apart, and of all that are there when \
             they ask; see [Who is connected](SERVICES.md#who-is-connected). 0 is not at all. Not \
             in Resgate.",
+    },
+    Spec {
+        key: Setting::TraceParent,
+        flag: "--traceparent",
+        short: "",
+        variable: "TIDEGATE_TRACEPARENT",
+        member: "traceParent",
+        alias: None,
+        value: "",
+        kind: Kind::Switch,
+        blank: Blank::Kept,
+        default: Value::Switch(false),
+        help: "pass traceparent of clients on to services",
+        manual: "The `traceparent` and `tracestate` with which a client comes (W3C Trace Context) \
+            go on to services, as headers of the NATS messages that are sent for it; see \
+            [Traces](SERVICES.md#traces). Not in Resgate.",
     },
     Spec {
         key: Setting::DrainTime,

@@ -77,6 +77,7 @@ impl Checker<'_> {
             nats_ping_interval: self.millis(Setting::NatsPingInterval),
             drift_audit: self.count(Setting::DriftAudit),
             connection_events: self.count(Setting::ConnectionEvents),
+            trace_parent: settings.switch(Setting::TraceParent),
             ping_interval: self.count(Setting::PingInterval),
             flush_delay: self.count(Setting::FlushDelay),
             max_age: self.count(Setting::MaxAge),

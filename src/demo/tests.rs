@@ -70,6 +70,7 @@ impl Stage {
         self.broker.publish(
             subject.as_bytes(),
             b"answer.1",
+            b"",
             payload.as_bytes(),
             self.now,
         );

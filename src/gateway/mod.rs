@@ -22,8 +22,8 @@ mod tests;
 mod turn;
 
 pub use model::border::{
-    BrokerLimits, BrokerMessage, CacheLimits, Method, Options, Refusal, Stats, WebAction,
-    WebRequest, WriteHead,
+    BrokerLimits, BrokerMessage, CacheLimits, Method, Options, Refusal, Stats, TraceHeaders,
+    WebAction, WebRequest, WriteHead,
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{

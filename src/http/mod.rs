@@ -15,6 +15,7 @@ pub mod home;
 pub mod request;
 pub mod response;
 pub mod route;
+mod trace_context;
 pub mod wishes;
 
 pub use cors::Cors;
@@ -23,4 +24,5 @@ pub use head_json::write_head;
 pub use request::{Limits, Phase, Request, RequestError, RequestReader, Step};
 pub use response::{Persistence, ResponseWriter};
 pub use route::{Route, route};
+pub use trace_context::TraceContext;
 pub use wishes::{Has, Wishes};

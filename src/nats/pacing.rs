@@ -72,6 +72,8 @@ pub struct Publish<'a> {
     pub subject: &'a [u8],
     /// Where an answer goes.
     pub reply: &'a [u8],
+    /// Its headers as they are sent; empty for none.
+    pub headers: &'a [u8],
     /// Its payload.
     pub payload: &'a [u8],
     /// Subscriptions behind which it must leave, if they were asked for; 0 for none.
@@ -298,13 +300,15 @@ impl Pacing {
         let Publish {
             subject,
             reply,
+            headers,
             payload,
             after,
             lane,
         } = *message;
         let wanted = (!reply.is_empty()).then_some(reply);
-        let line = writer::publish_len(subject, wanted, payload.len());
-        self.longest.note(payload.len(), line, reply);
+        let line = writer::publish_len(subject, wanted, headers.len(), payload.len());
+        let size = headers.len() + payload.len();
+        self.longest.note(size, line, reply);
         if !self.waiting.is_empty() {
             let [first, second] = after.map(|sid| self.waiting.contains_key(&sid).then_some(sid));
             if let Some(sid) = first.or(second) {
@@ -313,17 +317,17 @@ impl Pacing {
                 }
                 let after = if first.is_some() { after[1] } else { 0 };
                 return self.put_behind(sid, after, lane, |text| {
-                    writer::publish(text, subject, wanted, payload);
+                    writer::publish(text, subject, wanted, headers, payload);
                 });
             }
         }
         if lane != Lane::Background {
-            writer::publish(out, subject, wanted, payload);
+            writer::publish(out, subject, wanted, headers, payload);
         } else if self.lengths.is_empty() && self.has_room(Kind::Background) {
-            writer::publish(out, subject, wanted, payload);
+            writer::publish(out, subject, wanted, headers, payload);
             self.count(Kind::Background);
         } else {
-            self.put_off(|text| writer::publish(text, subject, Some(reply), payload));
+            self.put_off(|text| writer::publish(text, subject, wanted, headers, payload));
         }
     }
 

@@ -84,22 +84,34 @@ pub fn connect(out: &mut Vec<u8>, options: &Options, tls: bool, server: &ServerI
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `PUB`: a message without headers.
+/// Appends a message: `PUB`, or `HPUB` if it has `headers`, which [`headers`] writes.
 ///
-/// `reply` is the subject for the answer. The payload must not be larger than the
-/// server's limit ([`ServerInfo::max_payload`]): it would close the connection.
-pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, payload: &[u8]) {
+/// `reply` is the subject for the answer. Headers and payload must not be larger together
+/// than the server's limit ([`ServerInfo::max_payload`]): it would close the connection.
+pub fn publish(
+    out: &mut Vec<u8>,
+    subject: &[u8],
+    reply: Option<&[u8]>,
+    headers: &[u8],
+    payload: &[u8],
+) {
     debug_assert!(
         subject::is_publishable(subject),
         "{}",
         subject.escape_ascii()
     );
     let mut digits = Digits::new();
-    let size = digits.write(payload.len() as u64);
+    let total = headers.len() + payload.len();
+    let size = digits.write(total as u64);
     let reply_len = reply.map_or(0, |reply| reply.len() + 1);
-    // "PUB ", a space and two line ends.
-    out.reserve(4 + subject.len() + 1 + reply_len + size.len() + 2 + payload.len() + 2);
-    out.extend_from_slice(b"PUB ");
+    // "HPUB ", a space, two line ends, and the size of headers.
+    out.reserve(5 + subject.len() + 1 + reply_len + size.len() + 2 + total + 2 + HEADERS_WORD);
+    let verb: &[u8] = if headers.is_empty() {
+        b"PUB "
+    } else {
+        b"HPUB "
+    };
+    out.extend_from_slice(verb);
     out.extend_from_slice(subject);
     out.push(b' ');
     if let Some(reply) = reply {
@@ -107,16 +119,53 @@ pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: Option<&[u8]>, payload:
         out.extend_from_slice(reply);
         out.push(b' ');
     }
+    if !headers.is_empty() {
+        out.extend_from_slice(Digits::new().write(headers.len() as u64));
+        out.push(b' ');
+    }
     out.extend_from_slice(size);
     out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers);
     out.extend_from_slice(payload);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Bytes of the arguments of [`publish`]. The digits of the payload's size count too.
-pub fn publish_len(subject: &[u8], reply: Option<&[u8]>, payload_len: usize) -> usize {
+/// Room for the size of headers in a control line.
+const HEADERS_WORD: usize = 6;
+
+/// Bytes of the arguments of [`publish`] for headers and a payload of so many bytes. The
+/// digits of their sizes count too.
+pub fn publish_len(
+    subject: &[u8],
+    reply: Option<&[u8]>,
+    headers_len: usize,
+    payload_len: usize,
+) -> usize {
     let reply_len = reply.map_or(0, |reply| reply.len() + 1);
-    subject.len() + 1 + reply_len + digit_count(payload_len as u64)
+    let headers = match headers_len {
+        0 => 0,
+        len => digit_count(len as u64) + 1,
+    };
+    let total = (headers_len + payload_len) as u64;
+    subject.len() + 1 + reply_len + headers + digit_count(total)
+}
+
+/// Appends the headers of a message: fields, and the lines around them. Neither names nor
+/// values may have a line end.
+pub fn headers(out: &mut Vec<u8>, fields: &[(&str, &[u8])]) {
+    out.extend_from_slice(b"NATS/1.0\r\n");
+    for (name, value) in fields {
+        debug_assert!(
+            !value.iter().any(|byte| b"\r\n".contains(byte)),
+            "{}",
+            value.escape_ascii()
+        );
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Bytes of the arguments of [`subscribe`]. The digits of the number count too.
@@ -200,14 +249,29 @@ mod tests {
     fn operations() {
         let table: &[(String, &str)] = &[
             (
-                written(|o| publish(o, b"a.b", None, b"hello")),
+                written(|o| publish(o, b"a.b", None, b"", b"hello")),
                 "PUB a.b 5\r\nhello\r\n",
             ),
             (
-                written(|o| publish(o, b"a.b", Some(b"_INBOX.1"), b"x\r\ny")),
+                written(|o| publish(o, b"a.b", Some(b"_INBOX.1"), b"", b"x\r\ny")),
                 "PUB a.b _INBOX.1 4\r\nx\r\ny\r\n",
             ),
-            (written(|o| publish(o, b"a", None, b"")), "PUB a 0\r\n\r\n"),
+            (
+                written(|o| publish(o, b"a", None, b"", b"")),
+                "PUB a 0\r\n\r\n",
+            ),
+            (
+                written(|o| publish(o, b"a.b", Some(b"_INBOX.1"), b"NATS/1.0\r\n\r\n", b"{}")),
+                "HPUB a.b _INBOX.1 12 14\r\nNATS/1.0\r\n\r\n{}\r\n",
+            ),
+            (
+                written(|o| publish(o, b"a", None, b"NATS/1.0\r\n\r\n", b"")),
+                "HPUB a 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+            ),
+            (
+                written(|o| headers(o, &[("a", b"1"), ("b", b"x y")])),
+                "NATS/1.0\r\na: 1\r\nb: x y\r\n\r\n",
+            ),
             (
                 written(|o| subscribe(o, 7, b"event.a.*")),
                 "SUB event.a.* 7\r\n",
@@ -242,20 +306,26 @@ mod tests {
     /// The limit is for all that stands between the verb and the line end.
     #[test]
     fn fitting_is_counted_as_written() {
-        let arguments = |line: Vec<u8>| line.iter().position(|&b| b == b'\r').unwrap() - 4;
-        for (reply, payload_len) in [
-            (None, 0),
-            (None, 10),
-            (Some(&b"_INBOX.1"[..]), 9),
-            (Some(b"r"), 1_000_000),
+        let arguments = |line: Vec<u8>| {
+            let verb = line.iter().position(|&b| b == b' ').unwrap() + 1;
+            line.iter().position(|&b| b == b'\r').unwrap() - verb
+        };
+        for (reply, headers_len, payload_len) in [
+            (None, 0, 0),
+            (None, 0, 10),
+            (Some(&b"_INBOX.1"[..]), 0, 9),
+            (Some(b"r"), 0, 1_000_000),
+            (Some(b"r"), 9, 0),
+            (Some(b"r"), 99, 1),
+            (None, 640, 999_999),
         ] {
             for len in MAX_ARGUMENTS - 30..MAX_ARGUMENTS + 2 {
                 let subject = vec![b'a'; len];
                 let mut line = Vec::new();
-                publish(&mut line, &subject, reply, &vec![b'x'; payload_len]);
-                let fits = arguments(line) <= MAX_ARGUMENTS;
-                let total = publish_len(&subject, reply, payload_len);
-                assert_eq!(total <= MAX_ARGUMENTS, fits, "{len}");
+                let (headers, payload) = (vec![b'h'; headers_len], vec![b'x'; payload_len]);
+                publish(&mut line, &subject, reply, &headers, &payload);
+                let total = publish_len(&subject, reply, headers_len, payload_len);
+                assert_eq!(total, arguments(line), "{len}");
             }
         }
         for sid in [0, 9, 10, 99_999, u64::MAX] {

@@ -602,6 +602,7 @@ impl Broker {
                 BrokerOp::Publish {
                     subject,
                     reply,
+                    headers,
                     payload,
                     after,
                     lane,
@@ -609,14 +610,19 @@ impl Broker {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
                     let reply = outbox.bytes(reply);
                     trace::request(subject, reply, payload);
-                    let line = writer::publish_len(subject, Some(reply), payload.len());
+                    let line = writer::publish_len(subject, Some(reply), 0, payload.len());
                     if line > self.learned.line {
                         self.denials.unsent_message(subject, reply);
                         continue;
                     }
+                    let headers = match headers.is_empty() {
+                        true => b"",
+                        false => self.that_fit(outbox.bytes(headers), subject, reply, payload),
+                    };
                     let message = Publish {
                         subject,
                         reply,
+                        headers,
                         payload,
                         after,
                         lane: match lane {
@@ -645,6 +651,24 @@ impl Broker {
                 }
                 BrokerOp::Unsubscribe { sid } => self.pacing.unsubscribe(sid, &mut self.output),
             }
+        }
+    }
+
+    /// The headers of a message, or none where the server does not take them: a request matters
+    /// more than the trace that it is part of.
+    fn that_fit<'a>(
+        &self,
+        headers: &'a [u8],
+        subject: &[u8],
+        reply: &[u8],
+        payload: &[u8],
+    ) -> &'a [u8] {
+        let limits = self.limits();
+        let line = writer::publish_len(subject, Some(reply), headers.len(), payload.len());
+        let fits = headers.len() + payload.len() <= limits.max_payload && line <= limits.max_line;
+        match fits && self.info().headers {
+            true => headers,
+            false => b"",
         }
     }
 

@@ -57,6 +57,7 @@ mod stream;
 mod supervisor;
 mod table;
 mod trace;
+mod trace_context;
 mod turn;
 
 use std::io::{self, ErrorKind};
@@ -105,6 +106,7 @@ use signals::Signals;
 use site::Site;
 use streak::Streak;
 use supervisor::Supervisor;
+use trace_context::trace_headers;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -230,6 +232,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         window: crate::gateway::WINDOW,
         seed,
         write_head,
+        trace_headers: config.trace_parent.then_some(trace_headers),
     }
 }
 

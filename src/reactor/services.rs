@@ -553,17 +553,21 @@ impl Services {
                 BrokerOp::Publish {
                     subject,
                     reply,
+                    headers,
                     payload,
                     ..
                 } => {
                     let (subject, payload) = (outbox.bytes(subject), outbox.bytes(payload));
                     let reply = outbox.bytes(reply);
                     trace::request(subject, reply, payload);
-                    if writer::publish_len(subject, Some(reply), payload.len()) > LINE_MAX {
+                    if writer::publish_len(subject, Some(reply), 0, payload.len()) > LINE_MAX {
                         self.denials.unsent_message(subject, reply);
                         continue;
                     }
-                    self.broker.publish(subject, reply, payload, now.0);
+                    let headers = outbox.bytes(headers);
+                    let has_room = headers.len() + payload.len() <= self.broker.max_payload();
+                    let headers = if has_room { headers } else { b"" };
+                    self.broker.publish(subject, reply, headers, payload, now.0);
                 }
                 BrokerOp::Subscribe { sid, subject, .. } => {
                     let subject = outbox.bytes(subject);

@@ -41,6 +41,11 @@ impl Request {
         member(self.payload(), key)
     }
 
+    /// A header of the message.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.message.headers.as_ref()?.get(name).cloned()
+    }
+
     /// Answers with this payload. May be called again, as services should not.
     pub fn respond(&self, payload: &(impl AsRef<[u8]> + ?Sized)) {
         self.message.respond(payload).expect("the broker is there");

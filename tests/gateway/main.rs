@@ -49,6 +49,7 @@ mod supervisor;
 mod throttles;
 mod timeouts;
 mod tokens;
+mod traces;
 mod values;
 mod websocket;
 mod ws_header_auth;

@@ -32,6 +32,8 @@ const CID: &str = "$CID";
 pub struct Request {
     pub subject: String,
     pub reply: String,
+    /// The headers of the broker's protocol; empty for none.
+    pub headers: String,
     /// The payload, with `$CID` for the connection ID in it.
     pub payload: String,
 }
@@ -184,12 +186,14 @@ impl Heart {
             Operation::Publish {
                 subject,
                 reply,
+                headers,
                 payload,
             } => {
                 assert!(is_json(&payload), "a payload is no JSON: {payload}");
                 self.requests.push_back(Request {
                     subject,
                     reply,
+                    headers,
                     payload: without_cid(&payload),
                 });
             }

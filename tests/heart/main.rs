@@ -42,6 +42,7 @@ mod runs;
 mod sharing;
 mod streams;
 mod throttles;
+mod traces;
 mod turns;
 mod warnings;
 mod web;

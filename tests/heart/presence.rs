@@ -18,6 +18,7 @@ fn told(h: &mut Heart) -> Vec<(String, String)> {
         subject,
         reply,
         payload,
+        ..
     }) = h.next_request()
     {
         assert_eq!(reply, "", "{subject} asks for an answer");

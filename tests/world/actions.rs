@@ -11,6 +11,7 @@ use super::request::token_event;
 use super::script::{Action, Ask, CLIENTS, Pattern, Profile, Script, Tell};
 use super::service::{RIDS, Sent};
 use super::simulator::{Source, World};
+use super::traces;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tidegate::gateway::ClientKey;
@@ -314,7 +315,7 @@ impl World {
         self.clients[slot] = Some(client);
         self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
-        let head = Box::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
+        let head = traces::head(slot).into();
         self.input(Input::Connect(ClientKey(slot as u32), head, remote));
         if let Some(version) = version {
             let memory = self.clients[slot]

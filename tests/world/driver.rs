@@ -22,9 +22,19 @@ pub const SYSTEM: u64 = 1;
 /// Something for the broker; the texts are borrowed or owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation<T> {
-    Publish { subject: T, reply: T, payload: T },
-    Subscribe { sid: u64, subject: T },
-    Unsubscribe { sid: u64 },
+    Publish {
+        subject: T,
+        reply: T,
+        headers: T,
+        payload: T,
+    },
+    Subscribe {
+        sid: u64,
+        subject: T,
+    },
+    Unsubscribe {
+        sid: u64,
+    },
 }
 
 impl Operation<&str> {
@@ -34,10 +44,12 @@ impl Operation<&str> {
             Operation::Publish {
                 subject,
                 reply,
+                headers,
                 payload,
             } => Operation::Publish {
                 subject: subject.to_owned(),
                 reply: reply.to_owned(),
+                headers: headers.to_owned(),
                 payload: payload.to_owned(),
             },
             Operation::Subscribe { sid, subject } => Operation::Subscribe {
@@ -59,11 +71,13 @@ pub fn operations(out: &Outbox) -> impl Iterator<Item = Operation<&str>> {
         BrokerOp::Publish {
             subject,
             reply,
+            headers,
             payload,
             ..
         } => Operation::Publish {
             subject: text(subject),
             reply: text(reply),
+            headers: text(headers),
             payload: text(payload),
         },
         BrokerOp::Subscribe { sid, subject, .. } => Operation::Subscribe {

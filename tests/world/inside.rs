@@ -53,14 +53,28 @@ impl Inside {
     }
 
     /// The gateway publishes: the service gets just that.
-    pub fn publish(&mut self, subject: &str, reply: &str, payload: &str) -> Result<(), String> {
-        let (subject_bytes, reply_bytes) = (subject.as_bytes(), reply.as_bytes());
-        self.broker
-            .publish(subject_bytes, reply_bytes, payload.as_bytes(), self.now);
-        let length = payload.len();
-        let expected = match reply {
-            "" => format!("MSG {subject} 1 {length}\r\n{payload}\r\n"),
-            reply => format!("MSG {subject} 1 {reply} {length}\r\n{payload}\r\n"),
+    pub fn publish(
+        &mut self,
+        subject: &str,
+        reply: &str,
+        headers: &str,
+        payload: &str,
+    ) -> Result<(), String> {
+        self.broker.publish(
+            subject.as_bytes(),
+            reply.as_bytes(),
+            headers.as_bytes(),
+            payload.as_bytes(),
+            self.now,
+        );
+        let line = match reply {
+            "" => format!("MSG {subject} 1"),
+            reply => format!("MSG {subject} 1 {reply}"),
+        };
+        let (length, all) = (headers.len(), headers.len() + payload.len());
+        let expected = match headers {
+            "" => format!("{line} {all}\r\n{payload}\r\n"),
+            _ => format!("H{line} {length} {all}\r\n{headers}{payload}\r\n"),
         };
         let heard = self.heard();
         if heard != expected.as_bytes() || self.broker.has_unanswered() {

@@ -30,4 +30,5 @@ pub mod script;
 pub mod service;
 pub mod simulator;
 mod stream;
+mod traces;
 mod web;

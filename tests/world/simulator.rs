@@ -15,6 +15,7 @@ use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
 use super::service::{Sent, Service};
 use super::stream::Left;
+use super::traces;
 use super::web::WebClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,6 +155,7 @@ fn options(profile: &Profile) -> Options {
         request_timeout: request::REQUEST_TIMEOUT,
         seed: [profile.seed, 1, 2, 3],
         write_head: |_, _, out| out.extend_from_slice(br#""header":{},"uri":"/""#),
+        trace_headers: Some(traces::headers),
         reset_throttle: profile.reset_throttle,
         reference_throttle: profile.reference_throttle,
         web_resources: profile.web_resources,
@@ -511,10 +513,11 @@ impl World {
             Operation::Publish {
                 subject,
                 reply,
+                headers,
                 payload,
             } => {
                 if let Some(inside) = &mut self.inside {
-                    let result = inside.publish(&subject, &reply, &payload);
+                    let result = inside.publish(&subject, &reply, &headers, &payload);
                     self.check(result);
                 }
                 if reply.is_empty() {
@@ -529,6 +532,8 @@ impl World {
                 }
                 match Request::parse(&subject, &reply, payload.as_bytes()) {
                     Ok(request) => {
+                        let result = self.check_trace(&request, &headers);
+                        self.check(result);
                         let request = Rc::new(request);
                         self.request_published(&request);
                         Ascending::Publish(request)

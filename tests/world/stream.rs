@@ -5,6 +5,7 @@ use super::client::{Client, Pending};
 use super::content::Generation;
 use super::driver::Input;
 use super::simulator::World;
+use super::traces;
 use serde_json::Value;
 use tidegate::gateway::{ClientKey, Have, StreamStart, Tag, WebAction, WebRequest, WebResponse};
 
@@ -69,7 +70,7 @@ impl World {
             action: WebAction::Stream,
             have: &have,
             query,
-            head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            head: &traces::head(slot),
             ..super::driver::web_get(&path)
         };
         self.input(Input::Web(ClientKey(slot as u32), request));

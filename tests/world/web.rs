@@ -7,6 +7,7 @@ use super::driver::Input;
 use super::script::CLIENTS;
 use super::service::Service;
 use super::simulator::{API, World};
+use super::traces;
 use serde_json::{Value, json};
 use tidegate::gateway::{ClientKey, Have, Tag, WebAction, WebRequest, WebResponse};
 
@@ -89,7 +90,7 @@ impl World {
             have: &have,
             waits: self.web[web].waits,
             body: if is_post { br#"{"n":1}"# } else { b"" },
-            head: b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            head: &traces::head(CLIENTS + web),
             remote: std::net::SocketAddr::from(([127, 0, 0, 1], 4000)),
         };
         self.input(Input::Web(ClientKey((CLIENTS + web) as u32), request));

@@ -103,8 +103,12 @@ impl Gateway {
         self.finish_leaving(key);
         let is_web_socket = matches!(transport, Transport::WebSocket);
         self.counters.clients += u64::from(is_web_socket);
+        let trace = self.options.trace_headers.and_then(|read| read(&head));
         self.sessions
             .open(key, head, remote, transport, &mut self.random);
+        if let Some(headers) = trace {
+            self.sessions.set_trace(key, headers);
+        }
         if is_web_socket {
             self.tell_connected(key);
         }

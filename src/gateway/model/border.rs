@@ -53,6 +53,8 @@ pub struct Options {
     pub seed: [u64; 4],
     /// Tells services of a connection.
     pub write_head: WriteHead,
+    /// Reads what trace a client is part of, where services are to know; `None` where not.
+    pub trace_headers: Option<TraceHeaders>,
 }
 
 impl Default for Options {
@@ -85,6 +87,7 @@ impl Default for Options {
                 out.extend_from_slice(b"\"remoteAddr\":");
                 json::write_string(remote, out);
             },
+            trace_headers: None,
         }
     }
 }
@@ -107,6 +110,11 @@ pub const RESOURCE_COST: usize = 512;
 /// [`Gateway::client_connected`](crate::gateway::Gateway::client_connected) or in
 /// [`WebRequest::head`]) and its address.
 pub type WriteHead = fn(head: &[u8], remote: &str, out: &mut Vec<u8>);
+
+/// Reads the trace that a client is part of from the request head that it connected with:
+/// the headers of the broker's protocol that go with the requests sent for the client. `None`
+/// for a client that is part of none.
+pub type TraceHeaders = fn(head: &[u8]) -> Option<Box<[u8]>>;
 
 /// A method of a resource, as the configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -315,6 +315,8 @@ pub enum Lane {
 pub(in crate::gateway) struct Place {
     pub after: [u64; 2],
     pub lane: Lane,
+    /// The client whose trace it is part of.
+    pub traced: Option<ClientKey>,
 }
 
 /// Something for the broker, in the order in which it was asked for. The caller may let
@@ -327,6 +329,10 @@ pub enum BrokerOp {
         subject: Span,
         /// Reply subject.
         reply: Span,
+        /// Headers, which [`Options::trace_headers`](crate::gateway::Options::trace_headers) has
+        /// written; empty for none. They are not counted with the payload, and are left out
+        /// where the broker could not take both.
+        headers: Span,
         /// Payload, checked against the broker's maximum.
         payload: Span,
         /// IDs of subscriptions behind which it must leave; 0 for none.
@@ -374,6 +380,13 @@ pub(in crate::gateway) struct Streak {
     pub resource: ResourceKey,
     /// The form of values that all receivers get.
     pub form: ValueForm,
+}
+
+impl Span {
+    /// Whether it names nothing.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
 }
 
 impl Outbox {
@@ -469,14 +482,17 @@ impl Outbox {
         &mut self,
         subject: &[u8],
         reply: &[u8],
+        headers: &[u8],
         payload: &[u8],
         place: Place,
     ) {
         let (subject, reply, payload) = (self.span(subject), self.span(reply), self.span(payload));
-        let Place { after, lane } = place;
+        let headers = self.span(headers);
+        let Place { after, lane, .. } = place;
         self.broker.push(BrokerOp::Publish {
             subject,
             reply,
+            headers,
             payload,
             after,
             lane,

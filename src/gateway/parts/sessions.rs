@@ -371,6 +371,8 @@ pub struct Sessions {
     serials: u32,
     /// Those that have a token ID, by that.
     tids: HashMap<Rc<str>, BTreeSet<ClientKey>, foldhash::fast::RandomState>,
+    /// Headers of requests that are sent for those that are part of a trace.
+    traces: HashMap<ClientKey, Box<[u8]>, foldhash::fast::RandomState>,
 }
 
 impl Sessions {
@@ -429,6 +431,22 @@ impl Sessions {
                 self.tids.remove(&tid);
             }
         }
+    }
+
+    /// A client is part of a trace: these headers go with its requests.
+    pub fn set_trace(&mut self, key: ClientKey, headers: Box<[u8]>) {
+        self.traces.insert(key, headers);
+    }
+
+    /// Whether any client is part of a trace.
+    pub fn has_traces(&self) -> bool {
+        !self.traces.is_empty()
+    }
+
+    /// The headers of requests that are sent for a client; empty for none.
+    pub fn trace_of(&self, key: Option<ClientKey>) -> &[u8] {
+        let headers = key.and_then(|key| self.traces.get(&key));
+        headers.map_or(&[], |headers| headers)
     }
 
     /// The clients that have a token ID.
@@ -555,6 +573,9 @@ impl Sessions {
         self.http_count -= usize::from(client.is_http());
         self.stream_count -= usize::from(client.is_stream());
         self.forget_tid(key, client.tid.clone());
+        if self.has_traces() {
+            self.traces.remove(&key);
+        }
         Some(client)
     }
 
@@ -579,6 +600,9 @@ impl Sessions {
             return Err(format!(
                 "{all} connections have token IDs, {found} of {indexed} are found by them"
             ));
+        }
+        if let Some(key) = self.traces.keys().find(|key| self.get(**key).is_none()) {
+            return Err(format!("{key:?} is part of a trace, and is not there"));
         }
         let streams = self.iter().filter(|(_, client)| client.is_stream()).count();
         let counted = (self.count, self.http_count, self.stream_count);

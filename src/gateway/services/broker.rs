@@ -473,7 +473,9 @@ impl Gateway {
             let window = window.and(name).and_then(|name| self.window_of(name));
             self.take_seat(key, window);
             let (subject, payload) = text.split_at(length);
-            self.out.publish(subject, reply.as_bytes(), payload, place);
+            let headers = self.sessions.trace_of(place.traced);
+            self.out
+                .publish(subject, reply.as_bytes(), headers, payload, place);
         }
         self.work.spend(text.len() / 64);
         self.texts.keep_scratch(text);

@@ -133,7 +133,9 @@ impl Gateway {
         let place = Place {
             after: [0, 0],
             lane: Lane::Direct,
+            traced: None,
         };
-        self.out.publish(subject.as_bytes(), b"", payload, place);
+        self.out
+            .publish(subject.as_bytes(), b"", b"", payload, place);
     }
 }

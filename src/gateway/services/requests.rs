@@ -67,8 +67,10 @@ impl Gateway {
             let sent_on = self.broker.connection();
             let (key, reply) = self.requests.open(self.now, name, then, form, sent_on);
             self.take_seat(key, window);
+            let (subject, payload) = text.split_at(length);
+            let headers = self.sessions.trace_of(place.traced);
             self.out
-                .publish(&text[..length], reply.as_bytes(), &text[length..], place);
+                .publish(subject, reply.as_bytes(), headers, payload, place);
             key
         } else {
             let none = Connection::NONE;
@@ -112,7 +114,29 @@ impl Gateway {
             Then::HeaderAuth(client) => ([connection(*client), 0], Lane::Client(client.key)),
             Then::Query(_) | Then::TokenReset(_) => ([0, 0], Lane::Background),
         };
-        Place { after, lane }
+        let traced = match self.sessions.has_traces() {
+            true => self.traced(lane, then),
+            false => None,
+        };
+        Place {
+            after,
+            lane,
+            traced,
+        }
+    }
+
+    /// The client for which a request is sent: of those who wait for the same content, the
+    /// first. What the background asks is part of nobody's trace.
+    fn traced(&self, lane: Lane, then: &Then) -> Option<ClientKey> {
+        match (lane, then) {
+            (Lane::Client(client), _) => Some(client),
+            (_, Then::Load(alias)) => {
+                let alias = self.cache.aliases().get(*alias)?;
+                let first = self.holdings.get(*alias.subs.first()?)?;
+                Some(first.client())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn write_subject(&self, subject: Subject<'_>, out: &mut Vec<u8>) -> Option<NameKey> {

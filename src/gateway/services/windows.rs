@@ -209,8 +209,10 @@ impl Gateway {
             && let Some(place) = self.own_answer(key)
         {
             self.take_seat(key, window);
+            let (subject, payload) = (parked.subject(), parked.payload());
+            let headers = self.sessions.trace_of(place.traced);
             self.out
-                .publish(parked.subject(), reply.as_bytes(), parked.payload(), place);
+                .publish(subject, reply.as_bytes(), headers, payload, place);
         }
     }
 

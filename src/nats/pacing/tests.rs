@@ -48,6 +48,7 @@ impl Both {
         let message = Publish {
             subject: subject.as_bytes(),
             reply: b"r",
+            headers: b"",
             payload: b"",
             after,
             lane,
@@ -116,6 +117,38 @@ fn a_few_operations_leave_at_once_and_in_order() {
     );
     both.turn();
     assert_eq!(both.server.pongs, 0, "nobody is asked for so little");
+}
+
+#[test]
+fn headers_go_along_however_long_a_message_waits() {
+    let mut both = Both::default();
+    for sid in 0..=u64::from(SUBSCRIBES_MAX) {
+        both.subscribe(sid + 1, 1);
+    }
+    let last = u64::from(SUBSCRIBES_MAX) + 1;
+    for (after, lane) in [
+        (0, Lane::Direct),
+        (last, Lane::Client(1)),
+        (last, Lane::Background),
+    ] {
+        let message = Publish {
+            subject: b"get.a",
+            reply: b"r",
+            headers: b"NATS/1.0\r\na: 1\r\n\r\n",
+            payload: b"{}",
+            after: [after, 0],
+            lane,
+        };
+        both.pacing.publish(&message, &mut both.out);
+    }
+    // Both together are what a server may find too large.
+    let lesson = both.pacing.learn(TooLong::Payload);
+    assert_eq!(lesson.map(|lesson| lesson.bytes), Some(20));
+    let count = |both: &Both| both.server.count("HPUB get.a r 18 20");
+    both.server.take(&mut both.out);
+    assert_eq!(count(&both), 1);
+    both.finish();
+    assert_eq!((count(&both), both.server.count("a: 1")), (3, 3));
 }
 
 #[test]
