@@ -1,6 +1,8 @@
 //! `--traceparent`: the trace that a client is part of goes on to services.
 
 use crate::common::*;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const MODEL: &str = r#"{"model":{"a":1}}"#;
@@ -69,6 +71,48 @@ fn services_see_the_trace_of_a_request_unlike_resgate() {
     }
 }
 
+/// A service as one was before there were headers, which the client library cannot be.
+struct Plain(BufReader<TcpStream>);
+
+impl Plain {
+    fn connect(broker: &Broker) -> Self {
+        let stream = TcpStream::connect(&broker.addr).expect("the broker listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("not a zero time-out");
+        let mut plain = Self(BufReader::new(stream));
+        assert!(plain.line().starts_with("INFO {"));
+        plain.send("CONNECT {\"verbose\":false}\r\nSUB *.test.> 1\r\nPING\r\n");
+        assert_eq!(plain.line(), "PONG");
+        plain
+    }
+
+    fn send(&mut self, text: &str) {
+        let stream = self.0.get_mut();
+        stream.write_all(text.as_bytes()).expect("it is connected");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line of text");
+        line.trim_end().to_owned()
+    }
+
+    /// Subject and reply subject of the next request, which has no headers.
+    fn next(&mut self) -> (String, String) {
+        let (line, _payload) = (self.line(), self.line());
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["MSG", subject, "1", reply, _] => (subject.to_owned(), reply.to_owned()),
+            _ => panic!("{line} is no request"),
+        }
+    }
+
+    fn publish(&mut self, subject: &str, payload: &str) {
+        self.send(&format!("PUB {subject} {}\r\n{payload}\r\n", payload.len()));
+    }
+}
+
 #[test]
 fn without_the_option_they_do_not() {
     let stack = Stack::start(&[]);
@@ -90,9 +134,18 @@ fn a_server_without_headers_gets_none_and_the_request_all_the_same_unlike_resgat
     let file = directory.write("nats.conf", "no_header_support: true\n");
     let broker = Broker::start_with(&["-c", &file]);
     let gateway = Gateway::start(&broker.url(), &["--traceparent"]);
-    let (svc, mut h) = (Service::of(&broker, "test"), Http::connect(&gateway));
+    let (mut svc, mut h) = (Plain::connect(&broker), Http::connect(&gateway));
     h.request("GET", "/api/test/a", &format!("traceparent: {PARENT}\r\n"));
-    svc.serve("test.a", MODEL);
+    for _ in 0..2 {
+        let (subject, reply) = svc.next();
+        svc.publish(
+            &reply,
+            match &*subject {
+                "access.test.a" => r#"{"result":{"get":true}}"#,
+                _ => r#"{"result":{"model":{"a":1}}}"#,
+            },
+        );
+    }
     h.response().assert(200, r#"{"a":1}"#);
 }
 
