@@ -13,6 +13,7 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod demo;
 #[cfg(test)]
 mod documents;
@@ -28,4 +29,5 @@ pub mod reactor;
 pub mod res;
 pub mod secrets;
 pub(crate) mod tls;
+pub mod workers;
 pub mod ws;

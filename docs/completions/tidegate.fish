@@ -39,6 +39,7 @@ complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth hel
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l metricsport -s m -x -d 'port for metrics and health; 0 is none'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l reuseport -d 'let several processes listen on one port'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l cpu -x -d 'run on CPU n only'
+complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l workers -x -a 'auto' -d 'processes for all CPUs, or so many'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l apimaxresources -x -d 'nested resources of a web answer'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l apimaxbytes -x -d 'bytes of a web answer'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l natsreconnect -x -d 'keep clients without NATS, in ms'

@@ -40,7 +40,7 @@ use router::{Owner, Router, Sid};
 pub use session::End;
 use session::Session;
 use trie::SubKey;
-pub use users::Users;
+pub use users::{Secret, Users};
 
 /// What a broker is made from.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ pub struct Options {
     pub max_connections: usize,
     /// Who may connect; everybody if there are none.
     pub users: Users,
+    /// What other gateways of this host show who come by a door of their own
+    /// ([`Broker::connect_worker`]), and which may do everything.
+    pub worker: Option<Secret>,
     /// Seed of what is random.
     pub seed: [u64; 4],
 }
@@ -170,11 +173,31 @@ impl Broker {
 
     /// A client has connected: it is greeted, and sent away if there are too many.
     pub fn connect(&mut self, remote: IpAddr, now: u64) -> Key {
-        let must_show = !self.options.users.is_empty();
+        let key = self.admit(remote, now, false);
+        if self.open > self.options.max_connections {
+            self.refuse(key.0, "maximum connections exceeded", End::TooMany);
+        }
+        key
+    }
+
+    /// Another gateway of this host has connected by the door that is for them: it needs no
+    /// TLS, shows [`Options::worker`], and finds a place where services have taken all.
+    pub fn connect_worker(&mut self, remote: IpAddr, now: u64) -> Key {
+        let key = self.admit(remote, now, true);
+        if self.open > self.options.max_connections + limits::WORKERS {
+            self.refuse(key.0, "maximum connections exceeded", End::TooMany);
+        }
+        key
+    }
+
+    fn admit(&mut self, remote: IpAddr, now: u64, is_worker: bool) -> Key {
+        let must_show = is_worker || !self.options.users.is_empty();
+        let must_encrypt = self.options.tls && !is_worker;
         let parser = Parser::new(self.options.max_payload, must_show);
         let ping_at = now.saturating_add(limits::PING_TIME);
         let mut session = Session::new(parser, now, ping_at);
-        if must_show || self.options.tls {
+        session.is_worker = is_worker;
+        if must_show || must_encrypt {
             session.connect_by = Some(now.saturating_add(limits::CONNECT_TIME));
         }
         self.counts.connections += 1;
@@ -183,7 +206,7 @@ impl Broker {
             host: &self.options.host,
             port: self.options.port,
             auth_required: must_show,
-            tls_required: self.options.tls,
+            tls_required: must_encrypt,
             max_payload: self.options.max_payload,
             client_id: self.counts.connections,
             client_ip: remote,
@@ -194,9 +217,6 @@ impl Broker {
         let key = self.sessions.insert(session) as u32;
         self.open += 1;
         self.touch(key);
-        if self.open > self.options.max_connections {
-            self.refuse(key, "maximum connections exceeded", End::TooMany);
-        }
         Key(key)
     }
 
@@ -356,6 +376,13 @@ impl Broker {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.open == 0
+    }
+
+    /// Other gateways of this host that are connected by the door for them.
+    pub fn workers(&self) -> usize {
+        let sessions = self.sessions.iter();
+        let here = sessions.filter(|(_, it)| it.is_worker && it.leaving.is_none());
+        here.count()
     }
 
     /// Bytes that wait for all clients.

@@ -34,6 +34,7 @@ impl Stage {
             max_payload: 1 << 20,
             max_connections: 100,
             users: Users::default(),
+            worker: None,
             seed: [1, 2, 3, 4],
         };
         change(&mut options);

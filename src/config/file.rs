@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::error::{Error, Place};
-use super::options::{Kind, OPTIONS, Setting, Value};
+use super::options::{AUTO, Kind, OPTIONS, Setting, Value};
 use super::read::read_whole;
 use super::settings::{Settings, in_file_order};
 
@@ -164,14 +164,19 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
         }
         (Kind::Json, json) => return Ok(Value::Text(json.to_string().into())),
         (Kind::Switch, Json::Bool(switch)) => return Ok(Value::Switch(switch)),
-        (Kind::Number(min, max), Json::Number(number)) => match number.as_i64() {
-            Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
-            _ => {
-                return Err(format!(
-                    "{number} is not a whole number from {min} to {max}; give one"
-                ));
+        (Kind::Auto(..), Json::String(text)) if text == AUTO => {
+            return Ok(Value::Text(text.into()));
+        }
+        (Kind::Number(min, max) | Kind::Auto(min, max), Json::Number(number)) => {
+            match number.as_i64() {
+                Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
+                _ => {
+                    return Err(format!(
+                        "{number} is not a whole number from {min} to {max}; give one"
+                    ));
+                }
             }
-        },
+        }
         (Kind::List, Json::Array(items)) => {
             let texts = items.into_iter().map(|item| match item {
                 Json::String(text) => Ok(text),
@@ -185,6 +190,7 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
         (Kind::Text | Kind::Joined | Kind::Address, other) => ("a text in quotes", other),
         (Kind::Switch, other) => ("true or false", other),
         (Kind::Number(..), other) => ("a number", other),
+        (Kind::Auto(..), other) => ("a number or \"auto\"", other),
         (Kind::List, other) => ("a list of texts in brackets", other),
     };
     let (wanted, found) = wanted;

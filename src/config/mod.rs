@@ -156,6 +156,9 @@ pub struct Config {
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.
     pub cpu: Option<usize>,
+    /// Processes that share the port and are kept running; `None` where this one serves
+    /// clients itself.
+    pub workers: Option<Workers>,
 }
 
 /// Leaves out most, above all what may hold secrets.
@@ -183,6 +186,15 @@ pub struct BrokerInside {
     pub tls_cert: Option<PathBuf>,
     /// Key of [`BrokerInside::tls_cert`]; there are both or none.
     pub tls_key: Option<PathBuf>,
+}
+
+/// How many processes serve clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each CPU that may be used.
+    Auto,
+    /// So many, at least one.
+    Count(u32),
 }
 
 /// How resources are written in answers of the HTTP API.

@@ -41,6 +41,7 @@ pub(super) enum Setting {
     MaxBuffers,
     ReusePort,
     Cpu,
+    Workers,
     MaxEntries,
     MaxResourceSize,
     ApiMaxResources,
@@ -108,6 +109,8 @@ pub(super) enum Kind {
     Joined,
     /// A whole number within these bounds.
     Number(i64, i64),
+    /// The same, or the word `auto`.
+    Auto(i64, i64),
     Switch,
     /// Texts; the flag may be repeated.
     List,
@@ -166,6 +169,7 @@ impl Spec {
             Setting::ApiEncoding => &["json", "jsonflat"],
             Setting::NatsReconnectTokens => &["close", "keep"],
             Setting::LogFormat => &["text", "json"],
+            Setting::Workers => &[AUTO],
             _ => &[],
         }
     }
@@ -191,6 +195,9 @@ pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
 
 /// What is probed by a flag that stands alone.
 pub(super) const PROBE_LIVE: &str = "live";
+
+/// The word of a [`Kind::Auto`].
+pub(super) const AUTO: &str = "auto";
 
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "TIDEGATE_";
@@ -252,7 +259,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 64] = [
+pub(super) static OPTIONS: [Spec; 65] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -725,6 +732,24 @@ pub(super) static OPTIONS: [Spec; 64] = [
         default: Value::Unset,
         help: "run on CPU n only",
         manual: "Run on this CPU only, counted from 0. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::Workers,
+        flag: "--workers",
+        short: "",
+        variable: "TIDEGATE_WORKERS",
+        member: "workers",
+        alias: None,
+        value: "<n|auto>",
+        kind: Kind::Auto(1, 256),
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "processes for all CPUs, or so many",
+        manual: "Start so many processes that share the port, each on a CPU of its own, and keep \
+            them running; with `auto` one for each CPU that this process may use. Without it the \
+            process serves clients itself. `metricsPort` is that of all together then. Not with \
+            `cpu` or `demo`. See [All CPUs of a host](DEPLOYMENT.md#all-cpus-of-a-host). Not in \
+            Resgate.",
     },
     Spec {
         key: Setting::ApiMaxResources,
@@ -1290,7 +1315,9 @@ mod tests {
             let fits = match (&spec.default, spec.kind) {
                 (Value::Unset, _) => true,
                 (Value::Text(_), Kind::Text | Kind::Joined | Kind::Address | Kind::Json) => true,
-                (Value::Number(n), Kind::Number(min, max)) => (min..=max).contains(n),
+                (Value::Number(n), Kind::Number(min, max) | Kind::Auto(min, max)) => {
+                    (min..=max).contains(n)
+                }
                 (Value::Switch(_), Kind::Switch) => true,
                 (Value::List(_), Kind::List) => true,
                 _ => false,

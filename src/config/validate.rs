@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Error, Place};
-use super::options::{BROKER_ADDRESS, Setting};
+use super::options::{BROKER_ADDRESS, Setting, Value};
 use super::settings::Settings;
 use super::{
     AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, LogFormat, Networks,
-    ReconnectTokens,
+    ReconnectTokens, Workers,
 };
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
@@ -94,11 +94,32 @@ impl Checker<'_> {
             head_timeout: self.count(Setting::HeadTimeout),
             ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
+            workers: self.workers()?,
             home_page: settings.switch(Setting::HomePage),
             cpu: settings
                 .number(Setting::Cpu)
                 .and_then(|cpu| usize::try_from(cpu).ok()),
         })
+    }
+
+    /// How many processes serve clients, if it is not this one.
+    fn workers(&self) -> Result<Option<Workers>, Error> {
+        let workers = match self.settings.value(Setting::Workers) {
+            Value::Number(count) => Workers::Count(u32::try_from(*count).unwrap_or(1)),
+            Value::Text(_) => Workers::Auto,
+            _ => return Ok(None),
+        };
+        let others = [
+            (Setting::Demo, self.settings.switch(Setting::Demo)),
+            (Setting::Cpu, self.settings.number(Setting::Cpu).is_some()),
+        ];
+        match others.iter().find(|(_, is_set)| *is_set) {
+            Some((other, _)) => self.invalid(
+                Setting::Workers,
+                format!("is not for one process; leave out {}", names(*other)),
+            ),
+            None => Ok(Some(workers)),
+        }
     }
 
     /// Files that an option names, several times perhaps.

@@ -44,6 +44,7 @@ mod link;
 mod listener;
 mod monitor;
 mod output;
+mod parent;
 mod process;
 mod pulse;
 mod rates;
@@ -65,7 +66,9 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
+use crate::broker::Secret;
 use crate::config::{ApiEncoding, AuthMethod, Config};
+use crate::control::{Channel, Inside, Report, Start};
 use crate::gateway::{
     BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
@@ -78,11 +81,10 @@ use admission::Admission;
 use away::Absence;
 pub use check::{Finding, Grade, check};
 use clients::Clients;
-use clock::{Clock, unix_seconds};
+pub(crate) use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{
-    BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
-};
+pub(crate) use connection::is_monitor;
+use connection::{BROKER, BROKER_NEXT, ConnectionKey, LISTENER, PARENT, Phase, RESOLVER, SIGNALS};
 use deadlines::{Durations, Kind};
 use deliver::deliver;
 use drain::Drain;
@@ -92,19 +94,22 @@ pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
 use heartbeat::Heartbeat;
 use identity::Identity;
-use inherited::Inherited;
+pub(crate) use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
-use monitor::Monitor;
+pub(crate) use listener::{is_free, reserve};
+pub(crate) use monitor::{Monitor, Page};
+use parent::Parent;
 use rates::Rates;
 use resolver::Resolver;
 use rotation::Rotation;
-use services::Services;
+use services::{Doors, Services};
 use signals::Signals;
+pub(crate) use signals::ignored;
 use site::Site;
 use streak::Streak;
-use supervisor::Supervisor;
+pub(crate) use supervisor::Supervisor;
 use turn::Turn;
 
 /// Readiness events taken in one turn.
@@ -131,6 +136,82 @@ pub fn run(config: &Config) -> Result<(), Error> {
     if let Some(cpu) = config.cpu {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
+    let supervisor = Supervisor::take();
+    let given = Given {
+        supervisor,
+        ..Given::default()
+    };
+    begin(config, inherited, given)
+}
+
+/// Runs a worker: the gateway in the place among others that the first process has given it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn work(mut config: Config, start: Start) -> Result<(), Error> {
+    let Start {
+        place,
+        sockets,
+        channel,
+    } = start;
+    if let Some(cpu) = place.cpu
+        && let Err(error) = process::pin_to_cpu(cpu)
+    {
+        log::warn!("cannot bind to CPU {cpu}: {error}");
+    }
+    // There is one for all.
+    config.metrics_port = None;
+    let mut sockets = sockets.into_iter();
+    let mut next = || {
+        sockets.next().ok_or(Error::System {
+            what: "have the sockets of the first process",
+            source: ErrorKind::NotFound.into(),
+        })
+    };
+    let inherited = Inherited {
+        clients: Some(next()?),
+        metrics: None,
+    };
+    let mut given = Given {
+        parent: Some(channel),
+        ..Given::default()
+    };
+    match place.broker {
+        None => {}
+        Some(inside) if inside.is_here => {
+            given.doors = Some(Doors {
+                services: next()?,
+                workers: next()?,
+                secret: Secret::Password {
+                    user: WORKER.to_owned(),
+                    password: inside.secret,
+                },
+            });
+        }
+        Some(inside) => {
+            let Inside { port, secret, .. } = inside;
+            config.broker.addr = None;
+            config.nats_url = format!("nats://{WORKER}:{secret}@127.0.0.1:{port}");
+            config.nats_tls_first = false;
+            (config.nats_creds, config.nats_cert, config.nats_key) = (None, None, None);
+        }
+    }
+    begin(&config, inherited, given)
+}
+
+/// What others have given the process.
+#[derive(Default)]
+struct Given {
+    /// systemd, or what does as it does.
+    supervisor: Option<Box<Supervisor>>,
+    /// The first process of several.
+    parent: Option<Channel>,
+    /// Sockets for a broker inside.
+    doors: Option<Doors>,
+}
+
+fn begin(config: &Config, inherited: Inherited, given: Given) -> Result<(), Error> {
     match process::raise_descriptor_limit() {
         Ok(Some(limit)) => log::debug!("descriptor limit: {limit}"),
         Ok(None) => log::debug!("descriptor limit: none"),
@@ -139,8 +220,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
              raise it with ulimit -n"
         ),
     }
-    let mut reactor = Reactor::new(config, Signals::new)?;
-    reactor.supervisor = Supervisor::take();
+    let mut reactor = Reactor::new(config, Signals::new, given)?;
     let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
@@ -167,6 +247,8 @@ struct Reactor {
     proxies: Proxies,
     monitor: Option<Box<Monitor>>,
     supervisor: Option<Box<Supervisor>>,
+    /// The first process of several, of which this is one.
+    parent: Option<Box<Parent>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -186,6 +268,9 @@ struct Reactor {
     /// How TLS is spoken with new clients; `None` without TLS.
     tls: Option<Identity>,
 }
+
+/// The name by which workers are known to the broker inside one of them.
+const WORKER: &str = "tidegate-worker";
 
 /// [`Signals::new`], or what stands for it in tests.
 type WatchSignals = fn(&Registry, Token, bool) -> io::Result<Signals>;
@@ -235,7 +320,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
 
 impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
-    fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
+    fn new(config: &Config, watch: WatchSignals, given: Given) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
         let servers = match config.broker.addr {
             None => ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?,
@@ -246,8 +331,16 @@ impl Reactor {
         let tls = Identity::for_clients(config).map_err(Error::Secret)?;
         let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
-        let services = Services::bind(config, poll.registry(), seed)?;
-        let can_reload = tls.is_some() || services.as_ref().is_some_and(|inside| inside.has_tls());
+        let services = Services::bind(config, poll.registry(), seed, given.doors)?;
+        let parent = given
+            .parent
+            .map(|channel| Parent::new(channel, poll.registry(), PARENT));
+        let parent = parent
+            .transpose()
+            .map_err(system("hear the first process"))?;
+        let can_reload = parent.is_some()
+            || tls.is_some()
+            || services.as_ref().is_some_and(|inside| inside.has_tls());
         let signals =
             watch(poll.registry(), SIGNALS, can_reload).map_err(system("watch for signals"))?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
@@ -282,7 +375,8 @@ impl Reactor {
             proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
-            supervisor: None,
+            supervisor: given.supervisor,
+            parent,
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -353,15 +447,18 @@ impl Reactor {
                 // While NATS is away no service answers.
                 let drain = match self.absence.is_now() {
                     true => Drain::lost(now),
+                    false if self.is_hasty() => Drain::spread(now, 0),
                     false => Drain::spread(now, config.drain_time.into()),
                 };
                 self.stop(&mut events, drain);
                 log::info!("Stopped");
+                self.tell_last();
                 Ok(())
             }
             End::Lost { url, cause, tried } => {
                 let now = self.clock.tick();
                 self.stop(&mut events, Drain::lost(now));
+                self.tell_last();
                 Err(Error::BrokerLost { url, cause, tried })
             }
             End::Failed(error) => Err(error),
@@ -395,11 +492,15 @@ impl Reactor {
         if let Some(supervisor) = &mut self.supervisor {
             supervisor.tick(now);
         }
+        if let Some(parent) = &mut self.parent {
+            parent.tick(now);
+        }
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
         if is_signalled {
             return Err(End::Signal);
         }
+        self.obey()?;
         self.accept(now);
         self.accept_services(now);
         self.step_link(now)?;
@@ -426,7 +527,7 @@ impl Reactor {
         self.clients.reap(|client| self.gateway.is_free(client));
         let end = self.clock.micros();
         self.turn.end(end);
-        if self.monitor.is_some() {
+        if self.monitor.is_some() || self.parent.is_some() {
             self.metrics.turns.observe(end - start);
             self.serve_monitor(now, may_judge);
         }
@@ -441,16 +542,29 @@ impl Reactor {
         if let Some(supervisor) = &self.supervisor {
             supervisor.reloading();
         }
-        let services = self.services.as_mut();
-        let theirs = services.and_then(|services| services.identity());
-        self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
+        self.read_identities();
         self.tell_ready();
     }
 
     /// Tells the supervisor, if there is one, that clients are served.
-    fn tell_ready(&self) {
+    fn tell_ready(&mut self) {
         if let Some(supervisor) = &self.supervisor {
             supervisor.ready("Serving clients");
+        }
+        if let Some(parent) = &mut self.parent {
+            parent.tell(&Report::Ready);
+        }
+    }
+
+    /// Whether the first process wants all clients closed at once.
+    fn is_hasty(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.is_hasty)
+    }
+
+    /// Tells the first process what was counted in all: the process ends.
+    fn tell_last(&mut self) {
+        if let Some(mut parent) = self.parent.take() {
+            parent.tell(&Report::Metrics(self.metrics_text()));
         }
     }
 
@@ -479,6 +593,11 @@ impl Reactor {
                 token if Services::has_token(token) => {
                     if let Some(services) = &mut self.services {
                         services.set_ready(event);
+                    }
+                }
+                PARENT => {
+                    if let Some(parent) = &mut self.parent {
+                        parent.set_ready();
                     }
                 }
                 // The link looks for the answer when it is stepped.
@@ -553,6 +672,7 @@ impl Reactor {
                 self.absence.next_timeout(),
                 self.drift.as_ref().map(Drift::next_timeout),
                 self.heartbeat.as_ref().map(Heartbeat::next_timeout),
+                self.parent.as_ref().map(|parent| parent.next_timeout()),
                 self.listener.as_ref().and_then(Listener::next_timeout),
                 self.monitor
                     .as_ref()
