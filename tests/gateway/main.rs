@@ -51,4 +51,5 @@ mod timeouts;
 mod tokens;
 mod values;
 mod websocket;
+mod workers;
 mod ws_header_auth;
