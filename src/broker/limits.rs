@@ -7,7 +7,7 @@ pub(crate) use super::protocol::CONTROL_LINE_MAX;
 #[cfg(test)]
 pub(crate) use super::users::{PATTERNS_MAX, USERS_MAX};
 
-/// Other gateways of this host that find a place where clients have taken all.
+/// Other gateways of this host, at most.
 pub(crate) const WORKERS: usize = 1_024;
 
 /// Bytes that may wait for a client.

@@ -114,8 +114,9 @@ pub struct Broker {
     options: Options,
     server_id: String,
     sessions: Slab<Session>,
-    /// Those that are not closed.
+    /// Those that are not closed, and how many of them are other gateways of this host.
     open: usize,
+    workers: usize,
     router: Router,
     /// The gateway's subscriptions.
     gateway: HashMap<u64, SubKey, foldhash::fast::RandomState>,
@@ -153,6 +154,7 @@ impl Broker {
             server_id: format!("{:016X}{:016X}", a ^ c, b ^ d),
             sessions: Slab::new(),
             open: 0,
+            workers: 0,
             router: Router::new([a, b]),
             gateway: HashMap::default(),
             resident: Vec::new(),
@@ -174,7 +176,7 @@ impl Broker {
     /// A client has connected: it is greeted, and sent away if there are too many.
     pub fn connect(&mut self, remote: IpAddr, now: u64) -> Key {
         let key = self.admit(remote, now, false);
-        if self.open > self.options.max_connections {
+        if self.len() > self.options.max_connections {
             self.refuse(key.0, "maximum connections exceeded", End::TooMany);
         }
         key
@@ -184,7 +186,7 @@ impl Broker {
     /// TLS, shows [`Options::worker`], and finds a place where services have taken all.
     pub fn connect_worker(&mut self, remote: IpAddr, now: u64) -> Key {
         let key = self.admit(remote, now, true);
-        if self.open > self.options.max_connections + limits::WORKERS {
+        if self.workers > limits::WORKERS {
             self.refuse(key.0, "maximum connections exceeded", End::TooMany);
         }
         key
@@ -216,6 +218,7 @@ impl Broker {
         self.note_due(session.connect_by.unwrap_or(session.ping_at));
         let key = self.sessions.insert(session) as u32;
         self.open += 1;
+        self.workers += usize::from(is_worker);
         self.touch(key);
         Key(key)
     }
@@ -234,6 +237,7 @@ impl Broker {
         session.rest = None;
         session.leaving = Some(std::mem::take(&mut session.subs).into_iter());
         self.open -= 1;
+        self.workers -= usize::from(session.is_worker);
         self.leaving.push_back(key.0);
     }
 
@@ -368,21 +372,19 @@ impl Broker {
         self.counts
     }
 
-    /// Clients that are connected.
+    /// Clients that are connected, without other gateways of this host.
     pub fn len(&self) -> usize {
-        self.open
+        self.open - self.workers
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.open == 0
+        self.len() == 0
     }
 
     /// Other gateways of this host that are connected by the door for them.
     pub fn workers(&self) -> usize {
-        let sessions = self.sessions.iter();
-        let here = sessions.filter(|(_, it)| it.is_worker && it.leaving.is_none());
-        here.count()
+        self.workers
     }
 
     /// Bytes that wait for all clients.
@@ -458,12 +460,13 @@ impl Broker {
     /// Computes all counts and indexes anew, and panics where one is wrong.
     pub fn audit(&self) {
         self.router.audit();
-        let (mut subs, mut cost, mut pending, mut open) = (0, 0, 0, 0);
+        let (mut subs, mut cost, mut pending, mut open, mut workers) = (0, 0, 0, 0, 0);
         for (_, session) in &self.sessions {
             subs += session.subs.len();
             subs += session.leaving.as_ref().map_or(0, ExactSizeIterator::len);
             pending += session.pending();
             open += usize::from(session.leaving.is_none());
+            workers += usize::from(session.leaving.is_none() && session.is_worker);
         }
         for (key, sub) in self.router.iter() {
             cost += sub.cost;
@@ -481,7 +484,7 @@ impl Broker {
         let calling = self.gateway.len() + self.resident.len();
         assert_eq!(self.router.len(), subs + calling);
         assert_eq!((self.cost, self.pending), (cost, pending));
-        assert_eq!(self.open, open);
+        assert_eq!((self.open, self.workers), (open, workers));
         let touched = self.sessions.iter().filter(|(_, s)| s.is_touched).count();
         assert!(touched <= self.touched.len());
     }

@@ -128,6 +128,27 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
+/// Takes the socket for other workers into the poll.
+fn open_side_door(socket: TcpListener, registry: &Registry) -> io::Result<Listener> {
+    let mut door = Listener::inherit(socket)?;
+    door.register(registry, WORKERS)?;
+    Ok(door)
+}
+
+/// What the broker is told of the configuration.
+fn options(config: &Config, local: SocketAddr, users: Users) -> broker::Options {
+    broker::Options {
+        host: local.ip().to_string(),
+        port: local.port(),
+        tls: false,
+        max_payload: config.broker.max_payload as usize,
+        max_connections: (config.broker.max_connections as usize).min(SERVICES_MAX - 1),
+        users,
+        worker: None,
+        seed: [0; 4],
+    }
+}
+
 impl Services {
     /// Listens for services where the configuration says so; `None` if it does not.
     ///
@@ -166,28 +187,20 @@ impl Services {
             }),
         };
         let mut listener = listener.map_err(refused)?;
-        let mut side_door = side_door
-            .map(Listener::inherit)
-            .transpose()
-            .map_err(refused)?;
-        if let Some(door) = &mut side_door {
-            door.register(registry, WORKERS).map_err(refused)?;
-        }
+        let side_door = side_door.map(|socket| open_side_door(socket, registry));
+        let side_door = side_door.transpose().map_err(refused)?;
         listener.keep_back(super::DESCRIPTORS_KEPT);
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
         let url = format!("{scheme}://{local}");
         log::info!("Broker for services on {url}");
+        let options = options(config, local, users);
         let mut broker = Broker::new(broker::Options {
-            host: addr.ip().to_string(),
-            port: local.port(),
             tls: tls.is_some(),
-            max_payload: config.broker.max_payload as usize,
-            max_connections: (config.broker.max_connections as usize).min(SERVICES_MAX - 1),
-            users,
             worker,
             seed,
+            ..options
         });
         let demo = config.demo.then(|| resident::move_in(&mut broker));
         Ok(Some(Box::new(Self {
