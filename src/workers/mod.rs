@@ -240,7 +240,13 @@ impl First {
             self.summarise();
         }
         if (asked.reload || asked.renew) && !self.is_stopping() {
+            if let Some(supervisor) = &self.supervisor {
+                supervisor.reloading();
+            }
             self.reload(asked.renew);
+            if let Some(supervisor) = &self.supervisor {
+                supervisor.ready("Serving clients");
+            }
         }
     }
 
