@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -338,6 +339,47 @@ fn a_worker_that_stands_still_is_found_and_holds_nobody_up_unlike_resgate() {
     team.wait_for_others(&workers[1..], 2);
     team.wait_ready();
     assert!(team.workers().contains(&workers[0]));
+}
+
+#[test]
+fn clients_of_age_are_spread_over_a_worker_that_is_new_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let team = Team::start(&broker, "2", &["--maxage", "2000"]);
+    let mut clients: Vec<Client> = (0..30).map(|_| Client::connect(&team.gateway)).collect();
+    assert!(clients.iter_mut().all(Client::is_served));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for mut client in clients {
+            let (team, is_over) = (&team, &is_over);
+            scope.spawn(move || {
+                // Whoever is closed for its age comes back, and whoever is cut off does not.
+                while client.next_close() == Some(1001) && !is_over.load(Ordering::Relaxed) {
+                    client = Client::connect(&team.gateway);
+                }
+            });
+        }
+        let workers = team.workers();
+        signal(workers[0], Signal::KILL);
+        team.wait_for_others(&workers[..1], 2);
+        team.wait_ready();
+        // All clients that are left are at the other worker, and are divided again.
+        let start = Instant::now();
+        loop {
+            let counted = team.counted();
+            let [new, old] = [0, 1].map(|worker| {
+                let name = format!("resgate_ws_current_connections{{worker=\"{worker}\"}}");
+                counted.value(&name)
+            });
+            if new >= 3.0 && old >= 3.0 {
+                break;
+            }
+            assert!(start.elapsed() < PATIENCE, "{new} and {old}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
