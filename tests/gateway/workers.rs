@@ -489,6 +489,54 @@ fn the_broker_inside_serves_all_workers_unlike_resgate() {
 }
 
 #[test]
+fn certificates_are_read_again_by_all_workers_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let authority = Authority::new("root");
+    let issued = authority.issue(&["localhost"]);
+    let directory = Directory::new();
+    let certificate = directory.write("cert.pem", &issued.chain);
+    let key = directory.write("key.pem", &issued.key);
+    let broker = Broker::start();
+    let tls = ["--tls", "--tlscert", &certificate, "--tlskey", &key];
+    let team = Team::start(&broker, "2", &tls);
+    let workers = team.workers();
+    team.gateway.signal(Signal::HUP);
+    for worker in 0..2 {
+        let words = format!("worker {worker}: Loaded the TLS certificate {certificate} again");
+        team.gateway.wait_for_log(&words, 1);
+    }
+    assert_eq!(team.workers(), workers);
+}
+
+#[test]
+fn workers_share_sockets_that_are_handed_over_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let broker = Broker::start();
+    let listen = || std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (clients, metrics) = (listen(), listen());
+    let args = ["--workers", "2", "--draintime", "0"];
+    let mut gateway = Gateway::start_on(&clients, &metrics, &broker.url(), &args);
+    gateway.wait_for_log("Serving clients with 2 workers", 1);
+    let stream = Stream::begin(&gateway.addr);
+    stream.wait(100);
+    gateway.signal(Signal::USR2);
+    gateway.wait_for_log("All workers are replaced", 1);
+    stream.wait(100);
+    let mut http = Http::connect_to(&metrics.local_addr().expect("bound").to_string());
+    http.get("/readyz");
+    http.response().assert(200, "ok\n");
+    stream.end();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait(PATIENCE), Some(0), "{}", gateway.log());
+    // The socket is not ours: who comes waits for the next.
+    TcpStream::connect(&gateway.addr).expect("somebody keeps it");
+}
+
+#[test]
 fn what_is_for_one_process_is_refused_unlike_resgate() {
     if is_peer() {
         return;
