@@ -257,6 +257,7 @@ const CREATED: &str = "{
 \t\"maxBuffers\": 256,
 \t\"reusePort\": false,
 \t\"cpu\": 0,
+\t\"workers\": null,
 \t\"maxEntries\": 1000000,
 \t\"maxResourceSize\": 16777216,
 \t\"apiMaxResources\": 100000,

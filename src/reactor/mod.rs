@@ -104,6 +104,7 @@ use parent::Parent;
 use rates::Rates;
 use resolver::Resolver;
 use rotation::Rotation;
+pub(crate) use services::check_inside;
 use services::{Doors, Services};
 use signals::Signals;
 pub(crate) use signals::ignored;

@@ -128,6 +128,19 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
+/// Whether a broker inside can be made of this, as far as files and users go.
+///
+/// # Errors
+///
+/// A file is of no use, or the users are none.
+pub(crate) fn check_inside(config: &Config) -> Result<(), Error> {
+    if config.broker.addr.is_some() {
+        Users::parse(&config.broker.users).map_err(Error::BrokerUsers)?;
+        Identity::for_services(config).map_err(Error::Secret)?;
+    }
+    Ok(())
+}
+
 /// Takes the socket for other workers into the poll.
 fn open_side_door(socket: TcpListener, registry: &Registry) -> io::Result<Listener> {
     let mut door = Listener::inherit(socket)?;

@@ -175,8 +175,11 @@ impl First {
             }
         }
         self.take_signals(now);
-        self.hear(now);
-        self.reap(now);
+        let left = self.hear(now);
+        let ended = self.reap(now);
+        if let Some(error) = left.or(ended) {
+            self.stop(Some(error), now);
+        }
         self.watch(now);
         self.start_due(now)?;
         self.step_rolling(now);
@@ -302,6 +305,11 @@ impl First {
                 return;
             }
         };
+        // There is one broker, whose worker must end before another can be tried.
+        if let Err(error) = reactor::check_inside(&config) {
+            log::error!("{error}; everything stays as it is");
+            return;
+        }
         for warning in warnings {
             log::warn!("{warning}");
         }
@@ -330,9 +338,10 @@ impl First {
         self.rolling = Some(rolling);
     }
 
-    /// Takes what workers tell.
-    fn hear(&mut self, now: Time) {
-        for slot in &mut self.slots {
+    /// Takes what workers tell. The error of one that it is no use to start again.
+    fn hear(&mut self, now: Time) -> Option<Error> {
+        let mut given_up = None;
+        for (place, slot) in self.slots.iter_mut().enumerate() {
             for worker in slot.workers_mut().filter(|worker| worker.is_readable) {
                 worker.is_readable = false;
                 worker.channel.step();
@@ -341,20 +350,24 @@ impl First {
             for worker in slot.workers_mut() {
                 is_leaving |= worker.take_reports(now);
             }
-            // It ends without having been asked: a signal of somebody's. Another follows at
-            // once, and what waits in the socket is for that.
+            // It ends without having been asked: by a signal of somebody's, or since NATS is
+            // lost. Another follows, and what waits in the socket is for that.
             let serving = slot
                 .serving
                 .take_if(|worker| is_leaving && worker.is_leaving);
             if let Some(worker) = serving {
+                let age = worker.age(now);
                 slot.leaving.push(worker);
-                slot.due = slot.next.is_none().then_some(now);
+                if slot.next.is_none() && !slot.ended(true, age, now) {
+                    given_up = Some(self::given_up(place, "leaving by itself".to_owned()));
+                }
             }
         }
+        given_up
     }
 
-    /// Takes note of workers that have ended.
-    fn reap(&mut self, now: Time) {
+    /// Takes note of workers that have ended. The error of one that it is no use to start again.
+    fn reap(&mut self, now: Time) -> Option<Error> {
         let is_stopping = self.is_stopping();
         let mut given_up = None;
         for (place, slot) in self.slots.iter_mut().enumerate() {
@@ -383,14 +396,11 @@ impl First {
                 let (was_ready, age) = (worker.is_ready, worker.age(now));
                 slot.serving = None;
                 if slot.next.is_none() && !is_stopping && !slot.ended(was_ready, age, now) {
-                    let (worker, times) = (place, ENDS_MAX);
-                    given_up = Some(Error::GivenUp { worker, times, how });
+                    given_up = Some(self::given_up(place, how));
                 }
             }
         }
-        if let Some(error) = given_up {
-            self.stop(Some(error), now);
-        }
+        given_up
     }
 
     /// Ends workers that give no sign of life.
@@ -477,6 +487,12 @@ impl First {
             supervisor.ready("Serving clients");
         }
     }
+}
+
+/// Ends soon after a start, too many of them.
+fn given_up(worker: usize, how: String) -> Error {
+    let times = ENDS_MAX;
+    Error::GivenUp { worker, times, how }
 }
 
 /// What the first process has opened, and whether it would be another by a new configuration.

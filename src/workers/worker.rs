@@ -132,8 +132,9 @@ impl Worker {
             heard: now,
             is_ready: false,
             metrics: String::new(),
-            has_told_metrics: false,
-            readiness: None,
+            // It is not asked yet: nobody waits for its answer.
+            has_told_metrics: true,
+            readiness: Some(String::new()),
             is_readable: true,
             is_leaving: false,
         })

@@ -454,7 +454,14 @@ fn the_broker_inside_serves_all_workers_unlike_resgate() {
     }
     // Services show who they are; workers need no user for that.
     let users = r#"[{"user":"books","password":"hush"}]"#;
-    let team = Team::start_inside("2", &["--brokerusers", users, "--draintime", "100"]);
+    let directory = Directory::new();
+    let path = directory.path("tidegate.json");
+    let write = |users: &str| {
+        let text = format!(r#"{{"brokerUsers":{users},"drainTime":100}}"#);
+        std::fs::write(&path, text).expect("a file");
+    };
+    write(users);
+    let team = Team::start_inside("2", &["--config", &path]);
     let url = format!("nats://books:hush@{}", Broker::inside(&team.gateway).addr);
     let svc = Service::of_url(&url, "workers_inside");
     let mut clients = spread(&team);
@@ -464,6 +471,15 @@ fn the_broker_inside_serves_all_workers_unlike_resgate() {
         client.expect_event("workers_inside.model.change", r#"{"values":{"a":2}}"#);
     }
     drop(svc);
+
+    // A configuration with which the broker could not be is not tried.
+    let (workers, log) = (team.workers(), team.gateway.log());
+    assert!(!log.contains("stays as it is"), "{log}");
+    write(r#"[{"user":"books"}]"#);
+    team.gateway.signal(Signal::HUP);
+    team.gateway.wait_for_log("everything stays as it is", 1);
+    assert_eq!(team.workers(), workers);
+    write(users);
 
     // The worker with the broker is killed: clients of the other are kept, and served when
     // it is back.
