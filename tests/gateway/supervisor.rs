@@ -148,7 +148,7 @@ fn the_first_process_tells_of_all_workers_unlike_resgate() {
     let args = ["--workers", "2", "--draintime", "0"];
     let mut gateway = Gateway::start_in(&variables, &broker.url(), &args);
     assert_eq!(supervisor.next_news(), "READY=1\nSTATUS=Serving clients");
-    assert_eq!(gateway.log().matches("Listening on").count(), 2);
+    gateway.wait_for_log("Listening on", 2);
     for _ in 0..5 {
         assert_eq!(supervisor.next(), "WATCHDOG=1");
     }
