@@ -34,6 +34,12 @@ const PLACE_MAX: usize = 4 << 10;
 /// Sockets that come with it, at most: for clients, for services, for other workers.
 const SOCKETS_MAX: usize = 3;
 
+/// Descriptors that are received are not for programs that would be started.
+#[cfg(target_os = "linux")]
+const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const FLAGS: RecvFlags = RecvFlags::empty();
+
 /// What a worker is told of its place among the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -336,7 +342,7 @@ fn receive(socket: &StdStream, line: &mut [u8]) -> io::Result<(usize, Vec<TcpLis
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX))];
     let mut rights = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(line)];
-    let received = recvmsg(socket, &mut parts, &mut rights, RecvFlags::CMSG_CLOEXEC)?;
+    let received = recvmsg(socket, &mut parts, &mut rights, FLAGS)?;
     let mut sockets = Vec::new();
     for message in rights.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
