@@ -166,6 +166,26 @@ fn clients() -> [[String; 3]; 9] {
     ])
 }
 
+/// What clients may say that they have.
+fn haves() -> [[String; 3]; 2] {
+    rows([
+        (
+            "what a client names in `have`",
+            format!(
+                "{} of resource IDs, for {} or more",
+                either(gateway::MAX_NAMED, gateway::MAX_NAMED_BYTES),
+                time(gateway::HAD_FOR)
+            ),
+            "the rest is sent as if it were not named",
+        ),
+        (
+            "the same of all clients",
+            bytes(gateway::MAX_HAD),
+            "what others name means nothing",
+        ),
+    ])
+}
+
 /// What services may answer and cause.
 fn services() -> [[String; 3]; 6] {
     rows([
@@ -349,6 +369,7 @@ fn the_readme_has_the_limits() {
     let table = [
         &crowds()[..],
         &clients()[..],
+        &haves(),
         &windows()[..],
         &services()[..],
         &waiting(),

@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use tidegate::res::client::{self, Action};
+use std::ops::ControlFlow;
+use tidegate::res::client::{self, Action, VersionParams};
 
 /// An object's members in order, duplicates kept.
 struct Members(Vec<(String, Value)>);
@@ -107,20 +108,54 @@ fuzz_target!(|data: &[u8]| {
         },
     };
     assert_eq!(client::parse_count(request.params).map_err(drop), count);
-    let protocol = match &params {
-        None => Ok(None),
-        Some(Err(_)) => Err(()),
-        Some(Ok(params)) => params.last("protocol", Value::as_str),
+    let version = client::parse_version(request.params).map_err(drop);
+    let Some(Ok(params)) = &params else {
+        let expected = params.map_or(Ok(VersionParams::default()), |_| Err(()));
+        assert_eq!(version, expected);
+        return;
     };
+    let protocol = params.last("protocol", Value::as_str);
+    let etags = params.last("etags", Value::as_bool);
+    let have = params.last("have", Value::as_object);
+    let (Ok(protocol), Ok(etags), Ok(have)) = (protocol, etags, have) else {
+        assert_eq!(version, Err(()));
+        return;
+    };
+    let version = version.expect("all are of the right kind");
     assert_eq!(
-        client::parse_protocol(request.params).map_err(drop),
-        protocol.map(|text| text.filter(|text| !text.is_empty()).map(Into::into))
+        version.protocol.as_deref(),
+        protocol.filter(|text| !text.is_empty())
     );
+    assert_eq!(version.etags, etags == Some(true) || have.is_some());
+    assert_eq!(version.have.is_some(), have.is_some());
+    if let (Some(text), Some(have)) = (version.have, have) {
+        check_had(text, have);
+    }
 });
+
+/// What a client has is read as plain JSON would be.
+fn check_had(text: &str, have: &serde_json::Map<String, Value>) {
+    let mut read = serde_json::Map::new();
+    client::each_had(text, |rid, tag| {
+        read.insert(rid.to_owned(), tag.into());
+        ControlFlow::Continue(())
+    });
+    for (rid, tag) in have {
+        // Of two of the same the later one counts, unless it is no text.
+        if tag.is_string() {
+            assert_eq!(read.get(rid), Some(tag));
+        }
+    }
+    assert!(read.keys().all(|rid| have.contains_key(rid)));
+}
 
 fn consume(request: &client::Request<'_>) {
     let _ = client::parse_count(request.params);
-    let _ = client::parse_protocol(request.params);
+    if let Ok(version) = client::parse_version(request.params) {
+        if let Some(have) = version.have {
+            client::each_had(have, |_, _| ControlFlow::Continue(()));
+        }
+    }
 }
 
 type Parts<'a> = (&'a str, &'a str, &'a str);

@@ -3,7 +3,9 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::model::content::Content;
-use crate::gateway::model::keys::{ClientKey, NameKey, PendingKey, SubKey, TreeKey, WaiterKey};
+use crate::gateway::model::keys::{
+    ClientKey, ClientRef, NameKey, PendingKey, SubKey, TreeKey, WaiterKey,
+};
 use crate::gateway::parts::holdings::{AccessState, Hold, Recheck, Sub};
 use crate::gateway::parts::requests::{AccessRequest, Cause, Pending, Then, Use};
 use crate::gateway::parts::sessions::Transport;
@@ -40,6 +42,7 @@ impl Gateway {
         self.windows
             .audit(pending.filter_map(|(_, pending)| pending.seat()))?;
         self.texts.audit()?;
+        self.audit_haves()?;
         if !self.holdings.suspects.is_empty() && !self.unsettled.is_collecting() {
             return Err("suspects were forgotten".into());
         }
@@ -77,6 +80,19 @@ impl Gateway {
         #[cfg(debug_assertions)]
         {
             self.unaudited.is_left = true;
+        }
+    }
+
+    /// What clients say that they have is kept of those who want to be told tags.
+    fn audit_haves(&self) -> Result<(), String> {
+        self.haves.audit()?;
+        let is_kept_rightly = |client: &ClientRef| {
+            let there = self.sessions.present(*client);
+            there.is_some_and(|there| there.is_told_tags())
+        };
+        match self.haves.clients().find(|client| !is_kept_rightly(client)) {
+            Some(client) => Err(format!("it is kept what {client:?} has, for nothing")),
+            None => Ok(()),
         }
     }
 

@@ -48,6 +48,7 @@ use parts::broker::Broker;
 use parts::cache::{Cache, Resets};
 use parts::deprecated::Deprecated;
 use parts::expansions::Expansions;
+use parts::haves::Haves;
 use parts::holdings::Holdings;
 use parts::presence::Presence;
 use parts::queues::Queues;
@@ -152,6 +153,7 @@ pub struct Gateway {
     work: Worklist,
     sessions: Sessions,
     sendings: Sendings,
+    haves: Haves,
     cache: Cache,
     holdings: Holdings,
     waiters: Waiters,
@@ -187,6 +189,7 @@ impl Gateway {
             work: Worklist::default(),
             sessions: Sessions::default(),
             sendings: Sendings::default(),
+            haves: Haves::default(),
             cache: Cache::new(random.next()),
             holdings: Holdings::new(random.next()),
             waiters: Waiters::default(),
@@ -296,18 +299,16 @@ impl Gateway {
     }
 
     fn next_due(&self) -> Option<Time> {
-        [
+        Time::first([
             self.requests.next_timeout(),
             self.cache.next_linger(),
             self.texts.next_timeout(),
+            self.haves.next_timeout(),
             self.cache.next_pause(),
             self.background.next_pause(),
             // Places matter to those who wait for one.
             (self.requests.next_late()).filter(|_| self.wants_places()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Time has passed. Calling it early does no harm.

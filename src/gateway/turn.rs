@@ -47,6 +47,7 @@ impl Gateway {
         self.give_places_back();
         self.forget_lingering();
         self.texts.forget_unused(self.now);
+        self.haves.forget_old(self.now);
         if self.next_due().is_some_and(|due| due <= self.now) {
             self.work.set_due(true);
             self.work.push(Work::Due);

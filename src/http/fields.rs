@@ -27,6 +27,24 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// The first place of a byte. Heads are walked for each request, some of them long: eight bytes
+/// are looked at in one.
+pub(super) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let pattern = ONES * u64::from(wanted);
+    let (words, rest) = bytes.as_chunks();
+    for (place, word) in words.iter().enumerate() {
+        // A byte is 0 where it is the wanted one; the lowest one that seems to be is.
+        let differs = u64::from_le_bytes(*word) ^ pattern;
+        let found = differs.wrapping_sub(ONES) & !differs & ONES << 7;
+        if found != 0 {
+            return Some(8 * place + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let last = rest.iter().position(|&byte| byte == wanted)?;
+    Some(bytes.len() - rest.len() + last)
+}
+
 /// The members of a comma-separated list without the white space around them; empty
 /// members are kept, since their meaning depends on the field.
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -152,6 +170,24 @@ mod tests {
         }
         for bad in ["%", "%4", "%zz", "a%41%", "%4g", "%%41"] {
             assert!(!is_percent_encoding_valid(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_is_found_at_its_first_place() {
+        for length in 0..40 {
+            // Neighbours of the wanted byte, and what has its bits and the highest.
+            for filling in [b';', b'9', b':' | 0x80, 0, 0xff] {
+                let bytes = vec![filling; length];
+                assert_eq!(find(&bytes, b':'), None, "{filling} {length}");
+                for place in 0..length {
+                    let mut bytes = bytes.clone();
+                    bytes[place] = b':';
+                    assert_eq!(find(&bytes, b':'), Some(place), "{filling} {length}");
+                    *bytes.last_mut().unwrap() = b':';
+                    assert_eq!(find(&bytes, b':'), Some(place), "{filling} {length}");
+                }
+            }
         }
     }
 }

@@ -108,10 +108,10 @@ impl<'a> Head<'a> {
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.fields;
         std::iter::from_fn(move || {
-            let end = rest.iter().position(|&byte| byte == b'\r')?;
+            let end = fields::find(rest, b'\r')?;
             let line = &rest[..end];
             rest = rest.get(end + 2..).unwrap_or_default();
-            let colon = line.iter().position(|&byte| byte == b':')?;
+            let colon = fields::find(line, b':')?;
             Some((&line[..colon], fields::trim(&line[colon + 1..])))
         })
     }

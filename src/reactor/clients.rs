@@ -6,9 +6,7 @@
 mod memory;
 #[cfg(test)]
 mod tests;
-mod writing;
-
-pub(crate) use writing::{FLUSH_TIME, LONG};
+pub(super) mod writing;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -71,7 +69,7 @@ pub(super) struct Clients {
     leaving: Vec<Box<Output>>,
     /// Bytes queued for sockets that may take them; each text counts once.
     fresh: usize,
-    /// Clients whose sockets may take more and that have [`LONG`] queues.
+    /// Clients whose sockets may take more and that have [`LONG`](writing::LONG) queues.
     long: usize,
     /// Memory that input and output of all connections take.
     held: Held,
@@ -254,17 +252,14 @@ impl Clients {
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let has_some = self.table.len() > 0;
-        [
+        Time::first([
             self.deadlines.next(),
             self.slow.look,
             self.delayed.due(),
             self.goodbyes.next(),
             self.pulse.next().filter(|_| has_some),
             self.rotation.hand.next().filter(|_| has_some),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// The hand by which silent clients are found, and the table.

@@ -113,7 +113,7 @@ impl Reactor {
     /// Serves one client.
     pub(super) fn serve(&mut self, key: ConnectionKey) {
         if self.is_blocked(key) && !self.take_proxy_header(key) {
-            return;
+            return self.end_wait_in_vain(key);
         }
         self.turn.begin_visit(self.gateway.units_left());
         self.parse_stash(key);
@@ -128,8 +128,23 @@ impl Reactor {
             }
         }
         // A blocked connection is woken by what blocks it.
-        if !self.is_blocked(key) {
-            self.clients.wake(key);
+        match self.is_blocked(key) {
+            true => self.end_wait_in_vain(key),
+            false => self.clients.wake(key),
+        }
+    }
+
+    /// A request waits for a change no longer where its client has ended its side: it has gone,
+    /// or asks for nothing more.
+    fn end_wait_in_vain(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.clients.get_mut(key)
+            && (connection.hung_up || connection.ended)
+            && connection.is_waiting()
+        {
+            let now = self.clock.now();
+            self.clients.disarm(key);
+            self.gateway.end_poll(now, key.client(), &mut self.outbox);
+            self.carry_out();
         }
     }
 

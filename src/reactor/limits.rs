@@ -7,7 +7,7 @@ pub(crate) use super::admission::LINGERING_MAX;
 pub(crate) use super::away::SILENT_REQUESTS;
 pub(crate) use super::backlog::{BACKLOG_HIGH, BACKLOG_MAX, PATIENCE};
 pub(crate) use super::broker::{CONNECT_TIMEOUT, OUTPUT_HIGH, OUTPUT_MAX, PACED_HIGH};
-pub(crate) use super::clients::{FLUSH_TIME, LONG};
+pub(crate) use super::clients::writing::{FLUSH_TIME, LONG};
 pub(crate) use super::compression::{EXCESS_MAX, EXCESS_RATE, LENGTHS, TURN_BUDGET};
 pub(crate) use super::drain::{ANSWERS, LAST_WORDS, LOST_TIME};
 pub(crate) use super::events::WAIT_MAX;

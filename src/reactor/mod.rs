@@ -70,7 +70,7 @@ use crate::broker::Secret;
 use crate::config::{ApiEncoding, AuthMethod, Config};
 use crate::control::{Channel, Inside, Report, Start};
 use crate::gateway::{
-    BrokerMessage, CacheLimits, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
+    BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
 use crate::http::write_head;
 use crate::metrics::Metrics;
@@ -663,7 +663,7 @@ impl Reactor {
         let planned = if is_busy {
             Some(self.clock.now())
         } else {
-            [
+            Time::first([
                 limit,
                 self.gateway.next_timeout(),
                 self.clients.next_timeout(),
@@ -682,10 +682,7 @@ impl Reactor {
                 self.supervisor
                     .as_ref()
                     .and_then(|supervisor| supervisor.next_timeout()),
-            ]
-            .into_iter()
-            .flatten()
-            .min()
+            ])
         };
         let sleep = match (is_busy, planned) {
             (true, _) => Some(Duration::ZERO),
@@ -937,11 +934,11 @@ impl Reactor {
                 self.metrics.deliveries += u64::from(is_message);
                 let (clients, site) = (&mut self.clients, &self.site);
                 let (streak, compression) = (&mut self.streak, &mut self.compression);
-                match &lead {
-                    Some(message) => {
-                        deliver::lead(clients, streak, compression, client, message, now)
+                match (&lead, delivery) {
+                    (Some(lead), Delivery::Message(_)) => {
+                        deliver::lead(clients, streak, compression, client, lead, now)
                     }
-                    None => deliver(clients, site, compression, client, delivery, now),
+                    (_, delivery) => deliver(clients, site, compression, client, delivery, now),
                 }
             }
             self.outbox.clear();

@@ -41,6 +41,10 @@ pub(crate) const WRITE_MAX: usize = 1 << 20;
 /// Slices of one vectored write; more would only grow the kernel's own copy.
 const SLICES: usize = 64;
 
+/// Those that a piece needs at most: what is before its body, the body in place, what is
+/// behind it.
+const PIECE_PARTS: usize = 3;
+
 /// One piece of output.
 #[derive(Debug)]
 pub(super) enum Piece {
@@ -149,6 +153,16 @@ fn behind<'b>(bytes: &'b [u8], offset: &mut usize) -> &'b [u8] {
     &bytes[written..]
 }
 
+/// Makes a system call until it was not interrupted.
+fn until_done(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
@@ -174,7 +188,7 @@ enum Part {
 }
 
 /// Puts what was copied between two places of the scratch buffer behind the other parts.
-fn list_copied(parts: &mut [Part; SLICES], count: &mut usize, start: &mut usize, end: usize) {
+fn list_copied(parts: &mut [Part], count: &mut usize, start: &mut usize, end: usize) {
     if *start == end {
         return;
     }
@@ -332,37 +346,23 @@ impl Output {
             return Ok(Written::All);
         }
         self.count_streak();
-        let mut parts = [Part::Copied { start: 0, end: 0 }; SLICES];
-        let (count, offered) = self.gather(&mut parts, scratch);
-        let written = loop {
-            let result = match parts[..count] {
-                [Part::Copied { start, end }] => socket.write(&scratch[start..end]),
-                [Part::InPlace { piece, start, end }] => {
-                    socket.write(&self.pieces[piece].body()[start..end])
-                }
-                _ => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    for (slice, part) in slices.iter_mut().zip(&parts[..count]) {
-                        *slice = IoSlice::new(match *part {
-                            Part::Copied { start, end } => &scratch[start..end],
-                            Part::InPlace { piece, start, end } => {
-                                &self.pieces[piece].body()[start..end]
-                            }
-                        });
-                    }
-                    socket.write_vectored(&slices[..count])
-                }
-            };
-            match result {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => break written,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.note_blocked(now);
-                    return Ok(Written::Blocked);
-                }
-                Err(error) => return Err(error),
+        let outcome = match self.pieces.front() {
+            // What leaves alone need be put together with nothing.
+            Some(Piece::Streak(frames, _)) if self.pieces.len() == 1 => {
+                let rest = &frames.bytes()[self.offset..];
+                let rest = &rest[..rest.len().min(WRITE_MAX)];
+                until_done(|| socket.write(rest)).map(|written| (written, rest.len()))
             }
+            _ => self.write_gathered(socket, scratch),
+        };
+        let (written, offered) = match outcome {
+            Ok((0, _)) => return Err(ErrorKind::WriteZero.into()),
+            Ok(outcome) => outcome,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.note_blocked(now);
+                return Ok(Written::Blocked);
+            }
+            Err(error) => return Err(error),
         };
         self.advance(written.min(offered));
         self.own = self.own.min(self.bytes);
@@ -377,15 +377,53 @@ impl Output {
         })
     }
 
+    /// Writes once what several pieces have: how many bytes were taken, of how many.
+    fn write_gathered(
+        &self,
+        socket: &mut impl Write,
+        scratch: &mut Vec<u8>,
+    ) -> io::Result<(usize, usize)> {
+        const NONE: Part = Part::Copied { start: 0, end: 0 };
+        let (mut few, mut many);
+        let parts = match self.pieces.len() {
+            1 => {
+                few = [NONE; PIECE_PARTS];
+                &mut few[..]
+            }
+            _ => {
+                many = [NONE; SLICES];
+                &mut many[..]
+            }
+        };
+        let (count, offered) = self.gather(parts, scratch);
+        let written = until_done(|| match parts[..count] {
+            [Part::Copied { start, end }] => socket.write(&scratch[start..end]),
+            [Part::InPlace { piece, start, end }] => {
+                socket.write(&self.pieces[piece].body()[start..end])
+            }
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                for (slice, part) in slices.iter_mut().zip(&parts[..count]) {
+                    *slice = IoSlice::new(match *part {
+                        Part::Copied { start, end } => &scratch[start..end],
+                        Part::InPlace { piece, start, end } => {
+                            &self.pieces[piece].body()[start..end]
+                        }
+                    });
+                }
+                socket.write_vectored(&slices[..count])
+            }
+        })?;
+        Ok((written, offered))
+    }
+
     /// Chooses what the next write offers: how many parts, and their bytes in all.
-    fn gather(&self, parts: &mut [Part; SLICES], scratch: &mut Vec<u8>) -> (usize, usize) {
+    fn gather(&self, parts: &mut [Part], scratch: &mut Vec<u8>) -> (usize, usize) {
         scratch.clear();
         let (mut count, mut in_place) = (0, 0);
         let (mut offset, mut listed) = (self.offset, 0);
         for (index, piece) in self.pieces.iter().enumerate() {
-            // A piece needs three parts at most: what is before its body, the body in
-            // place, what is behind it.
-            if count + 3 > SLICES
+            if count + PIECE_PARTS > parts.len()
                 || in_place + scratch.len() >= WRITE_MAX
                 || scratch.len() >= COPY_MAX
             {
@@ -395,9 +433,7 @@ impl Output {
             scratch.extend_from_slice(behind(piece.header(&mut header), &mut offset));
             let whole = piece.body();
             let body = behind(whole, &mut offset);
-            // What leaves alone need not be copied to leave in one system call.
-            let is_alone = self.pieces.len() == 1 && matches!(piece, Piece::Streak(..));
-            if body.len() >= LARGE || is_alone {
+            if body.len() >= LARGE {
                 list_copied(parts, &mut count, &mut listed, scratch.len());
                 let (start, len) = (whole.len() - body.len(), body.len().min(WRITE_MAX));
                 parts[count] = Part::InPlace {

@@ -3,6 +3,7 @@
 use super::json::{self, JsonError};
 use super::rid::{Rid, is_token};
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 /// A request with an ID that can be answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,22 +128,56 @@ pub fn parse_count(params: Option<&str>) -> Result<u64, InvalidParams> {
     }
 }
 
-/// Parameters of a version request: the client's protocol version, if it names one.
+/// Parameters of a version request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionParams<'a> {
+    /// The client's protocol version, if it names one.
+    pub protocol: Option<Cow<'a, str>>,
+    /// Whether it wants to be told the tags of the resources that it is sent. Who says what it
+    /// has does.
+    pub etags: bool,
+    /// What it has of an earlier connection, a JSON object for [`each_had`].
+    pub have: Option<&'a str>,
+}
+
+/// Reads the parameters of a version request.
 ///
 /// # Errors
 /// When the parameters are not valid.
-pub fn parse_protocol(params: Option<&str>) -> Result<Option<Cow<'_, str>>, InvalidParams> {
-    let mut protocol = None;
+pub fn parse_version(params: Option<&str>) -> Result<VersionParams<'_>, InvalidParams> {
+    let mut read = VersionParams::default();
     if let Some(params) = params {
         json::object(params, |name, raw| {
+            let raw = json::present(raw);
             if json::is(&name, "protocol") {
-                protocol = json::present(raw).map(json::string).transpose()?;
+                read.protocol = raw.map(json::string).transpose()?;
+            } else if json::is(&name, "etags") {
+                read.etags = raw.map(json::boolean).transpose()?.unwrap_or(false);
+            } else if json::is(&name, "have") {
+                if raw.is_some_and(|have| !have.starts_with('{')) {
+                    return Err(JsonError::new("not an object"));
+                }
+                read.have = raw;
             }
             Ok(())
         })
         .map_err(|_| InvalidParams)?;
     }
-    Ok(protocol.filter(|protocol| !protocol.is_empty()))
+    read.protocol = read.protocol.filter(|protocol| !protocol.is_empty());
+    read.etags |= read.have.is_some();
+    Ok(read)
+}
+
+/// Calls `visit` with each resource ID of what a client has, and its tag, until that breaks.
+/// What has no text for a tag is passed over.
+pub fn each_had(have: &str, mut visit: impl FnMut(&str, &str) -> ControlFlow<()>) {
+    let mut walk = json::Walk::default();
+    while let Ok(Some((rid, raw))) = walk.member(have) {
+        let Ok(tag) = json::string(raw) else { continue };
+        if visit(&rid, &tag).is_break() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -268,17 +303,49 @@ mod tests {
     }
 
     #[test]
-    fn reads_protocols() {
-        assert_eq!(parse_protocol(None), Ok(None));
-        assert_eq!(parse_protocol(Some(r#"{"protocol":""}"#)), Ok(None));
-        assert_eq!(
-            parse_protocol(Some(r#"{"protocol":"1.2.3"}"#)),
-            Ok(Some("1.2.3".into()))
-        );
-        assert_eq!(
-            parse_protocol(Some(r#"{"protocol":1}"#)),
-            Err(InvalidParams)
-        );
-        assert_eq!(parse_protocol(Some("[]")), Err(InvalidParams));
+    fn reads_versions() {
+        let read = |protocol: &'static str, etags, have| {
+            let protocol = Some(protocol).filter(|text| !text.is_empty());
+            Ok(VersionParams {
+                protocol: protocol.map(Into::into),
+                etags,
+                have,
+            })
+        };
+        let refused = Err(InvalidParams);
+        for (params, expected) in [
+            ("{}", read("", false, None)),
+            (r#"{"protocol":""}"#, read("", false, None)),
+            (r#"{"protocol":"1.2.3"}"#, read("1.2.3", false, None)),
+            (r#"{"protocol":"1.2.3","x":1}"#, read("1.2.3", false, None)),
+            (r#"{"protocol":1}"#, refused.clone()),
+            ("[]", refused.clone()),
+            (r#"{"etags":true}"#, read("", true, None)),
+            (r#"{"etags":false,"have":null}"#, read("", false, None)),
+            (r#"{"etags":null}"#, read("", false, None)),
+            (r#"{"etags":1}"#, refused.clone()),
+            (r#"{"Have":{"a":1}}"#, read("", true, Some(r#"{"a":1}"#))),
+            (r#"{"etags":false,"have":{}}"#, read("", true, Some("{}"))),
+            (r#"{"have":[]}"#, refused.clone()),
+            (r#"{"have":"{}"}"#, refused.clone()),
+        ] {
+            assert_eq!(parse_version(Some(params)), expected, "{params}");
+        }
+        assert_eq!(parse_version(None), read("", false, None));
+    }
+
+    #[test]
+    fn reads_what_a_client_has() {
+        let mut read = Vec::new();
+        let have = r#"{"a":"1","b":null,"c":{"x":"y"},"d":"2","a":"3","e":"4"}"#;
+        each_had(have, |rid, tag| {
+            read.push(format!("{rid}={tag}"));
+            match rid {
+                "d" if tag == "2" => ControlFlow::Continue(()),
+                _ if read.len() == 3 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        assert_eq!(read, ["a=1", "d=2", "a=3"]);
     }
 }

@@ -185,3 +185,36 @@ fn the_end_of_the_gateway_ends_patience_unlike_resgate() {
     h.response().assert(304, "");
     assert_eq!(stack.gateway.wait(PATIENCE), Some(0));
 }
+
+/// A proxy or a page that gives up leaves nothing behind that waits.
+#[test]
+fn who_has_gone_waits_no_longer_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let stack = Stack::shared();
+    let (svc, mut h) = (stack.service("cond_gone"), stack.http());
+    h.get("/api/cond_gone/a");
+    svc.serve("cond_gone.a", MODEL);
+    let tag = h.response().header("etag").expect("a tag");
+    let fields = format!("If-None-Match: {tag}\r\nPrefer: wait=60\r\n");
+    // While it waits, and before it does.
+    for waits in [true, false] {
+        let mut h = stack.http();
+        h.request("GET", "/api/cond_gone/a", &fields);
+        if !waits {
+            h.finish();
+        }
+        svc.grant("cond_gone.a");
+        if waits {
+            let mut other = stack.http();
+            let fields = format!("If-None-Match: {tag}\r\n");
+            get(&mut other, &svc, "cond_gone.a", &fields).assert(304, "");
+            h.assert_silent();
+            h.finish();
+        }
+        // Whoever ends but its own side sees that the wait is over.
+        h.response().assert(304, "");
+        h.expect_closed();
+    }
+}

@@ -26,6 +26,7 @@ mod expansions;
 mod floods;
 mod flow;
 mod harness;
+mod have;
 mod header_auth;
 mod limits;
 mod loading;

@@ -66,6 +66,9 @@ fn clients_agree_with_the_services() {
     );
     let shortened = shrink::SHORTENED.load(Ordering::Relaxed);
     println!("{shortened} times the difference took the place of events that waited");
+    let spared = shrink::SPARED.load(Ordering::Relaxed);
+    println!("{spared} resources were not sent, since the clients had them");
+    assert!(spared > 0 || number("SIM_RUNS").is_some_and(|runs| runs < RUNS));
 }
 
 /// What the fuzzer does, by bytes that chance has chosen.

@@ -23,6 +23,9 @@ pub static DRIFTED: AtomicU64 = AtomicU64::new(0);
 /// How often the difference took the place of events that waited, in all runs.
 pub static SHORTENED: AtomicU64 = AtomicU64::new(0);
 
+/// Resources that clients were not sent since they had them, in all runs.
+pub static SPARED: AtomicU64 = AtomicU64::new(0);
+
 /// Attempts at making a script smaller.
 const ATTEMPTS: usize = 3000;
 
@@ -39,6 +42,7 @@ pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) 
             CHECKED.fetch_add(counters.drift_checks, Ordering::Relaxed);
             DRIFTED.fetch_add(counters.drifts, Ordering::Relaxed);
             SHORTENED.fetch_add(counters.queues_shortened, Ordering::Relaxed);
+            SPARED.fetch_add(world.spared, Ordering::Relaxed);
             let failure = world.failure.clone();
             (failure.map(|failure| failure.0), world.into_trace())
         }

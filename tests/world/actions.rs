@@ -5,6 +5,7 @@ use super::client::{Client, Pending};
 use super::content::Generation;
 use super::driver::Input;
 use super::lies;
+use super::memory::Memory;
 use super::replica::{Held, Item};
 use super::request::token_event;
 use super::script::{Action, Ask, CLIENTS, Pattern, Profile, Script, Tell};
@@ -259,6 +260,7 @@ impl World {
         match choice {
             0 if self.profile.legacy => self.connect_as(slot, Generation::V1_1),
             1 if self.profile.legacy => self.connect_as(slot, Generation::V1_2_0),
+            2 | 3 if self.roll("remember").chance(80) => self.come_back(slot),
             2 => self.connect_as(slot, Generation::V1_2_1),
             _ => self.open(slot, Some("1.2.1"), Generation::V1_2_1),
         }
@@ -274,31 +276,67 @@ impl World {
         self.open(slot, version, generation);
     }
 
+    /// Connects a client that remembers what it was sent, and says so.
+    fn come_back(&mut self, slot: usize) {
+        if self.clients[slot].is_some() {
+            return;
+        }
+        let left = self.memories[slot].take().unwrap_or_default();
+        let (direct, swaps) = (left.direct.clone(), self.roll("swap").chance(20));
+        self.open_with(
+            slot,
+            Some("1.2.3"),
+            Generation::V1_2_1,
+            Some(Memory::of(left, swaps)),
+        );
+        for rid in direct {
+            self.subscribe(slot, &rid);
+        }
+    }
+
     pub fn open(&mut self, slot: usize, version: Option<&str>, generation: Generation) {
+        self.open_with(slot, version, generation, None);
+    }
+
+    fn open_with(
+        &mut self,
+        slot: usize,
+        version: Option<&str>,
+        generation: Generation,
+        memory: Option<Memory>,
+    ) {
         if self.clients[slot].is_some() {
             return;
         }
         self.log(|| format!("client {slot} connects"));
-        let client = Client::new(generation, self.profile.queue > 0);
+        let mut client = Client::new(generation, self.profile.queue > 0);
+        client.memory = memory;
         self.clients[slot] = Some(client);
         self.acting = Some(slot);
         let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + slot as u16));
         let head = Box::from(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..]);
         self.input(Input::Connect(ClientKey(slot as u32), head, remote));
         if let Some(version) = version {
-            self.ask(
-                slot,
-                "version",
-                &json!({"protocol": version}),
-                Pending::Version,
-            );
+            let memory = self.clients[slot]
+                .as_ref()
+                .and_then(|it| it.memory.as_ref());
+            let params = match memory {
+                Some(memory) => memory.wishes(version),
+                None => json!({"protocol": version}),
+            };
+            self.ask(slot, "version", &params, Pending::Version);
         }
     }
 
-    /// A client loses its connection; one with a stream may come back at once.
+    /// A client loses its connection; one with a stream or with a memory may come back at once.
     fn cut_off(&mut self, slot: usize) {
         let client = self.clients[slot].as_ref();
         let is_stream = client.is_some_and(|client| client.stream.is_some());
+        let remembers = client.is_some_and(|client| client.memory.is_some());
+        if remembers && self.roll("back with memory").chance(85) {
+            self.disconnect(slot);
+            return self.come_back(slot);
+        }
         match is_stream && self.roll("back").chance(60) {
             true => self.stream(slot, ""),
             false => self.disconnect(slot),
@@ -308,6 +346,10 @@ impl World {
     pub fn disconnect(&mut self, slot: usize) {
         if let Some(client) = self.clients[slot].take() {
             self.left[slot] = client.leaves();
+            if let Some(mut memory) = client.memory {
+                memory.direct = client.replica.directs().map(str::to_owned).collect();
+                self.memories[slot] = Some(memory);
+            }
             self.log(|| format!("client {slot} leaves"));
             self.input(Input::Close(ClientKey(slot as u32)));
         }

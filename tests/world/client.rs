@@ -1,6 +1,7 @@
 //! Clients: what they asked and wait for, and what they make of what they are sent.
 
 use super::content::{Content, Generation};
+use super::memory::Memory;
 use super::observer::{Asked, Observer};
 use super::replica::{Held, Item, Replica};
 use super::service::same;
@@ -56,6 +57,8 @@ pub struct Client {
     /// The other replica, which is told the same.
     pub observer: Observer,
     pub cid: String,
+    /// What it remembers of earlier connections, if it is one that does.
+    pub memory: Option<Memory>,
     /// What it came for, unless it has a WebSocket.
     pub stream: Option<Stream>,
     /// The token that the gateway was last told for it.
@@ -91,6 +94,7 @@ impl Client {
             replica,
             observer: Observer::new(generation),
             cid: String::new(),
+            memory: None,
             stream: None,
             token: Value::Null,
             tid: None,
@@ -254,6 +258,11 @@ pub fn target(rid: &str, cid: &str) -> (String, Option<String>) {
 impl World {
     /// A client takes a message.
     pub fn client_receives(&mut self, slot: usize, message: &Value) {
+        let whole = self.remembered(slot, message);
+        if self.failure.is_some() {
+            return;
+        }
+        let message = whole.as_ref().unwrap_or(message);
         let Some(client) = &mut self.clients[slot] else {
             return self.fail(format!("client {slot} is gone and gets {message}"));
         };
@@ -370,7 +379,12 @@ impl World {
             (Pending::Call(..) | Pending::New | Pending::Auth, Some(code)) => {
                 self.check_error(slot, None, code)?;
             }
-            (Pending::Version, None) if result["protocol"] == "1.2.3" => {}
+            (Pending::Version, None) if result["protocol"] == "1.2.3" => {
+                let is_tagged = result.get("etags") == Some(&json!(true));
+                if is_tagged != client.memory.is_some() {
+                    return Err("etags are not what was asked for".to_owned());
+                }
+            }
             (Pending::Auth, None) => {
                 return self.call_answered(slot, "login", &Value::Null, result, since);
             }

@@ -6,8 +6,10 @@ use super::choices::{Bytes, Choices, Luck, Rng};
 use super::client::{Client, Pending};
 use super::driver::{Driver, Input, Operation, Output, UNLIMITED};
 use super::hand::Hand;
+use super::inside::Inside;
 use super::ledger::{AccessKey, Open, Outcome};
 use super::lies;
+use super::memory::Memory;
 use super::presence::Presence;
 use super::request::{self, Kind, Request, Style};
 use super::script::{CLIENTS, Profile, WEB_SLOTS};
@@ -99,6 +101,8 @@ pub struct World {
     due: BTreeMap<(u64, u64), Due>,
     sequence: u64,
     pub broker: Broker,
+    /// The product's own broker beside it, where a run is long.
+    inside: Option<Inside>,
     pub presence: Presence,
     lanes: Lanes,
     pub service: Service,
@@ -106,6 +110,12 @@ pub struct World {
     pub web: Vec<WebClient>,
     /// What clients have of the streams that they have left.
     pub left: Vec<Option<Left>>,
+    /// What clients remember that have left.
+    pub memories: Vec<Option<Memory>>,
+    /// What each tag stood for when it was seen first.
+    pub tagged: BTreeMap<String, Value>,
+    /// How many resources clients were not sent since they had them.
+    pub spared: u64,
     pub outcomes: BTreeMap<AccessKey, Outcome>,
     /// Whether some of them have calls that fade.
     pub calls_fade: bool,
@@ -198,12 +208,16 @@ impl World {
             due: self.due.clone(),
             sequence: self.sequence,
             broker: self.broker.clone(),
+            inside: None,
             presence: self.presence.clone(),
             lanes: self.lanes.clone(),
             service: self.service.clone(),
             clients: self.clients.clone(),
             web: self.web.clone(),
             left: self.left.clone(),
+            memories: self.memories.clone(),
+            tagged: self.tagged.clone(),
+            spared: self.spared,
             outcomes: self.outcomes.clone(),
             calls_fade: self.calls_fade,
             held_up: self.held_up.clone(),
@@ -248,12 +262,16 @@ impl World {
             due: BTreeMap::new(),
             sequence: 0,
             broker: Broker::default(),
+            inside: None,
             presence: Presence::default(),
             lanes: Lanes::default(),
             service,
             clients: (0..CLIENTS).map(|_| None).collect(),
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
             left: vec![None; CLIENTS],
+            memories: vec![None; CLIENTS],
+            tagged: BTreeMap::new(),
+            spared: 0,
             outcomes: BTreeMap::new(),
             calls_fade: false,
             held_up: BTreeSet::new(),
@@ -275,6 +293,12 @@ impl World {
     }
 
     pub fn find_broker(&mut self) {
+        if self.hand.is_none() {
+            match Inside::new(self.driver.now) {
+                Ok(inside) => self.inside = Some(inside),
+                Err(what) => return self.fail(what),
+            }
+        }
         let is_small = self.profile.small_payloads;
         let max_payload = if is_small { 100 } else { 1 << 20 };
         self.input(Input::Broker { max_payload });
@@ -286,6 +310,7 @@ impl World {
         if std::mem::replace(&mut self.away, true) {
             return;
         }
+        self.inside = None;
         for subject in std::mem::take(&mut self.broker).subjects() {
             if let Some((name, _)) = event_of(subject) {
                 self.unheard.insert(name.to_owned());
@@ -488,6 +513,10 @@ impl World {
                 reply,
                 payload,
             } => {
+                if let Some(inside) = &mut self.inside {
+                    let result = inside.publish(&subject, &reply, &payload);
+                    self.check(result);
+                }
                 if reply.is_empty() {
                     self.log(|| format!("gateway tells {subject} {payload}"));
                     let result = self.presence.hear(&subject, &payload);
@@ -732,12 +761,18 @@ impl World {
                     }
                 }
                 let result = self.broker.subscribe(sid, &subject);
+                if let Some(inside) = &mut self.inside {
+                    inside.subscribe(sid, &subject);
+                }
                 self.check(result);
             }
             // What was refused is not there to end.
             Due::Operation(Ascending::Unsubscribe(sid)) if self.refused.contains(&sid) => {}
             Due::Operation(Ascending::Unsubscribe(sid)) => {
                 let result = self.broker.unsubscribe(sid);
+                if let Some(inside) = &mut self.inside {
+                    inside.unsubscribe(sid);
+                }
                 self.check(result);
             }
             Due::Operation(Ascending::Publish(request)) => self.is_asked(request),
@@ -747,30 +782,7 @@ impl World {
                 payload,
                 status,
             } => {
-                if let Some((name, _)) = event_of(&subject)
-                    && self.unheard.contains(name)
-                    && let Some(entry) = self.service.entry(name)
-                {
-                    entry.lose(&payload);
-                }
-                let latency = self.latency("down");
-                for sid in self.broker.route(&subject) {
-                    if self.hand.is_some() {
-                        self.message(sid, &subject, &payload, status);
-                        continue;
-                    }
-                    let at = self.lanes.arrival(" down", self.driver.now + latency);
-                    let (subject, payload) = (subject.clone(), payload.clone());
-                    self.schedule(
-                        at,
-                        Due::Message {
-                            sid,
-                            subject,
-                            payload,
-                            status,
-                        },
-                    );
-                }
+                self.is_published(subject, payload, status);
             }
             Due::Message {
                 sid,
@@ -780,6 +792,39 @@ impl World {
             } => {
                 self.message(sid, &subject, &payload, status);
             }
+        }
+    }
+
+    /// A message of a service is at the broker.
+    fn is_published(&mut self, subject: String, payload: Vec<u8>, status: Option<u16>) {
+        if let Some((name, _)) = event_of(&subject)
+            && self.unheard.contains(name)
+            && let Some(entry) = self.service.entry(name)
+        {
+            entry.lose(&payload);
+        }
+        let latency = self.latency("down");
+        let sids = self.broker.route(&subject);
+        if let Some(inside) = &mut self.inside {
+            let result = inside.carry(&subject, &payload, status, &sids);
+            self.check(result);
+        }
+        for sid in sids {
+            if self.hand.is_some() {
+                self.message(sid, &subject, &payload, status);
+                continue;
+            }
+            let at = self.lanes.arrival(" down", self.driver.now + latency);
+            let (subject, payload) = (subject.clone(), payload.clone());
+            self.schedule(
+                at,
+                Due::Message {
+                    sid,
+                    subject,
+                    payload,
+                    status,
+                },
+            );
         }
     }
 
@@ -818,6 +863,9 @@ impl World {
         self.refused.remove(&sid);
         self.heard.remove(&sid);
         self.broker.forget(sid);
+        if let Some(inside) = &mut self.inside {
+            inside.unsubscribe(sid);
+        }
         self.input(Input::Refused(sid, Refusal::Permission));
     }
 

@@ -41,7 +41,7 @@ impl World {
         let mut luck = self.roll("web");
         match known.filter(|known| known == rid || luck.chance(60)) {
             Some(known) => {
-                let (has_known, waits) = (luck.chance(80), luck.chance(60));
+                let (has_known, waits) = (luck.chance(80), luck.chance(80));
                 self.web_get_with(web, &known, has_known, waits);
             }
             None => self.web_get_with(web, rid, false, false),
@@ -162,8 +162,11 @@ impl World {
             if self.failure.is_some() || !self.web[web].pending || !self.web[web].waits {
                 continue;
             }
+            // What could not be had is asked for with the next request.
+            let has_error = |body: &Value| body.to_string().contains(r#""error":{"code":"#);
             if let Some((rid, _, body)) = self.web[web].known.clone()
                 && is_known
+                && !has_error(&body)
                 && !rid.starts_with("u.")
             {
                 let truth = encode(&mut self.service, &rid, "web");

@@ -698,16 +698,23 @@ impl Gateway {
         let Some(there) = self.sessions.get(client) else {
             return;
         };
-        let form = there.dialect.value_form();
+        let (form, is_tagged) = (there.dialect.value_form(), there.is_told_tags());
         let step = &update.steps[at];
         let text_key = TextKey {
             alias,
             step: at as u32,
             form,
+            is_tagged,
         };
+        if is_tagged && self.haves.has(client) {
+            // What it has of these it is sent nevertheless, and that counts once.
+            for member in &set.members {
+                self.haves.take(client, self.cache.rid(member.alias()));
+            }
+        }
         let message = update.text(text_key, &set.members, || {
             let mut bundle = Vec::new();
-            self.write_set(&set.members, form, &mut bundle);
+            self.write_set(&set.members, form, is_tagged, &mut bundle);
             texts::event(self.cache.rid(alias), &step.kind, form, &bundle)
         });
         self.counters.events_out += 1;

@@ -17,9 +17,11 @@ impl Gateway {
         client: ClientKey,
         named: Option<SubKey>,
     ) -> Option<AnswerForm> {
+        let there = self.sessions.get(client)?;
         Some(AnswerForm {
-            values: self.sessions.get(client)?.dialect.value_form(),
+            values: there.dialect.value_form(),
             named: named.map(|key| self.holdings[key].alias()),
+            same: there.is_told_tags().then_some(0),
         })
     }
 

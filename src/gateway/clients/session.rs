@@ -5,6 +5,7 @@ use crate::gateway::model::keys::{AliasKey, ClientKey, ClientRef, SubKey};
 use crate::gateway::model::outbox::Outbox;
 use crate::gateway::model::sid::Sid;
 use crate::gateway::model::time::Time;
+use crate::gateway::parts::haves::Has;
 use crate::gateway::parts::presence::Passage;
 use crate::gateway::parts::requests::{CallKind, CallRequest, ReplyTo};
 use crate::gateway::parts::sessions::{Client, Target, Transport};
@@ -129,6 +130,7 @@ impl Gateway {
         }
         self.holdings.doubts.forget(key);
         self.sendings.take(key);
+        self.haves.forget(key);
         self.take_leave(key);
         if !client.is_http() {
             trace!("[{}] Disconnected", client.cid());
@@ -306,11 +308,11 @@ impl Gateway {
     }
 
     fn version_request(&mut self, key: ClientKey, id: u64, params: Option<&str>) {
-        let Ok(protocol) = client::parse_protocol(params) else {
+        let Ok(wishes) = client::parse_version(params) else {
             return self.refuse_request(key, id, &Error::INVALID_PARAMS);
         };
-        if let Some(protocol) = protocol {
-            let Some(version) = Version::parse(&protocol) else {
+        if let Some(protocol) = &wishes.protocol {
+            let Some(version) = Version::parse(protocol) else {
                 return self.refuse_request(key, id, &Error::INVALID_PARAMS);
             };
             if !version.is_supported() {
@@ -320,11 +322,29 @@ impl Gateway {
                 client.dialect = version.dialect();
             }
         }
+        self.note_tags_wanted(key, &wishes);
         self.respond(key, id, |out| {
             out.extend_from_slice(b"\"result\":{\"protocol\":\"");
             out.extend_from_slice(PROTOCOL.as_bytes());
-            out.extend_from_slice(b"\"}");
+            out.push(b'"');
+            if wishes.etags {
+                out.extend_from_slice(b",\"etags\":true");
+            }
+            out.push(b'}');
         });
+    }
+
+    /// A client wants to be told the tags of what it is sent, or not, and says what it has.
+    fn note_tags_wanted(&mut self, key: ClientKey, wishes: &client::VersionParams<'_>) {
+        if let Some(client) = self.sessions.get_mut(key) {
+            client.tell_tags(wishes.etags);
+        }
+        self.haves.forget(key);
+        if let (Some(have), Some(client)) = (wishes.have, self.sessions.reference(key)) {
+            let has = Has::read(have);
+            self.work.spend(has.len());
+            self.haves.keep(self.now, client, has);
+        }
     }
 
     fn unsubscribe_request(&mut self, key: ClientKey, id: u64, rid: &str, params: Option<&str>) {

@@ -3,8 +3,10 @@
 //! what it holds.
 
 use crate::gateway::Gateway;
+use crate::gateway::holdings::sets::write_tags;
 use crate::gateway::model::keys::ClientKey;
-use crate::gateway::model::set::{AnswerForm, Gathering, Set};
+use crate::gateway::model::set::{AnswerForm, Member};
+use crate::gateway::model::tag::HASHED;
 use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::worklist::{Origin, Work};
@@ -39,7 +41,8 @@ impl Gateway {
         loop {
             sending.stage = match sending.stage {
                 Stage::Gather => self.gather_on(&mut sending),
-                Stage::Wait(form) if self.must_wait(sending.set()) => Stage::Wait(form),
+                Stage::Compare(form) => self.compare_on(&mut sending, form),
+                Stage::Wait(form) if self.must_wait(sending.written()) => Stage::Wait(form),
                 Stage::Wait(form) => self.begin_writing(&mut sending, form),
                 Stage::Write(form) => self.write_on(&mut sending, form),
                 Stage::Tag => self.tag_on(&mut sending),
@@ -87,14 +90,62 @@ impl Gateway {
             return Stage::Done;
         }
         match self.answer_form(sending.client, sending.named) {
+            Some(form) if form.same.is_some() => Stage::Compare(form),
             Some(form) => self.begin_writing(sending, form),
             None => Stage::Done,
         }
     }
 
+    /// What the client lacks is compared with what it says that it has. Access was granted,
+    /// and what is equal would be sent now.
+    fn compare_on(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
+        let members = &sending.gathering.set.members;
+        // What it has may come to its end on the way.
+        if sending.tags.is_some() || self.haves.has(sending.client) {
+            let tags = sending.tags.get_or_insert_default();
+            let first = tags.compared;
+            for (place, member) in members.iter().enumerate().skip(first) {
+                if self.work.is_spent() && place > first {
+                    return Stage::Compare(form);
+                }
+                if self.is_had(sending.client, member) {
+                    tags.same.push(place as u32);
+                }
+                tags.compared += 1;
+            }
+            sending.left_out = tags.same.len();
+            let same = std::mem::take(&mut tags.same);
+            sending.gathering.set.move_back(&same);
+        }
+        let same = Some(sending.left_out as u32);
+        self.begin_writing(sending, AnswerForm { same, ..form })
+    }
+
+    /// Whether the client has the content of a resource that it lacks. What it says that it
+    /// has counts once.
+    fn is_had(&mut self, client: ClientKey, member: &Member) -> bool {
+        self.work.spend(1);
+        let rid = self.cache.rid(member.alias());
+        let Some(tag) = self.haves.take(client, rid) else {
+            return false;
+        };
+        // It may have gone since the last turn.
+        if !self.holdings.contains(member.sub) {
+            return false;
+        }
+        let Some(content) = self.content(member.sub).cloned() else {
+            return false;
+        };
+        if content.known_text_tag().is_none() {
+            self.work
+                .spend(content.bytes() / 64 + content.bytes() / HASHED);
+        }
+        content.text_tag(None) == tag
+    }
+
     /// What the client lacks is known: others may have been sent the same.
     fn begin_writing(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
-        let members = &sending.gathering.set.members;
+        let members = sending.written();
         self.work.spend(members.len() / COMPARED);
         if sending.want == Want::Stream {
             if let Some(body) = self.texts.known_answer(self.now, form, members) {
@@ -104,36 +155,56 @@ impl Gateway {
         } else if self.respond_known(sending.client, sending.id, form, members) {
             return Stage::Mark(0);
         }
-        if self.must_wait(sending.set()) {
+        if self.must_wait(members) {
             return Stage::Wait(form);
         }
-        sending.writing = self.order_of(members);
-        sending.text = self.begin_set(form, members.is_empty());
+        let (writing, text) = (
+            self.order_of(members),
+            self.begin_set(form, members.is_empty()),
+        );
+        (sending.writing, sending.text) = (writing, text);
+        if form.same.is_some() {
+            sending.tags.get_or_insert_default();
+        }
         Stage::Write(form)
     }
 
     /// Whether another answer is written first.
-    fn must_wait(&self, set: &Set) -> bool {
-        !self.work.is_unbounded() && self.sendings.must_wait(set)
+    fn must_wait(&self, written: &[Member]) -> bool {
+        !self.work.is_unbounded() && self.sendings.must_wait(written)
     }
 
     fn write_on(&mut self, sending: &mut Sending, form: AnswerForm) -> Stage {
+        let is_gone = |member: &Member| !self.holdings.contains(member.sub);
+        if sending.left_out().iter().any(is_gone) {
+            sending.begin_anew();
+            return Stage::Gather;
+        }
         let members = &sending.gathering.set.members;
         while let Some(turn) = sending.writing.next() {
             if !self.holdings.contains(members[turn.member].sub) {
                 // What it lacks is not what it was.
-                sending.gathering = Gathering::below(&[sending.root]);
+                sending.begin_anew();
                 return Stage::Gather;
             }
             let before = sending.text.len();
-            self.write_member(members, &turn, form.values, &mut sending.text);
+            let tags = sending.tags.as_mut().map(|tags| &mut tags.text);
+            let hashed = tags.is_some();
+            self.write_member(members, &turn, form.values, &mut sending.text, tags);
             let written = sending.text.len() - before;
             self.work.spend(MEMBER_UNITS + written / 64);
+            if hashed {
+                self.work.spend(written / HASHED);
+            }
             if self.work.is_spent() && !sending.writing.is_over() {
                 return Stage::Write(form);
             }
         }
-        let text = std::mem::take(&mut sending.text);
+        let mut text = std::mem::take(&mut sending.text);
+        if let Some(tags) = &sending.tags {
+            write_tags(&tags.text, sending.left_out, &mut text);
+        }
+        let members = sending.written();
         if sending.want == Want::Stream {
             let body = self.body_of_set(form, members, text);
             sending.tagging = Some((body, Box::default()));

@@ -7,6 +7,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::SubKey;
 use crate::gateway::model::set::{Gathering, Member, Set, Turn, Writing};
+use crate::gateway::model::tag::Tag;
 use crate::gateway::parts::holdings::Standing;
 use crate::res::version::ValueForm;
 use crate::res::{Error, json, order};
@@ -80,11 +81,20 @@ impl Gateway {
         to.set.push(next, sub.alias(), version);
     }
 
-    /// Appends the members of a resource set, without braces.
-    pub(in crate::gateway) fn write_set(&self, set: &[Member], form: ValueForm, out: &mut Vec<u8>) {
+    /// Appends the members of a resource set, without braces, with their tags if those are
+    /// told.
+    pub(in crate::gateway) fn write_set(
+        &self,
+        set: &[Member],
+        form: ValueForm,
+        is_tagged: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let mut tags = Vec::new();
         for turn in self.order_of(set) {
-            self.write_member(set, &turn, form, out);
+            self.write_member(set, &turn, form, out, is_tagged.then_some(&mut tags));
         }
+        write_tags(&tags, 0, out);
     }
 
     /// The order in which the members of a set are written.
@@ -113,13 +123,14 @@ impl Gateway {
         Writing::of(groups)
     }
 
-    /// Appends one member of a set.
+    /// Appends one member of a set, and its tag to `tags`, if it has one.
     pub(super) fn write_member(
         &self,
         set: &[Member],
         turn: &Turn,
         form: ValueForm,
         out: &mut Vec<u8>,
+        tags: Option<&mut Vec<u8>>,
     ) {
         if !turn.is_first {
             out.push(b',');
@@ -133,12 +144,49 @@ impl Gateway {
         out.push(b':');
         let sub = member.sub;
         match (self.content(sub), self.holdings[sub].standing.error()) {
-            (Some(content), _) => content.write(form, out),
+            (Some(content), _) => {
+                let start = out.len();
+                content.write(form, out);
+                if let Some(tags) = tags {
+                    let text = (form == ValueForm::Full).then(|| &out[start..]);
+                    let tag = content.text_tag(text);
+                    write_tag(self.cache.rid(member.alias()), tag, tags);
+                }
+            }
             (None, Some(error)) => error.write(out),
             (None, None) => Error::NOT_FOUND.write(out),
         }
         if turn.closes {
             out.push(b'}');
         }
+    }
+}
+
+/// Appends the tag of a resource to those of others.
+fn write_tag(rid: &str, tag: Tag, tags: &mut Vec<u8>) {
+    if !tags.is_empty() {
+        tags.push(b',');
+    }
+    json::write_string(rid, tags);
+    tags.extend_from_slice(b":\"");
+    tags.extend_from_slice(&tag.text());
+    tags.push(b'"');
+}
+
+/// Appends tags to the resource set that they are of, and how many resources are not in it,
+/// since the client has them.
+pub(super) fn write_tags(tags: &[u8], left_out: usize, out: &mut Vec<u8>) {
+    if !tags.is_empty() {
+        out.extend_from_slice(b",\"etags\":{");
+        out.extend_from_slice(tags);
+        out.push(b'}');
+    }
+    if left_out > 0 {
+        // The answer may have nothing else in it.
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"same\":");
+        json::write_number(left_out as u64, out);
     }
 }

@@ -175,6 +175,8 @@ impl Gateway {
             named: names.then_some(root),
             stage: Stage::Gather,
             gathering: Gathering::below(roots),
+            left_out: 0,
+            tags: None,
             writing: Writing::default(),
             text: Vec::new(),
             tagging: None,

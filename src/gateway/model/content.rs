@@ -60,8 +60,16 @@ pub struct Content {
     text: OnceCell<Rc<[u8]>>,
     /// Whether its JSON text was ever asked for.
     written: Cell<bool>,
-    /// The tag of what the web is answered with, if nothing is nested in that.
-    tag: OnceCell<Box<Tag>>,
+    tags: OnceCell<Box<Tags>>,
+}
+
+/// The tags of a content, as far as anybody has asked for them.
+#[derive(Clone, Debug, Default)]
+struct Tags {
+    /// Of what the web is answered with, if nothing is nested in that.
+    web: Cell<Option<Tag>>,
+    /// Of the JSON text that clients are sent.
+    text: Cell<Option<Tag>>,
 }
 
 /// The values of a model or collection.
@@ -110,12 +118,34 @@ impl Content {
 
     /// The tag of what the web is answered with, if that was kept.
     pub fn tag(&self) -> Option<Tag> {
-        self.tag.get().map(|tag| **tag)
+        self.tags.get()?.web.get()
     }
 
     /// Keeps the tag of what the web is answered with. Nothing is nested in that.
     pub fn keep_tag(&self, tag: Tag) {
-        self.tag.get_or_init(|| Box::new(tag));
+        self.tags.get_or_init(Box::default).web.set(Some(tag));
+    }
+
+    /// The tag of the JSON text that clients are sent, in the full form, if that was made.
+    pub fn known_text_tag(&self) -> Option<Tag> {
+        self.tags.get()?.text.get()
+    }
+
+    /// The same, made if it was not. `written` is that text, where it is at hand.
+    pub fn text_tag(&self, written: Option<&[u8]>) -> Tag {
+        self.known_text_tag().unwrap_or_else(|| {
+            let tag = match (written, self.text.get()) {
+                (Some(text), _) => Tag::of(text),
+                (None, Some(text)) => Tag::of(text),
+                (None, None) => {
+                    let mut text = Vec::new();
+                    self.encode(ValueForm::Full, &mut text);
+                    Tag::of(&text)
+                }
+            };
+            self.tags.get_or_init(Box::default).text.set(Some(tag));
+            tag
+        })
     }
 
     pub fn is_model(&self) -> bool {
@@ -188,9 +218,15 @@ impl Content {
         }
         let mut text = Vec::new();
         self.encode(ValueForm::Full, &mut text);
-        match self.text.get().is_none_or(|known| **known == *text) {
+        if self.text.get().is_some_and(|known| **known != *text) {
+            return wrong("stale: the text");
+        }
+        match self
+            .known_text_tag()
+            .is_none_or(|tag| tag == Tag::of(&text))
+        {
             true => Ok(()),
-            false => wrong("stale: the text"),
+            false => wrong("stale: the tag of the text"),
         }
     }
 
@@ -424,7 +460,7 @@ impl Content {
     fn is_changed(&mut self, version: u64, has_other_references: bool) {
         self.version = version;
         self.text.take();
-        self.tag.take();
+        self.tags.take();
         self.written.set(false);
         if has_other_references {
             self.distinct.take();
@@ -484,7 +520,7 @@ impl Content {
             distinct: OnceCell::new(),
             text: OnceCell::new(),
             written: Cell::new(false),
-            tag: OnceCell::new(),
+            tags: OnceCell::new(),
         }
     }
 }

@@ -126,6 +126,23 @@ impl Set {
             .map_or(&[], |last| self.children_of(last))
     }
 
+    /// Moves members behind the others, by their places in order. The order is kept
+    /// otherwise.
+    pub fn move_back(&mut self, places: &[u32]) {
+        let mut next = places.iter().peekable();
+        let mut moved = Vec::with_capacity(places.len());
+        let mut place = 0;
+        self.members.retain(|member| {
+            let moves = next.next_if(|next| **next == place).is_some();
+            if moves {
+                moved.push(member.clone());
+            }
+            place += 1;
+            !moves
+        });
+        self.members.append(&mut moved);
+    }
+
     pub fn children_of(&self, member: &Member) -> &[SubKey] {
         &self.children[member.children.clone()]
     }
@@ -236,4 +253,7 @@ impl SetKey {
 pub struct AnswerForm {
     pub values: ValueForm,
     pub named: Option<AliasKey>,
+    /// For a client that is told the tags of what it is sent: how many resources it is not
+    /// sent, since it has them.
+    pub same: Option<u32>,
 }

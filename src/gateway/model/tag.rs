@@ -13,7 +13,7 @@ use std::fmt;
 const LENGTH: usize = 16;
 
 /// Bytes of text that cost a work unit.
-const HASHED: usize = 256;
+pub const HASHED: usize = 256;
 
 /// What a text is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

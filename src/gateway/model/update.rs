@@ -94,12 +94,13 @@ pub enum StepKind {
 }
 
 /// What a step's text depends on beside the resources that it brings: alias, step and
-/// dialect.
+/// dialect, and whether their tags stand with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextKey {
     pub alias: AliasKey,
     pub step: u32,
     pub form: ValueForm,
+    pub is_tagged: bool,
 }
 
 impl Update {
@@ -269,6 +270,7 @@ mod tests {
             alias: AliasKey::from_parts(1, 1),
             step: 0,
             form: ValueForm::Full,
+            is_tagged: false,
         };
         let is_kept = |update: &Update| {
             let mut is_kept = true;

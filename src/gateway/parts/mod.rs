@@ -7,6 +7,7 @@ pub mod cache;
 pub mod counters;
 pub mod deprecated;
 pub mod expansions;
+pub mod haves;
 pub mod holdings;
 pub mod presence;
 pub mod queues;

@@ -2,7 +2,7 @@
 
 use crate::gateway::model::keys::{ClientKey, SubKey, WaiterKey};
 use crate::gateway::model::outbox::Message;
-use crate::gateway::model::set::{AnswerForm, Gathering, Set, Writing};
+use crate::gateway::model::set::{AnswerForm, Gathering, Member, Set, Writing};
 use crate::gateway::model::tag::Tagging;
 use crate::gateway::parts::waiters::Want;
 use hashbrown::HashMap;
@@ -25,6 +25,10 @@ pub struct Sending {
     pub stage: Stage,
     /// What the client lacks.
     pub gathering: Gathering,
+    /// How many of that are not written, since the client has them: the last ones.
+    pub left_out: usize,
+    /// For a client that is told tags.
+    pub tags: Option<Box<Tags>>,
     /// The order in which it is written.
     pub writing: Writing,
     pub text: Vec<u8>,
@@ -39,6 +43,36 @@ impl Sending {
     pub fn set(&self) -> &Set {
         &self.gathering.set
     }
+
+    /// What of that is written.
+    pub fn written(&self) -> &[Member] {
+        let members = &self.gathering.set.members;
+        &members[..members.len() - self.left_out]
+    }
+
+    /// What the client has of that, and holds when it is answered.
+    pub fn left_out(&self) -> &[Member] {
+        let members = &self.gathering.set.members;
+        &members[members.len() - self.left_out..]
+    }
+
+    /// What the client lacks is looked for anew.
+    pub fn begin_anew(&mut self) {
+        self.gathering = Gathering::below(&[self.root]);
+        self.left_out = 0;
+        self.tags = None;
+    }
+}
+
+/// What is kept of an answer to a client that is told the tags of what it is sent.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// How many members were compared with what the client has.
+    pub compared: usize,
+    /// The places of those that it has.
+    pub same: Vec<u32>,
+    /// The tags of those that were written, as members of a JSON object.
+    pub text: Vec<u8>,
 }
 
 /// How far an answer is.
@@ -46,6 +80,8 @@ impl Sending {
 pub enum Stage {
     /// What the client lacks is looked for.
     Gather,
+    /// What the client lacks is compared with what it says that it has.
+    Compare(AnswerForm),
     /// Another answer is being written, which may be the same one.
     Wait(AnswerForm),
     /// The text is being written.
@@ -88,8 +124,8 @@ impl Sendings {
 
     /// Whether an answer is written later than the one that is being written now: it may be the
     /// same, and is then written once.
-    pub fn must_wait(&self, set: &Set) -> bool {
-        self.writer.is_some() && set.members.len() >= LARGE
+    pub fn must_wait(&self, written: &[Member]) -> bool {
+        self.writer.is_some() && written.len() >= LARGE
     }
 
     /// An answer goes on later.

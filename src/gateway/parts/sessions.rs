@@ -51,6 +51,8 @@ pub struct Client {
     listening: bool,
     heard_on: Connection,
     pub dialect: Dialect,
+    /// Whether it is told the tags of the resources that it is sent.
+    is_told_tags: bool,
     transport: Transport,
     in_flight: u16,
     /// How far it has used its rate of requests up.
@@ -169,6 +171,16 @@ impl Client {
 
     pub fn remote(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Whether it is told the tags of the resources that it is sent.
+    pub fn is_told_tags(&self) -> bool {
+        self.is_told_tags
+    }
+
+    /// From now on it is told them, or not.
+    pub fn tell_tags(&mut self, is_told: bool) {
+        self.is_told_tags = is_told;
     }
 
     pub fn transport(&self) -> &Transport {
@@ -491,6 +503,7 @@ impl Sessions {
                 Transport::Web(_) | Transport::Opening(_) | Transport::Stream => Dialect::Current,
                 Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),
             },
+            is_told_tags: false,
             transport,
             in_flight: 0,
             used: Used::default(),

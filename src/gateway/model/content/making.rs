@@ -344,7 +344,7 @@ impl Content {
             distinct: OnceCell::new(),
             text: OnceCell::new(),
             written: Cell::new(false),
-            tag: OnceCell::new(),
+            tags: OnceCell::new(),
         }
     }
 }

@@ -547,7 +547,7 @@ impl Requests {
     /// When the next request's time is over.
     pub fn next_timeout(&self) -> Option<Time> {
         let set = self.set.first().map(|(due, _)| *due);
-        [self.usual.next(), set].into_iter().flatten().min()
+        Time::first([self.usual.next(), set])
     }
 
     /// Takes a request out.

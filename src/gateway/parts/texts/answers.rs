@@ -107,6 +107,7 @@ mod tests {
     const FORM: AnswerForm = AnswerForm {
         values: ValueForm::Full,
         named: None,
+        same: None,
     };
 
     fn member(alias: u32, version: u64) -> Member {
@@ -148,6 +149,13 @@ mod tests {
         };
         assert!(answers.find(Time(1), plain, &set).is_none());
         assert!(answers.find(Time(1), named, &set).is_none());
+        for same in [0, 1] {
+            let tagged = AnswerForm {
+                same: Some(same),
+                ..FORM
+            };
+            assert!(answers.find(Time(1), tagged, &set).is_none());
+        }
         assert_eq!(SetKey::of(&[member(1, 5), member(2, 0)]), None);
     }
 

@@ -106,10 +106,7 @@ impl Texts {
 
     /// When answers or bodies are to be forgotten.
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.answers.next(), self.bodies.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        Time::first([self.answers.next(), self.bodies.next()])
     }
 
     /// Forgets answers and bodies that were not used for long.
