@@ -210,7 +210,8 @@ impl Console {
             BrokerOp::Subscribe { sid, subject, .. } => {
                 let name = own_subject(bytes.of(subject)).and_then(|subject| {
                     let name = subject.strip_prefix("event.")?;
-                    name.strip_suffix(".*")
+                    let name = name.strip_suffix(".*")?;
+                    name.starts_with(PREFIX).then_some(name)
                 });
                 let Some(name) = name else { return false };
                 self.sids.insert(name.to_owned(), sid);
@@ -328,7 +329,9 @@ impl Console {
     fn refresh(&mut self, name: &str, host: &dyn Host) {
         let values = match self.model(own(name), "", host) {
             Some(values) => values,
-            None if own(name).starts_with("client.") => json!({ "connected": false }),
+            None if own(name).starts_with("client.") => {
+                json!({ "connected": false, "traced": false })
+            }
             None => json!({}),
         };
         self.event(name, "change", &json!({ "values": values }));
