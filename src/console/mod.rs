@@ -9,6 +9,8 @@
 pub mod access;
 mod figures;
 mod frames;
+#[cfg(test)]
+pub(crate) mod limits;
 pub mod pages;
 #[cfg(test)]
 mod tests;

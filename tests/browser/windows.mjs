@@ -33,6 +33,8 @@ export async function launchBrowser() {
       "--disable-sync",
       "--no-first-run",
       "--disable-quic",
+      // For pages that must come from another host than this one.
+      "--host-resolver-rules=MAP console.example 127.0.0.1",
     ],
   });
 }

@@ -106,7 +106,7 @@ async function now() {
     const rows = services.values.rows.map(({ service, window, open, waiting }) =>
       row(service, number(window), number(open), number(waiting)),
     );
-    fill("services", rows, "None was asked yet.", 4);
+    fill("services", rows, "None was asked yet.");
   };
   const ends = [history.on("add", draw), figures.on("change", tell), services.on("change", list)];
   byId("figures").closest("details").ontoggle = tell;

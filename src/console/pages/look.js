@@ -261,7 +261,7 @@ async function look(client, rid, isWanted) {
         const list = rows.map(({ cid, direct, references, state }) =>
           row(link("client", cid), number(direct), number(references), state),
         );
-        fill("holders", list, "Nobody.", 4);
+        fill("holders", list, "Nobody.");
       }),
     );
   } catch (error) {
@@ -294,7 +294,7 @@ function listen(client, rid, ends) {
     const { event, data } = sent ? {} : JSON.parse(text);
     const isMeant = isOwn ? event?.startsWith(`${rid}.`) : event && !event.startsWith("$tidegate.");
     if (!isMeant || byId("events-pause").checked) return;
-    const entry = make("li", "", "event");
+    const entry = make("div", "", "event");
     const head = make("p", `${time()} `);
     head.append(make("b", event));
     entry.append(head, make("code", JSON.stringify(data)?.slice(0, 2000) ?? ""));
@@ -353,7 +353,7 @@ async function clients(client) {
     const list = rows.map(({ cid, transport, remote, direct, token }) =>
       row(link("client", cid), transport, remote, number(direct), token ? "yes" : "no"),
     );
-    fill("clients-rows", list, "None in this part of the list.", 5);
+    fill("clients-rows", list, "None in this part of the list.");
   });
 }
 
@@ -406,7 +406,7 @@ async function oneClient(client, cid, isWanted) {
         const list = rows.map(({ rid: held, direct, references, state }) =>
           row(link("look", held), number(direct), number(references), state),
         );
-        fill("holds", list, "Nothing.", 4);
+        fill("holds", list, "Nothing.");
       }),
     );
   } catch (error) {
@@ -434,7 +434,7 @@ function trace(resource, ends) {
   ends.push(
     resource.on("change", isTraced),
     resource.on("frame", ({ time: at, isRequest, bytes, text, leftOut }) => {
-      const entry = make("li", "", isRequest ? "asks" : text.startsWith('{"event"') ? "event" : "");
+      const entry = make("div", "", isRequest ? "asks" : text.startsWith('{"event"') ? "event" : "");
       const way = isRequest ? "sent by it" : "sent to it";
       entry.append(make("p", `${time(at)} · ${way} · ${number(bytes, "bytes")}`), make("code", text));
       note(log, entry);

@@ -26,13 +26,23 @@ export function row(head, ...cells) {
 }
 
 /** Puts rows into a table, or says that there are none. */
-export function fill(id, rows, none, columns) {
+export function fill(id, rows, none) {
+  const names = [...byId(id).closest("table").tHead.rows[0].cells].map((cell) => cell.textContent);
   if (rows.length > 0) {
+    for (const row of rows) {
+      // On a telephone a row is a block, and each cell says what it is. A block that has no role
+      // would be no row to a screen reader.
+      row.setAttribute("role", "row");
+      [...row.cells].forEach((cell, place) => {
+        cell.dataset.name = names[place];
+        cell.setAttribute("role", place === 0 ? "rowheader" : "cell");
+      });
+    }
     byId(id).replaceChildren(...rows);
     return;
   }
   const cell = make("td", none, "none");
-  cell.colSpan = columns;
+  cell.colSpan = names.length;
   const empty = document.createElement("tr");
   empty.append(cell);
   byId(id).replaceChildren(empty);

@@ -143,8 +143,8 @@ export class Plot {
       rows.forEach((row, at) => {
         const value = row[name];
         const y = (HEIGHT * (1 - (value ?? 0) / top)).toFixed(1);
-        // A single value between none is a dot.
-        if (value !== null) path += isDown ? `L${x(at)} ${y}` : `M${x(at)} ${y}h.1`;
+        // A single value between none is a dash.
+        if (value !== null) path += isDown ? `L${x(at)} ${y}` : `M${x(at)} ${y}m-4 0h4`;
         isDown = value !== null;
       });
       this.#lines[place].setAttribute("d", path);
