@@ -7,7 +7,9 @@
 //! many may be under way. A `PING` behind some of them asks how far the server is, and its
 //! `PONG` opens the window again. Subscriptions that do not fit wait, those of several
 //! clients in turn; what is published only behind a subscription waits with it, and
-//! everything else leaves at once.
+//! everything else leaves at once. Those behind which something waits come before the others:
+//! a request's time runs, and so many subscriptions may have been asked for with the requests
+//! still to come that a turn among all of them takes seconds.
 
 use std::collections::VecDeque;
 
@@ -94,8 +96,11 @@ pub struct Pacing {
     /// Subscriptions that wait, by ID; and the IDs by client, who have turns. One that
     /// several clients want leaves with the first.
     waiting: HashMap<u64, Waiting, foldhash::fast::RandomState>,
-    flows: HashMap<u32, VecDeque<u64>, foldhash::fast::RandomState>,
-    turns: VecDeque<u32>,
+    /// All of them, and those behind which a request waits. `ahead` of the latter have left
+    /// since one of all did.
+    all: Lines,
+    wanted: Lines,
+    ahead: u32,
     /// Subscriptions that are to end.
     releases: VecDeque<u64>,
     /// Background messages as they will be sent, and the length of each. What comes before
@@ -107,9 +112,49 @@ pub struct Pacing {
     bytes: usize,
 }
 
+/// How many subscriptions that are wanted leave for one whose turn it is among all.
+const AHEAD: u32 = 3;
+
+/// Who waits in line: clients in turn, and what each wants in its order. What has left with
+/// another client's stays in line until its turn.
+#[derive(Debug, Default)]
+struct Lines {
+    flows: HashMap<u32, VecDeque<u64>, foldhash::fast::RandomState>,
+    turns: VecDeque<u32>,
+}
+
+impl Lines {
+    /// A client wants a subscription.
+    fn line_up(&mut self, sid: u64, client: u32) {
+        let flow = self.flows.entry(client).or_default();
+        if flow.is_empty() {
+            self.turns.push_back(client);
+        }
+        // Requests for one name come in a row.
+        if flow.back() != Some(&sid) {
+            flow.push_back(sid);
+        }
+    }
+
+    /// The next subscription of the client whose turn it is.
+    fn next(&mut self) -> Option<u64> {
+        let client = self.turns.pop_front()?;
+        let flow = self.flows.get_mut(&client)?;
+        let sid = flow.pop_front();
+        if flow.is_empty() {
+            self.flows.remove(&client);
+        } else {
+            self.turns.push_back(client);
+        }
+        sid
+    }
+}
+
 /// A subscription that waits.
 #[derive(Debug)]
 struct Waiting {
+    /// Who asked for it first.
+    client: u32,
     /// Its own operation, and what leaves behind it in order, as they will be sent.
     text: Vec<u8>,
     /// Length of its own operation.
@@ -203,14 +248,16 @@ impl Pacing {
         let mut text = Vec::with_capacity(4 * (subject.len() + WORDS));
         writer::subscribe(&mut text, sid, subject);
         self.bytes += text.len() + OVERHEAD;
+        let client = client.unwrap_or(NOBODY);
         let waiting = Waiting {
+            client,
             own: text.len(),
             text,
             has_ended: false,
             behind: Vec::with_capacity(2),
         };
         self.waiting.insert(sid, waiting);
-        self.line_up(sid, client.unwrap_or(NOBODY));
+        self.all.line_up(sid, client);
     }
 
     /// Sends a subscription, however many others wait.
@@ -261,10 +308,8 @@ impl Pacing {
         if !self.waiting.is_empty() {
             let [first, second] = after.map(|sid| self.waiting.contains_key(&sid).then_some(sid));
             if let Some(sid) = first.or(second) {
-                if let Lane::Client(client) = lane {
-                    for sid in [first, second].into_iter().flatten() {
-                        self.line_up(sid, client);
-                    }
+                for sid in [first, second].into_iter().flatten() {
+                    self.want(sid, lane);
                 }
                 let after = if first.is_some() { after[1] } else { 0 };
                 return self.put_behind(sid, after, lane, |text| {
@@ -287,9 +332,9 @@ impl Pacing {
     pub fn go_on(&mut self, out: &mut Vec<u8>) {
         while !self.waiting.is_empty()
             && self.has_room(Kind::Subscribe)
-            && let Some(client) = self.turns.pop_front()
+            && let Some(sid) = self.next_in_line()
         {
-            self.next_subscription(client, out);
+            self.let_go(sid, out);
         }
         while !self.releases.is_empty() && self.has_room(Kind::Unsubscribe) {
             if let Some(sid) = self.releases.pop_front() {
@@ -406,16 +451,14 @@ impl Pacing {
         self.unmarked[kind as usize] += 1;
     }
 
-    /// A client wants a subscription that waits.
-    fn line_up(&mut self, sid: u64, client: u32) {
-        let flow = self.flows.entry(client).or_default();
-        if flow.is_empty() {
-            self.turns.push_back(client);
-        }
-        // Requests for one name come in a row.
-        if flow.back() != Some(&sid) {
-            flow.push_back(sid);
-        }
+    /// A request waits behind a subscription that waits.
+    fn want(&mut self, sid: u64, lane: Lane) {
+        let client = match lane {
+            Lane::Client(client) => client,
+            Lane::Direct => self.waiting.get(&sid).map_or(NOBODY, |it| it.client),
+            Lane::Background => return,
+        };
+        self.wanted.line_up(sid, client);
     }
 
     /// What `write` appends waits behind a subscription that waits.
@@ -443,19 +486,25 @@ impl Pacing {
         self.bytes += length;
     }
 
-    /// The next subscription of the client whose turn it is, and what waits behind it.
-    fn next_subscription(&mut self, client: u32, out: &mut Vec<u8>) {
-        let Some(flow) = self.flows.get_mut(&client) else {
-            return;
-        };
-        let sid = flow.pop_front();
-        if flow.is_empty() {
-            self.flows.remove(&client);
-        } else {
-            self.turns.push_back(client);
+    /// The subscription whose turn it is. It may have left with another client's.
+    fn next_in_line(&mut self) -> Option<u64> {
+        if self.ahead < AHEAD
+            && let Some(sid) = self.wanted.next()
+        {
+            self.ahead += u32::from(self.waiting.contains_key(&sid));
+            return Some(sid);
         }
-        let Some((sid, waiting)) = sid.and_then(|sid| self.waiting.remove_entry(&sid)) else {
-            return; // It has left with another client's.
+        let sid = self.all.next()?;
+        if self.waiting.contains_key(&sid) {
+            self.ahead = 0;
+        }
+        Some(sid)
+    }
+
+    /// A subscription leaves, if it has not before, and what waits behind it.
+    fn let_go(&mut self, sid: u64, out: &mut Vec<u8>) {
+        let Some((sid, waiting)) = self.waiting.remove_entry(&sid) else {
+            return;
         };
         self.bytes -= OVERHEAD + waiting.text.len();
         let (own, mut rest) = waiting.text.split_at(waiting.own);
@@ -486,8 +535,7 @@ impl Pacing {
         const KEPT: usize = 1 << 10;
         if self.waiting.is_empty() && self.waiting.capacity() > 0 {
             // What is still in line has left with another client's.
-            (self.waiting, self.flows) = Default::default();
-            self.turns = VecDeque::new();
+            (self.waiting, self.all, self.wanted) = Default::default();
         }
         if self.releases.is_empty() {
             self.releases.shrink_to(KEPT);

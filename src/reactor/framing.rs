@@ -129,7 +129,7 @@ pub(super) fn begin_events(chunking: Chunking, tag: Tag, has_set: bool, out: &mu
 
 /// Writes the line before a chunk of so many bytes to the beginning of `room`; where it ends.
 fn chunk_header(length: usize, room: &mut [u8; HEADER_MAX]) -> usize {
-    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize;
+    let digits = chunk_digits(length);
     for (place, byte) in room[..digits].iter_mut().enumerate() {
         let digit = (length >> (4 * (digits - 1 - place)) & 15) as u8;
         *byte = match digit {
@@ -157,7 +157,53 @@ fn event_header(
     start + before.len()
 }
 
+/// Hexadecimal digits of the length of a chunk.
+fn chunk_digits(length: usize) -> usize {
+    (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize
+}
+
+impl Chunking {
+    /// Bytes of what stands before an event, which begins with `before`; see [`event_header`].
+    fn header_len(self, before: &[u8], length: usize) -> usize {
+        let line = match self {
+            Chunking::Chunked => {
+                chunk_digits(before.len() + length - LINE_END.len()) + LINE_END.len()
+            }
+            Chunking::Plain => 0,
+        };
+        line + before.len()
+    }
+}
+
 impl Envelope {
+    /// Bytes on the wire of a text that has `body` of them in the form that is sent, and `end`
+    /// behind it. Many are queued for each that is written alone, so nothing is made for it.
+    #[inline]
+    pub(super) fn len(self, body: usize, end: usize) -> usize {
+        let length = body + self.trailer_len(end);
+        let header = match self {
+            Envelope::TextFrame | Envelope::DeflatedFrame => frame::header_len(length),
+            Envelope::Event(chunking) => chunking.header_len(EVENT, length),
+            Envelope::FirstEvent(chunking) => chunking.header_len(FIRST_EVENT, length),
+        };
+        header + length
+    }
+
+    /// Bytes of [`trailer`](Self::trailer) for so many of `end`.
+    #[inline]
+    pub(super) fn trailer_len(self, end: usize) -> usize {
+        match self {
+            Envelope::DeflatedFrame if end > 0 => end + END_COST,
+            Envelope::TextFrame | Envelope::DeflatedFrame => end,
+            Envelope::Event(Chunking::Plain) | Envelope::FirstEvent(Chunking::Plain) => {
+                end + EVENT_END.len()
+            }
+            Envelope::Event(Chunking::Chunked) | Envelope::FirstEvent(Chunking::Chunked) => {
+                end + EVENT_END.len() + LINE_END.len()
+            }
+        }
+    }
+
     /// What stands before a text: the form that is sent of it and what stands behind that
     /// have `length` bytes. It is written to the beginning of `room`.
     #[inline]

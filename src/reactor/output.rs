@@ -67,8 +67,11 @@ impl Piece {
     /// What stands before the body.
     fn header<'r>(&self, room: &'r mut [u8; HEADER_MAX]) -> &'r [u8] {
         match self {
-            Piece::Message(_, envelope) | Piece::Answer(_, envelope) => {
-                let trailer = self.trailer(&mut [0; TRAILER_MAX]).len();
+            Piece::Message(_, envelope) => {
+                envelope.header(self.body().len() + envelope.trailer_len(0), room)
+            }
+            Piece::Answer(answer, envelope) => {
+                let trailer = envelope.trailer_len(answer.tail_len());
                 envelope.header(self.body().len() + trailer, room)
             }
             Piece::Streak(..) | Piece::Shared(_) | Piece::Bytes(_) => &[],
@@ -124,13 +127,18 @@ impl Piece {
     }
 
     /// Bytes on the wire.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        if let Piece::Streak(frames, _) = self {
+        match self {
+            Piece::Message(message, envelope) => envelope.len(envelope.body(message).len(), 0),
+            Piece::Answer(answer, envelope) => {
+                envelope.len(envelope.body(answer.body()).len(), answer.tail_len())
+            }
             // Not by its body, which would end its growth.
-            return frames.len();
+            Piece::Streak(frames, _) => frames.len(),
+            Piece::Shared(text) => text.text().len(),
+            Piece::Bytes(bytes) => bytes.len(),
         }
-        let header = self.header(&mut [0; HEADER_MAX]).len();
-        header + self.body().len() + self.trailer(&mut [0; TRAILER_MAX]).len()
     }
 }
 

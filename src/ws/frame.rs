@@ -76,6 +76,16 @@ pub fn header(opcode: Opcode, length: usize, out: &mut [u8; HEADER_MAX]) -> usiz
     }
 }
 
+/// Bytes of the header of a frame whose payload has so many.
+#[inline]
+pub const fn header_len(length: usize) -> usize {
+    match length {
+        0..126 => 2,
+        126..0x1_0000 => 4,
+        _ => 10,
+    }
+}
+
 /// Appends a whole frame.
 pub fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let mut bytes = [0; HEADER_MAX];
@@ -147,6 +157,7 @@ mod tests {
             let mut bytes = [0; HEADER_MAX];
             let end = header(Opcode::Text, length, &mut bytes);
             assert_eq!(&bytes[..end], expected, "{length}");
+            assert_eq!(header_len(length), end);
         }
     }
 

@@ -164,6 +164,11 @@ impl SharedAnswer {
         &self.body
     }
 
+    /// Bytes of [`SharedAnswer::tail`].
+    pub fn tail_len(&self) -> usize {
+        Self::TAIL_MAX - json::DIGITS_MAX + self.id.checked_ilog10().unwrap_or(0) as usize + 1
+    }
+
     /// The whole text.
     fn text(&self) -> Vec<u8> {
         let mut room = [0; Self::TAIL_MAX];

@@ -79,7 +79,8 @@ impl Both {
             self.answer();
         }
         assert_eq!(self.pacing.waiting(), 0);
-        assert!(self.pacing.waiting.is_empty() && self.pacing.flows.is_empty());
+        assert!(self.pacing.waiting.is_empty());
+        assert!(self.pacing.all.flows.is_empty() && self.pacing.wanted.flows.is_empty());
         assert!(self.pacing.releases.is_empty() && self.pacing.lengths.is_empty());
     }
 
@@ -253,6 +254,46 @@ fn whoever_wants_a_subscription_first_gets_it_in_its_turn() {
     both.finish();
     assert!(both.place("SUB s8000 ") < both.place("PUB call.b"));
     assert_eq!(both.server.count("SUB s5000 "), 1);
+}
+
+#[test]
+fn what_a_request_waits_behind_comes_before_what_nobody_has_asked_for_yet() {
+    let mut both = Both::default();
+    for n in 0..10 {
+        for client in 0..10_000 {
+            both.subscribe(1 + u64::from(client) * 10 + n, client);
+        }
+    }
+    // The first clients' requests are under way, and are all that their service takes.
+    for client in 0..10 {
+        for n in 5..10 {
+            let (sid, subject) = (1 + u64::from(client) * 10 + n, format!("get.{client}.{n}"));
+            both.publish(&subject, [sid, 0], Lane::Direct);
+            let subject = format!("access.{client}.{n}");
+            both.publish(&subject, [sid, 0], Lane::Client(client));
+        }
+    }
+    while both.server.count("PUB") < 100 {
+        both.turn();
+        both.answer();
+    }
+    let before = both.server.count("SUB");
+    assert!(
+        before <= 2 * SUBSCRIBES_MAX as usize,
+        "{before} were before them"
+    );
+    // The others are not forgotten over them.
+    for sid in 50_000..60_000 {
+        both.publish("get.other", [sid, 0], Lane::Direct);
+    }
+    let (wanted, all) = (5_000, 5_000 / AHEAD as usize);
+    while both.server.count("PUB") < 100 + wanted {
+        both.turn();
+        both.answer();
+    }
+    assert!(both.server.count("SUB") > before + wanted + all - SUBSCRIBES_MAX as usize);
+    both.finish();
+    assert_eq!(both.server.count("SUB"), 100_000);
 }
 
 #[test]

@@ -172,3 +172,43 @@ fn only_a_transport_with_a_word_for_it_says_goodbye() {
 fn a_piece_with_its_envelope_is_no_larger_than_an_answer() {
     assert_eq!(size_of::<Piece>(), size_of::<SharedAnswer>() + 8);
 }
+
+#[test]
+fn lengths_are_known_before_anything_is_made() {
+    let mut compression = Compression::new(true);
+    let framings = [
+        Framing::WebSocket(None),
+        deflate(),
+        Framing::Events(Chunking::Chunked),
+        Framing::Events(Chunking::Plain),
+    ];
+    let around = |edge: usize| edge - 30..edge + 5;
+    let lengths = [1..5, around(0x80), around(0x1000), around(0x1_0000)];
+    for length in lengths.into_iter().flatten() {
+        let message = Message::new(&vec![b'a'; length]);
+        for id in [0, 9, 10, 4_711, u64::MAX] {
+            let answer = SharedAnswer::new(message.clone(), id);
+            let end = answer.tail(&mut [0; SharedAnswer::TAIL_MAX]).to_vec();
+            assert_eq!(answer.tail_len(), end.len());
+            let envelopes = framings.map(|framing| framing.envelope(&message, &mut compression));
+            for envelope in envelopes
+                .into_iter()
+                .chain([Envelope::FirstEvent(Chunking::Chunked)])
+            {
+                for end in [&[][..], &end] {
+                    let (mut before, mut behind) = ([0; HEADER_MAX], [0; TRAILER_MAX]);
+                    let (body, behind) =
+                        (envelope.body(&message), envelope.trailer(end, &mut behind));
+                    let before = envelope.header(body.len() + behind.len(), &mut before);
+                    let made = before.len() + body.len() + behind.len();
+                    assert_eq!(
+                        envelope.len(body.len(), end.len()),
+                        made,
+                        "{envelope:?} {length}"
+                    );
+                    assert_eq!(envelope.trailer_len(end.len()), behind.len());
+                }
+            }
+        }
+    }
+}
