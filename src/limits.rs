@@ -389,7 +389,7 @@ fn looks() -> [[String; 3]; 3] {
 }
 
 /// What is bounded in a turn of the loop.
-fn turn() -> [[String; 3]; 11] {
+fn turn() -> [[String; 3]; 10] {
     rows([
         (
             "NATS input of a turn",
@@ -423,11 +423,6 @@ fn turn() -> [[String; 3]; 11] {
         (
             "deadlines that are due",
             share(reactor::TIMERS, 1),
-            "the next turn goes on",
-        ),
-        (
-            "with `--console`: what it is asked, and has to say",
-            share(reactor::CONSOLE, 1),
             "the next turn goes on",
         ),
         (
@@ -465,8 +460,8 @@ fn turn() -> [[String; 3]; 11] {
     ])
 }
 
-/// What the broker inside does in a turn.
-fn inside_turn() -> [[String; 3]; 2] {
+/// What the broker inside and the console do in a turn.
+fn inside_turn() -> [[String; 3]; 3] {
     rows([
         (
             "with `--broker`: input of one service while others wait",
@@ -481,6 +476,11 @@ fn inside_turn() -> [[String; 3]; 2] {
             "deliveries of one message to services",
             either(broker::FANOUT, broker::FANOUT_BYTES),
             "the publisher's next turn goes on",
+        ),
+        (
+            "with `--console`: what it is asked, and has to say",
+            share(reactor::CONSOLE, 1),
+            "the next turn goes on",
         ),
     ])
 }

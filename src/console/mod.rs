@@ -216,7 +216,9 @@ impl Console {
                     name.starts_with(PREFIX).then_some(name)
                 });
                 let Some(name) = name else { return false };
-                self.sids.insert(name.to_owned(), sid);
+                if let Some(before) = self.sids.insert(name.to_owned(), sid) {
+                    self.names.remove(&before);
+                }
                 self.names.insert(sid, name.to_owned());
                 true
             }
@@ -240,7 +242,8 @@ impl Console {
     /// When [`Console::timeout`] has something to do.
     pub fn next_timeout(&self) -> u64 {
         let traced = self.frames.next_timeout();
-        traced.map_or(self.due, |traced| traced.min(self.due))
+        let due = self.due.min(self.refresh_due);
+        traced.map_or(due, |traced| traced.min(due))
     }
 
     /// Does what is due.
@@ -256,24 +259,22 @@ impl Console {
         }
         if now >= self.refresh_due {
             self.refresh_due = now + REFRESH;
-            self.plan_refresh();
+            // Where the last ones have not had their turn, no more can.
+            if self.jobs.len() < REFRESHED_MAX {
+                self.plan_refresh();
+            }
         }
     }
 
     /// Names that are looked at have turns.
     fn plan_refresh(&mut self) {
-        let is_put_together = |name: &&String| !matches!(own(name), "now" | "history" | "gateway");
         let behind = self.sids.range(self.refreshed.clone()..).skip_while({
             let refreshed = self.refreshed.clone();
             move |(name, _)| **name == refreshed
         });
         let first = self.sids.range(..=self.refreshed.clone());
         let names = behind.chain(first).map(|(name, _)| name);
-        let names: Vec<_> = names
-            .filter(is_put_together)
-            .take(REFRESHED_MAX)
-            .cloned()
-            .collect();
+        let names: Vec<_> = names.take(REFRESHED_MAX).cloned().collect();
         if let Some(last) = names.last() {
             self.refreshed.clone_from(last);
         }
@@ -329,6 +330,15 @@ impl Console {
     /// What is shown of a name, and of all its queries, is looked at again: the heart leaves out
     /// what is as it was.
     fn refresh(&mut self, name: &str, host: &dyn Host) {
+        // What was forgotten while NATS was away was not unsubscribed.
+        let sid = self.sids.get(name).copied();
+        if let Some(sid) = sid.filter(|sid| !host.gateway().hears(*sid)) {
+            self.sids.remove(name);
+            self.names.remove(&sid);
+        }
+        if matches!(own(name), "now" | "history" | "gateway") {
+            return; // These tell of themselves, or do not change.
+        }
         let values = match self.model(own(name), "", host) {
             Some(values) => values,
             None if own(name).starts_with("client.") => {

@@ -262,6 +262,37 @@ fn nothing_of_it_goes_to_nats_and_all_else_does() {
     stage.process.gateway.audit().expect("sound");
 }
 
+/// What the heart forgets while NATS is away it does not unsubscribe.
+#[test]
+fn nothing_is_told_of_what_the_heart_has_forgotten() {
+    let mut stage = Stage::new();
+    stage.connect(0, true);
+    for rid in ["$tidegate.now", "$tidegate.services"] {
+        stage.subscribe(0, rid);
+    }
+    let (now, out) = (Time(stage.now), &mut stage.out);
+    stage.process.gateway.broker_lost(now, out);
+    stage.settle();
+    stage.events();
+    // Whoever looks is still told.
+    stage.wait(2_000);
+    let events = stage.events();
+    assert!(
+        events
+            .iter()
+            .any(|(_, event, _)| event == "$tidegate.now.change"),
+        "{events:?}"
+    );
+    let (now, out) = (Time(stage.now), &mut stage.out);
+    stage.process.gateway.client_closed(now, ClientKey(0), out);
+    stage.settle();
+    for _ in 0..10 {
+        stage.wait(2_000);
+    }
+    assert!(stage.console.sids.is_empty() && stage.console.names.is_empty());
+    stage.process.gateway.audit().expect("sound");
+}
+
 #[test]
 fn whoever_may_not_sees_nothing() {
     let mut stage = Stage::new();
@@ -603,7 +634,7 @@ fn query_requests_are_answered_to_the_heart_alone() {
     let mut stage = Stage::new();
     stage.connect(0, true);
     stage.subscribe(0, "$tidegate.now");
-    let mut ask = |name: &str| {
+    let ask = |name: &str| {
         let request = json!({ "query": "from=0" });
         stage.console.query(name, &request, &stage.process).is_ok()
     };

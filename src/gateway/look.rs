@@ -83,6 +83,14 @@ impl Gateway {
         Sid::Inbox.number()
     }
 
+    /// Whether messages for a subscription still mean anything.
+    pub fn hears(&self, sid: u64) -> bool {
+        match Sid::of(sid) {
+            Some(Sid::Name(name)) => self.cache.names().contains(name),
+            _ => true,
+        }
+    }
+
     /// The connection with an ID, if `Options::finds_clients` says that they can be found.
     pub fn find_client(&self, cid: &str) -> Option<ClientKey> {
         self.sessions.with_cid(cid)

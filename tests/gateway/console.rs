@@ -346,3 +346,32 @@ fn the_commands_show_the_same_names() {
     assert_eq!(names, same);
     assert!(names.iter().any(|name| name == "turnMaxMs"));
 }
+
+/// Whoever looks sees that NATS is away, and that it is back.
+#[test]
+fn it_goes_on_while_nats_is_away() {
+    if is_peer() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let gateway = Gateway::start(&broker.url(), &["--console"]);
+    let mut client = Client::connect(&gateway);
+    client.handshake("1.2.3");
+    client.ask("subscribe.$tidegate.now");
+    client.next();
+    let mut expect = |is_there: bool| {
+        loop {
+            let message: Value = serde_json::from_str(&client.next()).expect("JSON");
+            assert_eq!(message["event"], "$tidegate.now.change");
+            if message["data"]["values"]["natsConnected"] == is_there {
+                return;
+            }
+        }
+    };
+    broker.kill();
+    expect(false);
+    broker.restart();
+    expect(true);
+    client.ask("subscribe.$tidegate.services");
+    while !client.next().contains(r#""$tidegate.services":{"#) {}
+}
