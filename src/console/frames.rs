@@ -57,6 +57,11 @@ impl Frames {
         !self.traced.is_empty()
     }
 
+    /// Whether those of what has this key may be.
+    pub(super) fn are_of(&self, client: ClientKey) -> bool {
+        self.traced.iter().any(|traced| traced.client == client)
+    }
+
     /// Whether those of a client are.
     pub(super) fn has(&self, cid: &str) -> bool {
         self.traced.iter().any(|traced| *traced.cid == *cid)

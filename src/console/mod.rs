@@ -499,6 +499,11 @@ impl Console {
         self.frames.are_shown()
     }
 
+    /// Whether those of a client are.
+    pub fn traces(&self, client: ClientKey) -> bool {
+        self.frames.are_of(client)
+    }
+
     /// A streak begins.
     pub fn begin_streak(&mut self) {
         self.frames.begin_streak();

@@ -476,6 +476,24 @@ fn clients_and_what_they_hold_are_seen_in_parts() {
     stage.process.gateway.audit().expect("sound");
 }
 
+/// However few are left of many, a look takes no longer.
+#[test]
+fn a_thin_list_is_seen_in_parts_too() {
+    const PLACES: u32 = 5_000;
+    let mut stage = Stage::new();
+    stage.connect(0, true);
+    let last = stage.connect(PLACES, false);
+    let page = stage.model(0, "$tidegate.clients?from=1");
+    assert_eq!(page["rows"]["data"], json!([]));
+    let next = page["next"].as_u64().expect("it goes on");
+    assert!(next > 1 && next < u64::from(PLACES), "{next}");
+    let page = stage.model(0, &format!("$tidegate.clients?from={next}"));
+    assert_eq!(
+        (&page["next"], &page["rows"]["data"][0]["cid"]),
+        (&Value::Null, &json!(last))
+    );
+}
+
 #[test]
 fn holders_of_a_resource_are_seen_and_followed() {
     let mut stage = Stage::new();

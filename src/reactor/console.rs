@@ -41,6 +41,10 @@ pub(super) fn show(
     if is_lead {
         console.lead(client);
     }
+    // Only then is a text made that may be long.
+    if !console.traces(client) {
+        return;
+    }
     if let Some(text) = delivery.text() {
         let frame = Frame {
             client,
@@ -159,7 +163,7 @@ impl Reactor {
     pub(super) fn show_request(&mut self, client: ClientKey, text: &[u8]) {
         let now = self.clock.now();
         let console = self.console.as_mut();
-        if let Some(console) = console.filter(|console| console.is_tracing()) {
+        if let Some(console) = console.filter(|console| console.traces(client)) {
             let frame = Frame {
                 client,
                 is_request: true,
