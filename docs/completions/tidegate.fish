@@ -47,6 +47,7 @@ complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth hel
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l driftaudit -x -d 'resources compared with services a second'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l connectionevents -x -d 'tell services who is connected; heartbeat in ms'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l draintime -x -d 'time over which clients are closed at the end'
+complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l flushdelay -x -d 'how long messages to clients may wait for others'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l pinginterval -x -d 'ping WebSockets silent for so long; 0 is off'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l maxconnections -x -d 'connections of clients; 0 is no limit'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l maxconnectionsperaddress -x -d 'those of one address; 0 is no limit'

@@ -122,6 +122,8 @@ pub struct Config {
     pub connection_events: u32,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
+    /// Milliseconds for which what is for clients may wait for more; 0 for not at all.
+    pub flush_delay: u32,
     /// Milliseconds after which WebSocket clients are closed; 0 is never.
     pub max_age: u32,
     /// Milliseconds over which clients are closed when a signal ends the gateway.

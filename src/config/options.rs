@@ -51,6 +51,7 @@ pub(super) enum Setting {
     DriftAudit,
     ConnectionEvents,
     DrainTime,
+    FlushDelay,
     PingInterval,
     MaxConnections,
     MaxConnectionsPerAddress,
@@ -257,7 +258,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 66] = [
+pub(super) static OPTIONS: [Spec; 67] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -858,6 +859,23 @@ pub(super) static OPTIONS: [Spec; 66] = [
             gateway: they come back at once, and whoever serves them then should not have all \
             of them in one moment. 0 closes all at once. Open web requests have as long, and 2 \
             seconds at least.",
+    },
+    Spec {
+        key: Setting::FlushDelay,
+        flag: "--flushdelay",
+        short: "",
+        variable: "TIDEGATE_FLUSHDELAY",
+        member: "flushDelay",
+        alias: None,
+        value: "<ms>",
+        kind: Kind::Number(0, 1_000),
+        blank: Blank::Kept,
+        default: Value::Number(0),
+        help: "how long messages to clients may wait for others",
+        manual: "Milliseconds for which what is for a WebSocket client or a stream may wait, so \
+            that more messages leave in one write: where clients get a thousand events a second, \
+            20 takes a twentieth of the writes. Answers to requests over them wait as well; those \
+            of HTTP do not. 0 writes everything at the end of each turn of the loop.",
     },
     Spec {
         key: Setting::PingInterval,

@@ -83,6 +83,7 @@ fn numbers_reach_the_configuration() {
         Setting::DriftAudit => Some(config.drift_audit.into()),
         Setting::ConnectionEvents => Some(config.connection_events.into()),
         Setting::PingInterval => Some(config.ping_interval.into()),
+        Setting::FlushDelay => Some(config.flush_delay.into()),
         Setting::MaxAge => Some(config.max_age.into()),
         Setting::DrainTime => Some(config.drain_time.into()),
         Setting::BrokerMaxPayload => Some(config.broker.max_payload.into()),

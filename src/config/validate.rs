@@ -81,6 +81,7 @@ impl Checker<'_> {
             drift_audit: self.count(Setting::DriftAudit),
             connection_events: self.count(Setting::ConnectionEvents),
             ping_interval: self.count(Setting::PingInterval),
+            flush_delay: self.count(Setting::FlushDelay),
             max_age: self.count(Setting::MaxAge),
             drain_time: self.count(Setting::DrainTime),
             broker: self.broker()?,

@@ -6,6 +6,9 @@
 mod memory;
 #[cfg(test)]
 mod tests;
+mod writing;
+
+pub(crate) use writing::{FLUSH_TIME, LONG};
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -15,49 +18,20 @@ use mio::Registry;
 use mio::event::Event;
 
 use super::admission::{Admission, Crowded, Place};
-use super::clock::Clock;
 use super::connection::{CONNECTIONS_MAX, Connection, ConnectionKey, Farewell, Phase};
 use super::deadlines::{Deadlines, Durations, Kind};
 use super::framing::Framing;
 use super::goodbyes::Goodbyes;
 use super::hand::Hand;
-use super::output::{HARD_LIMIT, Output, Piece, SOFT_LIMIT, Written};
+use super::output::{Output, Piece};
 use super::rotation::{Age, Rotation};
 use super::stream::Stream;
 use super::table::Table;
 use crate::gateway::{ClientKey, Time};
-
-/// Microseconds of one turn's writes before the loop looks at its input again.
-pub(crate) const FLUSH_TIME: u64 = 1_500;
-
-/// Of [`FLUSH_TIME`], how much queues of more than [`BULK`] bytes leave to the others.
-const FLUSH_SMALL: u64 = 1_000;
-
-/// Writes between two looks at the clock.
-const FLUSH_STEP: usize = 16;
-
-/// Waiting bytes from which on a queue stands in the list of those whose writes take long,
-/// and others do not stand behind it.
-const BULK: usize = 64 << 10;
-
-/// Waiting bytes of a client whose socket may take more, above which NATS is not read: it is
-/// not the client that is slow.
-pub(crate) const LONG: usize = HARD_LIMIT / 2;
+use writing::{Delayed, SlowClients};
 
 /// Pieces of ended connections' queues that are dropped in a turn.
 const DROPPED: usize = 4 << 10;
-
-/// Output queues that are kept for the next connection in need of one.
-const SPARE_QUEUES: usize = 1_024;
-
-/// Room of a kept queue, in pieces; larger ones are given back.
-const SPARE_CAPACITY: usize = 64;
-
-/// Milliseconds between two looks at the clients that may be too slow.
-const SLOW_STEP: u64 = 1_000;
-
-/// Milliseconds between two log lines about slow clients.
-const SLOW_LOG_STEP: u64 = 10_000;
 
 /// All connections.
 #[derive(Debug)]
@@ -76,6 +50,8 @@ pub(super) struct Clients {
     dirty: VecDeque<ConnectionKey>,
     /// The same for long queues.
     bulk: VecDeque<ConnectionKey>,
+    /// To be written to later.
+    delayed: Delayed,
     /// Gone; their places are freed after the turn.
     dead: Vec<ConnectionKey>,
     /// The gateway must be told that they are gone.
@@ -112,24 +88,16 @@ pub(super) struct Held {
     output: usize,
 }
 
-/// Clients that may be too slow, and how many were.
-#[derive(Debug, Default)]
-struct SlowClients {
-    watched: Vec<ConnectionKey>,
-    look: Option<Time>,
-    closed: u64,
-    logged: u64,
-    next_log: Time,
-}
-
 impl Clients {
     /// No connections, how many there may be, and what they have time for. Silent ones will be
-    /// asked, and old ones closed, when the hands come to them.
+    /// asked, and old ones closed, when the hands come to them. What is for clients that are
+    /// sent messages may wait for `flush_delay` milliseconds.
     pub(super) fn new(
         pulse: Hand,
         rotation: Rotation,
         admission: Admission,
         durations: Durations,
+        flush_delay: u64,
     ) -> Self {
         Self {
             table: Table::new(),
@@ -139,6 +107,7 @@ impl Clients {
             busy: VecDeque::new(),
             dirty: VecDeque::new(),
             bulk: VecDeque::new(),
+            delayed: Delayed::new(flush_delay),
             dead: Vec::new(),
             doomed: Vec::new(),
             deadlines: Deadlines::new(durations),
@@ -288,38 +257,13 @@ impl Clients {
             .collect()
     }
 
-    /// Bytes that wait for sockets which may take them: work that this process has
-    /// taken on and not done. What waits for slow readers is not in it.
-    pub(super) fn fresh(&self) -> usize {
-        self.fresh
-    }
-
-    /// Whether so much waits for a socket which may take it that more must not be added.
-    pub(super) fn has_long_queue(&self) -> bool {
-        self.long > 0
-    }
-
-    /// Bytes written to clients so far.
-    pub(super) fn bytes_written(&self) -> u64 {
-        self.written
-    }
-
-    /// Clients closed so far since they read too slowly.
-    pub(super) fn slow_closed(&self) -> u64 {
-        self.slow.closed
-    }
-
-    /// Whether there is something to write.
-    pub(super) fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.bulk.is_empty() || !self.leaving.is_empty()
-    }
-
     /// When something is to be done next.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let has_some = self.table.len() > 0;
         [
             self.deadlines.next(),
             self.slow.look,
+            self.delayed.due(),
             self.goodbyes.next(),
             self.pulse.next().filter(|_| has_some),
             self.rotation.hand.next().filter(|_| has_some),
@@ -470,106 +414,6 @@ impl Clients {
         self.deadlines.kind(&self.table.get(key)?.timer)
     }
 
-    /// Queues output. A client that leaves too much unread is given up.
-    pub(super) fn push(&mut self, key: ConnectionKey, piece: Piece, now: Time) {
-        self.queue(key.client(), now, |connection| {
-            let is_there = connection.generation == key.generation() && !connection.is_dead();
-            is_there.then_some(piece)
-        });
-    }
-
-    /// Queues the piece that `make` gives for the framing of a client's connection; nothing
-    /// on one that takes no messages.
-    pub(super) fn send(
-        &mut self,
-        client: ClientKey,
-        now: Time,
-        make: impl FnOnce(Framing) -> Piece,
-    ) {
-        self.queue(client, now, |connection| connection.framing().map(make));
-    }
-
-    /// Queues the piece that `make` gives for the connection with the place of a client, if
-    /// it gives one. With one look-up: an event has many receivers.
-    fn queue(
-        &mut self,
-        client: ClientKey,
-        now: Time,
-        make: impl FnOnce(&Connection) -> Option<Piece>,
-    ) {
-        let Some((key, connection)) = self.table.of_client(client) else {
-            return;
-        };
-        let Some(piece) = make(connection) else {
-            return;
-        };
-        let output = connection
-            .output
-            .get_or_insert_with(|| self.spare.pop().unwrap_or_default());
-        if output.cost() >= HARD_LIMIT {
-            self.give_up(key);
-            return;
-        }
-        output.push(piece, now);
-        self.held.output = (self.held.output).saturating_add_signed(output.take_change());
-        if !output.watched && output.cost() > SOFT_LIMIT {
-            output.watched = true;
-            self.slow.watched.push(key);
-            self.slow.look.get_or_insert(Time(now.0 + SLOW_STEP));
-        }
-        if connection.writable {
-            self.fresh += output.own() - output.fresh;
-            output.fresh = output.own();
-            let bytes = output.bytes();
-            if !output.long && bytes > LONG {
-                output.long = true;
-                self.long += 1;
-            }
-            if !connection.dirty {
-                connection.dirty = true;
-                match bytes > BULK {
-                    true => self.bulk.push_back(key),
-                    false => self.dirty.push_back(key),
-                }
-            }
-        }
-    }
-
-    /// Queues the bytes that `write` puts into an empty buffer.
-    pub(super) fn push_written(
-        &mut self,
-        key: ConnectionKey,
-        now: Time,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let mut bytes = std::mem::take(&mut self.scratch);
-        bytes.clear();
-        write(&mut bytes);
-        self.push(key, Piece::Bytes(bytes.as_slice().into()), now);
-        self.scratch = bytes;
-    }
-
-    /// Sees to it that ciphertext which the TLS session has made by itself is sent.
-    pub(super) fn flush_tls(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.get_mut(key) else {
-            return;
-        };
-        if !connection.stream.has_unsent() {
-            return;
-        }
-        let is_writable = connection.writable;
-        if connection.output.is_none() {
-            let mut output = self.spare.pop().unwrap_or_default();
-            output.note_progress(now);
-            if let Some(connection) = self.get_mut(key) {
-                connection.output = Some(output);
-            }
-        }
-        if is_writable {
-            self.mark_dirty(key);
-        }
-    }
-
     /// Ends a connection after what is queued for it, within the deadline. The gateway
     /// hears that the client is gone, and what the client still sends is thrown away. A
     /// WebSocket ends earlier if [`complete`](Self::complete) tells of its close frame.
@@ -708,84 +552,6 @@ impl Clients {
         self.goodbyes.take_due(now)
     }
 
-    /// Gives up the clients that leave much unread and have read nothing for long, by writes
-    /// that were tried. Called behind [`flush`](Self::flush).
-    pub(super) fn look_at_slow(&mut self, now: Time) {
-        if self.slow.look.is_none_or(|look| look > now) {
-            return;
-        }
-        let mut watched = std::mem::take(&mut self.slow.watched);
-        watched.retain(|&key| {
-            let Some(connection) = self.get_mut(key) else {
-                return false;
-            };
-            let Some(output) = &mut connection.output else {
-                return false;
-            };
-            if output.cost() <= SOFT_LIMIT {
-                output.watched = false;
-                return false;
-            }
-            // What the flush has yet to offer is not the reader's fault.
-            if connection.writable || !output.is_stalled(now) {
-                return true;
-            }
-            // The poll tells of room only when there is much of it.
-            self.write(key, now);
-            let connection = self.get_mut(key);
-            let output = connection.and_then(|connection| connection.output.as_ref());
-            let is_stalled = output.is_some_and(|output| output.is_stalled(now));
-            if is_stalled {
-                self.give_up(key);
-            }
-            !is_stalled
-        });
-        self.slow.watched = watched;
-        let unlogged = self.slow.closed - self.slow.logged;
-        if unlogged > 0 && self.slow.next_log <= now {
-            log::info!(
-                "closed {unlogged} clients that read too slowly, {} since the start",
-                self.slow.closed
-            );
-            self.slow.logged = self.slow.closed;
-            self.slow.next_log = Time(now.0 + SLOW_LOG_STEP);
-        }
-        let is_idle = self.slow.watched.is_empty() && self.slow.closed == self.slow.logged;
-        self.slow.look = (!is_idle).then_some(Time(now.0 + SLOW_STEP));
-    }
-
-    /// Writes to the connections that have output, first come, first served, each once;
-    /// those with long queues last. What the budget leaves is written in the next turn.
-    pub(super) fn flush(&mut self, clock: &Clock) {
-        let now = clock.now();
-        if self.dirty.is_empty() && self.bulk.is_empty() {
-            return;
-        }
-        let start = clock.micros();
-        for count in 1..=self.dirty.len() {
-            let Some(key) = self.dirty.pop_front() else {
-                break;
-            };
-            let output = self.table.get(key).and_then(|it| it.output.as_ref());
-            match output {
-                Some(output) if output.bytes() > BULK => self.bulk.push_back(key),
-                _ => self.write(key, now),
-            }
-            if count % FLUSH_STEP == 0 && clock.micros() >= start + FLUSH_SMALL {
-                break;
-            }
-        }
-        for _ in 0..self.bulk.len() {
-            let Some(key) = self.bulk.pop_front() else {
-                return;
-            };
-            self.write(key, now);
-            if clock.micros() >= start + FLUSH_TIME {
-                return;
-            }
-        }
-    }
-
     /// Frees the places of the dead. One that still stands in a list is freed later, so that
     /// the lists are never longer than the table; and so is one whose key is not free, since
     /// the gateway has yet to take out what it held.
@@ -802,157 +568,5 @@ impl Clients {
             }
             stays
         });
-    }
-
-    /// Drops queues of connections that ended, so many pieces at most.
-    fn drop_queues(&mut self, most: usize) {
-        let mut left = most;
-        while left > 0
-            && let Some(mut output) = self.leaving.pop()
-        {
-            let before = output.pieces();
-            let is_dropped = output.drop_pieces(left);
-            left = left.saturating_sub(1 + before - output.pieces());
-            self.held.output = (self.held.output).saturating_add_signed(output.take_change());
-            if !is_dropped {
-                self.leaving.push(output);
-            }
-        }
-    }
-
-    fn mark_dirty(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.table.get_mut(key) else {
-            return;
-        };
-        let Some(output) = &mut connection.output else {
-            return;
-        };
-        self.fresh -= output.fresh;
-        output.fresh = output.own();
-        self.fresh += output.fresh;
-        let bytes = output.bytes();
-        let was_long = std::mem::replace(&mut output.long, bytes > LONG);
-        self.long = self.long + usize::from(output.long) - usize::from(was_long);
-        if !connection.dirty {
-            connection.dirty = true;
-            match bytes > BULK {
-                true => self.bulk.push_back(key),
-                false => self.dirty.push_back(key),
-            }
-        }
-    }
-
-    fn write(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.table.get_mut(key) else {
-            return;
-        };
-        connection.dirty = false;
-        let Some(output) = &mut connection.output else {
-            return;
-        };
-        self.fresh -= std::mem::take(&mut output.fresh);
-        self.long -= usize::from(std::mem::take(&mut output.long));
-        let before = output.bytes();
-        let (scratch, wire) = (&mut self.scratch, &mut self.wire);
-        let result = connection.stream.write_queue(output, scratch, wire, now);
-        self.written += (before - output.bytes()) as u64;
-        self.held.output = (self.held.output).saturating_add_signed(output.take_change());
-        match result {
-            Ok(Written::All) => {
-                if let Some(mut output) = connection.output.take() {
-                    self.deadlines.disarm(&mut output.timer);
-                    self.keep_spare(output);
-                }
-                self.written(key, now);
-            }
-            // It may have been left unread because of output that is gone now.
-            Ok(Written::Some) => {
-                self.mark_dirty(key);
-                self.wake(key);
-            }
-            Ok(Written::Blocked) => {
-                connection.writable = false;
-                let has_moved = output.progress() == now;
-                if has_moved || self.deadlines.kind(&output.timer).is_none() {
-                    (self.deadlines).arm(&mut output.timer, Kind::Unread, key, now);
-                }
-                self.wake(key);
-            }
-            Err(error) => {
-                log::debug!("client {} is gone: {error}", connection.remote);
-                self.kill(key);
-            }
-        }
-    }
-
-    /// Everything that was queued is written.
-    fn written(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.get_mut(key) else {
-            return;
-        };
-        match &connection.phase {
-            Phase::Closing(_) => self.end_output(key, now),
-            // The client has ended its side, and has now got all it asked for.
-            Phase::Http(http)
-                if connection.ended && !connection.unparsed && http.work.is_none() =>
-            {
-                self.kill(key);
-            }
-            // It may have been left unread because of its output.
-            _ => self.wake(key),
-        }
-    }
-
-    /// Ends our side of a closing connection.
-    fn end_output(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.get_mut(key) else {
-            return;
-        };
-        connection.stream.close();
-        if connection.stream.has_unsent() {
-            // It comes back here when that has left.
-            self.flush_tls(key, now);
-        } else if connection.ended || connection.stream.shutdown().is_err() {
-            self.kill(key);
-        } else {
-            if self.deadline(key) != Some(Kind::Close) {
-                self.arm(key, Kind::Linger, now);
-            }
-            self.end_completed(key);
-        }
-    }
-
-    fn keep_spare(&mut self, mut output: Box<Output>) {
-        if self.spare.len() < SPARE_QUEUES && output.capacity() <= SPARE_CAPACITY {
-            output.watched = false;
-            self.spare.push(output);
-        }
-    }
-
-    /// A client has read nothing of its output for long.
-    pub(super) fn look_at_unread(&mut self, key: ConnectionKey, now: Time) {
-        let Some(connection) = self.table.get_mut(key) else {
-            return;
-        };
-        let Some(output) = &mut connection.output else {
-            return;
-        };
-        if now.0.saturating_sub(output.progress().0) < Kind::Unread.duration() {
-            return (self.deadlines).arm(&mut output.timer, Kind::Unread, key, now);
-        }
-        self.give_up(key);
-    }
-
-    pub(super) fn give_up(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.get_mut(key) {
-            log::debug!(
-                "client {} reads too slowly, closed with {} bytes unread",
-                connection.remote,
-                connection.output_bytes()
-            );
-            self.slow.closed += 1;
-            self.slow.look.get_or_insert(Time(0));
-            self.kill(key);
-        }
     }
 }

@@ -281,6 +281,7 @@ impl Reactor {
                 Rotation::new(config.max_age.into(), seed[2]),
                 Admission::new(config.max_connections, config.max_connections_per_address),
                 Durations::new(config),
+                config.flush_delay.into(),
             ),
             site: Site::new(config),
             compression: Compression::new(config.ws_compression),

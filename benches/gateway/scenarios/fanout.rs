@@ -9,11 +9,20 @@ use crate::floor::EVENT_HEAD;
 use crate::load::{Load, Net};
 use crate::services::Services;
 use crate::stats::Histogram;
-use crate::subject::{PLAIN, Sample, Subject};
+use crate::subject::{Kind, PLAIN, Sample, Subject};
 use crate::wire::{Delivery, find, number};
 
 /// Fan-out in its forms.
-pub const SCENARIOS: &[Scenario] = &[FANOUT_64, FANOUT_1, FANOUT_1K, FANOUT_5000, FANOUT_PACED];
+pub const SCENARIOS: &[Scenario] = &[
+    FANOUT_64,
+    FANOUT_1,
+    FANOUT_1K,
+    FANOUT_5000,
+    FANOUT_PACED,
+    FLUSH_0,
+    FLUSH_5,
+    FLUSH_20,
+];
 
 const FANOUT_64: Scenario = Scenario {
     rows: &[Row {
@@ -70,6 +79,41 @@ const FANOUT_PACED: Scenario = Scenario {
     }],
     run: |subject, scale| fan_out(subject, scale, 1_000, 64, Flow::Paced(60)),
     ..FANOUT_64
+};
+
+const FLUSH_0: Scenario = Scenario {
+    rows: &[Row {
+        id: "flush-0",
+        title: "1,000 paced events/s to 250 clients, each written at once, per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    floor: None,
+    run: |subject, scale| fan_out(subject, scale, 250, 64, Flow::Paced(1_000)),
+    ..FANOUT_64
+};
+
+const FLUSH_5: Scenario = Scenario {
+    rows: &[Row {
+        id: "flush-5",
+        title: "the same with flushDelay 5",
+        floor_us: None,
+        goals: &[],
+    }],
+    flags: &["--flushdelay", "5"],
+    without: &[Kind::Peer],
+    ..FLUSH_0
+};
+
+const FLUSH_20: Scenario = Scenario {
+    rows: &[Row {
+        id: "flush-20",
+        title: "the same with flushDelay 20",
+        floor_us: None,
+        goals: &[],
+    }],
+    flags: &["--flushdelay", "20"],
+    ..FLUSH_5
 };
 
 fn fan_out(

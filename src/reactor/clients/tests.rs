@@ -5,10 +5,13 @@ use std::net::{TcpListener, TcpStream as Peer};
 
 use mio::{Events, Poll};
 
+use super::writing::SLOW_STEP;
 use super::*;
 use crate::gateway::Message;
+use crate::reactor::clock::Clock;
 use crate::reactor::compression::Compression;
-use crate::reactor::output::STALL_TIME;
+use crate::reactor::framing::Chunking;
+use crate::reactor::output::{HARD_LIMIT, SOFT_LIMIT, STALL_TIME};
 use crate::ws::Decoder;
 
 /// A table, its poll, and a listener that clients come from.
@@ -21,6 +24,11 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
+        Self::delaying(0)
+    }
+
+    /// One where messages may wait for so many milliseconds.
+    fn delaying(flush_delay: u64) -> Self {
         Self {
             poll: Poll::new().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
@@ -29,6 +37,7 @@ impl Host {
                 Rotation::new(0, 1),
                 Admission::default(),
                 Durations::default(),
+                flush_delay,
             ),
             clock: Clock::new(),
         }
@@ -393,4 +402,76 @@ fn memory_of_a_shared_text_counts_once_and_is_dropped_in_steps() {
     }
     assert!(held.windows(2).all(|two| two[0] - two[1] <= pieces + 5_000));
     assert!(held.len() >= 4, "{held:?}");
+}
+
+#[test]
+fn messages_wait_for_each_other_and_answers_of_http_do_not() {
+    let mut host = Host::delaying(40);
+    let now = host.clock.tick();
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        let (key, peer) = host.connect(now);
+        host.clients.get_mut(key).unwrap().phase = Phase::Events(Chunking::Plain);
+        peers.push((key, peer));
+    }
+    let (http, _peer) = host.connect(now);
+    for (key, _) in &peers {
+        host.push(*key, 10, now);
+    }
+    host.push(http, 10, now);
+    assert!(host.clients.has_output(), "the answer is to be written");
+    host.clients.flush(&host.clock);
+    // The others do not keep the loop awake until it is their time.
+    assert!(!host.clients.has_output());
+    assert_eq!(host.clients.get_mut(http).unwrap().output_bytes(), 0);
+    let due = Time(now.0 + 40);
+    let next = host.clients.next_timeout();
+    assert!(next.is_some_and(|next| next <= due), "{next:?}");
+    // What comes meanwhile leaves with it, and no later.
+    let (second, later) = (peers[1].0, Time(now.0 + 39));
+    host.push(second, 5, later);
+    assert_eq!(host.clients.get_mut(second).unwrap().output_bytes(), 15);
+    while host.clock.tick() < due {
+        std::thread::sleep(host.clock.until(due));
+    }
+    host.clients.flush(&host.clock);
+    for (at, (key, peer)) in peers.iter_mut().enumerate() {
+        assert_eq!(host.clients.get_mut(*key).unwrap().output_bytes(), 0);
+        let mut got = vec![0; if at == 1 { 15 } else { 10 }];
+        peer.read_exact(&mut got).unwrap();
+    }
+    // The next one has the whole time again.
+    let now = host.clock.now();
+    host.push(second, 5, now);
+    host.clients.flush(&host.clock);
+    assert_eq!(host.clients.get_mut(second).unwrap().output_bytes(), 5);
+}
+
+#[test]
+fn nothing_waits_on_purpose_where_much_waits() {
+    let mut host = Host::delaying(1_000);
+    let now = host.clock.tick();
+    let mut peers = Vec::new();
+    // Below the size at which one alone would stand elsewhere.
+    for _ in 0..200 {
+        let (key, peer) = host.connect(now);
+        host.clients.get_mut(key).unwrap().phase = Phase::Events(Chunking::Plain);
+        host.push(key, 50 << 10, now);
+        peers.push((key, peer));
+    }
+    assert!(!host.clients.has_output());
+    host.clients.flush(&host.clock);
+    let written = |key: &ConnectionKey, host: &mut Host| {
+        host.clients.get_mut(*key).unwrap().output_bytes() < 50 << 10
+    };
+    assert!(peers.iter().any(|(key, _)| written(key, &mut host)));
+    // A connection that ends meanwhile leaves nothing behind.
+    for (key, _) in &peers {
+        host.clients.kill(*key);
+    }
+    while host.clients.has_output() {
+        host.clients.flush(&host.clock);
+        host.clients.reap(|_| true);
+    }
+    assert_eq!((host.clients.fresh(), host.clients.held()), (0, 0));
 }
