@@ -8,6 +8,7 @@ mod memory;
 mod tests;
 mod writing;
 
+#[cfg(test)]
 pub(crate) use writing::{FLUSH_TIME, LONG};
 
 use std::collections::VecDeque;
