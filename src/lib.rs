@@ -13,6 +13,7 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod console;
 pub mod demo;
 #[cfg(test)]
 mod documents;
@@ -23,6 +24,7 @@ mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;
+pub mod pages;
 pub mod proxy;
 pub mod reactor;
 pub mod res;
