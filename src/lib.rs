@@ -13,6 +13,7 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod console;
 pub mod control;
 pub mod demo;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;
+pub mod pages;
 pub mod proxy;
 pub mod reactor;
 pub mod res;

@@ -291,7 +291,9 @@ const CREATED: &str = "{
 \t\"brokerTLSKey\": \"\",
 \t\"homePage\": true,
 \t\"demo\": false,
-\t\"logFormat\": \"text\"
+\t\"logFormat\": \"text\",
+\t\"console\": null,
+\t\"consoleToken\": null
 }
 ";
 

@@ -70,6 +70,8 @@ complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth hel
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l brokertlscert -r -F -d 'its certificate: services must use TLS'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l brokertlskey -r -F -d 'key of that certificate'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l demo -d 'broker, gateway and an example to look at'
+complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l console -d 'pages to look inside, for this host'
+complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l consoletoken -x -d 'what opens the console from elsewhere'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l logformat -x -a 'text json' -d 'log lines as text or json'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l debug -s D -d 'log what happens inside'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l trace -s V -d 'log messages of services and clients (-DV: both)'

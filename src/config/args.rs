@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use super::error::{Error, Place};
 use super::options::{
-    AUTO, BROKER_ADDRESS, CHECK, CONFIG, EXTRAS, HELP, Kind, OPTIONS, PROBE, PROBE_LIVE, Setting,
-    Spec, VERSION, Value,
+    AUTO, BROKER_ADDRESS, CHECK, CONFIG, CONSOLE_PATH, EXTRAS, HELP, Kind, OPTIONS, PROBE,
+    PROBE_LIVE, Setting, Spec, VERSION, Value,
 };
 use super::settings::Settings;
 use super::{Probe, Shown};
@@ -125,6 +125,7 @@ fn lookup(name: &[u8]) -> Option<Name> {
     Some(match value {
         "" => Name::Switch(flag),
         _ if flag == PROBE.flag => Name::Optional(flag, PROBE_LIVE),
+        _ if flag == Setting::Console.spec().flag => Name::Optional(flag, CONSOLE_PATH),
         _ if value.starts_with('[') => Name::Optional(flag, BROKER_ADDRESS),
         _ => Name::Valued(flag),
     })

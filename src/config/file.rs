@@ -209,7 +209,7 @@ fn kind_of(json: &Json) -> &'static str {
 }
 
 /// Creates the file with every option as `settings` has it. With credentials in the URL of
-/// NATS, or users of the broker, only its owner may read it.
+/// NATS, users of the broker, or a token of the console, only its owner may read it.
 ///
 /// # Errors
 /// What the system says, also when the file has come to be in the meantime: it is never
@@ -218,7 +218,8 @@ pub(super) fn create(path: &Path, settings: &Settings) -> io::Result<()> {
     let has_secret = settings
         .text(Setting::NatsUrl)
         .is_some_and(|url| url.contains('@'))
-        || settings.text(Setting::BrokerUsers) != Some("[]");
+        || settings.text(Setting::BrokerUsers) != Some("[]")
+        || settings.text(Setting::ConsoleToken).is_some();
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

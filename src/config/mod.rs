@@ -132,6 +132,10 @@ pub struct Config {
     pub broker: BrokerInside,
     /// Serve the demonstration; there is a broker inside then.
     pub demo: bool,
+    /// Path of the console; `None` if there is none.
+    pub console: Option<String>,
+    /// What opens the console from other hosts.
+    pub console_token: Option<String>,
     /// Most connections of clients; 0 is no limit.
     pub max_connections: u32,
     /// Most connections of an address; 0 is no limit.

@@ -76,6 +76,8 @@ pub(super) enum Setting {
     HomePage,
     Demo,
     LogFormat,
+    Console,
+    ConsoleToken,
 }
 
 impl Setting {
@@ -194,6 +196,9 @@ pub(super) struct Extra {
 /// What a [`Kind::Address`] is whose flag stands alone.
 pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
 
+/// The console's path where the flag stands alone, and in the demonstration.
+pub(super) const CONSOLE_PATH: &str = "/console";
+
 /// What is probed by a flag that stands alone.
 pub(super) const PROBE_LIVE: &str = "live";
 
@@ -260,7 +265,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 66] = [
+pub(super) static OPTIONS: [Spec; 68] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -749,7 +754,7 @@ pub(super) static OPTIONS: [Spec; 66] = [
         manual: "Start so many processes that share the port, each on a CPU of its own, and keep \
             them running; with `auto` one for each CPU that this process may use. Without it the \
             process serves clients itself. `metricsPort` is that of all together then. Not with \
-            `cpu` or `demo`. See [All CPUs of a host](DEPLOYMENT.md#all-cpus-of-a-host). Not in \
+            `cpu`, `demo` or `console`. See [All CPUs of a host](DEPLOYMENT.md#all-cpus-of-a-host). Not in \
             Resgate.",
     },
     Spec {
@@ -1229,6 +1234,38 @@ pub(super) static OPTIONS: [Spec; 66] = [
         manual: "Try it out: the broker inside, the gateway and example services in one process, with \
             pages under `/`. `addr` is `127.0.0.1` then, and `broker` `127.0.0.1:4222`, unless \
             set otherwise; the next free port is taken for one that is in use. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::Console,
+        flag: "--console",
+        short: "",
+        variable: "TIDEGATE_CONSOLE",
+        member: "console",
+        alias: None,
+        value: "[path]",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "pages to look inside, for this host",
+        manual: "Path of the [console](CONSOLE.md), pages that show what the gateway does and holds; the \
+            flag alone stands for `/console`. It is served to browsers on the same host, and to \
+            others with `consoleToken`. `demo` has it. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::ConsoleToken,
+        flag: "--consoletoken",
+        short: "",
+        variable: "TIDEGATE_CONSOLETOKEN",
+        member: "consoleToken",
+        alias: None,
+        value: "<token>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "what opens the console from elsewhere",
+        manual: "Whoever knows it may use the console from any host: 16 to 256 visible characters of \
+            ASCII. It belongs in the file or the environment, where other users do not see it. Not in \
+            Resgate.",
     },
     Spec {
         key: Setting::LogFormat,

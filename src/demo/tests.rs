@@ -473,6 +473,7 @@ fn pages_are_found_and_small() {
         broker: "127.0.0.1:4222",
         ws_path: "/",
         api_path: "/api/",
+        console_path: "/console",
     });
     let mut size = 0;
     let is_comment = |line: &str| {

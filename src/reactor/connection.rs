@@ -144,6 +144,8 @@ pub(super) struct Connection {
     pub(super) age: Age,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
+    /// It has shown the console's token.
+    pub(super) has_console: bool,
 }
 
 impl Connection {
@@ -172,6 +174,7 @@ impl Connection {
             silence: Silence::default(),
             age: Age::default(),
             inflated: Inflated::default(),
+            has_console: false,
         }
     }
 

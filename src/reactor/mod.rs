@@ -20,6 +20,7 @@ mod clients;
 mod clock;
 mod compression;
 mod connection;
+mod console;
 mod deadlines;
 mod deliver;
 mod demo;
@@ -68,6 +69,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::broker::Secret;
 use crate::config::{ApiEncoding, AuthMethod, Config};
+use crate::console::Console;
 use crate::control::{Channel, Inside, Report, Start};
 use crate::gateway::{
     BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
@@ -250,6 +252,8 @@ struct Reactor {
     supervisor: Option<Box<Supervisor>>,
     /// The first process of several, of which this is one.
     parent: Option<Box<Parent>>,
+    /// The service that shows the process itself.
+    console: Option<Box<Console>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -312,6 +316,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
         heartbeat: config.connection_events.into(),
+        finds_clients: config.console.is_some(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -379,6 +384,7 @@ impl Reactor {
             monitor: None,
             supervisor: given.supervisor,
             parent,
+            console: console::make(config, seed[3]),
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -516,6 +522,9 @@ impl Reactor {
             self.run_timers(now).or_else(|cause| self.lose(cause))?;
         }
         self.do_what_is_left(now);
+        if self.console.is_some() {
+            self.serve_console(now);
+        }
         self.fill_turn(start).or_else(|cause| self.lose(cause))?;
         self.write_broker().or_else(|cause| self.lose(cause))?;
         self.clients.flush(&self.clock);
@@ -529,7 +538,7 @@ impl Reactor {
         self.clients.reap(|client| self.gateway.is_free(client));
         let end = self.clock.micros();
         self.turn.end(end);
-        if self.monitor.is_some() || self.parent.is_some() {
+        if self.monitor.is_some() || self.console.is_some() || self.parent.is_some() {
             self.metrics.turns.observe(end - start);
             self.serve_monitor(now, may_judge);
         }
@@ -638,11 +647,9 @@ impl Reactor {
         }
     }
 
-    /// Sleeps until something happens or is due, or until `limit`; the time then.
-    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
-        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
-        self.gateway.broker_behind(is_behind);
-        let is_busy = self.gap.is_open()
+    /// Whether something is to be done without sleep.
+    fn is_busy(&self) -> bool {
+        self.gap.is_open()
             || self.clients.has_output()
             || self.has_clients_input()
             || self.gateway.has_work()
@@ -654,35 +661,53 @@ impl Reactor {
                 .services
                 .as_ref()
                 .is_some_and(|services| services.is_busy(self.takes_broker_input()))
+            || self
+                .console
+                .as_ref()
+                .is_some_and(|console| console.has_work())
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
                 .monitor
                 .as_ref()
-                .is_some_and(|monitor| monitor.is_busy());
+                .is_some_and(|monitor| monitor.is_busy())
+    }
+
+    /// When something is due.
+    fn next_due(&self) -> Option<Time> {
+        Time::first([
+            self.gateway.next_timeout(),
+            self.clients.next_timeout(),
+            self.link.next_timeout(),
+            self.services
+                .as_ref()
+                .and_then(|services| services.next_timeout()),
+            self.absence.next_timeout(),
+            self.drift.as_ref().map(Drift::next_timeout),
+            self.heartbeat.as_ref().map(Heartbeat::next_timeout),
+            self.console
+                .as_ref()
+                .map(|console| Time(console.next_timeout())),
+            self.parent.as_ref().map(|parent| parent.next_timeout()),
+            self.listener.as_ref().and_then(Listener::next_timeout),
+            self.monitor
+                .as_ref()
+                .and_then(|monitor| monitor.next_timeout()),
+            self.supervisor
+                .as_ref()
+                .and_then(|supervisor| supervisor.next_timeout()),
+        ])
+    }
+
+    /// Sleeps until something happens or is due, or until `limit`; the time then.
+    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
+        self.gateway.broker_behind(is_behind);
+        let is_busy = self.is_busy();
         self.metrics.cut_turns += u64::from(is_busy);
         let planned = if is_busy {
             Some(self.clock.now())
         } else {
-            Time::first([
-                limit,
-                self.gateway.next_timeout(),
-                self.clients.next_timeout(),
-                self.link.next_timeout(),
-                self.services
-                    .as_ref()
-                    .and_then(|services| services.next_timeout()),
-                self.absence.next_timeout(),
-                self.drift.as_ref().map(Drift::next_timeout),
-                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
-                self.parent.as_ref().map(|parent| parent.next_timeout()),
-                self.listener.as_ref().and_then(Listener::next_timeout),
-                self.monitor
-                    .as_ref()
-                    .and_then(|monitor| monitor.next_timeout()),
-                self.supervisor
-                    .as_ref()
-                    .and_then(|supervisor| supervisor.next_timeout()),
-            ])
+            Time::first([limit, self.next_due()])
         };
         let sleep = match (is_busy, planned) {
             (true, _) => Some(Duration::ZERO),
@@ -907,6 +932,10 @@ impl Reactor {
     fn carry_out(&mut self) {
         let now = self.clock.now();
         loop {
+            if let Some(console) = &mut self.console {
+                let outbox = &mut self.outbox;
+                outbox.withhold(|op, bytes| console.withhold(op, bytes));
+            }
             // Without a connection there is nobody to send it to.
             if let Some(broker) = self.link.ready() {
                 broker.queue(&self.outbox);
@@ -917,6 +946,7 @@ impl Reactor {
                 let followed = self.streak.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
                 trace::follower(&message, followed.receivers);
+                self.show_follower(&message);
                 if followed.is_full {
                     self.outbox.seal();
                 }
@@ -925,10 +955,22 @@ impl Reactor {
             if lead.is_some() {
                 self.streak.clear();
             }
+            self.show_streak(lead.is_some());
             let is_traced = trace::is_on();
+            let mut shown = (self.console.as_mut()).filter(|console| console.is_tracing());
             for (client, delivery) in self.outbox.drain_clients() {
                 if is_traced {
                     trace::delivery(&self.gateway, client, &delivery);
+                }
+                if let Some(console) = &mut shown {
+                    console::show(
+                        console,
+                        &self.gateway,
+                        client,
+                        &delivery,
+                        lead.is_some(),
+                        now,
+                    );
                 }
                 let is_message = delivery.is_message();
                 self.metrics.deliveries += u64::from(is_message);

@@ -454,7 +454,7 @@ impl Reactor {
         }
     }
 
-    fn snapshot(&self) -> Snapshot<'_> {
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             metrics: &self.metrics,
             counters: self.gateway.counters(),

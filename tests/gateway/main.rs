@@ -14,6 +14,7 @@ mod burst;
 mod call_auth;
 mod compression;
 mod conditions;
+mod console;
 mod demo;
 mod drain;
 mod drift;
