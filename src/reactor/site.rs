@@ -134,7 +134,7 @@ impl Site {
                 is_secure: config.tls,
                 ws_path: config.ws_path.clone(),
                 api_path: config.api_path.clone(),
-                more: "",
+                console: config.console.clone(),
             }),
             limits: Limits::default(),
             cors: Cors::new(&allow_origin, mapped, config.header_auth.is_some()),
