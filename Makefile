@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack chaos soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci dist dist-check clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos cluster soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci dist dist-check clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -18,7 +18,7 @@ TARGETS ?=
 RUNS ?= 10000
 NAMES ?=
 
-# Rounds of `make chaos`, minutes of `make soak`, and what is drawn in either.
+# Rounds of `make chaos` and `make cluster`, minutes of `make soak`, and what is drawn in either.
 ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
@@ -67,6 +67,9 @@ attack: ## every attack, with a client beside that must not notice; PEER=binary 
 
 chaos: ## NATS servers are killed, frozen, parted and cut off, ROUNDS=100 times; clients must not notice
 	@tests/tools/chaos.sh chaos '$(ROUNDS)' '$(SEED)'
+
+cluster: ## three gateways on a cluster of three servers; ROUNDS=100 times one of the six goes
+	@tests/tools/chaos.sh cluster '$(ROUNDS)' '$(SEED)'
 
 soak: ## a mixed load with outages for MINUTES=60; nothing may grow
 	@tests/tools/chaos.sh soak '$(MINUTES)' '$(SEED)'

@@ -13,6 +13,8 @@
 pub mod broker;
 pub mod client;
 pub mod config;
+pub mod console;
+pub mod control;
 pub mod demo;
 #[cfg(test)]
 mod documents;
@@ -23,9 +25,11 @@ mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod nats;
+pub mod pages;
 pub mod proxy;
 pub mod reactor;
 pub mod res;
 pub mod secrets;
 pub(crate) mod tls;
+pub mod workers;
 pub mod ws;

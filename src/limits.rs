@@ -1,6 +1,7 @@
 //! The documents' tables of limits are made of the constants that the code keeps to.
 
 use crate::broker::limits as broker;
+use crate::console::limits as console;
 use crate::documents::{expect_table, markdown};
 use crate::gateway::limits as gateway;
 use crate::http::Limits;
@@ -374,10 +375,38 @@ fn the_readme_has_the_limits() {
         &services()[..],
         &waiting(),
         &inside()[..],
+        &looks()[..],
     ]
     .concat();
     let head = ["What", "Limit", "Consequence"];
     expect_table("README.md", "limits", &markdown(head, &table));
+}
+
+/// What the console shows.
+fn looks() -> [[String; 3]; 3] {
+    rows([
+        (
+            "with `--console`: rows of a list, and seconds that are kept",
+            format!("{}, {}", count(console::ROWS), count(console::KEPT)),
+            "`next` says where the list goes on; the oldest second is forgotten",
+        ),
+        (
+            "names of the console that are looked at again in two seconds",
+            count(console::REFRESHED_MAX),
+            "others have their turn the next time",
+        ),
+        (
+            "clients that are traced, for how long, frames of one in a second, and what is shown of one",
+            format!(
+                "{}, {}, {}, {}",
+                count(console::TRACED_MAX),
+                time(console::TRACE_MAX),
+                count(console::FRAMES_MAX),
+                bytes(console::FRAME_MAX)
+            ),
+            "refused; ended; counted; cut",
+        ),
+    ])
 }
 
 /// What is bounded in a turn of the loop.
@@ -452,8 +481,8 @@ fn turn() -> [[String; 3]; 10] {
     ])
 }
 
-/// What the broker inside does in a turn.
-fn inside_turn() -> [[String; 3]; 2] {
+/// What the broker inside and the console do in a turn.
+fn inside_turn() -> [[String; 3]; 3] {
     rows([
         (
             "with `--broker`: input of one service while others wait",
@@ -468,6 +497,11 @@ fn inside_turn() -> [[String; 3]; 2] {
             "deliveries of one message to services",
             either(broker::FANOUT, broker::FANOUT_BYTES),
             "the publisher's next turn goes on",
+        ),
+        (
+            "with `--console`: what it is asked, and has to say",
+            share(reactor::CONSOLE, 1),
+            "the next turn goes on",
         ),
     ])
 }

@@ -46,6 +46,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The process's logger, once logging has started.
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
+/// The number of this process among several that write to the same place.
+static WORKER: OnceLock<u32> = OnceLock::new();
+
+/// Lines say from now on that they are of this worker.
+pub fn set_worker(number: u32) {
+    // It does not change.
+    let _ = WORKER.set(number);
+}
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -313,11 +322,18 @@ fn head(form: Form, now: Duration, level: Level) -> (String, &'static str) {
     match form {
         Form::Text => {
             let date = format!("{year:04}/{month:02}/{day:02}");
-            (format!("{date} {time} [{tag}] "), "")
+            let of = WORKER
+                .get()
+                .map_or_else(String::new, |it| format!("worker {it}: "));
+            (format!("{date} {time} [{tag}] {of}"), "")
         }
         Form::Json => {
             let date = format!("{year:04}-{month:02}-{day:02}");
-            let head = format!("{{\"time\":\"{date}T{time}Z\",\"level\":\"{name}\",\"text\":\"");
+            let of = WORKER
+                .get()
+                .map_or_else(String::new, |it| format!("\"worker\":{it},"));
+            let head =
+                format!("{{\"time\":\"{date}T{time}Z\",\"level\":\"{name}\",{of}\"text\":\"");
             (head, "\"}")
         }
     }

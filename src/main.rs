@@ -12,6 +12,7 @@ use tidegate::client;
 use tidegate::config::{self, Command, Config, LogFormat};
 use tidegate::logging;
 use tidegate::reactor::{self, Finding, Grade};
+use tidegate::workers;
 
 /// musl's own takes as long again as all else that a request costs.
 #[cfg(target_env = "musl")]
@@ -21,11 +22,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // The standard library's own hook writes to standard error and waits for room there.
     panic::set_hook(Box::new(|panic| say(panic)));
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let is_worker = arguments
+        .first()
+        .is_some_and(|first| first == workers::COMMAND);
+    if is_worker {
+        arguments.remove(0);
+    }
     if client::is_command(&arguments) {
         return ExitCode::from(client::run(arguments));
     }
-    match config::load(arguments, std::env::vars_os()) {
+    match config::load(arguments.clone(), std::env::vars_os()) {
         Ok(Command::Help) => print(&config::help()),
         Ok(Command::Version(shown)) => print(&config::version(shown)),
         Ok(Command::Probe { config, probe }) => match client::probe(&config, probe) {
@@ -37,12 +44,23 @@ fn main() -> ExitCode {
             warnings,
             origin,
         }) => check(config, warnings, &origin),
-        Ok(Command::Run { config, warnings }) => run(&config, &warnings),
+        Ok(Command::Run { config, .. }) if is_worker => run(&config, &[], || {
+            workers::work(*config.clone()).map_err(|error| error.to_string())
+        }),
+        Ok(Command::Run { config, warnings }) => run(&config, &warnings, || match config.workers {
+            Some(_) => workers::run(&config, arguments).map_err(|error| error.to_string()),
+            None => reactor::run(&config).map_err(|error| error.to_string()),
+        }),
         Err(error) => fail(&error, error.exit_code()),
     }
 }
 
-fn run(config: &Config, warnings: &[String]) -> ExitCode {
+/// Runs what serves clients, or sees to it.
+fn run(
+    config: &Config,
+    warnings: &[String],
+    serve: impl FnOnce() -> Result<(), String>,
+) -> ExitCode {
     let form = match config.log_format {
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
@@ -51,7 +69,7 @@ fn run(config: &Config, warnings: &[String]) -> ExitCode {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    match reactor::run(config) {
+    match serve() {
         Ok(()) => {
             logging::finish(None);
             ExitCode::SUCCESS

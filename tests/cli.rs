@@ -257,6 +257,7 @@ const CREATED: &str = "{
 \t\"maxBuffers\": 256,
 \t\"reusePort\": false,
 \t\"cpu\": 0,
+\t\"workers\": null,
 \t\"maxEntries\": 1000000,
 \t\"maxResourceSize\": 16777216,
 \t\"apiMaxResources\": 100000,
@@ -291,7 +292,9 @@ const CREATED: &str = "{
 \t\"brokerTLSKey\": \"\",
 \t\"homePage\": true,
 \t\"demo\": false,
-\t\"logFormat\": \"text\"
+\t\"logFormat\": \"text\",
+\t\"console\": null,
+\t\"consoleToken\": null
 }
 ";
 

@@ -17,6 +17,8 @@ Measures Tidegate beside another gateway and beside the floor.
   --peer BINARY      a gateway with the same flags to compare with
   --inside           the peer is Tidegate with --broker; CPU is that of gateway and broker
                      (goals beside another gateway mean nothing then)
+  --workers N        the peer is Tidegate with --workers N; CPU and memory are those of all
+                     its processes (system calls are those of the first alone)
   --tidegate BINARY  another build of Tidegate
   --rounds N         rounds of all subjects (default 5)
   --seconds S        how long a steady load lasts (default 2)
@@ -59,9 +61,11 @@ impl Options {
         let is_short = args.contains("--short");
         let peer: Option<PathBuf> = args.opt_value_from_str("--peer").map_err(wrong)?;
         let is_inside = args.contains("--inside");
-        if is_inside && peer.is_some() {
+        let workers: Option<String> = args.opt_value_from_str("--workers").map_err(wrong)?;
+        let peers = [is_inside, workers.is_some(), peer.is_some()];
+        if peers.iter().filter(|it| **it).count() > 1 {
             return Err(Fault::Surprise(
-                "--inside is a peer; leave --peer out".to_owned(),
+                "--inside, --workers and --peer are a peer each; leave one out".to_owned(),
             ));
         }
         let tidegate = args.opt_value_from_str("--tidegate").map_err(wrong)?;
@@ -79,7 +83,7 @@ impl Options {
         let has_other_build = tidegate.is_some();
         let tidegate = tidegate.map(absolute).transpose()?;
         let tidegate = tidegate.unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into());
-        let peer = if is_inside {
+        let peer = if is_inside || workers.is_some() {
             Some(tidegate.clone())
         } else {
             peer
@@ -88,6 +92,7 @@ impl Options {
             places: Places {
                 tidegate,
                 is_inside,
+                workers,
                 peer: peer.map(absolute).transpose()?,
                 folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
             },
@@ -129,6 +134,11 @@ impl Options {
         text.push_str(&format!(", {seconds} s of each steady load"));
         if self.places.is_inside {
             text.push_str(", the peer is Tidegate with --broker, CPU that of gateway and broker");
+        }
+        if let Some(workers) = &self.places.workers {
+            text.push_str(&format!(
+                ", the peer is Tidegate with --workers {workers}, CPU and memory of all processes"
+            ));
         }
         if !self.has_floor {
             text.push_str(", without the floor");

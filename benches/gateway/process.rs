@@ -34,6 +34,19 @@ impl Process {
         })
     }
 
+    /// Waits until it has written a text into its log.
+    pub fn await_line(&mut self, log: &Path, text: &str) -> Result<(), Fault> {
+        let start = Instant::now();
+        while !fs::read_to_string(log)?.contains(text) {
+            if !self.is_alive() || start.elapsed() > Duration::from_secs(60) {
+                let name = &self.name;
+                return Err(Fault::Surprise(format!("{name} does not say {text:?}")));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -99,6 +112,16 @@ pub fn free_address() -> io::Result<SocketAddr> {
     Err(io::ErrorKind::AddrInUse.into())
 }
 
+/// A process and those that it has started.
+pub fn family(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let children = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    [pid].into_iter().chain(children).collect()
+}
+
 /// CPU time of a process, all its threads, user and system, in nanoseconds.
 ///
 /// From `schedstat`, which the scheduler keeps exactly; `stat` counts ticks.
@@ -124,6 +147,16 @@ pub struct Memory {
     pub pss: u64,
     /// Pages of the process alone that no file backs: heap and stacks.
     pub anonymous: u64,
+}
+
+impl std::iter::Sum for Memory {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, it| Self {
+            rss: sum.rss + it.rss,
+            pss: sum.pss + it.pss,
+            anonymous: sum.anonymous + it.anonymous,
+        })
+    }
 }
 
 /// Reads the memory of a process.

@@ -63,6 +63,8 @@ pub struct Places {
     pub peer: Option<PathBuf>,
     /// Whether the peer is Tidegate as its own broker, and the broker's time counts.
     pub is_inside: bool,
+    /// With how many workers, if the peer is Tidegate with workers.
+    pub workers: Option<String>,
     /// A folder for logs and control files.
     pub folder: PathBuf,
 }
@@ -177,6 +179,10 @@ impl Subject {
         if kind != Kind::Floor {
             command.args(flags);
         }
+        let workers = places.workers.as_ref().filter(|_| kind == Kind::Peer);
+        if let Some(workers) = workers {
+            command.args(["--workers", workers]);
+        }
         let secure = match flags.contains(&"--tls") {
             true => Some(secure::prepare(&places.folder)?),
             false => None,
@@ -185,6 +191,9 @@ impl Subject {
         let log = places.folder.join(format!("{}.log", kind.name()));
         let mut process = Process::start(kind.name(), &mut command, &log)?;
         let start_time = process.await_port(address)?;
+        if workers.is_some() {
+            process.await_line(&log, "Serving clients with")?;
+        }
         Ok(Self {
             process,
             kind,
@@ -201,7 +210,8 @@ impl Subject {
 
     /// Its memory now.
     pub fn memory(&self) -> Result<Memory, Fault> {
-        process::memory(self.process.pid())
+        let processes = process::family(self.process.pid());
+        processes.into_iter().map(process::memory).sum()
     }
 
     /// The most memory that was ever resident, in bytes.
@@ -211,7 +221,8 @@ impl Subject {
 
     /// Its CPU time so far in nanoseconds.
     pub fn cpu_ns(&self) -> Result<u64, Fault> {
-        process::cpu_ns(self.process.pid())
+        let processes = process::family(self.process.pid());
+        processes.into_iter().map(process::cpu_ns).sum()
     }
 
     /// Its process.

@@ -18,6 +18,7 @@ mod fanout;
 mod http;
 mod memory;
 mod messages;
+mod million;
 mod nats;
 mod references;
 mod resets;
@@ -37,6 +38,10 @@ fn main() {
                 let clients = clients.and_then(|clients| clients.parse().ok());
                 return memory::run_case(&name.unwrap_or_default(), clients.unwrap_or(1));
             }
+            million::OPTION => {
+                let clients = arguments.next().and_then(|clients| clients.parse().ok());
+                return million::run_case(clients.unwrap_or(1));
+            }
             // Cargo says what it runs this for.
             "--bench" => {}
             "--short" => short = true,
@@ -50,6 +55,7 @@ fn main() {
     let mut runner = Runner::new(filter, short);
     // First, while nothing else has used the heap.
     memory::run(&mut runner);
+    million::run(&mut runner);
     nats::run(&mut runner);
     http::run(&mut runner);
     ws::run(&mut runner);

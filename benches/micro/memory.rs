@@ -96,7 +96,7 @@ fn cost(world: &mut World, units: usize, work: impl FnOnce(&mut World)) -> Cost 
 }
 
 /// Resident memory of this process in bytes; 0 where the system does not tell.
-fn resident() -> i64 {
+pub fn resident() -> i64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     pages.unwrap_or(0i64) * 4096

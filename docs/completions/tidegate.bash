@@ -22,7 +22,7 @@ _tidegate() {
         flags="-p --params -u --url -H --header --auth --auth-params --json --depth --timeout --cafile --insecure --apipath --wspath -h --help"
         ;;
     *)
-        flags="-n --nats -i --addr -p --port -w --wspath -a --apipath --homepage -r --reqtimeout --buffersize --alloworigin -u --headauth -t --wsheadauth --apiencoding --putmethod --deletemethod --patchmethod --resetthrottle --referencethrottle --maxbuffers --maxentries --maxresourcesize --tls --tlscert --tlskey --creds --natsrootca --natscert --natskey --natstlsfirst --wscompression -m --metricsport --reuseport --cpu --apimaxresources --apimaxbytes --natsreconnect --natsreconnecttokens --natspinginterval --driftaudit --connectionevents --traceparent --draintime --flushdelay --pinginterval --maxconnections --maxconnectionsperaddress --maxrequestspersecond --maxage --maxsubscriptions --trustedproxies --proxyprotocol --maxcachedresources --maxcachedbytes --httpkeepalive --headtimeout --wsidletimeout --broker --brokerusers --brokeropen --brokermaxpayload --brokermaxconnections --brokertlscert --brokertlskey --demo --logformat -D --debug -V --trace -c --config --check --probe -h --help -v --version"
+        flags="-n --nats -i --addr -p --port -w --wspath -a --apipath --homepage -r --reqtimeout --buffersize --alloworigin -u --headauth -t --wsheadauth --apiencoding --putmethod --deletemethod --patchmethod --resetthrottle --referencethrottle --maxbuffers --maxentries --maxresourcesize --tls --tlscert --tlskey --creds --natsrootca --natscert --natskey --natstlsfirst --wscompression -m --metricsport --reuseport --cpu --workers --apimaxresources --apimaxbytes --natsreconnect --natsreconnecttokens --natspinginterval --driftaudit --connectionevents --draintime --flushdelay --pinginterval --maxconnections --maxconnectionsperaddress --maxrequestspersecond --maxage --maxsubscriptions --trustedproxies --proxyprotocol --maxcachedresources --maxcachedbytes --httpkeepalive --headtimeout --wsidletimeout --broker --brokerusers --brokeropen --brokermaxpayload --brokermaxconnections --brokertlscert --brokertlskey --demo --console --consoletoken --logformat -D --debug -V --trace -c --config --check --probe -h --help -v --version"
         [[ $COMP_CWORD -eq 1 ]] && flags="$commands $flags"
         ;;
     esac
@@ -30,6 +30,12 @@ _tidegate() {
     --apiencoding)
         if [[ $cur != -* ]]; then
             COMPREPLY=($(compgen -W "json jsonflat" -- "$cur"))
+            return
+        fi
+        ;;
+    --workers)
+        if [[ $cur != -* ]]; then
+            COMPREPLY=($(compgen -W "auto" -- "$cur"))
             return
         fi
         ;;
@@ -61,7 +67,7 @@ _tidegate() {
         ;;
     esac
     case $prev in
-    -n|--nats|-i|--addr|-p|--port|-w|--wspath|-a|--apipath|-r|--reqtimeout|--buffersize|--alloworigin|-u|--headauth|-t|--wsheadauth|--putmethod|--deletemethod|--patchmethod|--resetthrottle|--referencethrottle|--maxbuffers|--maxentries|--maxresourcesize|-m|--metricsport|--cpu|--apimaxresources|--apimaxbytes|--natsreconnect|--natspinginterval|--driftaudit|--connectionevents|--draintime|--flushdelay|--pinginterval|--maxconnections|--maxconnectionsperaddress|--maxrequestspersecond|--maxage|--maxsubscriptions|--trustedproxies|--maxcachedresources|--maxcachedbytes|--httpkeepalive|--headtimeout|--wsidletimeout|--brokerusers|--brokermaxpayload|--brokermaxconnections)
+    -n|--nats|-i|--addr|-p|--port|-w|--wspath|-a|--apipath|-r|--reqtimeout|--buffersize|--alloworigin|-u|--headauth|-t|--wsheadauth|--putmethod|--deletemethod|--patchmethod|--resetthrottle|--referencethrottle|--maxbuffers|--maxentries|--maxresourcesize|-m|--metricsport|--cpu|--apimaxresources|--apimaxbytes|--natsreconnect|--natspinginterval|--driftaudit|--connectionevents|--draintime|--flushdelay|--pinginterval|--maxconnections|--maxconnectionsperaddress|--maxrequestspersecond|--maxage|--maxsubscriptions|--trustedproxies|--maxcachedresources|--maxcachedbytes|--httpkeepalive|--headtimeout|--wsidletimeout|--brokerusers|--brokermaxpayload|--brokermaxconnections|--consoletoken)
         [[ $flags != *--cafile* ]] && return
         ;;
     esac

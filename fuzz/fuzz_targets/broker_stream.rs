@@ -36,6 +36,7 @@ fn broker(with_users: bool) -> Broker {
         max_payload: MAX_PAYLOAD,
         max_connections: 3,
         users: Users::parse(users).expect("valid"),
+        worker: None,
         seed: [1, 2, 3, 4],
     })
 }

@@ -19,7 +19,7 @@ impl Broker {
             return Taken::default();
         }
         session.is_heard = true;
-        if self.options.users.is_empty() {
+        if self.options.users.is_empty() && !session.is_worker {
             // Any word comes behind TLS.
             session.connect_by = None;
         }
@@ -122,7 +122,12 @@ impl Broker {
         }
         let wishes = &session.wishes;
         let (user, password, token) = wishes.credentials();
-        if !self.options.users.is_empty() {
+        if session.is_worker {
+            let secret = self.options.worker.as_ref();
+            if !secret.is_some_and(|secret| secret.fits(user, password, token)) {
+                return self.fail(key, &Fault::Unauthorized);
+            }
+        } else if !self.options.users.is_empty() {
             let Some(rights) = self.options.users.find(user, password, token) else {
                 return self.fail(key, &Fault::Unauthorized);
             };
@@ -171,7 +176,8 @@ impl Broker {
         let tokens = subject::tokens(pattern).count();
         let text = pattern.len() + queue.len() + sid.len();
         let cost = limits::SUB_COST + text + limits::TOKEN_COST * tokens;
-        if session.cost + cost > limits::COST_OF_ONE || self.cost + cost > limits::COST_MAX {
+        let is_large = !session.is_worker && session.cost + cost > limits::COST_OF_ONE;
+        if is_large || self.cost + cost > limits::COST_MAX {
             return self.say(key, |out| {
                 writer::error("maximum subscriptions exceeded", out)
             });

@@ -7,6 +7,9 @@ pub(crate) use super::protocol::CONTROL_LINE_MAX;
 #[cfg(test)]
 pub(crate) use super::users::{PATTERNS_MAX, USERS_MAX};
 
+/// Other gateways of this host, at most.
+pub(crate) const WORKERS: usize = 1_024;
+
 /// Bytes that may wait for a client.
 pub(crate) const PENDING_MAX: usize = 64 << 20;
 

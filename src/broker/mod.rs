@@ -40,7 +40,7 @@ use router::{Owner, Router, Sid};
 pub use session::End;
 use session::Session;
 use trie::SubKey;
-pub use users::Users;
+pub use users::{Secret, Users};
 
 /// What a broker is made from.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ pub struct Options {
     pub max_connections: usize,
     /// Who may connect; everybody if there are none.
     pub users: Users,
+    /// What other gateways of this host show who come by a door of their own
+    /// ([`Broker::connect_worker`]), and which may do everything.
+    pub worker: Option<Secret>,
     /// Seed of what is random.
     pub seed: [u64; 4],
 }
@@ -111,8 +114,9 @@ pub struct Broker {
     options: Options,
     server_id: String,
     sessions: Slab<Session>,
-    /// Those that are not closed.
+    /// Those that are not closed, and how many of them are other gateways of this host.
     open: usize,
+    workers: usize,
     router: Router,
     /// The gateway's subscriptions.
     gateway: HashMap<u64, SubKey, foldhash::fast::RandomState>,
@@ -150,6 +154,7 @@ impl Broker {
             server_id: format!("{:016X}{:016X}", a ^ c, b ^ d),
             sessions: Slab::new(),
             open: 0,
+            workers: 0,
             router: Router::new([a, b]),
             gateway: HashMap::default(),
             resident: Vec::new(),
@@ -170,11 +175,31 @@ impl Broker {
 
     /// A client has connected: it is greeted, and sent away if there are too many.
     pub fn connect(&mut self, remote: IpAddr, now: u64) -> Key {
-        let must_show = !self.options.users.is_empty();
+        let key = self.admit(remote, now, false);
+        if self.len() > self.options.max_connections {
+            self.refuse(key.0, "maximum connections exceeded", End::TooMany);
+        }
+        key
+    }
+
+    /// Another gateway of this host has connected by the door that is for them: it needs no
+    /// TLS, shows [`Options::worker`], and finds a place where services have taken all.
+    pub fn connect_worker(&mut self, remote: IpAddr, now: u64) -> Key {
+        let key = self.admit(remote, now, true);
+        if self.workers > limits::WORKERS {
+            self.refuse(key.0, "maximum connections exceeded", End::TooMany);
+        }
+        key
+    }
+
+    fn admit(&mut self, remote: IpAddr, now: u64, is_worker: bool) -> Key {
+        let must_show = is_worker || !self.options.users.is_empty();
+        let must_encrypt = self.options.tls && !is_worker;
         let parser = Parser::new(self.options.max_payload, must_show);
         let ping_at = now.saturating_add(limits::PING_TIME);
         let mut session = Session::new(parser, now, ping_at);
-        if must_show || self.options.tls {
+        session.is_worker = is_worker;
+        if must_show || must_encrypt {
             session.connect_by = Some(now.saturating_add(limits::CONNECT_TIME));
         }
         self.counts.connections += 1;
@@ -183,7 +208,7 @@ impl Broker {
             host: &self.options.host,
             port: self.options.port,
             auth_required: must_show,
-            tls_required: self.options.tls,
+            tls_required: must_encrypt,
             max_payload: self.options.max_payload,
             client_id: self.counts.connections,
             client_ip: remote,
@@ -193,10 +218,8 @@ impl Broker {
         self.note_due(session.connect_by.unwrap_or(session.ping_at));
         let key = self.sessions.insert(session) as u32;
         self.open += 1;
+        self.workers += usize::from(is_worker);
         self.touch(key);
-        if self.open > self.options.max_connections {
-            self.refuse(key, "maximum connections exceeded", End::TooMany);
-        }
         Key(key)
     }
 
@@ -214,6 +237,7 @@ impl Broker {
         session.rest = None;
         session.leaving = Some(std::mem::take(&mut session.subs).into_iter());
         self.open -= 1;
+        self.workers -= usize::from(session.is_worker);
         self.leaving.push_back(key.0);
     }
 
@@ -348,14 +372,19 @@ impl Broker {
         self.counts
     }
 
-    /// Clients that are connected.
+    /// Clients that are connected, without other gateways of this host.
     pub fn len(&self) -> usize {
-        self.open
+        self.open - self.workers
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.open == 0
+        self.len() == 0
+    }
+
+    /// Other gateways of this host that are connected by the door for them.
+    pub fn workers(&self) -> usize {
+        self.workers
     }
 
     /// Bytes that wait for all clients.
@@ -431,12 +460,13 @@ impl Broker {
     /// Computes all counts and indexes anew, and panics where one is wrong.
     pub fn audit(&self) {
         self.router.audit();
-        let (mut subs, mut cost, mut pending, mut open) = (0, 0, 0, 0);
+        let (mut subs, mut cost, mut pending, mut open, mut workers) = (0, 0, 0, 0, 0);
         for (_, session) in &self.sessions {
             subs += session.subs.len();
             subs += session.leaving.as_ref().map_or(0, ExactSizeIterator::len);
             pending += session.pending();
             open += usize::from(session.leaving.is_none());
+            workers += usize::from(session.leaving.is_none() && session.is_worker);
         }
         for (key, sub) in self.router.iter() {
             cost += sub.cost;
@@ -454,7 +484,7 @@ impl Broker {
         let calling = self.gateway.len() + self.resident.len();
         assert_eq!(self.router.len(), subs + calling);
         assert_eq!((self.cost, self.pending), (cost, pending));
-        assert_eq!(self.open, open);
+        assert_eq!((self.open, self.workers), (open, workers));
         let touched = self.sessions.iter().filter(|(_, s)| s.is_touched).count();
         assert!(touched <= self.touched.len());
     }

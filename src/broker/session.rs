@@ -156,6 +156,8 @@ pub(super) struct Session {
     pub(super) wishes: Wishes,
     /// `None` for all rights.
     pub(super) permissions: Option<Rc<Permissions>>,
+    /// It came by the door for other gateways of this host.
+    pub(super) is_worker: bool,
     pub(super) replies: Replies,
     pub(super) subs: HashMap<Rc<[u8]>, SubKey, foldhash::fast::RandomState>,
     /// What its subscriptions take in memory, about.
@@ -188,6 +190,7 @@ impl Session {
             parser,
             wishes: Wishes::default(),
             permissions: None,
+            is_worker: false,
             replies: Replies::default(),
             subs: HashMap::default(),
             cost: 0,

@@ -34,6 +34,7 @@ impl Stage {
             max_payload: 1 << 20,
             max_connections: 100,
             users: Users::default(),
+            worker: None,
             seed: [1, 2, 3, 4],
         };
         change(&mut options);
@@ -444,4 +445,58 @@ fn subscriptions_take_no_more_memory_than_they_may() {
     // It lives on, and ending some makes room.
     stage.send(key, "UNSUB 0\r\nSUB again 1000000\r\nPUB again 0\r\n\r\n");
     assert_eq!(stage.read(key), "MSG again 1000000 0\r\n\r\n");
+}
+
+#[test]
+fn other_gateways_come_by_a_door_of_their_own() {
+    let secret = || Secret::Password {
+        user: "worker".into(),
+        password: "hush".into(),
+    };
+    let mut stage = Stage::with(|options| {
+        options.users = Users::parse(r#"[{"user":"a","password":"b"}]"#).expect("valid");
+        options.tls = true;
+        options.max_connections = 1;
+        options.worker = Some(secret());
+    });
+    let connect = |user: &str, password: &str| {
+        format!(
+            "CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\nPING\r\n"
+        )
+    };
+    let service = stage.client();
+    stage.send(service, &connect("a", "b"));
+    assert_eq!(stage.read(service), "PONG\r\n");
+    // Services have all places, and this needs none of theirs, and no TLS.
+    let worker = stage.broker.connect_worker(LOCAL, stage.now);
+    let greeting = stage.read(worker);
+    assert!(greeting.contains("\"auth_required\":true"), "{greeting}");
+    assert!(!greeting.contains("tls_required"), "{greeting}");
+    stage.send(worker, &connect("worker", "hush"));
+    assert_eq!(stage.read(worker), "PONG\r\n");
+    stage.send(worker, "SUB event.> 1\r\n");
+    stage.send(service, "PUB event.a 2\r\nhi\r\n");
+    assert_eq!(stage.read(worker), "MSG event.a 1 2\r\nhi\r\n");
+    assert_eq!(stage.broker.workers(), 1);
+
+    // Users are none there, nor is the secret one where users come.
+    for (user, password) in [("a", "b"), ("worker", ""), ("", "")] {
+        let other = stage.broker.connect_worker(LOCAL, stage.now);
+        stage.read(other);
+        stage.send(other, &connect(user, password));
+        assert_eq!(stage.broker.end(other), Some(End::Unauthorized), "{user}");
+        stage.broker.close(other);
+    }
+    stage.broker.close(service);
+    let other = stage.client();
+    stage.send(other, &connect("worker", "hush"));
+    assert_eq!(stage.broker.end(other), Some(End::Unauthorized));
+    stage.broker.close(worker);
+    assert_eq!(stage.broker.workers(), 0);
+
+    // It must show itself also where everybody may be a service.
+    let mut stage = Stage::with(|options| options.worker = Some(secret()));
+    let other = stage.broker.connect_worker(LOCAL, stage.now);
+    stage.send(other, "SUB > 1\r\n");
+    assert!(stage.broker.end(other).is_some());
 }

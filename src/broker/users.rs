@@ -19,9 +19,36 @@ const ANSWERS: Answers = Answers {
 
 /// How a user shows who it is.
 #[derive(Clone, PartialEq, Eq)]
-enum Secret {
-    Password { user: String, password: String },
+pub enum Secret {
+    /// By a name and a password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// By a token.
     Token(String),
+}
+
+impl Secret {
+    /// Whether this is what was shown.
+    pub(super) fn fits(&self, user: &str, password: &str, token: &str) -> bool {
+        match self {
+            Secret::Password {
+                user: name,
+                password: word,
+            } => is_equal(name, user) & is_equal(word, password),
+            Secret::Token(word) => is_equal(word, token),
+        }
+    }
+}
+
+/// Says nothing: it is secret.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
 }
 
 /// Who may connect.
@@ -81,14 +108,7 @@ impl Users {
         let mut found = None;
         // All are compared, so that the time does not tell how far it got.
         for (secret, permissions) in &self.users {
-            let fits = match secret {
-                Secret::Password {
-                    user: name,
-                    password: word,
-                } => is_equal(name, user) & is_equal(word, password),
-                Secret::Token(word) => is_equal(word, token),
-            };
-            if fits {
+            if secret.fits(user, password, token) {
                 found = Some(permissions);
             }
         }

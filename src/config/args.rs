@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use super::error::{Error, Place};
 use super::options::{
-    BROKER_ADDRESS, CHECK, CONFIG, EXTRAS, HELP, Kind, OPTIONS, PROBE, PROBE_LIVE, Setting, Spec,
-    VERSION, Value,
+    AUTO, BROKER_ADDRESS, CHECK, CONFIG, CONSOLE_PATH, EXTRAS, HELP, Kind, OPTIONS, PROBE,
+    PROBE_LIVE, Setting, Spec, VERSION, Value,
 };
 use super::settings::Settings;
 use super::{Probe, Shown};
@@ -125,6 +125,7 @@ fn lookup(name: &[u8]) -> Option<Name> {
     Some(match value {
         "" => Name::Switch(flag),
         _ if flag == PROBE.flag => Name::Optional(flag, PROBE_LIVE),
+        _ if flag == Setting::Console.spec().flag => Name::Optional(flag, CONSOLE_PATH),
         _ if value.starts_with('[') => Name::Optional(flag, BROKER_ADDRESS),
         _ => Name::Valued(flag),
     })
@@ -293,8 +294,17 @@ pub(super) fn typed(
             Some(value) => Value::Switch(value),
             None => return Err(not_a_switch(place(), OsStr::new(last))),
         },
-        Kind::Number(min, max) => match integer(last) {
+        Kind::Auto(..) if last == AUTO || last.is_empty() => Value::Text(last.to_owned().into()),
+        Kind::Number(min, max) | Kind::Auto(min, max) => match integer(last) {
             Some(number) if (min..=max).contains(&number) => Value::Number(number),
+            _ if matches!(spec.kind, Kind::Auto(..)) => {
+                return Err(Error::Invalid {
+                    place: place(),
+                    reason: format!(
+                        "{last:?} is neither {AUTO} nor a whole number from {min} to {max}; give one"
+                    ),
+                });
+            }
             _ => {
                 return Err(Error::Invalid {
                     place: place(),

@@ -73,6 +73,7 @@ fn sentence(words: &str) -> String {
 fn meaning(spec: &Spec) -> String {
     let range = match spec.kind {
         Kind::Number(min, max) => format!(" From {min} to {max}."),
+        Kind::Auto(min, max) => format!(" From {min} to {max}, or `auto`."),
         _ => String::new(),
     };
     format!("{}{range}", spec.manual)

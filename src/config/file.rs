@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::error::{Error, Place};
-use super::options::{Kind, OPTIONS, Setting, Value};
+use super::options::{AUTO, Kind, OPTIONS, Setting, Value};
 use super::read::read_whole;
 use super::settings::{Settings, in_file_order};
 
@@ -164,14 +164,19 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
         }
         (Kind::Json, json) => return Ok(Value::Text(json.to_string().into())),
         (Kind::Switch, Json::Bool(switch)) => return Ok(Value::Switch(switch)),
-        (Kind::Number(min, max), Json::Number(number)) => match number.as_i64() {
-            Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
-            _ => {
-                return Err(format!(
-                    "{number} is not a whole number from {min} to {max}; give one"
-                ));
+        (Kind::Auto(..), Json::String(text)) if text == AUTO => {
+            return Ok(Value::Text(text.into()));
+        }
+        (Kind::Number(min, max) | Kind::Auto(min, max), Json::Number(number)) => {
+            match number.as_i64() {
+                Some(number) if (min..=max).contains(&number) => return Ok(Value::Number(number)),
+                _ => {
+                    return Err(format!(
+                        "{number} is not a whole number from {min} to {max}; give one"
+                    ));
+                }
             }
-        },
+        }
         (Kind::List, Json::Array(items)) => {
             let texts = items.into_iter().map(|item| match item {
                 Json::String(text) => Ok(text),
@@ -185,6 +190,7 @@ fn convert(key: Setting, found: Json) -> Result<Value, String> {
         (Kind::Text | Kind::Joined | Kind::Address, other) => ("a text in quotes", other),
         (Kind::Switch, other) => ("true or false", other),
         (Kind::Number(..), other) => ("a number", other),
+        (Kind::Auto(..), other) => ("a number or \"auto\"", other),
         (Kind::List, other) => ("a list of texts in brackets", other),
     };
     let (wanted, found) = wanted;
@@ -203,7 +209,7 @@ fn kind_of(json: &Json) -> &'static str {
 }
 
 /// Creates the file with every option as `settings` has it. With credentials in the URL of
-/// NATS, or users of the broker, only its owner may read it.
+/// NATS, users of the broker, or a token of the console, only its owner may read it.
 ///
 /// # Errors
 /// What the system says, also when the file has come to be in the meantime: it is never
@@ -212,7 +218,8 @@ pub(super) fn create(path: &Path, settings: &Settings) -> io::Result<()> {
     let has_secret = settings
         .text(Setting::NatsUrl)
         .is_some_and(|url| url.contains('@'))
-        || settings.text(Setting::BrokerUsers) != Some("[]");
+        || settings.text(Setting::BrokerUsers) != Some("[]")
+        || settings.text(Setting::ConsoleToken).is_some();
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -134,6 +134,10 @@ pub struct Config {
     pub broker: BrokerInside,
     /// Serve the demonstration; there is a broker inside then.
     pub demo: bool,
+    /// Path of the console; `None` if there is none.
+    pub console: Option<String>,
+    /// What opens the console from other hosts.
+    pub console_token: Option<String>,
     /// Most connections of clients; 0 is no limit.
     pub max_connections: u32,
     /// Most connections of an address; 0 is no limit.
@@ -160,6 +164,9 @@ pub struct Config {
     pub reuse_port: bool,
     /// The CPU to run on, counted from 0.
     pub cpu: Option<usize>,
+    /// Processes that share the port and are kept running; `None` where this one serves
+    /// clients itself.
+    pub workers: Option<Workers>,
 }
 
 /// Leaves out most, above all what may hold secrets.
@@ -187,6 +194,15 @@ pub struct BrokerInside {
     pub tls_cert: Option<PathBuf>,
     /// Key of [`BrokerInside::tls_cert`]; there are both or none.
     pub tls_key: Option<PathBuf>,
+}
+
+/// How many processes serve clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each CPU that may be used.
+    Auto,
+    /// So many, at least one.
+    Count(u32),
 }
 
 /// How resources are written in answers of the HTTP API.

@@ -41,6 +41,7 @@ pub(super) enum Setting {
     MaxBuffers,
     ReusePort,
     Cpu,
+    Workers,
     MaxEntries,
     MaxResourceSize,
     ApiMaxResources,
@@ -76,6 +77,8 @@ pub(super) enum Setting {
     HomePage,
     Demo,
     LogFormat,
+    Console,
+    ConsoleToken,
 }
 
 impl Setting {
@@ -110,6 +113,8 @@ pub(super) enum Kind {
     Joined,
     /// A whole number within these bounds.
     Number(i64, i64),
+    /// The same, or the word `auto`.
+    Auto(i64, i64),
     Switch,
     /// Texts; the flag may be repeated.
     List,
@@ -168,6 +173,7 @@ impl Spec {
             Setting::ApiEncoding => &["json", "jsonflat"],
             Setting::NatsReconnectTokens => &["close", "keep"],
             Setting::LogFormat => &["text", "json"],
+            Setting::Workers => &[AUTO],
             _ => &[],
         }
     }
@@ -191,8 +197,14 @@ pub(super) struct Extra {
 /// What a [`Kind::Address`] is whose flag stands alone.
 pub(super) const BROKER_ADDRESS: &str = "127.0.0.1:4222";
 
+/// The console's path where the flag stands alone, and in the demonstration.
+pub(super) const CONSOLE_PATH: &str = "/console";
+
 /// What is probed by a flag that stands alone.
 pub(super) const PROBE_LIVE: &str = "live";
+
+/// The word of a [`Kind::Auto`].
+pub(super) const AUTO: &str = "auto";
 
 /// What the names of all variables begin with.
 pub(super) const PREFIX: &str = "TIDEGATE_";
@@ -254,7 +266,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 66] = [
+pub(super) static OPTIONS: [Spec; 69] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -727,6 +739,24 @@ pub(super) static OPTIONS: [Spec; 66] = [
         default: Value::Unset,
         help: "run on CPU n only",
         manual: "Run on this CPU only, counted from 0. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::Workers,
+        flag: "--workers",
+        short: "",
+        variable: "TIDEGATE_WORKERS",
+        member: "workers",
+        alias: None,
+        value: "<n|auto>",
+        kind: Kind::Auto(1, 256),
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "processes for all CPUs, or so many",
+        manual: "Start so many processes that share the port, each on a CPU of its own, and keep \
+            them running; with `auto` one for each CPU that this process may use. Without it the \
+            process serves clients itself. `metricsPort` is that of all together then. Not with \
+            `cpu`, `demo` or `console`. See [All CPUs of a host](DEPLOYMENT.md#all-cpus-of-a-host). Not in \
+            Resgate.",
     },
     Spec {
         key: Setting::ApiMaxResources,
@@ -1223,6 +1253,38 @@ pub(super) static OPTIONS: [Spec; 66] = [
             set otherwise; the next free port is taken for one that is in use. Not in Resgate.",
     },
     Spec {
+        key: Setting::Console,
+        flag: "--console",
+        short: "",
+        variable: "TIDEGATE_CONSOLE",
+        member: "console",
+        alias: None,
+        value: "[path]",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "pages to look inside, for this host",
+        manual: "Path of the [console](CONSOLE.md), pages that show what the gateway does and holds; the \
+            flag alone stands for `/console`. It is served to browsers on the same host, and to \
+            others with `consoleToken`. `demo` has it. Not in Resgate.",
+    },
+    Spec {
+        key: Setting::ConsoleToken,
+        flag: "--consoletoken",
+        short: "",
+        variable: "TIDEGATE_CONSOLETOKEN",
+        member: "consoleToken",
+        alias: None,
+        value: "<token>",
+        kind: Kind::Text,
+        blank: Blank::Unsets,
+        default: Value::Unset,
+        help: "what opens the console from elsewhere",
+        manual: "Whoever knows it may use the console from any host: 16 to 256 visible characters of \
+            ASCII. It belongs in the file or the environment, where other users do not see it. Not in \
+            Resgate.",
+    },
+    Spec {
         key: Setting::LogFormat,
         flag: "--logformat",
         short: "",
@@ -1325,7 +1387,9 @@ mod tests {
             let fits = match (&spec.default, spec.kind) {
                 (Value::Unset, _) => true,
                 (Value::Text(_), Kind::Text | Kind::Joined | Kind::Address | Kind::Json) => true,
-                (Value::Number(n), Kind::Number(min, max)) => (min..=max).contains(n),
+                (Value::Number(n), Kind::Number(min, max) | Kind::Auto(min, max)) => {
+                    (min..=max).contains(n)
+                }
                 (Value::Switch(_), Kind::Switch) => true,
                 (Value::List(_), Kind::List) => true,
                 _ => false,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::options::{Kind, OPTIONS, Setting, Spec};
 use super::settings::Settings;
-use super::{Config, Error, args, environment, file, validate};
+use super::{Config, Error, Workers, args, environment, file, validate};
 
 /// What the checks make of a number that is written as a flag, as a variable, and in the
 /// file.
@@ -40,7 +40,7 @@ fn layers(spec: &Spec, number: i64) -> [(&'static str, Result<Box<Config>, Error
 fn ranges_hold_in_every_layer() {
     let mut numbers = 0;
     for spec in &OPTIONS {
-        let Kind::Number(min, max) = spec.kind else {
+        let (Kind::Number(min, max) | Kind::Auto(min, max)) = spec.kind else {
             continue;
         };
         numbers += 1;
@@ -53,7 +53,7 @@ fn ranges_hold_in_every_layer() {
         for number in [min - 1, max + 1, i64::MIN, i64::MAX] {
             for (layer, checked) in layers(spec, number) {
                 let error = checked.expect_err(spec.flag);
-                let expected = format!("is not a whole number from {min} to {max}; give one");
+                let expected = format!("a whole number from {min} to {max}; give one");
                 let text = error.to_string();
                 assert!(text.ends_with(&expected), "{layer} {number}: {text}");
                 assert_eq!(error.exit_code(), 1, "{text}");
@@ -97,14 +97,18 @@ fn numbers_reach_the_configuration() {
         Setting::HttpKeepAlive => Some(config.http_keep_alive.into()),
         Setting::HeadTimeout => Some(config.head_timeout.into()),
         Setting::WsIdleTimeout => Some(config.ws_idle_timeout.into()),
+        Setting::Workers => match config.workers {
+            Some(Workers::Count(count)) => Some(count.into()),
+            _ => None,
+        },
         Setting::Cpu => config.cpu.and_then(|cpu| i64::try_from(cpu).ok()),
         other => panic!("{other:?} is a number: say where it is in Config"),
     };
     for spec in &OPTIONS {
-        let Kind::Number(_, max) = spec.kind else {
+        let (Kind::Number(_, max) | Kind::Auto(_, max)) = spec.kind else {
             continue;
         };
-        for number in [777, max] {
+        for number in [max.min(777), max] {
             for (layer, checked) in layers(spec, number) {
                 let config = checked.expect("within the range");
                 let found = written(&config, spec.key);

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Error, Place};
-use super::options::{BROKER_ADDRESS, Setting};
+use super::options::{BROKER_ADDRESS, CONSOLE_PATH, Setting, Value};
 use super::settings::Settings;
 use super::{
     AllowOrigin, ApiEncoding, AuthMethod, BrokerInside, Config, LogFormat, Networks,
-    ReconnectTokens,
+    ReconnectTokens, Workers,
 };
+
+/// How long the console's token may be.
+const CONSOLE_TOKEN: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// Checks the values. What deserves a word and is no error goes to `warnings`.
 ///
@@ -84,6 +87,8 @@ impl Checker<'_> {
             drain_time: self.count(Setting::DrainTime),
             broker: self.broker()?,
             demo: settings.switch(Setting::Demo),
+            console: self.console()?,
+            console_token: self.console_token()?,
             max_connections: self.count(Setting::MaxConnections),
             max_connections_per_address: self.count(Setting::MaxConnectionsPerAddress),
             max_requests_per_second: self.count(Setting::MaxRequestsPerSecond),
@@ -96,11 +101,37 @@ impl Checker<'_> {
             head_timeout: self.count(Setting::HeadTimeout),
             ws_idle_timeout: self.count(Setting::WsIdleTimeout),
             reuse_port: settings.switch(Setting::ReusePort),
+            workers: self.workers()?,
             home_page: settings.switch(Setting::HomePage),
             cpu: settings
                 .number(Setting::Cpu)
                 .and_then(|cpu| usize::try_from(cpu).ok()),
         })
+    }
+
+    /// How many processes serve clients, if it is not this one.
+    fn workers(&self) -> Result<Option<Workers>, Error> {
+        let workers = match self.settings.value(Setting::Workers) {
+            Value::Number(count) => Workers::Count(u32::try_from(*count).unwrap_or(1)),
+            Value::Text(_) => Workers::Auto,
+            _ => return Ok(None),
+        };
+        // The console shows the one process that a browser happens to meet.
+        let others = [
+            (Setting::Demo, self.settings.switch(Setting::Demo)),
+            (
+                Setting::Console,
+                self.settings.text(Setting::Console).is_some(),
+            ),
+            (Setting::Cpu, self.settings.number(Setting::Cpu).is_some()),
+        ];
+        match others.iter().find(|(_, is_set)| *is_set) {
+            Some((other, _)) => self.invalid(
+                Setting::Workers,
+                format!("is not for one process; leave out {}", names(*other)),
+            ),
+            None => Ok(Some(workers)),
+        }
     }
 
     /// Files that an option names, several times perhaps.
@@ -321,6 +352,57 @@ impl Checker<'_> {
             }
         }
         Ok(Some(addr))
+    }
+
+    /// Where the console is, which the demonstration has in any case.
+    fn console(&self) -> Result<Option<String>, Error> {
+        let is_demo = self.settings.switch(Setting::Demo);
+        let given = self.settings.text(Setting::Console);
+        let Some(path) = given.or(is_demo.then_some(CONSOLE_PATH)) else {
+            return Ok(None);
+        };
+        let is_part = |part: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            !part.is_empty() && part.bytes().all(is_plain)
+        };
+        let parts = path.strip_prefix('/');
+        if !parts.is_some_and(|parts| parts.split('/').all(is_part)) {
+            return self.invalid(
+                Setting::Console,
+                format!("{path:?} is no path for the console; give one like {CONSOLE_PATH}"),
+            );
+        }
+        if path == self.text(Setting::WsPath) {
+            return self.invalid(
+                Setting::Console,
+                format!("{path} is the path of the WebSocket; give another one"),
+            );
+        }
+        Ok(Some(path.to_owned()))
+    }
+
+    fn console_token(&mut self) -> Result<Option<String>, Error> {
+        let Some(token) = self.settings.text(Setting::ConsoleToken) else {
+            return Ok(None);
+        };
+        let is_long_enough = CONSOLE_TOKEN.contains(&token.len());
+        if !is_long_enough || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            // The text is a secret.
+            let (min, max) = CONSOLE_TOKEN.into_inner();
+            return self.invalid(
+                Setting::ConsoleToken,
+                format!("must be {min} to {max} visible characters of ASCII"),
+            );
+        }
+        let is_demo = self.settings.switch(Setting::Demo);
+        if self.settings.text(Setting::Console).is_none() && !is_demo {
+            self.warnings.push(format!(
+                "{}: has no effect without {}",
+                self.settings.place(Setting::ConsoleToken),
+                names(Setting::Console)
+            ));
+        }
+        Ok(Some(token.to_owned()))
     }
 
     /// A path that does not begin with a slash is accepted, as by Resgate.

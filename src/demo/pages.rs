@@ -1,8 +1,7 @@
 //! What a browser gets: pages, style and scripts, all of them in the binary.
 
-mod squeeze;
-
 use super::post::quoted;
+use crate::pages::{HTML, IMAGE, MARK, MODULE, Page, SCRIPT, STYLE, squeezed};
 
 /// Fields of the head of every page. Nothing is loaded from elsewhere and nothing runs that is
 /// not a file of ours; other pages may use the module.
@@ -18,28 +17,13 @@ pub const PAGE_FIELDS: [(&str, &str); 5] = [
     ("Access-Control-Allow-Origin", "*"),
 ];
 
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const IMAGE: &str = "image/svg+xml";
-
-/// A file as it is in the binary.
-macro_rules! squeezed {
-    ($file:literal) => {{
-        const TEXT: &[u8] = include_bytes!($file);
-        const LEN: usize = squeeze::squeeze::<0>(TEXT).1;
-        static SQUEEZED: [u8; LEN] = squeeze::squeeze(TEXT).0;
-        &SQUEEZED
-    }};
-}
-
 /// Path, content type and content of each file.
 const FILES: [(&str, &str, &[u8]); 5] = [
     ("/", HTML, squeezed!("pages/index.html")),
-    ("/tidegate.js", SCRIPT, squeezed!("pages/tidegate.js")),
+    ("/tidegate.js", SCRIPT, MODULE),
     ("/demo.js", SCRIPT, squeezed!("pages/demo.js")),
     ("/demo.css", STYLE, squeezed!("pages/demo.css")),
-    ("/favicon.svg", IMAGE, squeezed!("pages/favicon.svg")),
+    ("/favicon.svg", IMAGE, MARK),
 ];
 
 /// What the pages say of the process that serves them.
@@ -53,15 +37,8 @@ pub struct Facts<'a> {
     pub ws_path: &'a str,
     /// The path of the HTTP API, with its trailing slash.
     pub api_path: &'a str,
-}
-
-/// A page, or what belongs to one.
-#[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
-    /// Its type, for the head.
-    pub content_type: &'static str,
-    /// Its content.
-    pub body: &'a [u8],
+    /// The path of the console.
+    pub console_path: &'a str,
 }
 
 /// The pages of one process.
@@ -76,9 +53,10 @@ impl Pages {
         let Facts { broker, .. } = facts;
         let program = quoted(facts.program);
         let (ws_path, api_path) = (quoted(facts.ws_path), quoted(facts.api_path));
+        let console_path = quoted(facts.console_path);
         Self {
             facts: format!(
-                r#"{{"program":{program},"broker":"{broker}","wsPath":{ws_path},"apiPath":{api_path}}}"#
+                r#"{{"program":{program},"broker":"{broker}","wsPath":{ws_path},"apiPath":{api_path},"consolePath":{console_path}}}"#
             ),
         }
     }

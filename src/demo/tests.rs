@@ -26,6 +26,7 @@ impl Stage {
             max_payload: 1 << 20,
             max_connections: 100,
             users: Users::default(),
+            worker: None,
             seed: [1, 2, 3, 4],
         });
         for subject in SUBJECTS {
@@ -473,6 +474,7 @@ fn pages_are_found_and_small() {
         broker: "127.0.0.1:4222",
         ws_path: "/",
         api_path: "/api/",
+        console_path: "/console",
     });
     let mut size = 0;
     let is_comment = |line: &str| {

@@ -14,6 +14,7 @@ mod clients;
 mod holdings;
 #[cfg(test)]
 pub(crate) mod limits;
+pub mod look;
 mod model;
 mod parts;
 mod services;
@@ -27,8 +28,8 @@ pub use model::border::{
 };
 pub use model::keys::ClientKey;
 pub use model::outbox::{
-    BrokerOp, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox, SharedAnswer, Span,
-    StreamStart, WebBody, WebResponse,
+    BrokerOp, Bytes, CloseReason, Delivery, Encoding, InQueues, Lane, Message, Outbox,
+    SharedAnswer, Span, StreamStart, WebBody, WebResponse,
 };
 pub(crate) use model::paths::{path_to_id, with_query};
 pub use model::queue::QueueLimits;
@@ -187,7 +188,7 @@ impl Gateway {
             out: Outbox::default(),
             streak: None,
             work: Worklist::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(options.finds_clients),
             sendings: Sendings::default(),
             haves: Haves::default(),
             cache: Cache::new(random.next()),

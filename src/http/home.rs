@@ -26,8 +26,8 @@ pub struct Home {
     pub ws_path: String,
     /// Path of the HTTP API, with its slash at the end.
     pub api_path: String,
-    /// Further lines of HTML, such as links.
-    pub more: &'static str,
+    /// Path of the console, if there is one.
+    pub console: Option<String>,
 }
 
 /// Whether a request is that of a browser that was sent to `/` by a person.
@@ -65,6 +65,14 @@ impl Home {
             .body(HTML, self.page(head).as_bytes(), head.method() == "HEAD");
     }
 
+    /// What else there is.
+    fn more(&self) -> String {
+        let console = self.console.as_deref().map(escaped);
+        console.map_or_else(String::new, |path| {
+            format!("<p>Whoever runs it finds the <a href=\"{path}\">console</a> here.</p>\n")
+        })
+    }
+
     /// The page, with the addresses by which the browser has come.
     fn page(&self, head: &Head<'_>) -> String {
         let host = head.field("host").and_then(plain_host);
@@ -82,7 +90,7 @@ impl Home {
             .replace("{ws}", &format!("ws{s}://{host}{ws_path}"))
             .replace("{api}", &format!("http{s}://{host}{api_path}"))
             .replace("{watch}", &watch)
-            .replace("{more}", self.more)
+            .replace("{more}", &self.more())
     }
 }
 
@@ -151,7 +159,7 @@ mod tests {
             is_secure: false,
             ws_path: "/".to_owned(),
             api_path: "/api/".to_owned(),
-            more: "",
+            console: None,
         }
     }
 
@@ -193,13 +201,17 @@ mod tests {
             is_secure: true,
             ws_path: "/<w>&'".to_owned(),
             api_path: "/v1/{more}/".to_owned(),
-            more: "<p>more</p>\n",
+            console: Some("/look/{ws}".to_owned()),
         };
         let text = page(&home, "Host: h\r\n");
         assert!(text.contains("wss://h/&lt;w&gt;&amp;&#39;<"), "{text}");
         assert!(text.contains("https://h/v1/&#123;more}/<"), "{text}");
         assert!(text.contains("tidegate get 'wss://h/&lt;w"), "{text}");
-        assert_eq!(text.matches("<p>more</p>").count(), 1);
+        assert_eq!(
+            text.matches("<a href=\"/look/&#123;ws}\">").count(),
+            1,
+            "{text}"
+        );
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn check_inside(config: &Config, findings: &mut Vec<Finding>) {
     let what = "make a poll";
     let services = Poll::new()
         .map_err(|source| Error::System { what, source })
-        .and_then(|poll| Services::bind(config, poll.registry(), [0; 4]));
+        .and_then(|poll| Services::bind(config, poll.registry(), [0; 4], None));
     match services {
         Err(error) => findings.push(wrong(&error)),
         Ok(None) => {}
@@ -184,7 +184,7 @@ fn connect(config: &Config) -> Result<String, Error> {
         tls: false,
         ..config.clone()
     };
-    let mut reactor = Reactor::new(&config, Signals::new)?;
+    let mut reactor = Reactor::new(&config, Signals::new, super::Given::default())?;
     let result = reactor.connect(&mut Events::with_capacity(EVENTS));
     let found = match result {
         Ok(()) => Ok(match reactor.link.ready() {

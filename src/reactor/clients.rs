@@ -241,6 +241,12 @@ impl Clients {
         found.filter(|(_, connection)| !connection.is_dead())
     }
 
+    /// Bytes that wait to be sent to a client of the gateway.
+    pub(super) fn queued(&self, client: ClientKey) -> usize {
+        let connection = self.table.see(client);
+        connection.map_or(0, |connection| connection.output_bytes())
+    }
+
     /// The keys of all connections that are not gone.
     pub(super) fn keys(&self) -> Vec<ConnectionKey> {
         let all = self.table.iter();

@@ -6,14 +6,14 @@ use crate::gateway::Time;
 
 /// Monotonic milliseconds since the reactor was made.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     start: Instant,
     now: Time,
 }
 
 impl Clock {
     /// A clock that stands at zero.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
             now: Time(0),
@@ -22,14 +22,14 @@ impl Clock {
 
     /// Reads the system's clock. Called once after each poll, and where a turn has a
     /// budget in milliseconds.
-    pub(super) fn tick(&mut self) -> Time {
+    pub(crate) fn tick(&mut self) -> Time {
         // 2^64 milliseconds outlive the machine, the cast is lossless.
         self.now = Time(self.start.elapsed().as_millis() as u64);
         self.now
     }
 
     /// The time of the last [`Self::tick`].
-    pub(super) fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.now
     }
 
@@ -40,13 +40,13 @@ impl Clock {
 
     /// How long a poll may sleep until `due`. It is never shorter than the distance to
     /// `due`, or the poll would return early and spin through the last millisecond.
-    pub(super) fn until(&self, due: Time) -> Duration {
+    pub(crate) fn until(&self, due: Time) -> Duration {
         (Duration::from_millis(due.0)).saturating_sub(self.start.elapsed())
     }
 }
 
 /// Seconds since 1970, for the `Date` of answers. Zero when the clock stands before.
-pub(super) fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -144,6 +144,8 @@ pub(super) struct Connection {
     pub(super) age: Age,
     /// What its messages have been inflated by.
     pub(super) inflated: Inflated,
+    /// It has shown the console's token.
+    pub(super) has_console: bool,
 }
 
 impl Connection {
@@ -172,6 +174,7 @@ impl Connection {
             silence: Silence::default(),
             age: Age::default(),
             inflated: Inflated::default(),
+            has_console: false,
         }
     }
 
@@ -365,8 +368,14 @@ pub(super) const RESOLVER: Token = special(3);
 /// The token of a second socket of the broker, while one takes the place of another.
 pub(super) const BROKER_NEXT: Token = special(4);
 
+/// The token of the socket to the first process of several.
+pub(super) const PARENT: Token = special(5);
+
+/// The token of the socket on which the broker inside listens for other workers.
+pub(super) const WORKERS: Token = special(6);
+
 /// The token of the operators' listening socket.
-pub(super) const MONITOR: Token = special(5);
+pub(super) const MONITOR: Token = special(7);
 
 /// The token of the socket on which the broker inside listens for services. Those above it
 /// are of their connections.
@@ -380,11 +389,11 @@ pub(super) const SERVICES_MAX: usize = HALF - 1;
 
 /// The token of a connection of the operators' port, by its serial number.
 pub(super) fn monitor_token(serial: usize) -> Token {
-    special(6 + serial % (HALF - 6))
+    special(8 + serial % (HALF - 8))
 }
 
 /// Whether a token is of the operators' port.
-pub(super) fn is_monitor(token: Token) -> bool {
+pub(crate) fn is_monitor(token: Token) -> bool {
     token.0 & NO_INDEX == NO_INDEX && (MONITOR.0..SERVICES.0).contains(&token.0)
 }
 
@@ -431,10 +440,19 @@ mod tests {
     #[test]
     fn what_is_no_connection_has_a_token_of_its_own() {
         let monitors = [0, 1, 4_090].map(monitor_token);
-        let specials = [LISTENER, BROKER, SIGNALS, RESOLVER, BROKER_NEXT, MONITOR];
+        let specials = [
+            LISTENER,
+            BROKER,
+            SIGNALS,
+            RESOLVER,
+            BROKER_NEXT,
+            PARENT,
+            WORKERS,
+            MONITOR,
+        ];
         let specials: Vec<_> = specials.into_iter().chain(monitors).collect();
         for (index, &token) in specials.iter().enumerate() {
-            assert_eq!(is_monitor(token), index >= 5);
+            assert_eq!(is_monitor(token), index >= 7);
             assert!(!specials[..index].contains(&token));
             assert_eq!(ConnectionKey::of_token(token), None);
         }

@@ -29,6 +29,7 @@ impl Reactor {
             broker: &broker.to_string(),
             ws_path: &config.ws_path,
             api_path: &config.api_path,
+            console_path: config.console.as_deref().unwrap_or_default(),
         })));
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let address = reachable(address);

@@ -10,6 +10,7 @@ use super::connection::{ConnectionKey, Phase};
 use super::deadlines::Kind;
 use super::listener::BACKLOG;
 use super::{End, Reactor, turn};
+use crate::control::Report;
 use crate::gateway::Time;
 
 /// Milliseconds from a signal on in which services may answer web requests, at least.
@@ -124,8 +125,13 @@ impl Reactor {
         if let Some(supervisor) = &self.supervisor {
             supervisor.stopping(drain.duration());
         }
+        if let Some(parent) = &mut self.parent {
+            parent.tell(&Report::Leaving);
+        }
         // What waits in a socket that others have too is theirs.
-        if (self.listener.as_ref()).is_some_and(|listener| !listener.is_shared()) {
+        let is_last = self.parent.as_ref().is_some_and(|parent| parent.is_last);
+        let has_own = |listener: &super::Listener| is_last || !listener.is_shared();
+        if self.listener.as_ref().is_some_and(has_own) {
             self.accept_last(drain.start);
         }
         self.listener = None;
@@ -135,7 +141,10 @@ impl Reactor {
             let now = self.clock.now();
             self.dismiss_due(&mut drain, now);
             self.clients.reap(|client| self.gateway.is_free(client));
-            if self.clients.len() == 0 || now >= drain.end {
+            // Other workers have nothing without the broker, and close their clients too.
+            let services = self.services.as_ref().filter(|_| !self.is_hasty());
+            let has_workers = services.is_some_and(|services| services.has_workers());
+            if self.clients.len() == 0 && !has_workers || now >= drain.end {
                 return;
             }
             match self.turn(events, Some(drain.next())) {
@@ -144,6 +153,9 @@ impl Reactor {
                     log::debug!("lost the connection to NATS while stopping: {cause}");
                     drain.hurry(now);
                 }
+                // A supervisor may have told this worker, and the first process too, which
+                // ends it at once if that is wanted.
+                Err(End::Signal) if self.parent.is_some() => {}
                 Err(End::Signal | End::Failed(_)) => return,
             }
         }

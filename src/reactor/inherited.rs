@@ -19,11 +19,11 @@ const SOCKETS_MAX: usize = 16;
 
 /// What was handed to this process.
 #[derive(Debug, Default)]
-pub(super) struct Inherited {
+pub(crate) struct Inherited {
     /// For clients.
-    pub(super) clients: Option<TcpListener>,
+    pub(crate) clients: Option<TcpListener>,
     /// For operators.
-    pub(super) metrics: Option<TcpListener>,
+    pub(crate) metrics: Option<TcpListener>,
 }
 
 impl Inherited {
@@ -33,7 +33,7 @@ impl Inherited {
     /// # Errors
     ///
     /// [`Error::Inherited`]: what was handed over is of no use.
-    pub(super) fn take() -> Result<Self, Error> {
+    pub(crate) fn take() -> Result<Self, Error> {
         let variable = |name: &str| std::env::var_os(name);
         let Some(count) = count(&variable, std::process::id())? else {
             return Ok(Self::default());

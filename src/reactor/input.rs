@@ -453,6 +453,9 @@ impl Reactor {
         if self.site.pages.is_some() && self.show_page(key, request) {
             return;
         }
+        if self.site.console.is_some() && self.show_console(key, request) {
+            return;
+        }
         if (self.site).answer_visit(&mut self.clients, key, head, persistence, now) {
             return;
         }
@@ -615,6 +618,9 @@ impl Reactor {
                 .is_some_and(|it| it.is_websocket()) => {}
             ws::Event::Message { data, .. } => {
                 self.clients.hear(key, now);
+                if self.console.is_some() {
+                    self.show_request(key.client(), &data);
+                }
                 self.gateway
                     .client_message(now, key.client(), &data, &mut self.outbox);
             }

@@ -19,7 +19,8 @@ pub(crate) use super::pulse::INTERVAL_MIN;
 pub(crate) use super::rotation::MAX_AGE_MIN;
 pub(crate) use super::services::{VISIT, VISIT_BYTES};
 pub(crate) use super::turn::{
-    BUSY, CLIENTS, HANDSHAKES, LEFT, LEFT_STEPS, NATS, Share, TIMERS, VISIT_STEPS, VISIT_UNITS,
+    BUSY, CLIENTS, CONSOLE, HANDSHAKES, LEFT, LEFT_STEPS, NATS, Share, TIMERS, VISIT_STEPS,
+    VISIT_UNITS,
 };
 pub(crate) use crate::tls::RECORD_MAX;
 

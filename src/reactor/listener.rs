@@ -61,15 +61,8 @@ impl Listener {
     ///
     /// The system's: port in use, no right to it, no such address.
     pub(super) fn bind(addr: Option<IpAddr>, port: u16, reuse_port: bool) -> io::Result<Self> {
-        let socket = match addr.filter(|addr| !addr.is_unspecified()) {
-            Some(addr) => listen(SocketAddr::new(addr, port), reuse_port)?,
-            None => match listen((Ipv6Addr::UNSPECIFIED, port).into(), reuse_port) {
-                Err(error) if no_ipv6(&error) => {
-                    listen((Ipv4Addr::UNSPECIFIED, port).into(), reuse_port)?
-                }
-                result => result?,
-            },
-        };
+        let socket = bind_any(addr, port, reuse_port)?;
+        socket.listen(BACKLOG as i32)?;
         Ok(Self::of(socket.into(), false))
     }
 
@@ -227,6 +220,25 @@ impl Listener {
     }
 }
 
+/// A socket that is bound as [`Listener::bind`] does it, with others that share its port, and
+/// does not listen yet: whoever connects is refused until it does.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn reserve(addr: Option<IpAddr>, port: u16) -> io::Result<std::net::TcpListener> {
+    Ok(bind_any(addr, port, true)?.into())
+}
+
+/// Whether nobody has the port.
+///
+/// # Errors
+///
+/// The system's: somebody has, or it cannot be had.
+pub(crate) fn is_free(addr: Option<IpAddr>, port: u16) -> io::Result<()> {
+    bind_any(addr, port, false).map(drop)
+}
+
 /// The number of a descriptor.
 fn number(descriptor: &impl AsRawFd) -> u64 {
     u64::try_from(descriptor.as_raw_fd()).unwrap_or(0)
@@ -237,7 +249,18 @@ fn unmapped(remote: SocketAddr) -> SocketAddr {
     SocketAddr::new(remote.ip().to_canonical(), remote.port())
 }
 
-fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
+/// A bound socket, of both versions of IP without an address.
+fn bind_any(addr: Option<IpAddr>, port: u16, reuse_port: bool) -> io::Result<Socket> {
+    match addr.filter(|addr| !addr.is_unspecified()) {
+        Some(addr) => bind(SocketAddr::new(addr, port), reuse_port),
+        None => match bind((Ipv6Addr::UNSPECIFIED, port).into(), reuse_port) {
+            Err(error) if no_ipv6(&error) => bind((Ipv4Addr::UNSPECIFIED, port).into(), reuse_port),
+            result => result,
+        },
+    }
+}
+
+fn bind(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // Connections of an earlier process that still linger must not block a restart.
@@ -250,7 +273,6 @@ fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     }
     set_options(&socket)?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG as i32)?;
     Ok(socket)
 }
 

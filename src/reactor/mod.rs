@@ -20,6 +20,7 @@ mod clients;
 mod clock;
 mod compression;
 mod connection;
+mod console;
 mod deadlines;
 mod deliver;
 mod demo;
@@ -44,6 +45,7 @@ mod link;
 mod listener;
 mod monitor;
 mod output;
+mod parent;
 mod process;
 mod pulse;
 mod rates;
@@ -66,7 +68,10 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
+use crate::broker::Secret;
 use crate::config::{ApiEncoding, AuthMethod, Config};
+use crate::console::Console;
+use crate::control::{Channel, Inside, Report, Start};
 use crate::gateway::{
     BrokerMessage, CacheLimits, Delivery, Gateway, Method, Options, Outbox, QueueLimits, Rate, Time,
 };
@@ -79,11 +84,10 @@ use admission::Admission;
 use away::Absence;
 pub use check::{Finding, Grade, check};
 use clients::Clients;
-use clock::{Clock, unix_seconds};
+pub(crate) use clock::{Clock, unix_seconds};
 use compression::Compression;
-use connection::{
-    BROKER, BROKER_NEXT, ConnectionKey, LISTENER, Phase, RESOLVER, SIGNALS, is_monitor,
-};
+pub(crate) use connection::is_monitor;
+use connection::{BROKER, BROKER_NEXT, ConnectionKey, LISTENER, PARENT, Phase, RESOLVER, SIGNALS};
 use deadlines::{Durations, Kind};
 use deliver::deliver;
 use drain::Drain;
@@ -93,19 +97,23 @@ pub use error::{BrokerError, Error, Refusal};
 use gap::Gap;
 use heartbeat::Heartbeat;
 use identity::Identity;
-use inherited::Inherited;
+pub(crate) use inherited::Inherited;
 use input::{OUTPUT_BUDGET, READ_MAX};
 use link::{Keeping, Link};
 use listener::Listener;
-use monitor::Monitor;
+pub(crate) use listener::{is_free, reserve};
+pub(crate) use monitor::{Monitor, Page};
+use parent::Parent;
 use rates::Rates;
 use resolver::Resolver;
 use rotation::Rotation;
-use services::Services;
+pub(crate) use services::check_inside;
+use services::{Doors, Services};
 use signals::Signals;
+pub(crate) use signals::ignored;
 use site::Site;
 use streak::Streak;
-use supervisor::Supervisor;
+pub(crate) use supervisor::Supervisor;
 use trace_context::trace_headers;
 use turn::Turn;
 
@@ -133,6 +141,82 @@ pub fn run(config: &Config) -> Result<(), Error> {
     if let Some(cpu) = config.cpu {
         process::pin_to_cpu(cpu).map_err(|source| Error::Cpu { cpu, source })?;
     }
+    let supervisor = Supervisor::take();
+    let given = Given {
+        supervisor,
+        ..Given::default()
+    };
+    begin(config, inherited, given)
+}
+
+/// Runs a worker: the gateway in the place among others that the first process has given it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn work(mut config: Config, start: Start) -> Result<(), Error> {
+    let Start {
+        place,
+        sockets,
+        channel,
+    } = start;
+    if let Some(cpu) = place.cpu
+        && let Err(error) = process::pin_to_cpu(cpu)
+    {
+        log::warn!("cannot bind to CPU {cpu}: {error}");
+    }
+    // There is one for all.
+    config.metrics_port = None;
+    let mut sockets = sockets.into_iter();
+    let mut next = || {
+        sockets.next().ok_or(Error::System {
+            what: "have the sockets of the first process",
+            source: ErrorKind::NotFound.into(),
+        })
+    };
+    let inherited = Inherited {
+        clients: Some(next()?),
+        metrics: None,
+    };
+    let mut given = Given {
+        parent: Some(channel),
+        ..Given::default()
+    };
+    match place.broker {
+        None => {}
+        Some(inside) if inside.is_here => {
+            given.doors = Some(Doors {
+                services: next()?,
+                workers: next()?,
+                secret: Secret::Password {
+                    user: WORKER.to_owned(),
+                    password: inside.secret,
+                },
+            });
+        }
+        Some(inside) => {
+            let Inside { port, secret, .. } = inside;
+            config.broker.addr = None;
+            config.nats_url = format!("nats://{WORKER}:{secret}@127.0.0.1:{port}");
+            config.nats_tls_first = false;
+            (config.nats_creds, config.nats_cert, config.nats_key) = (None, None, None);
+        }
+    }
+    begin(&config, inherited, given)
+}
+
+/// What others have given the process.
+#[derive(Default)]
+struct Given {
+    /// systemd, or what does as it does.
+    supervisor: Option<Box<Supervisor>>,
+    /// The first process of several.
+    parent: Option<Channel>,
+    /// Sockets for a broker inside.
+    doors: Option<Doors>,
+}
+
+fn begin(config: &Config, inherited: Inherited, given: Given) -> Result<(), Error> {
     match process::raise_descriptor_limit() {
         Ok(Some(limit)) => log::debug!("descriptor limit: {limit}"),
         Ok(None) => log::debug!("descriptor limit: none"),
@@ -141,8 +225,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
              raise it with ulimit -n"
         ),
     }
-    let mut reactor = Reactor::new(config, Signals::new)?;
-    reactor.supervisor = Supervisor::take();
+    let mut reactor = Reactor::new(config, Signals::new, given)?;
     let result = reactor.run(config, inherited);
     // The process ends. To free millions of entries one by one would only hold that up.
     std::mem::forget(reactor);
@@ -169,6 +252,10 @@ struct Reactor {
     proxies: Proxies,
     monitor: Option<Box<Monitor>>,
     supervisor: Option<Box<Supervisor>>,
+    /// The first process of several, of which this is one.
+    parent: Option<Box<Parent>>,
+    /// The service that shows the process itself.
+    console: Option<Box<Console>>,
     metrics: Metrics,
     gateway: Gateway,
     outbox: Outbox,
@@ -188,6 +275,9 @@ struct Reactor {
     /// How TLS is spoken with new clients; `None` without TLS.
     tls: Option<Identity>,
 }
+
+/// The name by which workers are known to the broker inside one of them.
+const WORKER: &str = "tidegate-worker";
 
 /// [`Signals::new`], or what stands for it in tests.
 type WatchSignals = fn(&Registry, Token, bool) -> io::Result<Signals>;
@@ -228,6 +318,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         rate: Rate(config.max_requests_per_second),
         queues: QueueLimits::default(),
         heartbeat: config.connection_events.into(),
+        finds_clients: config.console.is_some(),
         keep_tokens: away::keeps_tokens(config),
         window: crate::gateway::WINDOW,
         seed,
@@ -238,7 +329,7 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
 
 impl Reactor {
     /// A reactor that has yet to connect to NATS and to listen.
-    fn new(config: &Config, watch: WatchSignals) -> Result<Self, Error> {
+    fn new(config: &Config, watch: WatchSignals, given: Given) -> Result<Self, Error> {
         let system = |what| move |source| Error::System { what, source };
         let servers = match config.broker.addr {
             None => ServerUrl::parse_list(&config.nats_url).map_err(Error::BrokerUrl)?,
@@ -249,8 +340,16 @@ impl Reactor {
         let tls = Identity::for_clients(config).map_err(Error::Secret)?;
         let secrets = BrokerSecrets::load(config).map_err(Error::Secret)?;
         let seed = process::random_seed().map_err(system("read random numbers"))?;
-        let services = Services::bind(config, poll.registry(), seed)?;
-        let can_reload = tls.is_some() || services.as_ref().is_some_and(|inside| inside.has_tls());
+        let services = Services::bind(config, poll.registry(), seed, given.doors)?;
+        let parent = given
+            .parent
+            .map(|channel| Parent::new(channel, poll.registry(), PARENT));
+        let parent = parent
+            .transpose()
+            .map_err(system("hear the first process"))?;
+        let can_reload = parent.is_some()
+            || tls.is_some()
+            || services.as_ref().is_some_and(|inside| inside.has_tls());
         let signals =
             watch(poll.registry(), SIGNALS, can_reload).map_err(system("watch for signals"))?;
         let waker = Waker::new(poll.registry(), RESOLVER).map_err(system("make a waker"))?;
@@ -286,7 +385,9 @@ impl Reactor {
             proxies: Proxies::new(config),
             rates: Rates::new(config.max_requests_per_second),
             monitor: None,
-            supervisor: None,
+            supervisor: given.supervisor,
+            parent,
+            console: console::make(config, seed[3]),
             metrics: Metrics::new(unix_seconds()),
             gateway: Gateway::new(options(config, seed)),
             outbox: Outbox::default(),
@@ -357,15 +458,18 @@ impl Reactor {
                 // While NATS is away no service answers.
                 let drain = match self.absence.is_now() {
                     true => Drain::lost(now),
+                    false if self.is_hasty() => Drain::spread(now, 0),
                     false => Drain::spread(now, config.drain_time.into()),
                 };
                 self.stop(&mut events, drain);
                 log::info!("Stopped");
+                self.tell_last();
                 Ok(())
             }
             End::Lost { url, cause, tried } => {
                 let now = self.clock.tick();
                 self.stop(&mut events, Drain::lost(now));
+                self.tell_last();
                 Err(Error::BrokerLost { url, cause, tried })
             }
             End::Failed(error) => Err(error),
@@ -399,11 +503,15 @@ impl Reactor {
         if let Some(supervisor) = &mut self.supervisor {
             supervisor.tick(now);
         }
+        if let Some(parent) = &mut self.parent {
+            parent.tick(now);
+        }
         let is_signalled = self.note(events);
         // Not before all events are noted: they do not come again.
         if is_signalled {
             return Err(End::Signal);
         }
+        self.obey()?;
         self.accept(now);
         self.accept_services(now);
         self.step_link(now)?;
@@ -417,6 +525,9 @@ impl Reactor {
             self.run_timers(now).or_else(|cause| self.lose(cause))?;
         }
         self.do_what_is_left(now);
+        if self.console.is_some() {
+            self.serve_console(now);
+        }
         self.fill_turn(start).or_else(|cause| self.lose(cause))?;
         self.write_broker().or_else(|cause| self.lose(cause))?;
         self.clients.flush(&self.clock);
@@ -430,7 +541,7 @@ impl Reactor {
         self.clients.reap(|client| self.gateway.is_free(client));
         let end = self.clock.micros();
         self.turn.end(end);
-        if self.monitor.is_some() {
+        if self.monitor.is_some() || self.console.is_some() || self.parent.is_some() {
             self.metrics.turns.observe(end - start);
             self.serve_monitor(now, may_judge);
         }
@@ -445,16 +556,29 @@ impl Reactor {
         if let Some(supervisor) = &self.supervisor {
             supervisor.reloading();
         }
-        let services = self.services.as_mut();
-        let theirs = services.and_then(|services| services.identity());
-        self.tls.iter_mut().chain(theirs).for_each(Identity::reload);
+        self.read_identities();
         self.tell_ready();
     }
 
     /// Tells the supervisor, if there is one, that clients are served.
-    fn tell_ready(&self) {
+    fn tell_ready(&mut self) {
         if let Some(supervisor) = &self.supervisor {
             supervisor.ready("Serving clients");
+        }
+        if let Some(parent) = &mut self.parent {
+            parent.tell(&Report::Ready);
+        }
+    }
+
+    /// Whether the first process wants all clients closed at once.
+    fn is_hasty(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.is_hasty)
+    }
+
+    /// Tells the first process what was counted in all: the process ends.
+    fn tell_last(&mut self) {
+        if let Some(mut parent) = self.parent.take() {
+            parent.tell(&Report::Metrics(self.metrics_text()));
         }
     }
 
@@ -483,6 +607,11 @@ impl Reactor {
                 token if Services::has_token(token) => {
                     if let Some(services) = &mut self.services {
                         services.set_ready(event);
+                    }
+                }
+                PARENT => {
+                    if let Some(parent) = &mut self.parent {
+                        parent.set_ready();
                     }
                 }
                 // The link looks for the answer when it is stepped.
@@ -521,11 +650,9 @@ impl Reactor {
         }
     }
 
-    /// Sleeps until something happens or is due, or until `limit`; the time then.
-    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
-        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
-        self.gateway.broker_behind(is_behind);
-        let is_busy = self.gap.is_open()
+    /// Whether something is to be done without sleep.
+    fn is_busy(&self) -> bool {
+        self.gap.is_open()
             || self.clients.has_output()
             || self.has_clients_input()
             || self.gateway.has_work()
@@ -537,34 +664,53 @@ impl Reactor {
                 .services
                 .as_ref()
                 .is_some_and(|services| services.is_busy(self.takes_broker_input()))
+            || self
+                .console
+                .as_ref()
+                .is_some_and(|console| console.has_work())
             || self.listener.as_ref().is_some_and(Listener::is_ready)
             || self
                 .monitor
                 .as_ref()
-                .is_some_and(|monitor| monitor.is_busy());
+                .is_some_and(|monitor| monitor.is_busy())
+    }
+
+    /// When something is due.
+    fn next_due(&self) -> Option<Time> {
+        Time::first([
+            self.gateway.next_timeout(),
+            self.clients.next_timeout(),
+            self.link.next_timeout(),
+            self.services
+                .as_ref()
+                .and_then(|services| services.next_timeout()),
+            self.absence.next_timeout(),
+            self.drift.as_ref().map(Drift::next_timeout),
+            self.heartbeat.as_ref().map(Heartbeat::next_timeout),
+            self.console
+                .as_ref()
+                .map(|console| Time(console.next_timeout())),
+            self.parent.as_ref().map(|parent| parent.next_timeout()),
+            self.listener.as_ref().and_then(Listener::next_timeout),
+            self.monitor
+                .as_ref()
+                .and_then(|monitor| monitor.next_timeout()),
+            self.supervisor
+                .as_ref()
+                .and_then(|supervisor| supervisor.next_timeout()),
+        ])
+    }
+
+    /// Sleeps until something happens or is due, or until `limit`; the time then.
+    fn poll(&mut self, events: &mut Events, limit: Option<Time>) -> Result<Time, End> {
+        let is_behind = self.link.ready().is_some_and(|broker| broker.is_behind());
+        self.gateway.broker_behind(is_behind);
+        let is_busy = self.is_busy();
         self.metrics.cut_turns += u64::from(is_busy);
         let planned = if is_busy {
             Some(self.clock.now())
         } else {
-            Time::first([
-                limit,
-                self.gateway.next_timeout(),
-                self.clients.next_timeout(),
-                self.link.next_timeout(),
-                self.services
-                    .as_ref()
-                    .and_then(|services| services.next_timeout()),
-                self.absence.next_timeout(),
-                self.drift.as_ref().map(Drift::next_timeout),
-                self.heartbeat.as_ref().map(Heartbeat::next_timeout),
-                self.listener.as_ref().and_then(Listener::next_timeout),
-                self.monitor
-                    .as_ref()
-                    .and_then(|monitor| monitor.next_timeout()),
-                self.supervisor
-                    .as_ref()
-                    .and_then(|supervisor| supervisor.next_timeout()),
-            ])
+            Time::first([limit, self.next_due()])
         };
         let sleep = match (is_busy, planned) {
             (true, _) => Some(Duration::ZERO),
@@ -789,6 +935,10 @@ impl Reactor {
     fn carry_out(&mut self) {
         let now = self.clock.now();
         loop {
+            if let Some(console) = &mut self.console {
+                let outbox = &mut self.outbox;
+                outbox.withhold(|op, bytes| console.withhold(op, bytes));
+            }
             // Without a connection there is nobody to send it to.
             if let Some(broker) = self.link.ready() {
                 broker.queue(&self.outbox);
@@ -799,6 +949,7 @@ impl Reactor {
                 let followed = self.streak.follow(&message, &mut self.compression);
                 self.metrics.deliveries += followed.receivers;
                 trace::follower(&message, followed.receivers);
+                self.show_follower(&message);
                 if followed.is_full {
                     self.outbox.seal();
                 }
@@ -807,10 +958,22 @@ impl Reactor {
             if lead.is_some() {
                 self.streak.clear();
             }
+            self.show_streak(lead.is_some());
             let is_traced = trace::is_on();
+            let mut shown = (self.console.as_mut()).filter(|console| console.is_tracing());
             for (client, delivery) in self.outbox.drain_clients() {
                 if is_traced {
                     trace::delivery(&self.gateway, client, &delivery);
+                }
+                if let Some(console) = &mut shown {
+                    console::show(
+                        console,
+                        &self.gateway,
+                        client,
+                        &delivery,
+                        lead.is_some(),
+                        now,
+                    );
                 }
                 let is_message = delivery.is_message();
                 self.metrics.deliveries += u64::from(is_message);

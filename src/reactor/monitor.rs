@@ -45,7 +45,8 @@ const LIMITS: Limits = Limits {
 };
 
 /// What a path answers with.
-enum Page {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
     Metrics,
     /// The process runs.
     Live,
@@ -53,9 +54,12 @@ enum Page {
     Ready,
 }
 
+/// Status and body of a page; `None` as long as it is being made.
+pub(crate) type Made = Option<(u16, String)>;
+
 /// The listener and its connections.
 #[derive(Debug)]
-pub(super) struct Monitor {
+pub(crate) struct Monitor {
     listener: Listener,
     connections: Vec<Connection>,
     /// Connections so far.
@@ -85,6 +89,17 @@ struct Connection {
     ended: bool,
     /// It ends when its output is written.
     is_last: bool,
+    /// The request whose page is being made. What follows waits.
+    asked: Option<Asked>,
+}
+
+/// A request for a page.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    page: Page,
+    content_type: &'static str,
+    is_head: bool,
+    persistence: Persistence,
 }
 
 impl Monitor {
@@ -94,7 +109,7 @@ impl Monitor {
     /// # Errors
     ///
     /// [`Error::Listen`].
-    pub(super) fn bind(
+    pub(crate) fn bind(
         config: &Config,
         inherited: Option<TcpListener>,
         registry: &Registry,
@@ -128,7 +143,7 @@ impl Monitor {
     }
 
     /// Notes a readiness event of one of its tokens.
-    pub(super) fn set_ready(&mut self, event: &Event) {
+    pub(crate) fn set_ready(&mut self, event: &Event) {
         debug_assert!(is_monitor(event.token()));
         if event.token() == MONITOR {
             self.listener.set_ready();
@@ -143,12 +158,17 @@ impl Monitor {
     }
 
     /// Whether there is something to do at once.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.is_busy || self.listener.is_ready()
     }
 
+    /// A page that was asked for may be there.
+    pub(crate) fn wake(&mut self) {
+        self.is_busy = true;
+    }
+
     /// When something is to be done.
-    pub(super) fn next_timeout(&self) -> Option<Time> {
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
         let dues = self.connections.iter().map(|connection| connection.due);
         dues.chain(self.listener.next_timeout()).min()
     }
@@ -156,12 +176,12 @@ impl Monitor {
     /// Takes new connections, serves all, and closes those whose time is over, if that may
     /// be judged. Whoever leaves connections open cannot keep others out: a probe that is
     /// not answered may cost the process its life.
-    fn serve(
+    pub(crate) fn serve(
         &mut self,
         registry: &Registry,
         now: Time,
         may_judge: bool,
-        page: &dyn Fn(&Page) -> (u16, String),
+        page: &mut dyn FnMut(Page) -> Made,
     ) {
         let Self {
             listener,
@@ -221,26 +241,34 @@ impl Connection {
             unparsed: false,
             ended: false,
             is_last: false,
+            asked: None,
         }
     }
 
     /// Writes, reads once, answers at most one request. `false` when it has ended.
-    fn serve(&mut self, now: Time, page: &dyn Fn(&Page) -> (u16, String)) -> io::Result<bool> {
+    fn serve(&mut self, now: Time, page: &mut dyn FnMut(Page) -> Made) -> io::Result<bool> {
         self.write(now)?;
         // What was read is answered first, or pipelined requests would pile up.
-        if self.output.is_empty() && !self.is_last && self.readable && !self.unparsed {
+        let may_read = self.asked.is_none() && self.output.is_empty() && !self.is_last;
+        if may_read && self.readable && !self.unparsed {
             self.read(now)?;
         }
-        if self.output.is_empty() && !self.is_last {
-            self.answer(now, page);
-            self.write(now)?;
+        if may_read {
+            self.answer(now);
         }
-        Ok(!self.output.is_empty() || !self.is_last && !self.ended)
+        if let Some(asked) = self.asked {
+            self.asked = asked
+                .respond(page, &mut self.output)
+                .is_none()
+                .then_some(asked);
+        }
+        self.write(now)?;
+        Ok(self.asked.is_some() || !self.output.is_empty() || !self.is_last && !self.ended)
     }
 
     /// Whether it can be served at once.
     fn has_input(&self) -> bool {
-        self.output.is_empty() && (self.readable || self.unparsed)
+        self.asked.is_none() && self.output.is_empty() && (self.readable || self.unparsed)
     }
 
     fn read(&mut self, now: Time) -> io::Result<()> {
@@ -279,7 +307,7 @@ impl Connection {
     }
 
     /// Answers the next request, if it is complete.
-    fn answer(&mut self, now: Time, page: &dyn Fn(&Page) -> (u16, String)) {
+    fn answer(&mut self, now: Time) {
         let date = imf_fixdate(unix_seconds());
         let consumed = match self.reader.read(&mut self.input, &LIMITS) {
             Ok(Step::NeedMore { phase, keep, .. }) => {
@@ -296,7 +324,7 @@ impl Connection {
                     false => request.persistence,
                 };
                 let (method, path) = (request.head.method(), request.head.path());
-                respond(method, path, persistence, &date, page, &mut self.output);
+                self.asked = route(method, path, persistence, &date, &mut self.output);
                 self.is_last = !persistence.is_kept();
                 consumed
             }
@@ -321,14 +349,14 @@ fn keep_front(input: &mut Vec<u8>, keep: usize) {
     }
 }
 
-fn respond(
+/// The page that a request is for; if it is for none, that is answered.
+fn route(
     method: &str,
     path: &str,
     persistence: Persistence,
     date: &Date,
-    page: &dyn Fn(&Page) -> (u16, String),
     out: &mut Vec<u8>,
-) {
+) -> Option<Asked> {
     let found = match path {
         "/metrics" => Some((Page::Metrics, CONTENT_TYPE)),
         "/healthz" => Some((Page::Live, TEXT)),
@@ -338,18 +366,32 @@ fn respond(
     let is_head = method == "HEAD";
     let Some((found, content_type)) = found else {
         ResponseWriter::new(out, 404, date, persistence).body(TEXT, b"not found\n", is_head);
-        return;
+        return None;
     };
     if method != "GET" && !is_head {
         ResponseWriter::new(out, 405, date, persistence)
             .constant("Allow", "GET, HEAD")
             .body(TEXT, b"only GET and HEAD\n", false);
-        return;
+        return None;
     }
-    let (status, body) = page(&found);
-    ResponseWriter::new(out, status, date, persistence)
-        .constant("Cache-Control", "no-store")
-        .body(content_type, body.as_bytes(), is_head);
+    Some(Asked {
+        page: found,
+        content_type,
+        is_head,
+        persistence,
+    })
+}
+
+impl Asked {
+    /// Answers, if the page is made.
+    fn respond(&self, page: &mut dyn FnMut(Page) -> Made, out: &mut Vec<u8>) -> Option<()> {
+        let (status, body) = page(self.page)?;
+        let date = imf_fixdate(unix_seconds());
+        ResponseWriter::new(out, status, &date, self.persistence)
+            .constant("Cache-Control", "no-store")
+            .body(self.content_type, body.as_bytes(), self.is_head);
+        Some(())
+    }
 }
 
 impl Reactor {
@@ -360,25 +402,28 @@ impl Reactor {
         };
         if monitor.is_busy() || monitor.next_timeout().is_some_and(|due| due <= now) {
             let registry = self.poll.registry();
-            monitor.serve(registry, now, may_judge, &|page| self.page(page));
+            monitor.serve(registry, now, may_judge, &mut |page| Some(self.page(page)));
         }
         self.monitor = Some(monitor);
     }
 
     /// Status and body of a page.
-    fn page(&self, page: &Page) -> (u16, String) {
+    fn page(&self, page: Page) -> (u16, String) {
         match page {
-            Page::Metrics => {
-                let mut text = String::with_capacity(16 << 10);
-                metrics::write(&self.snapshot(), &mut text);
-                (200, text)
-            }
+            Page::Metrics => (200, self.metrics_text()),
             Page::Live => (200, "ok\n".to_owned()),
             Page::Ready => match self.unready() {
                 Some(reason) => (503, format!("{reason}\n")),
                 None => (200, "ok\n".to_owned()),
             },
         }
+    }
+
+    /// What is counted, as OpenMetrics.
+    pub(super) fn metrics_text(&self) -> String {
+        let mut text = String::with_capacity(16 << 10);
+        metrics::write(&self.snapshot(), &mut text);
+        text
     }
 
     /// Logs what there is, if a signal has asked for it.
@@ -393,7 +438,7 @@ impl Reactor {
     }
 
     /// Why no new clients should be sent here; `None` if they should.
-    fn unready(&self) -> Option<String> {
+    pub(super) fn unready(&self) -> Option<String> {
         if let Some(ms) = self.absence.lasts(self.clock.now()) {
             Some(format!("NATS is lost, for {} s", ms / 1_000))
         } else if !self.has_broker() {
@@ -409,7 +454,7 @@ impl Reactor {
         }
     }
 
-    fn snapshot(&self) -> Snapshot<'_> {
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             metrics: &self.metrics,
             counters: self.gateway.counters(),

@@ -5,21 +5,21 @@ mod socket;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 
 use log::Level;
 use mio::event::Event as Readiness;
 use mio::{Registry, Token};
 
-use super::connection::{SERVICES, SERVICES_MAX, service_of, service_token};
+use super::connection::{SERVICES, SERVICES_MAX, WORKERS, service_of, service_token};
 use super::denials::{Denial, Denials};
 use super::error::Error;
 use super::identity::Identity;
 use super::listener::Listener;
 use super::stream::READ_MIN;
 use super::{Reactor, tell, trace, turn};
-use crate::broker::{self, Broker, End, Key, Taken, Users};
+use crate::broker::{self, Broker, End, Key, Secret, Taken, Users};
 use crate::config::Config;
 use crate::demo::{self, Demo};
 use crate::gateway::{BrokerLimits, BrokerOp, Outbox, Time};
@@ -56,6 +56,8 @@ pub(super) struct Services {
     /// Where it listens.
     url: String,
     listener: Listener,
+    /// Where other workers come.
+    side_door: Option<Listener>,
     tls: Option<Identity>,
     broker: Broker,
     /// By the place of their key.
@@ -83,6 +85,16 @@ pub(super) struct Services {
     held: usize,
     /// Bytes that input and output of all services may take.
     max_buffers: usize,
+}
+
+/// The sockets on which a worker with the broker listens, which the first process keeps.
+#[derive(Debug)]
+pub(super) struct Doors {
+    /// For services.
+    pub(super) services: TcpListener,
+    /// For other workers, and what they show.
+    pub(super) workers: TcpListener,
+    pub(super) secret: Secret,
 }
 
 /// The service that is being served.
@@ -116,6 +128,40 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
+/// Whether a broker inside can be made of this, as far as files and users go.
+///
+/// # Errors
+///
+/// A file is of no use, or the users are none.
+pub(crate) fn check_inside(config: &Config) -> Result<(), Error> {
+    if config.broker.addr.is_some() {
+        Users::parse(&config.broker.users).map_err(Error::BrokerUsers)?;
+        Identity::for_services(config).map_err(Error::Secret)?;
+    }
+    Ok(())
+}
+
+/// Takes the socket for other workers into the poll.
+fn open_side_door(socket: TcpListener, registry: &Registry) -> io::Result<Listener> {
+    let mut door = Listener::inherit(socket)?;
+    door.register(registry, WORKERS)?;
+    Ok(door)
+}
+
+/// What the broker is told of the configuration.
+fn options(config: &Config, local: SocketAddr, users: Users) -> broker::Options {
+    broker::Options {
+        host: local.ip().to_string(),
+        port: local.port(),
+        tls: false,
+        max_payload: config.broker.max_payload as usize,
+        max_connections: (config.broker.max_connections as usize).min(SERVICES_MAX - 1),
+        users,
+        worker: None,
+        seed: [0; 4],
+    }
+}
+
 impl Services {
     /// Listens for services where the configuration says so; `None` if it does not.
     ///
@@ -126,6 +172,7 @@ impl Services {
         config: &Config,
         registry: &Registry,
         seed: [u64; 4],
+        doors: Option<Doors>,
     ) -> Result<Option<Box<Self>>, Error> {
         let Some(addr) = config.broker.addr else {
             return Ok(None);
@@ -138,29 +185,41 @@ impl Services {
             option: "--broker",
             source,
         };
-        let mut listener = Listener::bind_near(addr.port(), config.demo, &|port| {
-            Listener::bind(Some(addr.ip()), port, false)
-        })
-        .map_err(refused)?;
+        let (given, side_door, worker) = match doors {
+            Some(doors) => (
+                Some(doors.services),
+                Some(doors.workers),
+                Some(doors.secret),
+            ),
+            None => (None, None, None),
+        };
+        let listener = match given {
+            Some(socket) => Listener::inherit(socket),
+            None => Listener::bind_near(addr.port(), config.demo, &|port| {
+                Listener::bind(Some(addr.ip()), port, false)
+            }),
+        };
+        let mut listener = listener.map_err(refused)?;
+        let side_door = side_door.map(|socket| open_side_door(socket, registry));
+        let side_door = side_door.transpose().map_err(refused)?;
         listener.keep_back(super::DESCRIPTORS_KEPT);
         listener.register(registry, SERVICES).map_err(refused)?;
         let local = listener.local_addr().map_err(refused)?;
         let scheme = if tls.is_some() { "tls" } else { "nats" };
         let url = format!("{scheme}://{local}");
         log::info!("Broker for services on {url}");
+        let options = options(config, local, users);
         let mut broker = Broker::new(broker::Options {
-            host: addr.ip().to_string(),
-            port: local.port(),
             tls: tls.is_some(),
-            max_payload: config.broker.max_payload as usize,
-            max_connections: (config.broker.max_connections as usize).min(SERVICES_MAX - 1),
-            users,
+            worker,
             seed,
+            ..options
         });
         let demo = config.demo.then(|| resident::move_in(&mut broker));
         Ok(Some(Box::new(Self {
             url,
             listener,
+            side_door,
             tls,
             broker,
             sockets: Vec::new(),
@@ -204,14 +263,17 @@ impl Services {
 
     /// Whether a token is of one of its sockets.
     pub(super) fn has_token(token: Token) -> bool {
-        token == SERVICES || service_of(token).is_some()
+        matches!(token, SERVICES | WORKERS) || service_of(token).is_some()
     }
 
     /// Notes a readiness event of one of its tokens. One that comes late may be of a socket
     /// that is not there any more; then another one is looked at in vain.
     pub(super) fn set_ready(&mut self, event: &Readiness) {
         let Some(place) = service_of(event.token()) else {
-            return self.listener.set_ready();
+            return match &mut self.side_door {
+                Some(door) if event.token() == WORKERS => door.set_ready(),
+                _ => self.listener.set_ready(),
+            };
         };
         let Some(Some(socket)) = self.sockets.get_mut(place) else {
             return;
@@ -229,6 +291,7 @@ impl Services {
     /// Whether something is to be done at once; input only if it `may_read`.
     pub(super) fn is_busy(&self, may_read: bool) -> bool {
         self.listener.is_ready()
+            || self.side_door.as_ref().is_some_and(Listener::is_ready)
             || self.broker.has_touched()
             || self.broker.has_work()
             || may_read && self.has_input()
@@ -246,7 +309,12 @@ impl Services {
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let demo = self.demo.as_ref().map(|demo| demo.next_timeout());
         let due = self.broker.next_timeout().into_iter().chain(demo).map(Time);
-        due.chain(self.listener.next_timeout()).min()
+        let doors = [Some(&self.listener), self.side_door.as_ref()];
+        let doors = doors
+            .into_iter()
+            .flatten()
+            .filter_map(Listener::next_timeout);
+        due.chain(doors).min()
     }
 
     /// Does what is due.
@@ -255,6 +323,11 @@ impl Services {
         if let Some(demo) = &mut self.demo {
             demo.timeout(now.0);
         }
+    }
+
+    /// Whether other workers of this host are connected.
+    pub(super) fn has_workers(&self) -> bool {
+        self.side_door.is_some() && self.broker.workers() > 0
     }
 
     /// Whether services must use TLS.
@@ -269,16 +342,31 @@ impl Services {
 
     /// Takes new connections.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
+        self.accept_by(false, registry, now);
+        self.accept_by(true, registry, now);
+    }
+
+    /// Takes those of services, or those of other workers.
+    fn accept_by(&mut self, is_worker: bool, registry: &Registry, now: Time) {
         let Self {
             listener,
+            side_door,
             broker,
             sockets,
             tls,
             traffic,
             ..
         } = self;
+        let (listener, tls) = match (is_worker, side_door) {
+            (false, _) => (listener, tls.as_ref()),
+            (true, Some(door)) => (door, None),
+            (true, None) => return,
+        };
         listener.accept(now, |socket, remote| {
-            let key = broker.connect(remote.ip(), now.0);
+            let key = match is_worker {
+                false => broker.connect(remote.ip(), now.0),
+                true => broker.connect_worker(remote.ip(), now.0),
+            };
             let place = key.0 as usize;
             let opened = Socket::open(socket, remote, registry, service_token(place));
             let greeted = opened.and_then(|mut socket| {

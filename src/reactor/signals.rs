@@ -44,7 +44,7 @@ impl Signals {
             reload: Arc::default(),
             summary: Arc::default(),
         };
-        let ignored = std::fs::read_to_string(STATUS).unwrap_or_default();
+        let is_ignored = ignored();
         for signal in [SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1] {
             let flag = match signal {
                 SIGHUP if can_reload => &signals.reload,
@@ -52,7 +52,7 @@ impl Signals {
                 _ => &signals.stop,
             };
             let asks_for_end = signal != SIGTERM && Arc::ptr_eq(flag, &signals.stop);
-            if asks_for_end && is_ignored(&ignored, signal) {
+            if asks_for_end && is_ignored(signal) {
                 continue;
             }
             // The flag comes first: who is woken by the byte must find it.
@@ -100,6 +100,12 @@ impl Signals {
     pub(super) fn take_summary(&self) -> bool {
         self.summary.swap(false, Ordering::AcqRel)
     }
+}
+
+/// Which signals whoever has started the process has it ignore, where the system tells.
+pub(crate) fn ignored() -> impl Fn(i32) -> bool {
+    let status = std::fs::read_to_string(STATUS).unwrap_or_default();
+    move |signal| is_ignored(&status, signal)
 }
 
 /// Whether a signal is ignored, by what [`STATUS`] says.

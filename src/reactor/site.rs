@@ -1,6 +1,7 @@
 //! What HTTP clients are answered: the site's paths, its rules for pages, its errors.
 
 use crate::config::{AllowOrigin, Config};
+use crate::console::pages as console;
 use crate::demo::pages::{PAGE_FIELDS, Pages};
 use crate::gateway::{StreamStart, Tag, Time, WebAction, WebBody, WebResponse};
 use crate::http::cors::{MappedMethods, Verdict};
@@ -9,6 +10,7 @@ use crate::http::home::{self, Home};
 use crate::http::response::{self, CONTINUE, JSON, TEXT, reason, write_error};
 use crate::http::wishes::EVENT_STREAM;
 use crate::http::{Cors, Head, Limits, Persistence, ResponseWriter};
+use crate::pages::Page;
 use crate::res::Error;
 use crate::res::meta::Fields;
 use crate::ws::Decoder;
@@ -54,6 +56,8 @@ const FORBIDDEN_ORIGIN: &[u8] = br#"{"code":"system.forbidden","message":"Forbid
 const UNAVAILABLE: &[u8] =
     br#"{"code":"system.serviceUnavailable","message":"Service unavailable"}"#;
 
+const FORBIDDEN_CONSOLE: &[u8] = br#"{"code":"system.forbidden","message":"The console is for browsers on the gateway's own host that open it by a name like localhost; consoleToken opens it to others"}"#;
+
 const CROWDED: &[u8] =
     br#"{"code":"common.tooActive","message":"Too many connections","data":{"seconds":2}}"#;
 
@@ -74,6 +78,8 @@ pub(super) struct Site {
     delete: Option<String>,
     /// The pages of the demonstration.
     pub(super) pages: Option<Box<Pages>>,
+    /// The pages of the console.
+    pub(super) console: Option<Box<console::Pages>>,
     /// Whether a service decides who becomes a WebSocket client.
     pub(super) has_ws_auth: bool,
     /// Whether the verdict on a request depends on its `Origin`.
@@ -117,6 +123,10 @@ impl Site {
             patch: config.patch_method.clone(),
             delete: config.delete_method.clone(),
             pages: None,
+            console: config.console.as_ref().map(|path| {
+                let ws_path = &config.ws_path;
+                Box::new(console::Pages::new(path, ws_path))
+            }),
             has_ws_auth: config.ws_header_auth.is_some(),
             ws_path: config.ws_path.clone(),
             api_path: config.api_path.clone(),
@@ -124,7 +134,7 @@ impl Site {
                 is_secure: config.tls,
                 ws_path: config.ws_path.clone(),
                 api_path: config.api_path.clone(),
-                more: "",
+                console: config.console.clone(),
             }),
             limits: Limits::default(),
             cors: Cors::new(&allow_origin, mapped, config.header_auth.is_some()),
@@ -264,7 +274,7 @@ impl Site {
         true
     }
 
-    /// Answers with the page that a path leads to. `false` if there is none.
+    /// Answers with the page of the demonstration that a path leads to. `false` if there is none.
     pub(super) fn answer_page(
         &self,
         clients: &mut Clients,
@@ -277,16 +287,58 @@ impl Site {
         let Some(page) = pages.and_then(|pages| pages.find(head.path())) else {
             return false;
         };
+        let what = (head, persistence, &PAGE_FIELDS[..]);
+        self.send_page(clients, key, what, &page, now);
+        true
+    }
+
+    /// Answers a request for a page of the console, if whoever asks `may_see` it.
+    pub(super) fn answer_console(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        persistence: Persistence,
+        may_see: bool,
+        now: Time,
+    ) {
+        let pages = self.console.as_ref();
+        let page = pages.and_then(|pages| pages.find(head.path()));
+        let what = (head, persistence, &console::PAGE_FIELDS[..]);
+        if let Some(page) = page.filter(|_| may_see) {
+            return self.send_page(clients, key, what, &page, now);
+        }
+        let persistence = self.persistence(persistence);
+        let (status, body) = match may_see {
+            true => (404, NOT_FOUND),
+            false => (403, FORBIDDEN_CONSOLE),
+        };
+        note_refused(clients, key, head, status, " for the console");
+        clients.push_written(key, now, |out| {
+            let writer = ResponseWriter::new(out, status, &self.date, persistence);
+            let writer = writer.constant("Cache-Control", "no-store");
+            writer.body(JSON, body, head.method() == "HEAD");
+        });
+        finish(clients, key, persistence, now);
+    }
+
+    fn send_page(
+        &self,
+        clients: &mut Clients,
+        key: ConnectionKey,
+        (head, persistence, fields): (&Head<'_>, Persistence, &[(&'static str, &'static str)]),
+        page: &Page<'_>,
+        now: Time,
+    ) {
         let persistence = self.persistence(persistence);
         let mut out = Vec::new();
         let mut writer = ResponseWriter::new(&mut out, 200, &self.date, persistence);
-        for (name, value) in PAGE_FIELDS {
+        for (name, value) in fields {
             writer = writer.constant(name, value);
         }
         writer.body(page.content_type, page.body, head.method() == "HEAD");
         clients.push(key, Piece::Bytes(out.into()), now);
         finish(clients, key, persistence, now);
-        true
     }
 
     /// Answers a request outside the API: with a JSON error, or with nothing.

@@ -15,7 +15,7 @@ const GRACE: u64 = 1_000;
 
 /// The socket, and the signs of life that are wanted on it.
 #[derive(Debug)]
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     socket: UnixDatagram,
     address: SocketAddr,
     /// Milliseconds from one sign of life to the next, if it wants any.
@@ -26,7 +26,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Whoever the environment says wants to be told; `None` if nobody does. What cannot be
     /// used is logged: the gateway serves its clients all the same.
-    pub(super) fn take() -> Option<Box<Self>> {
+    pub(crate) fn take() -> Option<Box<Self>> {
         let variable = |name: &str| std::env::var_os(name);
         let name = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
         let step = watchdog(&variable, std::process::id());
@@ -53,12 +53,12 @@ impl Supervisor {
     }
 
     /// When a sign of life is due.
-    pub(super) fn next_timeout(&self) -> Option<Time> {
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
         self.step.map(|_| self.due)
     }
 
     /// Gives a sign of life, if one is due.
-    pub(super) fn tick(&mut self, now: Time) {
+    pub(crate) fn tick(&mut self, now: Time) {
         let Some(step) = self.step.filter(|_| self.due <= now) else {
             return;
         };
@@ -71,12 +71,12 @@ impl Supervisor {
     }
 
     /// Clients are served, with so many words about it.
-    pub(super) fn ready(&self, words: &str) {
+    pub(crate) fn ready(&self, words: &str) {
         self.send(&format!("READY=1\nSTATUS={words}"));
     }
 
     /// Files are read again, until [`Self::ready`].
-    pub(super) fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
@@ -84,7 +84,7 @@ impl Supervisor {
 
     /// The gateway ends within so many milliseconds, which may be more than the supervisor
     /// would wait.
-    pub(super) fn stopping(&self, millis: u64) {
+    pub(crate) fn stopping(&self, millis: u64) {
         let micros = (millis + GRACE) * 1_000;
         let words = "Closing clients";
         self.send(&format!(

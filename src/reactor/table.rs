@@ -89,6 +89,11 @@ impl Table {
         Some((ConnectionKey::new(index, connection.generation), connection))
     }
 
+    /// The connection of a client of the gateway, to be looked at.
+    pub(super) fn see(&self, ClientKey(index): ClientKey) -> Option<&Connection> {
+        self.places.get(index as usize)
+    }
+
     /// All connections and their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionKey, &Connection)> {
         self.places.iter().map(|(index, connection)| {

@@ -42,6 +42,9 @@ pub(crate) const LEFT: Share = share(4_000, 500);
 /// See [`LEFT`].
 pub(crate) const LEFT_STEPS: u32 = 5;
 
+/// What the console has to say, and is asked.
+pub(crate) const CONSOLE: Share = share(5_000, 300);
+
 /// Microseconds of a turn in which NATS may have its share again, if nobody else has work.
 pub(crate) const FILLED: u64 = 1_300;
 

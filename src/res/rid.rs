@@ -5,6 +5,10 @@ use std::borrow::Cow;
 /// The tag that clients write for their connection ID, which they never learn.
 pub const CID_TAG: &str = "{cid}";
 
+/// What the IDs of the gateway's own resources begin with. What is referenced is sent without a
+/// question of access, so that no resource may reference them; only softly.
+pub const RESERVED: &str = "$tidegate.";
+
 /// A resource ID in its two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rid<'a> {

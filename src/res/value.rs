@@ -1,7 +1,7 @@
 //! Values of models and collections (RES protocol, "Values").
 
 use super::json::{self, JsonError, Raw};
-use super::rid::Rid;
+use super::rid::{RESERVED, Rid};
 use super::text::Text;
 use super::version::ValueForm;
 use std::fmt;
@@ -53,6 +53,8 @@ pub enum ValueError {
     EmptyRid,
     /// A reference to a text that is no resource ID.
     InvalidRid(String),
+    /// A reference to a resource of the gateway's own.
+    ReservedRid(String),
     /// An object that is several kinds of value at once.
     Ambiguous,
     /// An action that does not exist.
@@ -69,6 +71,12 @@ impl fmt::Display for ValueError {
             Self::NestedArray => f.write_str("nested json array must be wrapped as a data value"),
             Self::EmptyRid => f.write_str("resource references requires a non-empty \"rid\" value"),
             Self::InvalidRid(rid) => write!(f, "resource reference rid {rid:?} is invalid"),
+            Self::ReservedRid(rid) => {
+                write!(
+                    f,
+                    "resource reference rid {rid:?} is reserved; make it a soft one"
+                )
+            }
             Self::Ambiguous => f.write_str("ambiguous value type"),
             Self::UnknownAction(action) => write!(f, "unknown action {action:?}"),
             Self::Json(error) => error.fmt(f),
@@ -240,6 +248,9 @@ fn parse_object(raw: Raw<'_>) -> Result<Change, ValueError> {
             if Rid::parse(&rid).is_none() {
                 return Err(ValueError::InvalidRid(rid.into_owned()));
             }
+            if !soft && rid.starts_with(RESERVED) {
+                return Err(ValueError::ReservedRid(rid.into_owned()));
+            }
             let reference = Rc::new(Reference::new(&rid, raw));
             Ok(Change::Set(if soft {
                 Value::SoftReference(reference)
@@ -355,6 +366,10 @@ mod tests {
             ("[]", ValueError::NestedArray),
             (r#"{"rid":""}"#, ValueError::EmptyRid),
             (r#"{"rid":"a..b"}"#, ValueError::InvalidRid("a..b".into())),
+            (
+                r#"{"rid":"\u0024tidegate.now"}"#,
+                ValueError::ReservedRid("$tidegate.now".into()),
+            ),
             (r#"{"rid":"a","data":1}"#, ValueError::Ambiguous),
             (r#"{"rid":"a","action":"delete"}"#, ValueError::Ambiguous),
             (r#"{"data":1,"action":"delete"}"#, ValueError::Ambiguous),

@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const SHOTS = fileURLToPath(new URL("../../artifacts/browser/", import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const SHOTS = fileURLToPath(new URL("../../artifacts/browser/", import.meta.url));
+export const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const CANDIDATES = [
   process.env.CHROMIUM_BIN,
@@ -33,6 +33,8 @@ export async function launchBrowser() {
       "--disable-sync",
       "--no-first-run",
       "--disable-quic",
+      // For pages that must come from another host than this one.
+      "--host-resolver-rules=MAP console.example 127.0.0.1",
     ],
   });
 }

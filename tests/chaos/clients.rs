@@ -1,5 +1,6 @@
 //! Clients that hold everything the service has, each on a thread of its own. Whatever they are
-//! sent is checked by a replica; their connections must outlive all that happens to NATS.
+//! sent is checked by a replica; their connections must outlive all that happens to NATS. Where
+//! there are several gateways, a client whose gateway has gone comes back to another.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -38,6 +39,8 @@ struct Shared {
     events: AtomicU64,
     /// Subscriptions that the gateway ended.
     ended: AtomicU64,
+    /// Connections made anew.
+    returns: AtomicU64,
 }
 
 /// What one client knows.
@@ -63,6 +66,11 @@ pub struct Crowd {
 impl Crowd {
     /// So many clients of the gateway at this address.
     pub fn start(addr: &str, count: usize, seed: u64) -> Crowd {
+        Crowd::start_at(&[addr.to_owned()], count, seed)
+    }
+
+    /// So many clients of the gateways at these addresses, as many at each.
+    pub fn start_at(addresses: &[String], count: usize, seed: u64) -> Crowd {
         let mut crowd = Crowd {
             shared: Arc::default(),
             members: Vec::new(),
@@ -73,7 +81,9 @@ impl Crowd {
                 open: 0,
                 fault: None,
             }));
-            let client = Client::connect(addr, &crowd.shared, &view, seed ^ number as u64);
+            let mut homes = addresses.to_vec();
+            homes.rotate_left(number % addresses.len());
+            let client = Client::connect(homes, &crowd.shared, &view, seed ^ number as u64);
             let thread = std::thread::spawn(move || client.run());
             crowd.members.push(Member { view, thread });
         }
@@ -128,6 +138,11 @@ impl Crowd {
         .map(|count| count.load(Ordering::SeqCst))
     }
 
+    /// Connections that were made anew.
+    pub fn returns(&self) -> u64 {
+        self.shared.returns.load(Ordering::SeqCst)
+    }
+
     /// Ends all clients.
     pub fn end(self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
@@ -157,8 +172,34 @@ enum Asked {
     Call,
 }
 
+/// Why a client cannot go on.
+enum End {
+    /// The connection is gone.
+    Gone(String),
+    /// Something went wrong.
+    Fault(String),
+}
+
+/// A connection to the gateway at this address.
+fn open(addr: &str) -> Result<WebSocket<TcpStream>, String> {
+    let stream = TcpStream::connect(addr).map_err(|error| error.to_string())?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
+    // A gateway may go while it is asked.
+    let patience = Some(crate::PATIENCE);
+    (stream.set_read_timeout(patience)).map_err(|error| error.to_string())?;
+    let (socket, _) =
+        tungstenite::client(format!("ws://{addr}/"), stream).map_err(|error| error.to_string())?;
+    let stream = socket.get_ref();
+    (stream.set_read_timeout(Some(STEP))).map_err(|error| error.to_string())?;
+    Ok(socket)
+}
+
 struct Client {
     socket: WebSocket<TcpStream>,
+    /// Where gateways are, that of now first.
+    homes: Vec<String>,
     shared: Arc<Shared>,
     view: Arc<Mutex<View>>,
     random: Random,
@@ -172,13 +213,15 @@ struct Client {
 }
 
 impl Client {
-    fn connect(addr: &str, shared: &Arc<Shared>, view: &Arc<Mutex<View>>, seed: u64) -> Client {
-        let stream = TcpStream::connect(addr).expect("the gateway listens");
-        stream.set_nodelay(true).expect("a live socket");
-        let (socket, _) =
-            tungstenite::client(format!("ws://{addr}/"), stream).expect("the gateway upgrades");
+    fn connect(
+        homes: Vec<String>,
+        shared: &Arc<Shared>,
+        view: &Arc<Mutex<View>>,
+        seed: u64,
+    ) -> Client {
         let mut client = Client {
-            socket,
+            socket: open(&homes[0]).expect("the gateway serves"),
+            homes,
             shared: Arc::clone(shared),
             view: Arc::clone(view),
             random: Random::new(seed),
@@ -188,15 +231,14 @@ impl Client {
             resume: Instant::now(),
             next: Instant::now(),
         };
-        let stream = client.socket.get_ref();
-        stream.set_read_timeout(Some(STEP)).expect("a live socket");
         client.ask("version", json!({"protocol": "1.2.3"}), Asked::Version);
         client
     }
 
     fn run(mut self) {
         while !self.shared.is_over.load(Ordering::SeqCst) {
-            if let Err(fault) = self.step() {
+            let result = self.step().or_else(|end| self.come_back(end));
+            if let Err(fault) = result {
                 let mut view = self.view.lock().expect("no holder panics");
                 view.fault = Some(fault);
                 return;
@@ -206,18 +248,51 @@ impl Client {
         let _ = self.socket.flush();
     }
 
-    fn step(&mut self) -> Result<(), String> {
+    /// Connects to another gateway, if there is one; everything is asked for anew.
+    fn come_back(&mut self, end: End) -> Result<(), String> {
+        let start = Instant::now();
+        match end {
+            End::Fault(fault) => return Err(fault),
+            End::Gone(words) if self.homes.len() == 1 => return Err(words),
+            End::Gone(_) => {}
+        }
+        let mut view = self.view.lock().expect("no holder panics");
+        view.replica = Replica::new(Generation::V1_2_1);
+        // Until all is asked for.
+        view.open = 1;
+        drop(view);
+        self.asked.clear();
+        self.wanted = names().collect();
+        loop {
+            self.homes.rotate_left(1);
+            match open(&self.homes[0]) {
+                Ok(socket) => {
+                    self.socket = socket;
+                    break;
+                }
+                Err(words) if start.elapsed() > crate::PATIENCE => return Err(words),
+                Err(_) => std::thread::sleep(STEP),
+            }
+        }
+        self.shared.returns.fetch_add(1, Ordering::SeqCst);
+        self.ask("version", json!({"protocol": "1.2.3"}), Asked::Version);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), End> {
         match self.socket.read() {
             Ok(Message::Text(text)) => {
-                let value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+                let value =
+                    serde_json::from_str(&text).map_err(|error| End::Fault(error.to_string()))?;
                 self.take(&value)
-                    .map_err(|fault| format!("{fault}: {text}"))?;
+                    .map_err(|fault| End::Fault(format!("{fault}: {text}")))?;
             }
             Ok(Message::Ping(_)) => {}
-            Ok(other) => return Err(format!("{other:?} came")),
+            Ok(Message::Close(frame)) => return Err(End::Gone(format!("{frame:?} came"))),
+            Ok(other) => return Err(End::Fault(format!("{other:?} came"))),
             Err(Error::Io(error))
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => return Err(format!("the connection ended: {error}")),
+            Err(error) => return Err(End::Gone(format!("the connection ended: {error}"))),
         }
         let is_time = self.resume <= Instant::now();
         let wanted = if is_time {

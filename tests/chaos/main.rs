@@ -4,6 +4,8 @@
 //! publishes and clients call, and waits until all is well again: no client without a token was
 //! closed, no call came to the service twice, and each client has what the service has.
 //!
+//! Another test has three gateways on a cluster, any of which goes under way (`CLUSTER_ROUNDS=n`).
+//!
 //! `CHAOS_ROUNDS=n` and `CHAOS_SEED=n` say how many rounds there are, and what is drawn in them;
 //! `SOAK_MINUTES=n` how long the soak lasts, which is skipped without.
 
@@ -18,6 +20,7 @@ mod replica;
 
 mod clients;
 mod faults;
+mod fleet;
 mod random;
 mod servers;
 mod service;
@@ -36,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Rounds when nothing else is asked for.
 const ROUNDS: usize = 4;
+
+/// The same of the gateways and servers of a cluster.
+const FLEET_ROUNDS: usize = 12;
 
 /// Clients in a round.
 const CLIENTS: usize = 20;
@@ -89,6 +95,12 @@ fn clients_stay_and_agree_whatever_happens_to_a_server() {
 fn clients_stay_and_agree_whatever_happens_to_a_cluster() {
     let count = number("CHAOS_ROUNDS").map_or(ROUNDS, |count| count as usize / 2);
     rounds("cluster", Servers::cluster(), &Fault::CLUSTER, count.max(1));
+}
+
+#[test]
+fn clients_of_three_gateways_on_a_cluster_agree_whichever_of_them_goes() {
+    let count = number("CLUSTER_ROUNDS").map_or(FLEET_ROUNDS, |count| count as usize);
+    fleet::run(count.max(1), number("CHAOS_SEED").unwrap_or(1));
 }
 
 #[test]

@@ -113,6 +113,13 @@ impl Servers {
         urls.join(",")
     }
 
+    /// The same, this one first.
+    pub fn urls_from(&self, first: usize) -> String {
+        let mut urls: Vec<String> = self.nodes.iter().map(|node| node.wire.url()).collect();
+        urls.rotate_left(first % self.nodes.len());
+        urls.join(",")
+    }
+
     /// Their addresses for the service, this one first.
     pub fn addresses(&self, first: usize) -> Vec<String> {
         let count = self.nodes.len();

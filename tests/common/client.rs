@@ -98,6 +98,14 @@ impl Client {
         }
     }
 
+    /// Whether the gateway answers, rather than that the connection has ended.
+    pub fn is_served(&mut self) -> bool {
+        let asked = self
+            .ws
+            .send(Message::text(r#"{"id":0,"method":"version"}"#));
+        asked.is_ok() && matches!(self.ws.read(), Ok(Message::Text(_)))
+    }
+
     /// Fails unless the next message is this JSON.
     #[track_caller]
     pub fn expect(&mut self, json: &str) {

@@ -12,14 +12,14 @@ use rustix::process::Signal;
 use crate::common::*;
 
 /// Clients that come one after the other, without a pause, and each ask for something.
-struct Stream {
+pub struct Stream {
     served: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,
     askers: Vec<JoinHandle<()>>,
 }
 
 impl Stream {
-    fn begin(addr: &str) -> Stream {
+    pub fn begin(addr: &str) -> Stream {
         let served = Arc::new(AtomicUsize::new(0));
         let is_over = Arc::new(AtomicBool::new(false));
         let askers = (0..4).map(|_| {
@@ -42,12 +42,12 @@ impl Stream {
     }
 
     /// How many were served.
-    fn served(&self) -> usize {
+    pub fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more were served.
-    fn wait(&self, count: usize) {
+    pub fn wait(&self, count: usize) {
         let (start, before) = (Instant::now(), self.served());
         while self.served() < before + count {
             let is_well = self.askers.iter().all(|asker| !asker.is_finished());
@@ -57,7 +57,7 @@ impl Stream {
         }
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.is_over.store(true, Ordering::Relaxed);
         for asker in self.askers {
             asker.join().expect("all were served");

@@ -133,3 +133,32 @@ fn serves_clients_also_if_nobody_can_be_told_unlike_resgate() {
         gateway.wait_for_log("cannot tell the supervisor", 1);
     }
 }
+
+#[test]
+fn the_first_process_tells_of_all_workers_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let supervisor = Supervisor::without_file();
+    let broker = Broker::start();
+    let variables = [
+        ("NOTIFY_SOCKET", &*supervisor.name),
+        ("WATCHDOG_USEC", "100000"),
+    ];
+    let args = ["--workers", "2", "--draintime", "0"];
+    let mut gateway = Gateway::start_in(&variables, &broker.url(), &args);
+    assert_eq!(supervisor.next_news(), "READY=1\nSTATUS=Serving clients");
+    gateway.wait_for_log("Listening on", 2);
+    for _ in 0..5 {
+        assert_eq!(supervisor.next(), "WATCHDOG=1");
+    }
+    gateway.signal(Signal::HUP);
+    let text = supervisor.next_news();
+    assert!(text.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{text}");
+    assert_eq!(supervisor.next_news(), "READY=1\nSTATUS=Serving clients");
+    gateway.signal(Signal::TERM);
+    let text = supervisor.next_news();
+    assert!(text.starts_with("STOPPING=1\n"), "{text}");
+    assert!(member(&text, "EXTEND_TIMEOUT_USEC") >= 3_000_000, "{text}");
+    assert_eq!(gateway.wait(PATIENCE), Some(0), "{}", gateway.log());
+}

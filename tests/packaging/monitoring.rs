@@ -31,13 +31,19 @@ impl Drop for Gateway {
     }
 }
 
-/// The names of all samples of a gateway with the broker inside.
-fn samples() -> BTreeSet<String> {
+/// A port that nobody listened on a moment ago.
+fn free_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("bound").port().to_string();
-    drop(listener);
+    listener.local_addr().expect("bound").port().to_string()
+}
+
+/// The names of all samples of a worker with the broker inside, and of the first process.
+fn samples() -> BTreeSet<String> {
+    let (port, clients) = (free_port(), free_port());
     let mut child = Command::new(binary())
-        .args(["--demo", "--broker", "0", "--metricsport", &port])
+        .args(["--workers", "1", "--broker", "127.0.0.1:0"])
+        .args(["--addr", "127.0.0.1", "--port", &clients])
+        .args(["--metricsport", &port])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -46,7 +52,7 @@ fn samples() -> BTreeSet<String> {
     let log = child.stderr.take().expect("it is piped");
     let gateway = Gateway(child);
     let mut lines = BufReader::new(log).lines().map_while(Result::ok);
-    let ready = lines.find(|line| line.contains("Demo: open"));
+    let ready = lines.find(|line| line.contains("Serving clients with"));
     ready.expect("it serves");
     let mut socket = TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection");
     let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

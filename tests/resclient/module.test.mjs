@@ -11,7 +11,7 @@ globalThis.WebSocket = class extends WebSocket {
     super(url, { allowSynchronousEvents: false });
   }
 };
-const text = readFileSync(`${ROOT}src/demo/pages/tidegate.js`, "utf8");
+const text = readFileSync(`${ROOT}src/pages/tidegate.js`, "utf8");
 const { connect, ResError } = await import(exampleFile("tidegate.mjs", text));
 
 /** A gateway whose answers the test gives, and which notes what it was asked. */

@@ -179,10 +179,13 @@ export function startGateway(broker, port, flags = []) {
 }
 
 /** Starts broker, gateway, services and pages in one; `page` is the address to open. */
-export async function startDemo(ports) {
+export async function startDemo(ports, more = []) {
   const [web, broker] = ports ?? [await freePort(), await freePort()];
   const file = join(TARGET, "tidegate");
-  const demo = new Program(file, ["--demo", "--port", String(web), "--broker", String(broker)]);
+  const demo = new Program(file, [
+    ...["--demo", "--port", String(web), "--broker", String(broker)],
+    ...more,
+  ]);
   [, demo.page] = await demo.says(/open (http:\S+)/);
   demo.ports = [web, broker];
   return demo;

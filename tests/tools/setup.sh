@@ -6,6 +6,7 @@
 #   NATS_SERVER_BIN      a current nats-server
 #   NATS_SERVER_BIN_OLD  an old one, for tests with both
 #   CHROMIUM_BIN         Chromium
+#   FIREFOX_BIN          Firefox, which is not needed
 #
 # A variable that is set already is taken as it is. Nothing is written outside the
 # repository but Debian packages.
@@ -119,6 +120,13 @@ need_chromium() {
     export CHROMIUM_BIN
 }
 
+# The console is tested in Firefox too, where that is to be had.
+want_firefox() {
+    if ! [ -x "${FIREFOX_BIN:-}" ] && ! command -v firefox-esr firefox >/dev/null; then
+        apt_install firefox-esr || say "without Firefox the console is not tested in it"
+    fi
+}
+
 # The Python example's client of NATS, where there is Python; its test is skipped without.
 need_nats_py() {
     PYTHONPATH=$TOOLS/python${PYTHONPATH:+:$PYTHONPATH} python3 -c 'import nats' 2>/dev/null && return
@@ -143,6 +151,7 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_npm_packages
     need_both_nats
     need_chromium
+    want_firefox
     need_nats_py
     say "nats-server: $NATS_SERVER_BIN and $NATS_SERVER_BIN_OLD; Chromium: $CHROMIUM_BIN"
 fi

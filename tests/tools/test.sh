@@ -13,6 +13,7 @@ need_rust
 need_npm_packages
 need_both_nats
 need_chromium
+want_firefox
 need_nats_py
 say "$("$NATS_SERVER_BIN" --version) as the current broker," \
     "$("$NATS_SERVER_BIN_OLD" --version) as the old one"

@@ -26,6 +26,7 @@ impl Inside {
             max_payload: MAX_PAYLOAD,
             max_connections: 2,
             users: Users::default(),
+            worker: None,
             seed: [1, 2, 3, 4],
         });
         let service = broker.connect(IpAddr::V4(Ipv4Addr::LOCALHOST), now);

@@ -160,6 +160,7 @@ fn options(profile: &Profile) -> Options {
         reference_throttle: profile.reference_throttle,
         web_resources: profile.web_resources,
         keep_tokens: profile.keep_tokens,
+        finds_clients: true,
         heartbeat: if profile.presence { 1_000 } else { 0 },
         window: profile.window,
         rate: Rate(profile.rate),

@@ -371,3 +371,48 @@ fn the_demonstration_is_local_unless_asked() {
     let (.., warnings) = demo(&[(Setting::NatsUrl, text("nats://h"), true)]);
     assert_eq!(warnings, ["--nats: has no effect with --demo or \"demo\""]);
 }
+
+/// The console is off, on at its path, or what the demonstration brings; a token is long enough
+/// and never shown.
+#[test]
+fn the_console_has_a_path_and_perhaps_a_token() {
+    let check = |values: &[(Setting, &'static str)]| {
+        let mut settings = Settings::new(Path::new("x.json"));
+        for (key, value) in values {
+            match key {
+                Setting::Demo => settings.set_from_flag(*key, Value::Switch(true)),
+                _ => settings.set_from_flag(*key, text(value)),
+            }
+        }
+        let mut warnings = Vec::new();
+        let config = validate(&settings, &mut warnings).map_err(|error| error.to_string())?;
+        Ok::<_, String>((config.console, config.console_token, warnings.join("")))
+    };
+    let path = |path: &str| Some(path.to_owned());
+    const TOKEN: &str = "0123456789abcdef";
+    let ok = |console, token: Option<&str>| Ok((console, token.map(str::to_owned), String::new()));
+    assert_eq!(check(&[]), ok(None, None));
+    assert_eq!(check(&[(Setting::Demo, "")]), ok(path("/console"), None));
+    let both = [(Setting::Console, "/a/b.c"), (Setting::ConsoleToken, TOKEN)];
+    assert_eq!(check(&both), ok(path("/a/b.c"), Some(TOKEN)));
+    assert_eq!(check(&[(Setting::Console, "")]), ok(None, None));
+    let (.., warning) = check(&[(Setting::ConsoleToken, TOKEN)]).expect("valid");
+    assert!(
+        warning.contains("has no effect without --console"),
+        "{warning}"
+    );
+    for wrong in ["/", "console", "/a/", "/a//b", "/a b", "/a?b", "/é", "/a#b"] {
+        let error = check(&[(Setting::Console, wrong)]).expect_err(wrong);
+        assert!(error.contains("is no path for the console"), "{error}");
+    }
+    let ws = [(Setting::Console, "/ws"), (Setting::WsPath, "/ws")];
+    assert!(check(&ws).expect_err("taken").contains("of the WebSocket"));
+    for wrong in ["0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+        let error = check(&[(Setting::Console, "/c"), (Setting::ConsoleToken, wrong)]);
+        let error = error.expect_err(wrong);
+        assert!(
+            error.contains("16 to 256 visible") && !error.contains(wrong),
+            "{error}"
+        );
+    }
+}

@@ -28,6 +28,7 @@ const setBadge = (state, text) => {
 client.on("open", () => setBadge("live", "Live"));
 client.on("close", () => setBadge("lost", "Reconnecting…"));
 
+for (const link of [byId("console-link"), byId("console-words")]) link.href = facts.consolePath;
 wire();
 commands();
 // A part that cannot begin does not keep the others from it.

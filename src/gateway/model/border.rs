@@ -46,6 +46,8 @@ pub struct Options {
     /// Milliseconds between two heartbeats of those that tell services who is connected; 0
     /// where services are not told.
     pub heartbeat: u64,
+    /// Whether clients can be looked for by their connection IDs.
+    pub finds_clients: bool,
     /// Whether clients keep the tokens that they have when the broker comes back: events that
     /// changed or revoked them may have been missed.
     pub keep_tokens: bool,
@@ -81,6 +83,7 @@ impl Default for Options {
             rate: Rate(0),
             queues: QueueLimits::default(),
             heartbeat: 0,
+            finds_clients: false,
             keep_tokens: false,
             seed: [1, 2, 3, 4],
             write_head: |_, remote, out| {

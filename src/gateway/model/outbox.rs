@@ -299,6 +299,17 @@ pub struct Span {
     end: usize,
 }
 
+/// The bytes of an outbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    /// Those that a span of a [`BrokerOp`] names.
+    pub fn of(self, span: Span) -> &'a [u8] {
+        &self.0[span.start..span.end]
+    }
+}
+
 /// Who wants a request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -456,6 +467,12 @@ impl Outbox {
     /// The bytes that a span of a [`BrokerOp`] names.
     pub fn bytes(&self, span: Span) -> &[u8] {
         &self.bytes[span.start..span.end]
+    }
+
+    /// Takes out what `is_taken` says of what is for the broker: somebody else carries it out.
+    pub fn withhold(&mut self, mut is_taken: impl FnMut(BrokerOp, Bytes<'_>) -> bool) {
+        let bytes = Bytes(&self.bytes);
+        self.broker.retain(|op| !is_taken(*op, bytes));
     }
 
     /// Forgets everything, keeping the memory for the next input, but not that of one

@@ -373,9 +373,28 @@ pub struct Sessions {
     tids: HashMap<Rc<str>, BTreeSet<ClientKey>, foldhash::fast::RandomState>,
     /// Headers of requests that are sent for those that are part of a trace.
     traces: HashMap<ClientKey, Box<[u8]>, foldhash::fast::RandomState>,
+    /// All of them by connection ID, where they are looked for by that.
+    cids: Option<Cids>,
 }
 
+/// Connections by their IDs.
+type Cids = HashMap<[u8; 20], ClientKey, foldhash::fast::RandomState>;
+
 impl Sessions {
+    /// No connections yet; whether they will be looked for by their IDs.
+    pub fn new(has_cids: bool) -> Self {
+        Self {
+            cids: has_cids.then(Cids::default),
+            ..Self::default()
+        }
+    }
+
+    /// The connection with an ID.
+    pub fn with_cid(&self, cid: &str) -> Option<ClientKey> {
+        let cid: &[u8; 20] = cid.as_bytes().try_into().ok()?;
+        self.cids.as_ref()?.get(cid).copied()
+    }
+
     pub fn get(&self, key: ClientKey) -> Option<&Client> {
         self.clients.get(key.0 as usize)?.as_deref()
     }
@@ -506,9 +525,13 @@ impl Sessions {
         self.serials = self.serials.wrapping_add(1).max(1);
         self.count += 1;
         self.http_count += usize::from(transport.is_http());
+        let cid = random.text();
+        if let Some(cids) = &mut self.cids {
+            cids.insert(cid, key);
+        }
         self.clients[place] = Some(Box::new(Client {
             serial: self.serials,
-            cid: random.text(),
+            cid,
             token: None,
             tid: None,
             token_serial: 0,
@@ -576,6 +599,9 @@ impl Sessions {
         if self.has_traces() {
             self.traces.remove(&key);
         }
+        if let Some(cids) = &mut self.cids {
+            cids.remove(&client.cid);
+        }
         Some(client)
     }
 
@@ -603,6 +629,16 @@ impl Sessions {
         }
         if let Some(key) = self.traces.keys().find(|key| self.get(**key).is_none()) {
             return Err(format!("{key:?} is part of a trace, and is not there"));
+        }
+        if let Some(cids) = &self.cids {
+            let mut all = self.iter();
+            let is_found = all.all(|(key, client)| cids.get(&client.cid) == Some(&key));
+            if !is_found || cids.len() != count {
+                return Err(format!(
+                    "{count} connections are {} by their IDs",
+                    cids.len()
+                ));
+            }
         }
         let streams = self.iter().filter(|(_, client)| client.is_stream()).count();
         let counted = (self.count, self.http_count, self.stream_count);

@@ -341,6 +341,14 @@ impl Windows {
         full.map(|(key, _)| key).collect()
     }
 
+    /// The service of each window, its size, its open and its waiting requests.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, [usize; 3])> {
+        self.windows.iter().map(|(_, window)| {
+            let counts = [window.size as usize, window.open as usize, window.waiting];
+            (&*window.service, counts)
+        })
+    }
+
     /// Requests that wait for a place.
     pub fn waiting(&self) -> usize {
         self.waiting

@@ -26,7 +26,8 @@ impl Stage {
     fn new(arguments: &[&str]) -> Self {
         let (address, end) = agreeable();
         let mut config = config(&format!("nats://{address}"), arguments);
-        let reactor = Reactor::new(&config, Signals::none).expect("a reactor");
+        let reactor = Reactor::new(&config, Signals::none, crate::reactor::Given::default())
+            .expect("a reactor");
         let events = Events::with_capacity(64);
         let mut stage = Self {
             reactor,

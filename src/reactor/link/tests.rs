@@ -625,7 +625,8 @@ impl Stage {
 fn clients_are_served_while_the_link_is_made_anew() {
     let (address, end) = agreeable();
     let mut config = config("nats://shore:2", &[]);
-    let mut reactor = Reactor::new(&config, Signals::none).expect("a reactor");
+    let mut reactor =
+        Reactor::new(&config, Signals::none, crate::reactor::Given::default()).expect("a reactor");
     let names = Names::replace_system(&mut reactor.link.resolver);
     let events = Events::with_capacity(8);
     let mut stage = Stage { reactor, events };
@@ -700,7 +701,8 @@ fn what_waits_at_the_connection_that_was_left_is_heard_in_turns() {
         read += (driver.link.traffic().received - before) as usize;
     }
     let config = config("nats://127.0.0.1:1", &[]);
-    let mut reactor = Reactor::new(&config, Signals::none).expect("a reactor");
+    let mut reactor =
+        Reactor::new(&config, Signals::none, crate::reactor::Given::default()).expect("a reactor");
     reactor.link = driver.link;
     // What has come in time is heard though the time is over by then.
     let now = Time(now.0 + LEFT_TIME);

@@ -3,7 +3,7 @@
 /// A text without indentation, empty lines, and comments on lines of their own, and how long it
 /// is; as much of it as there is room for. Comments at the beginning of a line stay, if they
 /// begin with two slashes: they say what a file is.
-pub(super) const fn squeeze<const N: usize>(text: &[u8]) -> ([u8; N], usize) {
+pub(crate) const fn squeeze<const N: usize>(text: &[u8]) -> ([u8; N], usize) {
     let mut out = [0; N];
     let mut len = 0;
     let mut at = 0;
