@@ -103,10 +103,14 @@ impl Checker<'_> {
             reuse_port: settings.switch(Setting::ReusePort),
             workers: self.workers()?,
             home_page: settings.switch(Setting::HomePage),
-            cpu: settings
-                .number(Setting::Cpu)
-                .and_then(|cpu| usize::try_from(cpu).ok()),
+            cpu: self.cpu(),
         })
+    }
+
+    /// The CPU to run on, if one is named.
+    fn cpu(&self) -> Option<usize> {
+        let number = self.settings.number(Setting::Cpu)?;
+        usize::try_from(number).ok()
     }
 
     /// How many processes serve clients, if it is not this one.
