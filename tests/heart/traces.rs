@@ -180,6 +180,9 @@ fn what_the_broker_was_away_for_is_part_of_the_same_trace() {
     serve(&mut h, "test.b", "trace of h3");
     assert_eq!(h.client(1).messages().len(), 1);
     assert_eq!(h.client(3).messages().len(), 1);
+    // What the outage has put in question is asked in the background.
+    let access = expect(&mut h, "access.test.a", "");
+    h.respond(&access, r#"{"result":{"get":true}}"#);
 }
 
 #[test]
