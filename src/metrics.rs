@@ -355,6 +355,14 @@ fn write_requests(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
             1_000.0,
         );
     }
+    // The same family: whoever adds up all its samples has each request once.
+    for apart in counters.patterns() {
+        for (label, kinds) in kinds {
+            let labels = [("pattern", apart.pattern()), ("type", label)];
+            let times = kinds.iter().map(|kind| apart.times(*kind));
+            text.histogram("tidegate_request_seconds", &labels, times, 1_000.0);
+        }
+    }
 }
 
 /// Our own families about the loop and its sockets.

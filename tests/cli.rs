@@ -268,6 +268,7 @@ const CREATED: &str = "{
 \t\"driftAudit\": 0,
 \t\"connectionEvents\": 0,
 \t\"traceParent\": false,
+\t\"latencyPatterns\": [],
 \t\"drainTime\": 2000,
 \t\"flushDelay\": 0,
 \t\"pingInterval\": 25000,

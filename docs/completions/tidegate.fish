@@ -48,6 +48,7 @@ complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth hel
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l driftaudit -x -d 'resources compared with services a second'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l connectionevents -x -d 'tell services who is connected; heartbeat in ms'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l traceparent -d 'pass traceparent of clients on to services'
+complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l latencypatterns -x -d 'answer times of these names apart; repeatable'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l draintime -x -d 'time over which clients are closed at the end'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l flushdelay -x -d 'how long messages to clients may wait for others'
 complete -c tidegate -n 'not __fish_seen_subcommand_from get watch call auth help' -l pinginterval -x -d 'ping WebSockets silent for so long; 0 is off'

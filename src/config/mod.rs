@@ -122,6 +122,8 @@ pub struct Config {
     pub connection_events: u32,
     /// Pass the trace on that clients are part of.
     pub trace_parent: bool,
+    /// Patterns of resource names whose answer times are counted apart.
+    pub latency_patterns: Vec<String>,
     /// Milliseconds of silence after which WebSocket clients are sent a ping; 0 is never.
     pub ping_interval: u32,
     /// Milliseconds for which what is for clients may wait for more; 0 for not at all.

@@ -52,6 +52,7 @@ pub(super) enum Setting {
     DriftAudit,
     ConnectionEvents,
     TraceParent,
+    LatencyPatterns,
     DrainTime,
     FlushDelay,
     PingInterval,
@@ -266,7 +267,7 @@ const CPU: Kind = Kind::Number(0, 1_023);
 /// Every option, in the order in which `--help` and the documents have them. `certFile` and
 /// `keyFile` are the names that Resgate reads and writes, `tlsCert` and `tlsKey` the names
 /// in its manual.
-pub(super) static OPTIONS: [Spec; 69] = [
+pub(super) static OPTIONS: [Spec; 70] = [
     Spec {
         key: Setting::NatsUrl,
         flag: "--nats",
@@ -884,6 +885,23 @@ pub(super) static OPTIONS: [Spec; 69] = [
         manual: "The `traceparent` and `tracestate` with which a client comes (W3C Trace Context) \
             go on to services, as headers of the NATS messages that are sent for it; see \
             [Traces](SERVICES.md#traces). Not in Resgate.",
+    },
+    Spec {
+        key: Setting::LatencyPatterns,
+        flag: "--latencypatterns",
+        short: "",
+        variable: "TIDEGATE_LATENCYPATTERNS",
+        member: "latencyPatterns",
+        alias: None,
+        value: "<pattern>",
+        kind: Kind::List,
+        blank: Blank::Kept,
+        default: Value::List(Vec::new()),
+        help: "answer times of these names apart; repeatable",
+        manual: "Patterns of resource names, such as `library.books.>`, at most 16. Answer times of \
+            requests to a name count for the first that matches, as \
+            `tidegate_request_seconds{pattern,type}` of the [metrics](METRICS.md), and not \
+            among those without pattern. The flag may be repeated. Not in Resgate.",
     },
     Spec {
         key: Setting::DrainTime,

@@ -34,6 +34,23 @@ struct Checker<'a> {
     warnings: &'a mut Vec<String>,
 }
 
+/// Patterns whose answer times are counted apart.
+const PATTERNS_MAX: usize = 16;
+
+/// Whether it is parts divided by dots, `*` for any part and a last `>` for any tail, that can
+/// stand in a label.
+fn is_pattern(text: &str) -> bool {
+    let mut parts = text.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let is_wild = part == "*" || part == ">" && parts.peek().is_none();
+        let is_name_byte = |byte: u8| byte.is_ascii_graphic() && !b"*>?\"\\".contains(&byte);
+        if !is_wild && (part.is_empty() || !part.bytes().all(is_name_byte)) {
+            return false;
+        }
+    }
+    true
+}
+
 impl Checker<'_> {
     fn config(&mut self) -> Result<Config, Error> {
         let settings = self.settings;
@@ -81,6 +98,7 @@ impl Checker<'_> {
             drift_audit: self.count(Setting::DriftAudit),
             connection_events: self.count(Setting::ConnectionEvents),
             trace_parent: settings.switch(Setting::TraceParent),
+            latency_patterns: self.patterns(Setting::LatencyPatterns)?,
             ping_interval: self.count(Setting::PingInterval),
             flush_delay: self.count(Setting::FlushDelay),
             max_age: self.count(Setting::MaxAge),
@@ -105,6 +123,29 @@ impl Checker<'_> {
             home_page: settings.switch(Setting::HomePage),
             cpu: self.cpu(),
         })
+    }
+
+    /// Patterns of resource names. Each has metrics of its own, which it is the label of.
+    fn patterns(&self, key: Setting) -> Result<Vec<String>, Error> {
+        let patterns = self.settings.list(key);
+        if patterns.len() > PATTERNS_MAX {
+            let reason = format!(
+                "has {} patterns; give {PATTERNS_MAX} at most",
+                patterns.len()
+            );
+            return self.invalid(key, reason);
+        }
+        for (index, text) in patterns.iter().enumerate() {
+            if !is_pattern(text) {
+                let like = "give one like library.books.>";
+                let reason = format!("{text:?} is no pattern of resource names; {like}");
+                return self.invalid(key, reason);
+            }
+            if patterns[..index].contains(text) {
+                return self.invalid(key, format!("{text:?} is there twice"));
+            }
+        }
+        Ok(patterns.to_vec())
     }
 
     /// The CPU to run on, if one is named.

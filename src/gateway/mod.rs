@@ -36,7 +36,7 @@ pub use model::queue::QueueLimits;
 pub use model::rate::{Rate, Used};
 pub use model::tag::{Have, Tag};
 pub use model::time::Time;
-pub use parts::counters::{Counters, Histogram, RequestKind, Requests};
+pub use parts::counters::{Counters, Histogram, PatternTimes, RequestKind, Requests};
 pub use parts::windows::WINDOW;
 
 use model::event::EventKind;
@@ -205,7 +205,7 @@ impl Gateway {
             unsettled: Unsettled::default(),
             texts: Texts::default(),
             expansions: Expansions::default(),
-            counters: Counters::new(),
+            counters: Counters::new(&options.latency_patterns),
             deprecated: Deprecated::default(),
             warnings: Warnings::default(),
             random,

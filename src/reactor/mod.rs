@@ -78,6 +78,7 @@ use crate::gateway::{
 use crate::http::write_head;
 use crate::metrics::Metrics;
 use crate::nats::{Event, ServerUrl};
+use crate::res::Pattern;
 use crate::secrets::BrokerSecrets;
 
 use admission::Admission;
@@ -324,6 +325,9 @@ fn options(config: &Config, seed: [u64; 4]) -> Options {
         seed,
         write_head,
         trace_headers: config.trace_parent.then_some(trace_headers),
+        latency_patterns: (config.latency_patterns.iter())
+            .filter_map(|text| Pattern::parse(text))
+            .collect(),
     }
 }
 

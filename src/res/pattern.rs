@@ -31,6 +31,11 @@ impl Pattern {
         })
     }
 
+    /// The pattern as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The one name that it matches, if it has no wildcard.
     pub fn exact(&self) -> Option<&str> {
         (!self.wild).then_some(&self.text)

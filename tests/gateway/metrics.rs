@@ -8,11 +8,18 @@ use crate::common::*;
 
 /// A stack with a metrics port, and the address of that port.
 fn stack() -> (Stack, String) {
+    stack_with(&[])
+}
+
+/// The same with more arguments.
+fn stack_with(more: &[&str]) -> (Stack, String) {
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("the loopback interface has a free port")
         .port();
-    let stack = Stack::start(&["--metricsport", &port.to_string(), "--reqtimeout", "60000"]);
+    let port_text = port.to_string();
+    let args = ["--metricsport", &port_text, "--reqtimeout", "60000"];
+    let stack = Stack::start(&[&args, more].concat());
     (stack, format!("127.0.0.1:{port}"))
 }
 
@@ -477,4 +484,28 @@ fn a_taken_metrics_port_is_an_error_unlike_resgate() {
     let message = format!("cannot listen on 127.0.0.1:{port}: ");
     assert!(log.contains(&message), "{log}");
     assert!(log.contains("choose another with --metricsport"), "{log}");
+}
+
+#[test]
+fn answer_times_are_counted_by_pattern_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let patterns = ["--latencypatterns", "m.books.>", "--latencypatterns", "m.*"];
+    let (stack, address) = stack_with(&patterns);
+    let (svc, mut client) = (stack.service("m"), stack.client());
+    for name in ["m.books.a", "m.books.b.c", "m.other", "m.x.y"] {
+        client.subscribe(&svc, name, r#"{"model":{"a":1}}"#);
+    }
+    let metrics = scrape(&mut Http::connect_to(&address));
+    for kind in ["access", "get"] {
+        for (pattern, count) in [
+            ("pattern=\"m.books.>\",", 2.0),
+            ("pattern=\"m.*\",", 1.0),
+            ("", 1.0),
+        ] {
+            let sample = format!("tidegate_request_seconds_count{{{pattern}type=\"{kind}\"}}");
+            assert_eq!(metrics.value(&sample), count, "{sample}");
+        }
+    }
 }

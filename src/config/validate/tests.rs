@@ -416,3 +416,27 @@ fn the_console_has_a_path_and_perhaps_a_token() {
         );
     }
 }
+
+#[test]
+fn patterns_are_such_of_resource_names() {
+    let list = |texts: &[&str]| Value::List(texts.iter().map(|text| (*text).into()).collect());
+    let refusal = |texts: &[&str]| refusal(Setting::LatencyPatterns, list(texts));
+    assert_eq!(
+        refusal(&["library.books.>", "library.*", ">", "a", "*.b.>"]),
+        ""
+    );
+    for bad in [
+        "", ".", "a.", "a..b", "a.>.b", "a*", "a b", "a?b", "a.\"", "a\\", "\u{fc}",
+    ] {
+        let words = refusal(&["a", bad]);
+        assert!(
+            words.contains("is no pattern of resource names"),
+            "{bad}: {words}"
+        );
+    }
+    assert!(refusal(&["a", "b", "a"]).contains("\"a\" is there twice"));
+    let many: Vec<String> = (0..17).map(|number| format!("n{number}")).collect();
+    let many: Vec<&str> = many.iter().map(|text| &**text).collect();
+    assert_eq!(refusal(&many[..16]), "");
+    assert!(refusal(&many).contains("has 17 patterns; give 16 at most"));
+}

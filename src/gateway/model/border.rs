@@ -3,6 +3,7 @@
 use crate::gateway::model::queue::QueueLimits;
 use crate::gateway::model::rate::Rate;
 use crate::gateway::model::tag::Have;
+use crate::res::Pattern;
 use crate::res::json;
 use crate::res::service::Limits;
 use core::net::SocketAddr;
@@ -55,6 +56,9 @@ pub struct Options {
     pub seed: [u64; 4],
     /// Tells services of a connection.
     pub write_head: WriteHead,
+    /// Patterns of names: answer times of requests to them are counted apart, for the first that
+    /// matches.
+    pub latency_patterns: Vec<Pattern>,
     /// Reads what trace a client is part of, where services are to know; `None` where not.
     pub trace_headers: Option<TraceHeaders>,
 }
@@ -91,6 +95,7 @@ impl Default for Options {
                 json::write_string(remote, out);
             },
             trace_headers: None,
+            latency_patterns: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::gateway::model::time::Time;
 use crate::gateway::parts::requests::{CallKind, Then};
+use crate::res::Pattern;
 
 /// Upper bounds of the groups that answer times are counted in, in milliseconds.
 const ANSWER_TIMES: &[u64] = &[
@@ -109,6 +110,25 @@ pub struct Requests {
     pub times: Histogram,
 }
 
+/// Answer times of requests to the names that match a pattern, and none before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternTimes {
+    pattern: Pattern,
+    times: [Histogram; RequestKind::ALL.len()],
+}
+
+impl PatternTimes {
+    /// The pattern.
+    pub fn pattern(&self) -> &str {
+        self.pattern.text()
+    }
+
+    /// As [`Requests::times`].
+    pub fn times(&self, kind: RequestKind) -> &Histogram {
+        &self.times[kind as usize]
+    }
+}
+
 /// What a gateway has done since it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
@@ -150,10 +170,15 @@ pub struct Counters {
     /// Requests to services that were not answered in time.
     pub timeouts: u64,
     requests: [Requests; RequestKind::ALL.len()],
+    patterns: Box<[PatternTimes]>,
 }
 
 impl Counters {
-    pub(in crate::gateway) fn new() -> Self {
+    pub(in crate::gateway) fn new(patterns: &[Pattern]) -> Self {
+        let patterns = patterns.iter().map(|pattern| PatternTimes {
+            pattern: pattern.clone(),
+            times: std::array::from_fn(|_| Histogram::new(ANSWER_TIMES)),
+        });
         Self {
             clients: 0,
             streams: 0,
@@ -177,7 +202,17 @@ impl Counters {
                 open: 0,
                 times: Histogram::new(ANSWER_TIMES),
             }),
+            patterns: patterns.collect(),
         }
+    }
+
+    /// Answer times by pattern. They are not among those of [`Counters::requests`].
+    pub fn patterns(&self) -> &[PatternTimes] {
+        &self.patterns
+    }
+
+    pub(in crate::gateway) fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
     }
 
     /// Requests to services of one kind.
@@ -189,10 +224,20 @@ impl Counters {
         self.requests[kind as usize].open += 1;
     }
 
-    pub(in crate::gateway) fn answered(&mut self, kind: RequestKind, sent: Time, now: Time) {
-        self.requests[kind as usize]
-            .times
-            .observe(now.0.saturating_sub(sent.0));
+    /// The name matters where there are patterns.
+    pub(in crate::gateway) fn answered(
+        &mut self,
+        kind: RequestKind,
+        name: Option<&str>,
+        sent: Time,
+        now: Time,
+    ) {
+        let mut patterns = self.patterns.iter_mut();
+        let times = match name.and_then(|name| patterns.find(|it| it.pattern.matches(name))) {
+            Some(it) => &mut it.times[kind as usize],
+            None => &mut self.requests[kind as usize].times,
+        };
+        times.observe(now.0.saturating_sub(sent.0));
     }
 
     pub(in crate::gateway) fn closed(&mut self, kind: RequestKind) {
@@ -226,12 +271,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_counts_for_the_first_pattern_or_for_none() {
+        let patterns = ["a.b.>", "a.>"].map(|text| Pattern::parse(text).unwrap());
+        let mut counters = Counters::new(&patterns);
+        for (name, took) in [
+            (Some("a.b.c"), 1),
+            (Some("a.c"), 10),
+            (Some("b"), 100),
+            (None, 1_000),
+        ] {
+            counters.answered(RequestKind::Call, name, Time(5), Time(5 + took));
+        }
+        let sums = counters.patterns().iter();
+        let sums = sums.map(|it| (it.pattern(), it.times(RequestKind::Call).sum()));
+        assert_eq!(sums.collect::<Vec<_>>(), [("a.b.>", 1), ("a.>", 10)]);
+        assert_eq!(counters.requests(RequestKind::Call).times.sum(), 1_100);
+    }
+
+    #[test]
     fn each_kind_of_request_has_its_own_numbers() {
-        let mut counters = Counters::new();
+        let mut counters = Counters::new(&[]);
         for (index, kind) in RequestKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index);
             counters.opened(kind);
-            counters.answered(kind, Time(5), Time(5 + index as u64));
+            counters.answered(kind, None, Time(5), Time(5 + index as u64));
             assert_eq!(counters.requests(kind).open, 1);
             assert_eq!(counters.requests(kind).times.sum(), index as u64);
             counters.closed(kind);

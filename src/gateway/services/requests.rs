@@ -288,8 +288,10 @@ impl Gateway {
         let Some(pending) = self.requests.get(key) else {
             return;
         };
-        self.counters
-            .answered(RequestKind::of(&pending.then), pending.sent, self.now);
+        let kind = RequestKind::of(&pending.then);
+        let name = pending.name.filter(|_| self.counters.has_patterns());
+        let name = name.map(|name| self.cache.name_text(name));
+        self.counters.answered(kind, name, pending.sent, self.now);
         match pending.name {
             Some(name)
                 if !matches!(pending.then, Then::Query(_)) && self.cache.is_waiting(name) =>
