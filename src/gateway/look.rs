@@ -1,7 +1,7 @@
 //! What can be seen of clients and resources from outside. Nothing is changed, and whatever
 //! may be long is seen in parts.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use crate::gateway::Gateway;
 use crate::gateway::model::keys::{AliasKey, ClientKey};

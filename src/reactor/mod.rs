@@ -27,6 +27,7 @@ mod demo;
 mod denials;
 mod drain;
 mod drift;
+mod due;
 mod entrance;
 mod error;
 mod events;
@@ -34,6 +35,7 @@ mod framing;
 mod gap;
 mod goodbyes;
 mod hand;
+mod hearing;
 mod heartbeat;
 mod identity;
 mod inherited;
@@ -88,8 +90,8 @@ use clients::Clients;
 pub(crate) use clock::{Clock, unix_seconds};
 use compression::Compression;
 pub(crate) use connection::is_monitor;
-use connection::{BROKER, BROKER_NEXT, ConnectionKey, LISTENER, PARENT, Phase, RESOLVER, SIGNALS};
-use deadlines::{Durations, Kind};
+use connection::{BROKER, BROKER_NEXT, LISTENER, PARENT, RESOLVER, SIGNALS};
+use deadlines::Durations;
 use deliver::deliver;
 use drain::Drain;
 use drift::Drift;
@@ -99,7 +101,7 @@ use gap::Gap;
 use heartbeat::Heartbeat;
 use identity::Identity;
 pub(crate) use inherited::Inherited;
-use input::{OUTPUT_BUDGET, READ_MAX};
+use input::READ_MAX;
 use link::{Keeping, Link};
 use listener::Listener;
 pub(crate) use listener::{is_free, reserve};
@@ -736,202 +738,6 @@ impl Reactor {
         let planned = planned.map(|planned| planned.max(looked));
         self.gap.note_poll(now, planned, is_interrupted);
         Ok(now)
-    }
-
-    /// Gives the gateway what NATS sends, until nothing is left or the turn's share is
-    /// used up.
-    fn read_broker(&mut self) -> Result<(), BrokerError> {
-        if self.services.is_some() {
-            self.read_services();
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let (mut budget, mut messages) = (BROKER_BUDGET, self.broker_messages);
-        self.begin_share(turn::NATS);
-        while messages > 0 && !self.is_share_over() && self.takes_broker_input() {
-            let Some(broker) = self.link.ready() else {
-                break;
-            };
-            if let Some(denial) = broker.next_denial() {
-                self.deny(denial, now);
-                self.turn.step(0, || self.clock.micros());
-                continue;
-            }
-            match broker.next(now)? {
-                Some(event) => {
-                    messages -= 1;
-                    let bytes = match &event {
-                        Event::Message(message) => message.payload.len(),
-                        _ => 0,
-                    };
-                    self.metrics.broker_messages += u64::from(matches!(event, Event::Message(_)));
-                    tell(&mut self.gateway, event, now, &mut self.outbox);
-                    self.carry_out();
-                    self.turn.step(bytes, || self.clock.micros());
-                }
-                None => match broker.read(budget)? {
-                    0 => break,
-                    len => budget = budget.saturating_sub(len),
-                },
-            }
-        }
-        // What is queued for a client from here on comes behind the streak.
-        self.outbox.seal();
-        self.streak.clear();
-        self.take_news(now);
-        self.hear_left(now);
-        self.read_ahead(now)
-    }
-
-    /// NATS has what nobody else needs of a turn: the more events in one, the fewer writes for
-    /// each client.
-    fn fill_turn(&mut self, start: u64) -> Result<(), BrokerError> {
-        while self.has_broker_input()
-            && self.takes_broker_input()
-            && !self.has_clients_input()
-            && !self.gateway.has_work()
-            && self.clock.micros() - start < turn::FILLED
-        {
-            self.read_broker()?;
-        }
-        Ok(())
-    }
-
-    /// Reads what NATS sends though its turn is over, and lets the gateway know of what
-    /// had to be dropped.
-    fn read_ahead(&mut self, now: Time) -> Result<(), BrokerError> {
-        let Some(broker) = self.link.ready() else {
-            return Ok(());
-        };
-        let dropped = broker.read_ahead(BROKER_BUDGET, now, Gateway::may_drop)?;
-        if let Some(names) = dropped.all {
-            log::warn!(
-                "NATS sends events faster than they can be taken: those of {names} resource names \
-                 are dropped, and the resources fetched again"
-            );
-        }
-        if !dropped.sids.is_empty() {
-            self.gateway
-                .messages_dropped(now, &dropped.sids, &mut self.outbox);
-            self.carry_out();
-        }
-        Ok(())
-    }
-
-    /// Whether there is room and time for what messages from NATS lead to. What waits for
-    /// slow clients does not count: NATS cuts off whoever does not read.
-    fn takes_broker_input(&self) -> bool {
-        self.clients.fresh() < OUTPUT_BUDGET
-            && !self.clients.has_long_queue()
-            && self.compression.has_budget()
-    }
-
-    fn run_timers(&mut self, now: Time) -> Result<(), BrokerError> {
-        self.begin_share(turn::TIMERS);
-        while !self.is_share_over()
-            && let Some((key, kind)) = self.clients.due(now)
-        {
-            self.expire(key, kind, now);
-            self.carry_out();
-            self.turn.step(0, || self.clock.micros());
-        }
-        self.say_goodbyes(now);
-        self.ask_silent_clients(now);
-        self.close_old_clients(now);
-        self.check_drift(now);
-        self.beat(now);
-        if self.gateway.next_timeout().is_some_and(|due| due <= now) {
-            self.gateway.timeout(now, &mut self.outbox);
-            self.carry_out();
-            self.look_at_silence(now);
-        }
-        if let Some(services) = &mut self.services {
-            services.timeout(now);
-        }
-        match self.link.ready() {
-            Some(broker) => broker.timeout(now),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends connections while the memory of all buffers is more than it may be.
-    fn cut_memory(&mut self, now: Time) {
-        for key in self.clients.to_cut(self.max_buffers, now) {
-            self.metrics.cut_clients += 1;
-            if self.clients.holds_output(key) {
-                self.clients.give_up(key);
-                continue;
-            }
-            let Some(connection) = self.clients.get_mut(key) else {
-                continue;
-            };
-            let reason = "too much waits in the buffers of all clients";
-            log::debug!("client {} closed: {reason}", connection.remote);
-            match connection.phase {
-                Phase::Http(_) => self.site.fail(&mut self.clients, key, 503, now),
-                _ => self.clients.say_goodbye(key, Some(1013), reason, now),
-            }
-            self.clients.forget_input(key);
-        }
-    }
-
-    fn write_broker(&mut self) -> Result<(), BrokerError> {
-        if let Some(services) = &mut self.services {
-            services.flush(self.clock.now());
-        }
-        match self.link.ready() {
-            Some(broker) => broker.write(),
-            None => Ok(()),
-        }
-    }
-
-    /// A connection has not done in time what it had to do.
-    fn expire(&mut self, key: ConnectionKey, kind: Kind, now: Time) {
-        let duration = self.clients.duration(kind);
-        let Some(connection) = self.clients.get_mut(key) else {
-            return;
-        };
-        let progress = connection.output.as_ref().map(|output| output.progress());
-        match kind {
-            Kind::Unread => self.clients.look_at_unread(key, now),
-            // The rest of it has come, or something else, and waits for us.
-            Kind::Message | Kind::Quiet if connection.unparsed || connection.readable => {
-                self.clients.arm(key, kind, now);
-            }
-            Kind::Message => {
-                let reason = "the rest of a message did not come";
-                log::debug!("client {} closed: {reason}", connection.remote);
-                self.clients.say_goodbye(key, Some(1008), reason, now);
-                self.clients.forget_input(key);
-            }
-            Kind::Quiet => {
-                let reason = "nothing was asked for long";
-                log::debug!("client {} closed: {reason}", connection.remote);
-                self.metrics.idle_clients += 1;
-                self.clients.say_goodbye(key, Some(1000), reason, now);
-            }
-            Kind::Wait => match connection.waits_until() {
-                Some(until) if until <= now => {
-                    let (client, outbox) = (key.client(), &mut self.outbox);
-                    self.clients.disarm(key);
-                    self.gateway.end_poll(now, client, outbox);
-                }
-                Some(_) => self.clients.arm(key, kind, now),
-                None => self.clients.disarm(key),
-            },
-            // Whoever has begun a request hears why it ends.
-            Kind::Head | Kind::Body if !connection.stash.is_empty() => {
-                log::debug!("client {} is too slow in asking", connection.remote);
-                self.site.fail(&mut self.clients, key, 408, now);
-            }
-            // It still takes what it was sent: it may have the time again.
-            Kind::Idle | Kind::Kept | Kind::Close
-                if progress.is_some_and(|time| now.0.saturating_sub(time.0) < duration) =>
-            {
-                self.clients.arm(key, kind, now);
-            }
-            _ => self.clients.kill(key),
-        }
     }
 
     /// Does what the gateway asks for, until it asks for nothing more. Called after
