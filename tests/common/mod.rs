@@ -23,6 +23,7 @@
 mod authority;
 mod client;
 mod http;
+pub mod inside;
 mod json;
 mod openmetrics;
 mod process;
