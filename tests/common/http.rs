@@ -77,7 +77,8 @@ impl Http {
         (Http::new(stream), port)
     }
 
-    fn new(stream: TcpStream) -> Http {
+    /// On a connection that is there.
+    pub fn new(stream: TcpStream) -> Http {
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");

@@ -555,6 +555,23 @@ pub fn gateway_binary() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
 }
 
+/// What Ctrl-C sends, for a process that is to end by it. A shell has those that it starts
+/// with `&` ignore that, and what a process ignores from its start the gateway ignores too: then
+/// it is what ends a process otherwise.
+pub fn interrupt() -> rustix::process::Signal {
+    use rustix::process::Signal;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    match ignored.unwrap_or(0) >> (Signal::INT.as_raw() - 1) & 1 {
+        0 => Signal::INT,
+        _ => {
+            eprintln!("SIGINT is ignored here: SIGTERM in its place");
+            Signal::TERM
+        }
+    }
+}
+
 /// A port of the loopback interface that nobody listened on a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")

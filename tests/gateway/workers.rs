@@ -446,7 +446,7 @@ fn signals_reach_all_workers_unlike_resgate() {
     // Without haste all clients are told.
     let mut team = Team::start(&broker, "2", &["--draintime", "300"]);
     let mut clients = spread(&team);
-    team.gateway.signal(Signal::INT);
+    team.gateway.signal(interrupt());
     for client in &mut clients {
         assert_eq!(client.next_close(), Some(1001));
     }
