@@ -7,7 +7,6 @@
 
 use std::net::TcpListener;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::common::*;
