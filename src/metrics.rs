@@ -235,6 +235,31 @@ fn write_resgate(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
 }
 
+/// Streams over HTTP, and what was not sent again.
+fn write_streams(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    let (stats, counters) = (&snapshot.stats, snapshot.counters);
+    text.gauge(
+        "tidegate_streams",
+        "Streams of events over HTTP that are open.",
+        stats.streams,
+    );
+    text.counter(
+        "tidegate_streams_begun",
+        "Streams of events over HTTP that began.",
+        counters.streams,
+    );
+    text.counter(
+        "tidegate_streams_resumed",
+        "Streams that began without content, since their clients had it.",
+        counters.streams_resumed,
+    );
+    text.counter(
+        "tidegate_resources_spared",
+        "Resources that were left out of answers, since the clients had them.",
+        counters.spared,
+    );
+}
+
 /// Our own families about events and resources.
 fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     let (stats, counters) = (&snapshot.stats, snapshot.counters);
@@ -256,16 +281,7 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Messages queued for WebSocket clients and streams: answers and events.",
         snapshot.metrics.deliveries,
     );
-    text.gauge(
-        "tidegate_streams",
-        "Streams of events over HTTP that are open.",
-        stats.streams,
-    );
-    text.counter(
-        "tidegate_streams_begun",
-        "Streams of events over HTTP that began.",
-        counters.streams,
-    );
+    write_streams(snapshot, text);
 
     text.family(
         "tidegate_cached_resources",

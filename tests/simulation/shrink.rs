@@ -26,6 +26,11 @@ pub static SHORTENED: AtomicU64 = AtomicU64::new(0);
 /// Resources that clients were not sent since they had them, in all runs.
 pub static SPARED: AtomicU64 = AtomicU64::new(0);
 
+/// How often a stream's client was told the tag of what it had by then, and how often it came
+/// back with that and was sent nothing again.
+pub static RESTED: AtomicU64 = AtomicU64::new(0);
+pub static RESUMED: AtomicU64 = AtomicU64::new(0);
+
 /// Attempts at making a script smaller.
 const ATTEMPTS: usize = 3000;
 
@@ -43,6 +48,8 @@ pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) 
             DRIFTED.fetch_add(counters.drifts, Ordering::Relaxed);
             SHORTENED.fetch_add(counters.queues_shortened, Ordering::Relaxed);
             SPARED.fetch_add(world.spared, Ordering::Relaxed);
+            RESTED.fetch_add(world.rested, Ordering::Relaxed);
+            RESUMED.fetch_add(world.resumed, Ordering::Relaxed);
             let failure = world.failure.clone();
             (failure.map(|failure| failure.0), world.into_trace())
         }

@@ -1,6 +1,8 @@
 //! Connections, and what is kept of each.
 
-use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
+use crate::gateway::model::keys::{
+    ClientKey, ClientRef, Connection, PendingKey, SubKey, WaiterKey,
+};
 use crate::gateway::model::random::Random;
 use crate::gateway::model::rate::{Rate, Used};
 use crate::gateway::model::tag::{Have, Tag};
@@ -202,7 +204,7 @@ impl Client {
             Transport::WebSocket
             | Transport::Upgrading(_)
             | Transport::Opening(_)
-            | Transport::Stream => None,
+            | Transport::Stream(_) => None,
         }
     }
 
@@ -211,7 +213,7 @@ impl Client {
         match &mut self.transport {
             Transport::Web(web) => web.goal = Some(goal),
             Transport::Opening(opening) => opening.goal = Some(goal),
-            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => {}
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream(_) => {}
         }
     }
 
@@ -220,14 +222,14 @@ impl Client {
         match &mut self.transport {
             Transport::Web(web) => web.goal.take(),
             Transport::Opening(opening) => opening.goal.take(),
-            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => None,
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream(_) => None,
         }
     }
 
     /// The fields that services want in the HTTP answer to it, if it gets one.
     pub fn fields_mut(&mut self) -> Option<&mut Fields> {
         match &mut self.transport {
-            Transport::WebSocket | Transport::Stream => None,
+            Transport::WebSocket | Transport::Stream(_) => None,
             Transport::Upgrading(fields) => Some(fields),
             Transport::Opening(opening) => Some(&mut opening.fields),
             Transport::Web(web) => Some(&mut web.fields),
@@ -254,7 +256,15 @@ impl Client {
 
     /// Whether it has a stream of events.
     pub fn is_stream(&self) -> bool {
-        matches!(self.transport, Transport::Stream)
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    /// The subscription that its stream of events is of.
+    pub fn stream_root(&self) -> Option<SubKey> {
+        match self.transport {
+            Transport::Stream(root) => Some(root),
+            _ => None,
+        }
     }
 
     /// Whether it has come for longer than one answer, so that its token must be kept right.
@@ -267,7 +277,7 @@ impl Client {
         match &self.transport {
             Transport::Web(_) | Transport::Upgrading(_) => true,
             Transport::Opening(opening) => opening.goal.is_some(),
-            Transport::WebSocket | Transport::Stream => false,
+            Transport::WebSocket | Transport::Stream(_) => false,
         }
     }
 
@@ -568,7 +578,9 @@ impl Sessions {
             listening: false,
             heard_on: Connection::NONE,
             dialect: match transport {
-                Transport::Web(_) | Transport::Opening(_) | Transport::Stream => Dialect::Current,
+                Transport::Web(_) | Transport::Opening(_) | Transport::Stream(_) => {
+                    Dialect::Current
+                }
                 Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),
             },
             is_told_tags: false,
@@ -598,14 +610,14 @@ impl Sessions {
         Some(fields)
     }
 
-    /// A web request gets the stream that it asks for. Returns what was kept for that;
-    /// `None` for one that did not ask for any.
-    pub fn begin_stream(&mut self, key: ClientKey) -> Option<Box<Opening>> {
+    /// A web request gets the stream that it asks for, of a subscription. Returns what was
+    /// kept for that; `None` for one that did not ask for any.
+    pub fn begin_stream(&mut self, key: ClientKey, root: SubKey) -> Option<Box<Opening>> {
         let client = self.get_mut(key)?;
         if !matches!(client.transport, Transport::Opening(_)) {
             return None;
         }
-        let before = std::mem::replace(&mut client.transport, Transport::Stream);
+        let before = std::mem::replace(&mut client.transport, Transport::Stream(root));
         self.http_count -= 1;
         self.stream_count += 1;
         match before {
@@ -690,15 +702,15 @@ pub enum Transport {
     Web(Box<Web>),
     /// A web request for a stream of events, which has yet to begin.
     Opening(Box<Opening>),
-    /// A stream of events.
-    Stream,
+    /// A stream of events of a subscription, as long as that is there.
+    Stream(SubKey),
 }
 
 impl Transport {
     /// Whether what is done for it leads to an HTTP answer.
     fn is_http(&self) -> bool {
         match self {
-            Self::WebSocket | Self::Stream => false,
+            Self::WebSocket | Self::Stream(_) => false,
             Self::Upgrading(_) | Self::Web(_) | Self::Opening(_) => true,
         }
     }
