@@ -5,6 +5,7 @@
 // What only the benchmark uses.
 #![allow(dead_code)]
 
+mod beside;
 mod fault;
 mod figures;
 mod floor;
