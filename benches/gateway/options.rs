@@ -18,8 +18,8 @@ Measures Tidegate beside another gateway and beside the floor.
   --peer BINARY      a gateway with the same flags to compare with
   --inside           the peer is Tidegate with --broker; CPU is that of gateway and broker
                      (goals beside another gateway mean nothing then)
-  --workers N        the peer is Tidegate with --workers N; CPU and memory are those of all
-                     its processes (system calls are those of the first alone)
+  --workers N        the peer is Tidegate with --workers N; CPU, memory and
+                     system calls are those of all its processes
   --beside LIST      what somebody might take instead, in rows that it can do: some of
                      nats-ws,centrifugo=BINARY,bun=BINARY (docs/BENCHMARKS.md says how they
                      are got); with nats-ws also Tidegate with --broker

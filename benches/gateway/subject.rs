@@ -293,7 +293,7 @@ impl Subject {
     /// Begins the measured part of a scenario.
     pub fn begin(&self) -> Result<Window, Fault> {
         let mut counter = match self.is_counting {
-            true => Counter::attach(self.process.pid(), &self.folder),
+            true => Counter::attach(&process::family(self.process.pid()), &self.folder),
             false => None,
         };
         if let Some(counter) = &mut counter {

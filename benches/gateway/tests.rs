@@ -23,8 +23,10 @@ mod syscalls;
 mod wire;
 
 mod tests {
+    mod beside;
     mod figures;
     mod plot;
     mod report;
     mod stats;
+    mod wire;
 }
