@@ -21,6 +21,9 @@ mod turns;
 
 // Parts of the benchmark, of which not all is used here.
 #[allow(dead_code)]
+#[path = "../gateway/beside.rs"]
+mod beside;
+
 #[path = "../gateway/fault.rs"]
 mod fault;
 #[allow(dead_code)]

@@ -66,6 +66,7 @@ impl Options {
         let rounds: Option<usize> = args.opt_value_from_str("--rounds").map_err(wrong)?;
         let mut options = Self {
             places: Places {
+                others: Vec::new(),
                 workers: None,
                 is_inside: false,
                 tidegate: tidegate.map_or_else(own_build, absolute)?,

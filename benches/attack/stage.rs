@@ -172,8 +172,8 @@ impl<'a> Stage<'a> {
                 }
             }
             let ready = crowd.have(clients.clone(), |seen| match speaks {
-                Speaks::WebSocket => seen.answers > 0,
                 Speaks::Http => seen.opened > 0,
+                _ => seen.answers > 0,
             });
             Ok(if ready == count {
                 Next::Done

@@ -3,7 +3,7 @@
 //!
 //! Nothing here builds a tree, and nothing recurses over what a peer sent.
 
-use super::scan;
+use super::{plain, scan};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -41,6 +41,9 @@ pub type Raw<'a> = &'a str;
 
 /// Checks that a payload is one JSON value of bounded depth and returns its text.
 pub fn value(payload: &[u8]) -> Result<Raw<'_>, JsonError> {
+    if let Some(text) = plain::value(payload) {
+        return Ok(text);
+    }
     let raw: &RawValue = serde_json::from_slice(payload)?;
     check_depth(raw.get())?;
     Ok(raw.get())
@@ -377,11 +380,42 @@ fn next_space(bytes: &[u8], mut i: usize) -> Option<usize> {
     None
 }
 
-/// Whether there is a byte with which something to be escaped may begin. It looks at all
-/// of them, without a branch for each, which is many times faster than one by one.
-fn may_need_escape(bytes: &[u8]) -> bool {
-    let suspect = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
-    bytes.iter().fold(false, |any, byte| any | suspect(*byte))
+/// Where something begins that must not stand in a string as it is.
+const MARK: u8 = 1;
+
+/// Where something may begin that HTML or JavaScript would misread.
+const SUSPECT: u8 = 2;
+
+/// What each byte may be the beginning of.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            0..0x20 | b'"' | b'\\' => MARK,
+            b'<' | b'>' | b'&' | 0xe2 => SUSPECT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Bytes up to which a look at each, until one is found, is the shorter way.
+const SHORT: usize = 32;
+
+/// Whether there is a byte of these kinds. Longer texts are looked at without a branch for
+/// each byte, which is many times faster than one by one.
+fn has_kind(bytes: &[u8], kinds: u8) -> bool {
+    if bytes.len() <= SHORT {
+        return bytes
+            .iter()
+            .any(|byte| KINDS[usize::from(*byte)] & kinds != 0);
+    }
+    let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let is_suspect = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+    let all = |is: fn(u8) -> bool| bytes.iter().fold(false, |any, byte| any | is(*byte));
+    kinds & SUSPECT != 0 && all(is_suspect) || kinds & MARK != 0 && all(is_mark)
 }
 
 /// The escape of the character that starts at a place, and its length there.
@@ -403,7 +437,7 @@ pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 /// The same for text of which only the bytes are at hand.
 pub(super) fn write_escaped_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    if !may_need_escape(bytes) {
+    if !has_kind(bytes, SUSPECT) {
         return out.extend_from_slice(bytes);
     }
     let (mut from, mut i) = (0, 0);
@@ -428,9 +462,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 /// The same for a text of which only the bytes are at hand.
 pub(crate) fn write_string_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let has_marks = bytes.iter().fold(false, |any, byte| any | is_mark(*byte));
-    if !has_marks && !may_need_escape(bytes) {
+    if !has_kind(bytes, MARK | SUSPECT) {
         out.extend_from_slice(bytes);
         return out.push(b'"');
     }
