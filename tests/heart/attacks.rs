@@ -526,7 +526,8 @@ fn a_reference_for_many_clients_is_sent_in_small_turns() {
     }
     let all = 5 * u64::from(CLIENTS);
     assert_eq!(cost.messages(&stage), all);
-    cost.is_within(&stage, all, 80 * all);
+    // In debug builds all but the first wait for a turn.
+    cost.is_within(&stage, all, 240 * all);
 }
 
 #[test]
@@ -542,7 +543,7 @@ fn events_that_have_waited_for_a_reference_are_sent_in_small_turns() {
     }
     stage.connect(1);
     stage.settle(1, "subscribe.test.list");
-    let mut add = |stage: &mut Stage, name: &str| {
+    let add = |stage: &mut Stage, name: &str| {
         let value = reference(name);
         stage.event(
             "test.list",
