@@ -456,7 +456,7 @@ impl Gateway {
             }
         }
         for (key, client) in self.sessions.iter() {
-            let expected = waiting.get(&key).copied().unwrap_or_default();
+            let expected = waiting.get(&key).copied().unwrap_or_default() + client.results_size();
             if client.waiting() != expected {
                 return Err(format!(
                     "{} bytes wait with {key:?}, not {expected}",

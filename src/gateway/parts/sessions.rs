@@ -10,7 +10,7 @@ use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
@@ -64,6 +64,9 @@ pub struct Client {
     subscribed: u32,
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
+    /// Resources that its calls have brought while what it holds was put in order, by the IDs
+    /// of the calls.
+    results: Option<Box<VecDeque<(u64, Box<str>)>>>,
     /// Requests that only it waits for, and to which a service has given more time.
     extended: BTreeSet<PendingKey>,
     head: Box<[u8]>,
@@ -327,6 +330,30 @@ impl Client {
         self.waiters.retain(|other| *other != waiter);
     }
 
+    /// A call has brought a resource, which has to wait.
+    pub fn hold_result(&mut self, id: u64, rid: &str) {
+        self.wait(rid.len());
+        let results = self.results.get_or_insert_default();
+        results.push_back((id, rid.into()));
+    }
+
+    /// The first resource that has to wait no longer. Its bytes are counted until
+    /// [`Client::waited`].
+    pub fn take_result(&mut self) -> Option<(u64, Box<str>)> {
+        let results = self.results.as_mut()?;
+        let first = results.pop_front();
+        if results.is_empty() {
+            self.results = None;
+        }
+        first
+    }
+
+    /// Bytes of the resource IDs that have to wait.
+    pub fn results_size(&self) -> usize {
+        let results = self.results.iter().flat_map(|results| results.iter());
+        results.map(|(_, rid)| rid.len()).sum()
+    }
+
     /// It is directly subscribed to a further resource.
     pub fn subscribe(&mut self) {
         self.subscribed += 1;
@@ -558,6 +585,7 @@ impl Sessions {
             waiting: 0,
             subscribed: 0,
             waiters: Vec::new(),
+            results: None,
             extended: BTreeSet::new(),
             head,
             remote,

@@ -37,6 +37,8 @@ pub enum Work {
     Expand,
     /// A call that waited for its client goes on.
     Call(PendingKey),
+    /// What a call has brought is wanted, which waited for its client.
+    Result(ClientRef),
     /// A service may take requests that wait for it.
     Window(WindowKey),
     /// A client whose token may not hold any more is closed.
