@@ -35,9 +35,8 @@ const LARGE: usize = 16 << 10;
 /// Bytes that are copied together for one system call.
 const COPY_MAX: usize = 128 << 10;
 
-/// Bytes offered to one system call, so that one connection cannot hold up the others: it may
-/// cost the kernel a millisecond for a megabyte.
-pub(crate) const WRITE_MAX: usize = 256 << 10;
+/// Bytes offered to one system call, so that one connection cannot hold up the others.
+pub(crate) const WRITE_MAX: usize = 1 << 20;
 
 /// Slices of one vectored write; more would only grow the kernel's own copy.
 const SLICES: usize = 64;
