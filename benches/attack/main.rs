@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Each attack has a gateway and a broker of its own. Beside it the canary calls every
-//! 10 ms and gets an event every 10 ms; its times, the turns of the gateway's loop, CPU and
-//! memory are told for as long as the attack and what it leaves behind last. A message that
-//! is lost, or a gateway that ends, fails the run; a slow one does not, but for `--strict`.
+//! 10 ms and gets an event every 10 ms; its times, the turns of the gateway's loop by the clock
+//! and by CPU time, CPU and memory are told for as long as the attack and what it leaves behind
+//! last. A message that is lost, or a gateway that ends, fails the run; a slow one does not, but
+//! for `--strict`.
 
 mod attacks;
 mod canary;

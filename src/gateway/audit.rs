@@ -63,6 +63,7 @@ impl Gateway {
         self.expansions.audit()?;
         self.audit_expansions()?;
         self.resets.audit()?;
+        self.renewals.audit()?;
         self.audit_subs()?;
         self.audit_queues()?;
         self.audit_subscribed()?;

@@ -97,6 +97,7 @@ impl Gateway {
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
+            Work::Renew => self.go_on_renewing(),
             Work::Dismiss(client) => self.dismiss_now(client),
             Work::EndStream(client) => self.end_stream(client),
             Work::Poll(client) => self.poll_again(client),

@@ -1,6 +1,7 @@
 //! The RES vocabulary, without I/O: resource IDs, patterns, values, errors, protocol
 //! versions, and the messages of services and clients.
 
+mod check;
 pub mod client;
 pub mod error;
 pub mod json;

@@ -506,8 +506,15 @@ impl Sessions {
     }
 
     /// The clients that have a token ID.
-    pub fn with_tid(&self, tid: &str) -> Option<&BTreeSet<ClientKey>> {
+    fn with_tid(&self, tid: &str) -> Option<&BTreeSet<ClientKey>> {
         self.tids.get(tid)
+    }
+
+    /// A token ID, and the first client that has it, of those from a key on.
+    pub fn next_with_tid(&self, tid: &str, from: ClientKey) -> Option<(Rc<str>, ClientKey)> {
+        let (tid, clients) = self.tids.get_key_value(tid)?;
+        let client = clients.range(from..).next()?;
+        Some((tid.clone(), *client))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {

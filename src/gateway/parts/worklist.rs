@@ -31,6 +31,8 @@ pub enum Work {
     Inbox(NameKey),
     /// The first of the reset events that are acted on goes on.
     Reset,
+    /// The first of the token reset events that are acted on goes on.
+    Renew,
     /// The web answer whose turn it is goes on.
     Expand,
     /// A call that waited for its client goes on.

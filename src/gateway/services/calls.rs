@@ -16,6 +16,9 @@ use crate::res::service::CallResult;
 use crate::res::version::Dialect;
 use crate::res::{Error, json, service};
 
+/// Room for what stands beside the parameters of a call.
+const ROOM: usize = 256;
+
 impl Gateway {
     /// Begins a call: asks access first, unless it is known or not needed.
     pub(in crate::gateway) fn call(&mut self, mut call: CallRequest, target: &Target<'_>) {
@@ -131,6 +134,7 @@ impl Gateway {
         let method = call.method.clone();
         let subject = Subject::Name(verb, name, &method);
         let sent = self.request(subject, Then::Call(call), |gateway, out| {
+            out.reserve(params.as_ref().map_or(0, |params| params.len()) + ROOM);
             out.extend_from_slice(b"{\"params\":");
             match &params {
                 Some(params) => out.extend_from_slice(json::compact(params).as_bytes()),
