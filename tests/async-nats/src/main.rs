@@ -82,7 +82,9 @@ async fn headers(client: &Client) -> Outcome {
 async fn order(client: &Client, other: &Client) -> Outcome {
     const MESSAGES: u32 = 50_000;
     let mut messages = other.subscribe("tried.order").await?;
-    other.flush().await?;
+    // What the broker has passed on to its sender shows that it knows of the subscription.
+    other.publish("tried.order", "fence".into()).await?;
+    messages.next().await.ok_or("the fence is lost")?;
     let sender = client.clone();
     let sending = tokio::spawn(async move {
         for number in 0..MESSAGES {
