@@ -31,6 +31,9 @@ pub enum TokenSource {
     Events,
 }
 
+/// The IDs of calls, and the resource IDs that they brought.
+type Results = VecDeque<(u64, Box<str>)>;
+
 /// A connection: a WebSocket client, or one web request.
 #[derive(Debug)]
 pub struct Client {
@@ -68,7 +71,7 @@ pub struct Client {
     waiters: Vec<WaiterKey>,
     /// Resources that its calls have brought while what it holds was put in order, by the IDs
     /// of the calls.
-    results: Option<Box<VecDeque<(u64, Box<str>)>>>,
+    results: Option<Box<Results>>,
     /// Requests that only it waits for, and to which a service has given more time.
     extended: BTreeSet<PendingKey>,
     head: Box<[u8]>,

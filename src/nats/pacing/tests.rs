@@ -526,26 +526,14 @@ fn much_that_waits_is_let_go_in_small_turns() {
         assert_eq!(is_ended, !is_background);
         both.pacing.go_on(&mut both.out);
         both.server.take(&mut both.out);
-        let all = both
-            .server
-            .lines
-            .iter()
-            .filter(|line| line.starts_with("PUB m"));
-        let order = all.map(|line| {
-            line.split(' ').nth(1).unwrap()[1..]
-                .parse::<usize>()
-                .unwrap()
-        });
-        assert!(order.eq(0..MESSAGES), "all come in order");
+        let lines = &both.server.lines;
+        let numbers = lines.iter().filter_map(|line| line.strip_prefix("PUB m"));
+        let numbers = numbers.map(|rest| rest.split(' ').next().and_then(|it| it.parse().ok()));
+        assert!(numbers.eq((0..MESSAGES).map(Some)), "all come in order");
         if !is_background {
             assert_eq!(both.server.count("SUB s1000"), 1);
             assert_eq!(both.server.count("UNSUB 1000"), 1);
-            let place = |start: &str| {
-                both.server
-                    .lines
-                    .iter()
-                    .position(|it| it.starts_with(start))
-            };
+            let place = |start: &str| lines.iter().position(|it| it.starts_with(start));
             assert!(place("PUB last") > place(&format!("PUB m{}", MESSAGES - 1)));
         }
         assert!(!both.pacing.has_work());
