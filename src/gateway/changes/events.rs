@@ -6,7 +6,7 @@ use crate::gateway::model::event::EventKind;
 use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{ClientRef, NameKey, ResourceKey, SubKey, WaiterKey};
 use crate::gateway::model::outbox::Streak;
-use crate::gateway::model::set::Set;
+use crate::gateway::model::set::SetView;
 use crate::gateway::model::texts;
 use crate::gateway::model::update::{Step, StepKind, TEXTS_KEPT, TextKey, Update};
 use crate::gateway::parts::background::Job;
@@ -649,8 +649,15 @@ impl Gateway {
             return false;
         }
         // Nothing is being loaded, or it would be waited for.
-        let set = self.unsent_below(children.as_slice()).unwrap_or_default();
-        self.send_step(key, update, at, children.as_slice(), &set);
+        let children = children.as_slice();
+        if let [only] = *children
+            && let Some(leaf) = self.unsent_leaf(only)
+        {
+            self.send_step(key, update, at, children, SetView::leaf(&leaf));
+            return true;
+        }
+        let set = self.unsent_below(children).unwrap_or_default();
+        self.send_step(key, update, at, children, set.view());
         true
     }
 
@@ -668,18 +675,29 @@ impl Gateway {
         };
         self.work.spend(READY_UNITS);
         let children = self.waiters[waiter].take_brought();
-        let set = match self.unsent_below(children.as_slice()) {
-            Ok(set) => set,
-            Err(loading) => {
-                self.waiters[waiter].bring(children);
-                return self.wait_again(waiter, loading);
-            }
+        let leaf = match *children.as_slice() {
+            [only] => self.unsent_leaf(only),
+            _ => None,
+        };
+        let set;
+        let view = match &leaf {
+            Some(leaf) => SetView::leaf(leaf),
+            None => match self.unsent_below(children.as_slice()) {
+                Ok(found) => {
+                    set = found;
+                    set.view()
+                }
+                Err(loading) => {
+                    self.waiters[waiter].bring(children);
+                    return self.wait_again(waiter, loading);
+                }
+            },
         };
         self.waiters.remove(waiter);
         if let Some(lag) = self.holdings[key].standing.lag_mut() {
             lag.waiting = None;
         }
-        self.send_step(key, &update, at, children.as_slice(), &set);
+        self.send_step(key, &update, at, children.as_slice(), view);
         self.pump(key);
     }
 
@@ -691,7 +709,7 @@ impl Gateway {
         update: &Rc<Update>,
         at: usize,
         children: &[SubKey],
-        set: &Set,
+        set: SetView<'_>,
     ) {
         let sub = &self.holdings[key];
         let (client, alias) = (sub.client(), sub.alias());
@@ -708,13 +726,13 @@ impl Gateway {
         };
         if is_tagged && self.haves.has(client) {
             // What it has of these it is sent nevertheless, and that counts once.
-            for member in &set.members {
+            for member in set.members {
                 self.haves.take(client, self.cache.rid(member.alias()));
             }
         }
-        let message = update.text(text_key, &set.members, || {
+        let message = update.text(text_key, set.members, || {
             let mut bundle = Vec::new();
-            self.write_set(&set.members, form, is_tagged, &mut bundle);
+            self.write_set(set.members, form, is_tagged, &mut bundle);
             texts::event(self.cache.rid(alias), &step.kind, form, &bundle)
         });
         self.counters.events_out += 1;

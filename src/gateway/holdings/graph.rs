@@ -9,7 +9,7 @@ use super::search::Counting;
 use crate::gateway::Gateway;
 use crate::gateway::model::content::{Child, Content};
 use crate::gateway::model::keys::{AliasKey, ClientKey, SubKey, TreeKey};
-use crate::gateway::model::set::Set;
+use crate::gateway::model::set::SetView;
 use crate::gateway::parts::holdings::{Hold, Loading, Standing, Sub};
 use crate::gateway::parts::worklist::Work;
 use crate::res::rid::Rid;
@@ -122,8 +122,8 @@ impl Gateway {
     }
 
     /// The client has been sent what it lacked.
-    pub(in crate::gateway) fn mark_sent(&mut self, set: &Set) {
-        for member in &set.members {
+    pub(in crate::gateway) fn mark_sent(&mut self, set: SetView<'_>) {
+        for member in set.members {
             self.mark_member_sent(member.sub, set.children_of(member));
         }
     }

@@ -133,11 +133,16 @@ impl Gateway {
     /// If the events of a name were last subscribed on an earlier connection, they are
     /// subscribed on this one, and what is known of it is in doubt: events may have been
     /// missed. What nobody has is forgotten.
+    #[inline]
     pub(in crate::gateway) fn rejoin_name(&mut self, key: NameKey, client: Option<ClientKey>) {
         let name = &self.cache.names()[key];
-        if !self.broker.is_there() || !name.subscribed || self.broker.hears(name.heard_on) {
-            return;
+        if self.broker.is_there() && name.subscribed && !self.broker.hears(name.heard_on) {
+            self.hear_name_anew(key, client);
         }
+    }
+
+    fn hear_name_anew(&mut self, key: NameKey, client: Option<ClientKey>) {
+        let name = &self.cache.names()[key];
         let is_new = name.heard_on == Connection::NONE;
         self.hear_name(key, client);
         if is_new {
@@ -450,12 +455,15 @@ impl Gateway {
     /// missed while NATS was away.
     pub(in crate::gateway) fn settled(&self, key: AliasKey) -> Option<&cache::Resource> {
         let alias = self.cache.aliases().get(key)?;
+        if alias.loading {
+            return None;
+        }
         let resource = self.cache.resource_of(key)?;
         let is_heard = || {
             let heard_on = self.cache.names()[alias.name].heard_on;
             !self.broker.is_there() || self.broker.hears(heard_on)
         };
-        let is_settled = !alias.loading && !self.cache.is_waiting(alias.name) && is_heard();
+        let is_settled = !self.cache.is_waiting(alias.name) && is_heard();
         is_settled.then_some(resource)
     }
 

@@ -34,6 +34,20 @@ impl Gateway {
         }
     }
 
+    /// What the client does not hold of one tree, if that is a resource without references
+    /// which is there: most that an event brings are.
+    pub(in crate::gateway) fn unsent_leaf(&mut self, root: SubKey) -> Option<Member> {
+        let sub = self.holdings.get(root)?;
+        let Standing::Pinned(content) = &sub.standing else {
+            return None;
+        };
+        let member = Member::leaf(root, sub.alias(), content.version);
+        (!content.has_references()).then(|| {
+            self.work.spend(1);
+            member
+        })
+    }
+
     /// Goes one step further with finding out what a client does not hold.
     pub(super) fn gather(&mut self, to: &mut Gathering) {
         if let (Some(first), Some(last)) = (to.open, to.set.members.last()) {

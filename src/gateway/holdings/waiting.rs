@@ -69,6 +69,16 @@ impl Gateway {
         children: &mut Few<SubKey>,
     ) -> Option<WaiterKey> {
         let client = self.holdings[sub].client();
+        if let [only] = *children.as_slice()
+            && self.holdings[only].is_loading()
+        {
+            self.work.spend(1);
+            let waiter = Waiter::event_with(client, sub, only);
+            let waiter = self.waiters.insert(waiter);
+            self.holdings[only].standing.await_load(waiter);
+            *children = Few::None;
+            return Some(waiter);
+        }
         let waiter = self.waiters.insert(Waiter::event(client, sub));
         self.visit(waiter, children.clone());
         if !self.waiters[waiter].is_complete() {

@@ -43,9 +43,14 @@ impl Gateway {
             self.work.spend(1);
             if let Some(waiting) = self.waiters.get_mut(waiter) {
                 waiting.go_on(key, children.clone());
-                match self.work.is_spent() {
-                    true => self.work.push(Work::Walk(waiter)),
-                    false => self.go_on_walking(waiter),
+                if waiting.is_complete() {
+                    if waiting.is_ready() {
+                        self.work.push(Work::Ready(waiter));
+                    }
+                } else if self.work.is_spent() {
+                    self.work.push(Work::Walk(waiter));
+                } else {
+                    self.go_on_walking(waiter);
                 }
             }
         }

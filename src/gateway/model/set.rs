@@ -15,6 +15,27 @@ pub struct Set {
     children: Vec<SubKey>,
 }
 
+/// A set as it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SetView<'a> {
+    pub members: &'a [Member],
+    children: &'a [SubKey],
+}
+
+impl<'a> SetView<'a> {
+    /// One resource without references.
+    pub fn leaf(member: &'a Member) -> Self {
+        Self {
+            members: std::slice::from_ref(member),
+            children: &[],
+        }
+    }
+
+    pub fn children_of(self, member: &Member) -> &'a [SubKey] {
+        &self.children[member.children.clone()]
+    }
+}
+
 /// A set that is being put together: what is below some subscriptions, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Gathering {
@@ -84,8 +105,7 @@ impl Member {
         self.alias
     }
 
-    /// A member without references, for tests of what is kept of sets.
-    #[cfg(test)]
+    /// A member without references.
     pub fn leaf(sub: SubKey, alias: AliasKey, version: u64) -> Self {
         let children = 0..0;
         Self {
@@ -98,6 +118,13 @@ impl Member {
 }
 
 impl Set {
+    pub fn view(&self) -> SetView<'_> {
+        SetView {
+            members: &self.members,
+            children: &self.children,
+        }
+    }
+
     /// Adds a resource.
     pub fn push(&mut self, sub: SubKey, alias: AliasKey, version: u64) {
         let first = self.children.len();

@@ -72,6 +72,15 @@ impl Waiter {
         matches!(self.walk, Walk::Stopped(_))
     }
 
+    /// An event that brings one subscription, which is being loaded.
+    pub fn event_with(client: ClientKey, sub: SubKey, brought: SubKey) -> Self {
+        Self {
+            walk: Walk::Stopped(Way::from(Few::One(brought))),
+            brought: Few::One(brought),
+            ..Self::event(client, sub)
+        }
+    }
+
     /// Begins to look for what is being loaded below some subscriptions.
     pub fn set_out(&mut self, roots: Few<SubKey>) {
         debug_assert!(self.is_complete(), "one walk ends before the next one");
@@ -113,7 +122,10 @@ impl Waiter {
                 {
                     way.descend_to(children);
                 }
-                self.walk = Walk::Going(way);
+                // Most wait for one resource, and are through with it.
+                if way.place().is_some() {
+                    self.walk = Walk::Going(way);
+                }
             }
             other => {
                 debug_assert!(false, "what is loaded was waited for");
