@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Seeds of the simulation. What it finds, it mostly finds within a few.
-SEEDS = 300
+SEEDS = 100
 
 # What a mutant may take of memory before it is stopped, which is a failure of the test.
 MEMORY = 4 << 30
