@@ -7,6 +7,10 @@
 # with (empty: none).
 PEER ?=
 
+# What `make bench` measures beside the gateways, such as nats-ws,centrifugo=BINARY,bun=BINARY:
+# what somebody might take instead (docs/BENCHMARKS.md says how each is got).
+BESIDE ?=
+
 # Further arguments of `make run`, `make bench` and `make attack`; ARGS=--help lists them.
 ARGS ?=
 
@@ -60,8 +64,8 @@ setup: ## install what `make test` and the examples' pages need, as far as possi
 conformance: ## protocol scenarios against Tidegate, and PEER=binary too; what they cover
 	CONFORMANCE_PEER='$(PEER)' cargo test --test conformance -- --nocapture
 
-bench: ## cost beside the floor, and beside PEER=binary too (ARGS="--rounds 1 fanout")
-	@tests/tools/bench.sh '$(PEER)' $(ARGS)
+bench: ## cost beside the floor, PEER=binary and BESIDE=nats-ws,... (ARGS="--rounds 1 fanout")
+	@BESIDE='$(BESIDE)' tests/tools/bench.sh '$(PEER)' $(ARGS)
 
 bench-short: ## every benchmark for moments: fails on lost or reordered messages only
 	@tests/tools/bench-short.sh

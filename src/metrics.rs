@@ -98,6 +98,8 @@ pub struct Metrics {
     pub cut_turns: u64,
     /// Time of a turn of the loop without its sleep, in microseconds.
     pub turns: Histogram,
+    /// Time for which a processor was at work for a turn, in microseconds.
+    pub turns_cpu: Histogram,
 }
 
 impl Metrics {
@@ -118,6 +120,7 @@ impl Metrics {
             cut_clients: 0,
             cut_turns: 0,
             turns: Histogram::new(TURN_TIMES),
+            turns_cpu: Histogram::new(TURN_TIMES),
         }
     }
 }
@@ -235,6 +238,31 @@ fn write_resgate(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     );
 }
 
+/// Streams over HTTP, and what was not sent again.
+fn write_streams(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
+    let (stats, counters) = (&snapshot.stats, snapshot.counters);
+    text.gauge(
+        "tidegate_streams",
+        "Streams of events over HTTP that are open.",
+        stats.streams,
+    );
+    text.counter(
+        "tidegate_streams_begun",
+        "Streams of events over HTTP that began.",
+        counters.streams,
+    );
+    text.counter(
+        "tidegate_streams_resumed",
+        "Streams that began without content, since their clients had it.",
+        counters.streams_resumed,
+    );
+    text.counter(
+        "tidegate_resources_spared",
+        "Resources that were left out of answers, since the clients had them.",
+        counters.spared,
+    );
+}
+
 /// Our own families about events and resources.
 fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
     let (stats, counters) = (&snapshot.stats, snapshot.counters);
@@ -256,16 +284,7 @@ fn write_resources(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Messages queued for WebSocket clients and streams: answers and events.",
         snapshot.metrics.deliveries,
     );
-    text.gauge(
-        "tidegate_streams",
-        "Streams of events over HTTP that are open.",
-        stats.streams,
-    );
-    text.counter(
-        "tidegate_streams_begun",
-        "Streams of events over HTTP that began.",
-        counters.streams,
-    );
+    write_streams(snapshot, text);
 
     text.family(
         "tidegate_cached_resources",
@@ -383,18 +402,22 @@ fn write_loop(snapshot: &Snapshot<'_>, text: &mut Text<'_>) {
         "Turns of the poll loop that left something over for the next one.",
         metrics.cut_turns,
     );
-    text.family(
-        "tidegate_loop_turn_seconds",
-        "histogram",
-        "Time of a turn of the poll loop without its sleep.",
-    );
-    text.unit("tidegate_loop_turn_seconds", "seconds");
-    text.histogram(
-        "tidegate_loop_turn_seconds",
-        &[],
-        std::iter::once(&metrics.turns),
-        1e6,
-    );
+    for (family, help, turns) in [
+        (
+            "tidegate_loop_turn_seconds",
+            "Time of a turn of the poll loop without its sleep.",
+            &metrics.turns,
+        ),
+        (
+            "tidegate_loop_turn_cpu_seconds",
+            "CPU time of a turn of the poll loop.",
+            &metrics.turns_cpu,
+        ),
+    ] {
+        text.family(family, "histogram", help);
+        text.unit(family, "seconds");
+        text.histogram(family, &[], std::iter::once(turns), 1e6);
+    }
 }
 
 /// Those about what limits have refused.

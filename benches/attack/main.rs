@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Each attack has a gateway and a broker of its own. Beside it the canary calls every
-//! 10 ms and gets an event every 10 ms; its times, the turns of the gateway's loop, CPU and
-//! memory are told for as long as the attack and what it leaves behind last. A message that
-//! is lost, or a gateway that ends, fails the run; a slow one does not, but for `--strict`.
+//! 10 ms and gets an event every 10 ms; its times, the turns of the gateway's loop by the clock
+//! and by CPU time, CPU and memory are told for as long as the attack and what it leaves behind
+//! last. A message that is lost, or a gateway that ends, fails the run; a slow one does not, but
+//! for `--strict`.
 
 mod attacks;
 mod canary;
@@ -21,6 +22,9 @@ mod turns;
 
 // Parts of the benchmark, of which not all is used here.
 #[allow(dead_code)]
+#[path = "../gateway/beside.rs"]
+mod beside;
+
 #[path = "../gateway/fault.rs"]
 mod fault;
 #[allow(dead_code)]

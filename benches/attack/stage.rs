@@ -11,7 +11,7 @@ use crate::load::{Load, Net, Speaks, VERSION};
 use crate::process;
 use crate::service::{SUBJECTS, Service};
 use crate::subject::{Sample, Subject, Window};
-use crate::turns::Turns;
+use crate::turns::Told;
 use crate::wire::Delivery;
 
 /// How long a step of an attack may take before it counts as lost, and in the short form.
@@ -107,7 +107,7 @@ pub struct Stage<'a> {
     pub scale: Scale,
     canary: Option<Canary>,
     metrics: SocketAddr,
-    window: Option<(Window, Option<Turns>)>,
+    window: Option<(Window, Option<Told>)>,
     found: Found,
 }
 
@@ -118,7 +118,7 @@ pub struct Found {
     pub sights: [Sight; 3],
     /// Time and CPU of all while it lasted.
     pub sample: Option<Sample>,
-    pub turns: Option<Turns>,
+    pub turns: Option<Told>,
     /// The largest resident set while it lasted.
     pub peak: u64,
     /// Whether it ends the gateway on purpose.
@@ -172,8 +172,8 @@ impl<'a> Stage<'a> {
                 }
             }
             let ready = crowd.have(clients.clone(), |seen| match speaks {
-                Speaks::WebSocket => seen.answers > 0,
                 Speaks::Http => seen.opened > 0,
+                _ => seen.answers > 0,
             });
             Ok(if ready == count {
                 Next::Done
@@ -275,7 +275,7 @@ impl<'a> Stage<'a> {
             format!("/proc/{}/clear_refs", self.subject.process().pid()),
             "5",
         );
-        let turns = Turns::ask(self.metrics)?;
+        let turns = Told::ask(self.metrics)?;
         self.window = Some((self.subject.begin()?, turns));
         if let Some(canary) = &self.canary {
             canary.enter(Phase::During);
@@ -303,7 +303,7 @@ impl<'a> Stage<'a> {
             }
             self.pass(Duration::from_millis(10))?;
         }
-        let after = Turns::ask(self.metrics)?;
+        let after = Told::ask(self.metrics)?;
         if let Some(canary) = &self.canary {
             canary.enter(Phase::After);
         }

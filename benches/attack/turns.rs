@@ -6,8 +6,48 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 
-/// The family, with the beginning of its groups' labels.
-const GROUP: &str = "tidegate_loop_turn_seconds_bucket{le=\"";
+/// The families, with the beginning of their groups' labels: by the clock, and by CPU time.
+const CLOCK: &str = "tidegate_loop_turn_seconds_bucket{le=\"";
+const CPU: &str = "tidegate_loop_turn_cpu_seconds_bucket{le=\"";
+
+/// What the operators' port tells of turns.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Turns by the clock.
+    pub clock: Turns,
+    /// The same by their CPU time, if it tells of that: what a turn takes beyond it, it has
+    /// waited for a processor.
+    pub cpu: Option<Turns>,
+}
+
+impl Told {
+    /// Asks the operators' port. `None` if it does not tell of turns.
+    pub fn ask(port: SocketAddr) -> Result<Option<Self>, Fault> {
+        let mut socket = TcpStream::connect(port)?;
+        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+        socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text)?;
+        Ok(Turns::read(&text, CLOCK).map(|clock| Self {
+            clock,
+            cpu: Turns::read(&text, CPU),
+        }))
+    }
+
+    /// The turns that `before` does not have.
+    pub fn since(&self, before: &Self) -> Self {
+        let cpu = self.cpu.as_ref().zip(before.cpu.as_ref());
+        Self {
+            clock: self.clock.since(&before.clock),
+            cpu: cpu.map(|(now, then)| now.since(then)),
+        }
+    }
+
+    /// The turns by what the gateway's thread did, as far as it is known.
+    pub fn work(&self) -> &Turns {
+        self.cpu.as_ref().unwrap_or(&self.clock)
+    }
+}
 
 /// Turns by their times.
 #[derive(Clone, Debug, Default)]
@@ -17,24 +57,19 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Asks the operators' port. `None` if it does not tell of turns.
-    pub fn ask(port: SocketAddr) -> Result<Option<Self>, Fault> {
-        let mut socket = TcpStream::connect(port)?;
-        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
-        socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        socket.read_to_string(&mut text)?;
+    /// Reads the groups of a family out of a page; `None` if there are none.
+    fn read(text: &str, family: &str) -> Option<Self> {
         let groups = text.lines().filter_map(|line| {
-            let (bound, count) = line.strip_prefix(GROUP)?.split_once("\"} ")?;
+            let (bound, count) = line.strip_prefix(family)?.split_once("\"} ")?;
             let bound = bound.replace("+Inf", "inf").parse().ok()?;
             Some((bound, count.parse().ok()?))
         });
         let groups: Vec<_> = groups.collect();
-        Ok((!groups.is_empty()).then_some(Self { groups }))
+        (!groups.is_empty()).then_some(Self { groups })
     }
 
     /// The turns that `before` does not have.
-    pub fn since(&self, before: &Self) -> Self {
+    fn since(&self, before: &Self) -> Self {
         let groups = self.groups.iter().zip(&before.groups);
         Self {
             groups: groups

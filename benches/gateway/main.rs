@@ -11,6 +11,7 @@
 //! report gives their median and spread. A message that is lost, out of order or wrong
 //! fails the run; a slow one does not.
 
+mod beside;
 mod fault;
 mod figures;
 mod floor;
@@ -138,9 +139,9 @@ fn run_one(
         });
     match outcome {
         Ok(samples) => Ok(Ok(samples)),
-        // What the peer cannot do is a result too.
-        Err(fault) if kind == Kind::Peer => {
-            eprintln!("bench: {name}: the peer failed: {fault}");
+        // What another cannot do is a result too.
+        Err(fault) if kind == Kind::Peer || kind.is_other() => {
+            eprintln!("bench: {name}: {} failed: {fault}", kind.name());
             Ok(Err(fault.to_string()))
         }
         Err(fault) => Err(Fault::Surprise(format!(

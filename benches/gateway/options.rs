@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pico_args::Arguments;
 
+use crate::beside;
 use crate::fault::Fault;
 use crate::scenarios::Scenario;
 use crate::subject::{Kind, Places};
@@ -17,8 +18,11 @@ Measures Tidegate beside another gateway and beside the floor.
   --peer BINARY      a gateway with the same flags to compare with
   --inside           the peer is Tidegate with --broker; CPU is that of gateway and broker
                      (goals beside another gateway mean nothing then)
-  --workers N        the peer is Tidegate with --workers N; CPU and memory are those of all
-                     its processes (system calls are those of the first alone)
+  --workers N        the peer is Tidegate with --workers N; CPU, memory and
+                     system calls are those of all its processes
+  --beside LIST      what somebody might take instead, in rows that it can do: some of
+                     nats-ws,centrifugo=BINARY,bun=BINARY (docs/BENCHMARKS.md says how they
+                     are got); with nats-ws also Tidegate with --broker
   --tidegate BINARY  another build of Tidegate
   --rounds N         rounds of all subjects (default 5)
   --seconds S        how long a steady load lasts (default 2)
@@ -68,6 +72,8 @@ impl Options {
                 "--inside, --workers and --peer are a peer each; leave one out".to_owned(),
             ));
         }
+        let beside: Option<String> = args.opt_value_from_str("--beside").map_err(wrong)?;
+        let others = beside::parse(beside.as_deref().unwrap_or_default())?;
         let tidegate = args.opt_value_from_str("--tidegate").map_err(wrong)?;
         let rounds: Option<usize> = args.opt_value_from_str("--rounds").map_err(wrong)?;
         let seconds: Option<f64> = args.opt_value_from_str("--seconds").map_err(wrong)?;
@@ -94,6 +100,7 @@ impl Options {
                 is_inside,
                 workers,
                 peer: peer.map(absolute).transpose()?,
+                others,
                 folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench"),
             },
             rounds: rounds.unwrap_or(if is_short { 1 } else { 5 }).max(1),
@@ -154,13 +161,22 @@ impl Options {
     }
 
     /// Who takes part in a scenario, in the order of a round.
-    pub fn subjects(&self, scenario: &Scenario) -> impl Iterator<Item = Kind> {
+    pub fn subjects(&self, scenario: &Scenario) -> impl Iterator<Item = Kind> + use<'_> {
         let peer = self.places.peer.is_some().then_some(Kind::Peer);
         let floor = (self.has_floor && scenario.floor.is_some()).then_some(Kind::Floor);
         let without = scenario.without;
-        [Some(Kind::Tidegate), peer, floor]
+        let others = match scenario.others {
+            true => &self.places.others[..],
+            false => &[],
+        };
+        let others = others.iter().map(|other| other.kind);
+        // Where broker and gateway are one, so are they in Tidegate.
+        let has_broker = others.clone().any(|kind| kind == Kind::NatsWs);
+        let inside = has_broker.then_some(Kind::Inside);
+        [Some(Kind::Tidegate), peer, floor, inside]
             .into_iter()
             .flatten()
+            .chain(others)
             .filter(move |kind| !without.contains(kind))
     }
 }

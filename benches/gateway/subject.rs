@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
+use crate::beside::{self, Other};
 use crate::fault::Fault;
+use crate::load::Speaks;
 use crate::process::{self, Memory, Process, find_program, free_address};
 use crate::secure;
 use crate::stats::Histogram;
@@ -23,6 +25,14 @@ pub enum Kind {
     Peer,
     /// The event loop that only moves the bytes.
     Floor,
+    /// Tidegate with its own broker, which is measured with it.
+    Inside,
+    /// nats-server with clients of NATS over WebSocket: broker and gateway in one.
+    NatsWs,
+    /// Centrifugo with NATS as its broker.
+    Centrifugo,
+    /// A script on Bun's WebSocket server.
+    Bun,
 }
 
 impl Kind {
@@ -32,7 +42,16 @@ impl Kind {
             Kind::Tidegate => "tidegate",
             Kind::Peer => "peer",
             Kind::Floor => "floor",
+            Kind::Inside => "--broker",
+            Kind::NatsWs => "nats-ws",
+            Kind::Centrifugo => "centrifugo",
+            Kind::Bun => "bun",
         }
+    }
+
+    /// Whether it hands texts on and is no gateway for the RES protocol.
+    pub fn is_other(self) -> bool {
+        matches!(self, Kind::NatsWs | Kind::Centrifugo | Kind::Bun)
     }
 }
 
@@ -65,6 +84,8 @@ pub struct Places {
     pub is_inside: bool,
     /// With how many workers, if the peer is Tidegate with workers.
     pub workers: Option<String>,
+    /// What somebody might take instead.
+    pub others: Vec<Other>,
     /// A folder for logs and control files.
     pub folder: PathBuf,
 }
@@ -117,6 +138,39 @@ impl Broker {
     }
 }
 
+/// The flag of a gateway that is its own broker. In a scenario's flags it stands alone: the
+/// address is that of the run.
+pub const INSIDE: &str = "--broker";
+
+/// The flag of a gateway with workers.
+pub const WORKERS: &str = "--workers";
+
+/// The command of a gateway or of the floor, but for what depends on the scenario.
+fn gateway(
+    kind: Kind,
+    places: &Places,
+    floor: Floor,
+    address: SocketAddr,
+) -> Result<Command, Fault> {
+    let mut command = match kind {
+        Kind::Peer => Command::new(places.peer.as_deref().unwrap_or(Path::new("resgate"))),
+        Kind::Floor => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command
+                .arg("floor")
+                .args(["--hops", &floor.hops.to_string()])
+                .args(["--answer", floor.answer])
+                .args(floor.addressed.then_some("--addressed"));
+            command
+        }
+        _ => Command::new(&places.tidegate),
+    };
+    command
+        .args(["--addr", "127.0.0.1", "--port", &address.port().to_string()])
+        .current_dir(&places.folder);
+    Ok(command)
+}
+
 /// A running subject with its broker.
 pub struct Subject {
     process: Process,
@@ -128,6 +182,8 @@ pub struct Subject {
     pub broker: Broker,
     /// From start to the first accepted connection.
     pub start_time: Duration,
+    /// What its clients speak.
+    pub speaks: Speaks,
     /// How its clients speak TLS, if its flags say so.
     pub secure: Option<Arc<ClientConfig>>,
     /// Size of its program in bytes.
@@ -148,40 +204,35 @@ impl Subject {
         flags: &[&str],
         is_counting: bool,
     ) -> Result<Self, Fault> {
-        let is_inside = places.is_inside && kind == Kind::Peer;
-        let broker = match is_inside {
+        let has_broker = match kind {
+            Kind::Peer => places.is_inside,
+            Kind::Tidegate => flags.contains(&INSIDE),
+            kind => matches!(kind, Kind::Inside | Kind::NatsWs),
+        };
+        let broker = match has_broker {
             true => Broker::inside()?,
             false => Broker::start(&places.folder)?,
         };
         let address = free_address()?;
-        let url = format!("nats://{}", broker.address);
-        let port = address.port().to_string();
-        let mut command = match kind {
-            Kind::Tidegate => Command::new(&places.tidegate),
-            Kind::Peer => Command::new(places.peer.as_deref().unwrap_or(Path::new("resgate"))),
-            Kind::Floor => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command
-                    .arg("floor")
-                    .args(["--hops", &floor.hops.to_string()])
-                    .args(["--answer", floor.answer])
-                    .args(floor.addressed.then_some("--addressed"));
-                command
+        let mut command = match kind.is_other() {
+            true => {
+                let found = places.others.iter().find(|other| other.kind == kind);
+                let program = found.map_or(Path::new(kind.name()), |other| &other.program);
+                beside::command(kind, program, &places.folder, broker.address, address)?
             }
+            false => gateway(kind, places, floor, address)?,
         };
-        match is_inside {
-            true => command.args(["--broker", &broker.address.to_string()]),
-            false => command.args(["--nats", &url]),
-        };
-        command
-            .args(["--addr", "127.0.0.1", "--port", &port])
-            .current_dir(&places.folder);
-        if kind != Kind::Floor {
-            command.args(flags);
+        match (kind.is_other(), has_broker) {
+            (true, _) => {}
+            (false, true) => drop(command.args([INSIDE, &broker.address.to_string()])),
+            (false, false) => drop(command.args(["--nats", &format!("nats://{}", broker.address)])),
+        }
+        if !kind.is_other() && kind != Kind::Floor {
+            command.args(flags.iter().filter(|flag| **flag != INSIDE));
         }
         let workers = places.workers.as_ref().filter(|_| kind == Kind::Peer);
         if let Some(workers) = workers {
-            command.args(["--workers", workers]);
+            command.args([WORKERS, workers]);
         }
         let secure = match flags.contains(&"--tls") {
             true => Some(secure::prepare(&places.folder)?),
@@ -191,8 +242,11 @@ impl Subject {
         let log = places.folder.join(format!("{}.log", kind.name()));
         let mut process = Process::start(kind.name(), &mut command, &log)?;
         let start_time = process.await_port(address)?;
-        if workers.is_some() {
+        if workers.is_some() || flags.contains(&WORKERS) {
             process.await_line(&log, "Serving clients with")?;
+        }
+        if has_broker {
+            process.await_port(broker.address)?;
         }
         Ok(Self {
             process,
@@ -200,6 +254,7 @@ impl Subject {
             address,
             broker,
             start_time,
+            speaks: beside::speaks(kind, flags),
             secure,
             program_size,
             folder: places.folder.clone(),
@@ -238,7 +293,7 @@ impl Subject {
     /// Begins the measured part of a scenario.
     pub fn begin(&self) -> Result<Window, Fault> {
         let mut counter = match self.is_counting {
-            true => Counter::attach(self.process.pid(), &self.folder),
+            true => Counter::attach(&process::family(self.process.pid()), &self.folder),
             false => None,
         };
         if let Some(counter) = &mut counter {

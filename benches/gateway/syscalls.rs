@@ -1,4 +1,4 @@
-//! System calls of a process, counted by the kernel's tracepoint through `perf`.
+//! System calls of processes, counted by the kernel's tracepoint through `perf`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -18,8 +18,9 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Attaches to a process. `None` where `perf` or the tracepoint cannot be had.
-    pub fn attach(pid: u32, folder: &Path) -> Option<Self> {
+    /// Attaches to processes. `None` where `perf` or the tracepoint cannot be had.
+    pub fn attach(pids: &[u32], folder: &Path) -> Option<Self> {
+        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
         let (control, answers) = (folder.join("control"), folder.join("answers"));
         let output = folder.join("syscalls");
         for fifo in [&control, &answers] {
@@ -47,7 +48,7 @@ impl Counter {
                 control.display(),
                 answers.display()
             ))
-            .args(["-p", &pid.to_string()])
+            .args(["-p", &pids.join(",")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

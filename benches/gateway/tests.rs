@@ -5,6 +5,7 @@
 // What only the benchmark uses.
 #![allow(dead_code)]
 
+mod beside;
 mod fault;
 mod figures;
 mod floor;
@@ -22,8 +23,10 @@ mod syscalls;
 mod wire;
 
 mod tests {
+    mod beside;
     mod figures;
     mod plot;
     mod report;
     mod stats;
+    mod wire;
 }

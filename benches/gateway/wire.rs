@@ -8,6 +8,9 @@ use crate::fault::{Fault, Outcome};
 /// Opcode of a text frame.
 pub const TEXT: u8 = 1;
 
+/// Opcode of a binary frame.
+pub const BINARY: u8 = 2;
+
 /// Opcode of a ping.
 pub const PING: u8 = 9;
 
@@ -88,6 +91,8 @@ pub fn frame_header(out: &mut Vec<u8>, opcode: u8, len: usize, mask: u8) {
 /// A frame at the beginning of the input.
 pub struct Frame {
     pub opcode: u8,
+    /// Whether the message is compressed (RFC 7692, section 6).
+    pub is_compressed: bool,
     pub payload: Range<usize>,
 }
 
@@ -108,6 +113,7 @@ pub fn split_frame(input: &[u8]) -> Option<(Frame, usize)> {
     let end = start + len;
     let frame = Frame {
         opcode: first & 0x0f,
+        is_compressed: first & 0x40 != 0,
         payload: start..end,
     };
     (input.len() >= end).then_some((frame, end))
@@ -148,16 +154,24 @@ pub fn split_response(input: &[u8]) -> Result<Option<(u16, Range<usize>, usize)>
     Ok((input.len() >= end).then_some((status, start..end, end)))
 }
 
+/// The data of the chunk at the beginning of the input, and its length with the framing.
+pub fn split_chunk(input: &[u8]) -> Option<(Range<usize>, usize)> {
+    let line = find(input, b"\r\n")?;
+    let digits = std::str::from_utf8(&input[..line]).ok()?;
+    let len = usize::from_str_radix(digits.trim(), 16).ok()?;
+    let start = line + 2;
+    let end = start + len;
+    (input.len() >= end + 2).then_some((start..end, end + 2))
+}
+
 /// Where a body in chunks ends, its framing included.
 fn chunks_end(input: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
-        let line = find(input.get(at..)?, b"\r\n")?;
-        let digits = std::str::from_utf8(&input[at..at + line]).ok()?;
-        let len = usize::from_str_radix(digits.trim(), 16).ok()?;
-        at += line + 2 + len + 2;
-        if len == 0 {
-            return (input.len() >= at).then_some(at);
+        let (data, len) = split_chunk(input.get(at..)?)?;
+        at += len;
+        if data.is_empty() {
+            return Some(at);
         }
     }
 }

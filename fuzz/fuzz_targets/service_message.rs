@@ -142,7 +142,14 @@ fuzz_target!(|data: &[u8]| {
                     .flatten()
                     .filter_map(Json::as_str)
                     .collect();
-                assert_eq!(event.tids, tids);
+                let mut read = Vec::new();
+                if let Some(raw) = event.tids {
+                    let _ = tidegate::res::json::array(raw, |item| {
+                        read.extend(tidegate::res::json::string(item).ok());
+                        Ok(())
+                    });
+                }
+                assert_eq!(read, tids);
                 let subject = member(&json, "subject").and_then(Json::as_str);
                 assert_eq!(event.subject, subject.unwrap_or_default());
             }

@@ -63,6 +63,7 @@ impl Gateway {
         self.expansions.audit()?;
         self.audit_expansions()?;
         self.resets.audit()?;
+        self.renewals.audit()?;
         self.audit_subs()?;
         self.audit_queues()?;
         self.audit_subscribed()?;
@@ -455,7 +456,7 @@ impl Gateway {
             }
         }
         for (key, client) in self.sessions.iter() {
-            let expected = waiting.get(&key).copied().unwrap_or_default();
+            let expected = waiting.get(&key).copied().unwrap_or_default() + client.results_size();
             if client.waiting() != expected {
                 return Err(format!(
                     "{} bytes wait with {key:?}, not {expected}",

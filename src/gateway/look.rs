@@ -206,7 +206,7 @@ fn sight(key: ClientKey, client: &Client) -> ClientSight<'_> {
         cid: client.cid(),
         transport: match client.transport() {
             Transport::WebSocket => "websocket",
-            Transport::Stream => "stream",
+            Transport::Stream(_) => "stream",
             Transport::Upgrading(_) | Transport::Web(_) | Transport::Opening(_) => "http",
         },
         remote: client.remote(),

@@ -53,6 +53,7 @@ use parts::haves::Haves;
 use parts::holdings::Holdings;
 use parts::presence::Presence;
 use parts::queues::Queues;
+use parts::renewals::Renewals;
 use parts::requests;
 use parts::sendings::Sendings;
 use parts::sessions::Sessions;
@@ -163,6 +164,8 @@ pub struct Gateway {
     broker: Broker,
     windows: Windows,
     resets: Resets,
+    /// Token reset events that are being acted on.
+    renewals: Renewals,
     trees: Trees,
     queues: Queues,
     /// Where services are told who is connected.
@@ -199,6 +202,7 @@ impl Gateway {
             broker: Broker::default(),
             windows: Windows::new(options.window),
             resets: Resets::default(),
+            renewals: Renewals::default(),
             trees: Trees::new(options.reference_throttle),
             queues: Queues::new(options.queues),
             presence: Presence::new(options.heartbeat, &mut random),

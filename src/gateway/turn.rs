@@ -66,7 +66,7 @@ impl Gateway {
             }
             Work::Ready(waiter) | Work::Walk(waiter) => Some(self.waiters.get(waiter)?.client()),
             Work::Call(call) => Some(self.requests.get(call)?.then.client()?.key),
-            Work::Poll(client) => Some(client.key),
+            Work::Poll(client) | Work::Result(client) => Some(client.key),
             _ => None,
         };
         match client {
@@ -97,10 +97,12 @@ impl Gateway {
             Work::Pump(sub) => self.pump(sub),
             Work::Inbox(name) => self.next_input(name),
             Work::Reset => self.go_on_with_reset(),
+            Work::Renew => self.go_on_renewing(),
             Work::Dismiss(client) => self.dismiss_now(client),
             Work::EndStream(client) => self.end_stream(client),
             Work::Poll(client) => self.poll_again(client),
             Work::Call(call) => self.call_held(call),
+            Work::Result(client) => self.want_held(client),
             Work::Window(window) => self.send_in_turn(window),
             Work::Return => self.go_on_with_return(),
             Work::Expand => self.go_on_expanding(),

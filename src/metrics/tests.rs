@@ -99,6 +99,7 @@ fn histograms_are_in_seconds() {
     let mut metrics = Metrics::new(9);
     for micros in [10, 50, 51, 300_000, 2_500_000] {
         metrics.turns.observe(micros);
+        metrics.turns_cpu.observe(micros / 10);
     }
     let text = text(&metrics, |_| {});
     let lines: Vec<&str> = text
@@ -118,6 +119,7 @@ fn histograms_are_in_seconds() {
             "created 9"
         ]
     );
+    assert!(text.contains("tidegate_loop_turn_cpu_seconds_bucket{le=\"0.05\"} 4\n"));
     assert!(text.contains("tidegate_request_seconds_bucket{type=\"get\",le=\"0.001\"} 0\n"));
 }
 

@@ -10,6 +10,7 @@
 //! [NATS documentation](https://docs.nats.io/reference/reference-protocols/nats-protocol),
 //! with headers as far as they are needed to see the status of a message.
 
+mod blocks;
 mod client;
 mod credentials;
 mod info;
@@ -23,6 +24,7 @@ mod text;
 mod url;
 pub mod writer;
 
+pub use blocks::Blocks;
 pub use client::{Client, ClientError, Event, Options, Phase, TooLong};
 pub use credentials::{Credentials, CredentialsError, UserCredentials};
 pub use info::ServerInfo;

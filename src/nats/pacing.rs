@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use super::blocks::Blocks;
 use super::longest::{Lesson, Longest};
 use super::{TooLong, writer};
 
@@ -29,6 +30,9 @@ pub(crate) const BACKGROUND_MAX: u32 = 256;
 /// Ends of subscriptions that wait, beyond which they take the larger of the two windows, so
 /// that whoever comes and goes cannot make the server's subscriptions ever more.
 const RELEASES_HIGH: usize = 1 << 14;
+
+/// Bytes that [`Pacing::go_on`] copies in one go, and one message more.
+const COPIED_MAX: usize = 1 << 20;
 
 /// What a waiting subscription costs beside its subject, in bytes.
 const OVERHEAD: usize = 128;
@@ -103,12 +107,12 @@ pub struct Pacing {
     all: Lines,
     wanted: Lines,
     ahead: u32,
+    /// A subscription that has left, behind which more waits than leaves at once.
+    leaving: Option<u64>,
     /// Subscriptions that are to end.
     releases: VecDeque<u64>,
-    /// Background messages as they will be sent, and the length of each. What comes before
-    /// `background_start` has left.
-    background: Vec<u8>,
-    background_start: usize,
+    /// Background messages as they will be sent, and the length of each.
+    background: Blocks,
     lengths: VecDeque<usize>,
     /// What waits costs so many bytes.
     bytes: usize,
@@ -157,13 +161,13 @@ impl Lines {
 struct Waiting {
     /// Who asked for it first.
     client: u32,
-    /// Its own operation, and what leaves behind it in order, as they will be sent.
-    text: Vec<u8>,
-    /// Length of its own operation.
-    own: usize,
+    /// Its own operation, as it will be sent; empty once it has left.
+    own: Vec<u8>,
     /// It has ended before it began, and is left out.
     has_ended: bool,
-    behind: Vec<Behind>,
+    /// What leaves behind it in order, as it will be sent.
+    text: Blocks,
+    behind: VecDeque<Behind>,
 }
 
 /// A message that waits for a subscription.
@@ -242,29 +246,29 @@ impl Unconfirmed {
 impl Pacing {
     /// Queues a subscription, which must fit a control line. What no client asks for has its
     /// turns like a client's.
-    pub fn subscribe(&mut self, sid: u64, subject: &[u8], client: Option<u32>, out: &mut Vec<u8>) {
+    pub fn subscribe(&mut self, sid: u64, subject: &[u8], client: Option<u32>, out: &mut Blocks) {
         if self.has_room_to_subscribe() {
             return self.subscribe_at_once(sid, subject, out);
         }
-        // Most names are asked for access and content right behind it.
-        let mut text = Vec::with_capacity(4 * (subject.len() + WORDS));
-        writer::subscribe(&mut text, sid, subject);
-        self.bytes += text.len() + OVERHEAD;
+        let mut own = Vec::with_capacity(subject.len() + WORDS);
+        writer::subscribe(&mut own, sid, subject);
+        self.bytes += own.len() + OVERHEAD;
         let client = client.unwrap_or(NOBODY);
         let waiting = Waiting {
             client,
-            own: text.len(),
-            text,
+            own,
             has_ended: false,
-            behind: Vec::with_capacity(2),
+            // Most names are asked for access and content right behind it.
+            text: Blocks::with_capacity(3 * (subject.len() + WORDS)),
+            behind: VecDeque::with_capacity(2),
         };
         self.waiting.insert(sid, waiting);
         self.all.line_up(sid, client);
     }
 
     /// Sends a subscription, however many others wait.
-    pub fn subscribe_at_once(&mut self, sid: u64, subject: &[u8], out: &mut Vec<u8>) {
-        writer::subscribe(out, sid, subject);
+    pub fn subscribe_at_once(&mut self, sid: u64, subject: &[u8], out: &mut Blocks) {
+        writer::subscribe(out.room(), sid, subject);
         self.subscribed(sid, subject);
     }
 
@@ -281,14 +285,15 @@ impl Pacing {
     }
 
     /// Queues the end of a subscription.
-    pub fn unsubscribe(&mut self, sid: u64, out: &mut Vec<u8>) {
+    pub fn unsubscribe(&mut self, sid: u64, out: &mut Blocks) {
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.get_mut(&sid)
+            && !waiting.own.is_empty()
         {
             // It never was; but what waits behind it was asked for all the same.
             waiting.has_ended = true;
         } else if self.releases.is_empty() && self.has_room(Kind::Unsubscribe) {
-            writer::unsubscribe(out, sid);
+            writer::unsubscribe(out.room(), sid);
             self.count(Kind::Unsubscribe);
         } else {
             self.releases.push_back(sid);
@@ -296,7 +301,7 @@ impl Pacing {
     }
 
     /// Queues a message, which must fit a control line.
-    pub fn publish(&mut self, message: &Publish<'_>, out: &mut Vec<u8>) {
+    pub fn publish(&mut self, message: &Publish<'_>, out: &mut Blocks) {
         let Publish {
             subject,
             reply,
@@ -317,48 +322,55 @@ impl Pacing {
                 }
                 let after = if first.is_some() { after[1] } else { 0 };
                 return self.put_behind(sid, after, lane, |text| {
-                    writer::publish(text, subject, wanted, headers, payload);
+                    writer::publish(text.room_for(size), subject, wanted, headers, payload);
                 });
             }
         }
         if lane != Lane::Background {
-            writer::publish(out, subject, wanted, headers, payload);
+            writer::publish(out.room_for(size), subject, wanted, headers, payload);
         } else if self.lengths.is_empty() && self.has_room(Kind::Background) {
-            writer::publish(out, subject, wanted, headers, payload);
+            writer::publish(out.room_for(size), subject, wanted, headers, payload);
             self.count(Kind::Background);
         } else {
-            self.put_off(|text| writer::publish(text, subject, wanted, headers, payload));
+            self.put_off(|text| {
+                writer::publish(text.room_for(size), subject, wanted, headers, payload);
+            });
         }
     }
 
     /// Lets go what need not wait any more, and asks how far the server is. Called before
     /// each write.
-    pub fn go_on(&mut self, out: &mut Vec<u8>) {
-        while !self.waiting.is_empty()
+    pub fn go_on(&mut self, out: &mut Blocks) {
+        let mut copied = 0;
+        if let Some(sid) = self.leaving.take() {
+            copied += self.let_go(sid, out, COPIED_MAX);
+        }
+        while self.leaving.is_none()
+            && copied < COPIED_MAX
+            && !self.waiting.is_empty()
             && self.has_room(Kind::Subscribe)
             && let Some(sid) = self.next_in_line()
         {
-            self.let_go(sid, out);
+            copied += self.let_go(sid, out, COPIED_MAX - copied);
         }
         while !self.releases.is_empty() && self.has_room(Kind::Unsubscribe) {
             if let Some(sid) = self.releases.pop_front() {
-                writer::unsubscribe(out, sid);
+                writer::unsubscribe(out.room(), sid);
                 self.count(Kind::Unsubscribe);
             }
         }
-        while self.has_room(Kind::Background)
+        while copied < COPIED_MAX
+            && self.has_room(Kind::Background)
             && let Some(length) = self.lengths.pop_front()
         {
             self.bytes -= length;
-            let start = self.background_start;
-            self.background_start += length;
-            out.extend_from_slice(&self.background[start..self.background_start]);
+            copied += self.background.move_to(length, out);
             self.count(Kind::Background);
         }
         self.trim();
         let is_due = |(count, at): (&u32, &u32)| count >= at;
         if self.wants_mark || self.unmarked.iter().zip(&MARK_AT).any(is_due) {
-            writer::ping(out);
+            writer::ping(out.room());
             self.pinged();
         }
     }
@@ -378,7 +390,7 @@ impl Pacing {
     /// A `PONG` has come: the server has taken what its `PING` stood behind. Returns which
     /// subscriptions among that it has refused, as there were too many; they were ended,
     /// where it is not certain which it meant.
-    pub fn confirmed(&mut self, out: &mut Vec<u8>) -> Vec<u64> {
+    pub fn confirmed(&mut self, out: &mut Blocks) -> Vec<u64> {
         // One that nobody has asked for means nothing.
         let mark = self.marks.pop_front().unwrap_or_default();
         self.longest.confirm();
@@ -428,6 +440,7 @@ impl Pacing {
     /// Whether something waits that [`Pacing::go_on`] would let go.
     pub fn has_work(&self) -> bool {
         self.wants_mark
+            || self.leaving.is_some()
             || !self.waiting.is_empty() && self.has_room(Kind::Subscribe)
             || !self.releases.is_empty() && self.has_room(Kind::Unsubscribe)
             || !self.lengths.is_empty() && self.has_room(Kind::Background)
@@ -466,14 +479,14 @@ impl Pacing {
     }
 
     /// What `write` appends waits behind a subscription that waits.
-    fn put_behind(&mut self, sid: u64, after: u64, lane: Lane, write: impl FnOnce(&mut Vec<u8>)) {
+    fn put_behind(&mut self, sid: u64, after: u64, lane: Lane, write: impl FnOnce(&mut Blocks)) {
         let Some(waiting) = self.waiting.get_mut(&sid) else {
             return;
         };
         let before = waiting.text.len();
         write(&mut waiting.text);
         let length = waiting.text.len() - before;
-        waiting.behind.push(Behind {
+        waiting.behind.push_back(Behind {
             length,
             after,
             lane,
@@ -482,7 +495,7 @@ impl Pacing {
     }
 
     /// What `write` appends waits behind the rest of the background.
-    fn put_off(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    fn put_off(&mut self, write: impl FnOnce(&mut Blocks)) {
         let before = self.background.len();
         write(&mut self.background);
         let length = self.background.len() - before;
@@ -505,33 +518,45 @@ impl Pacing {
         Some(sid)
     }
 
-    /// A subscription leaves, if it has not before, and what waits behind it.
-    fn let_go(&mut self, sid: u64, out: &mut Vec<u8>) {
-        let Some((sid, waiting)) = self.waiting.remove_entry(&sid) else {
-            return;
+    /// A subscription leaves, if it has not before, and what waits behind it, as far as no more
+    /// than `most` bytes are copied for that, and one message more. Returns how many were.
+    fn let_go(&mut self, sid: u64, out: &mut Blocks, most: usize) -> usize {
+        let Some((sid, mut waiting)) = self.waiting.remove_entry(&sid) else {
+            return 0;
         };
-        self.bytes -= OVERHEAD + waiting.text.len();
-        let (own, mut rest) = waiting.text.split_at(waiting.own);
-        if !waiting.has_ended {
-            out.extend_from_slice(own);
-            self.subscribed(sid, subject_of(own));
+        let own = std::mem::take(&mut waiting.own);
+        self.bytes -= own.len();
+        if !own.is_empty() && !waiting.has_ended {
+            out.room().extend_from_slice(&own);
+            self.subscribed(sid, subject_of(&own));
         }
-        for Behind {
-            length,
-            after,
-            lane,
-        } in waiting.behind
+        let mut copied = own.len();
+        while copied < most
+            && let Some(behind) = waiting.behind.pop_front()
         {
-            let (text, behind) = rest.split_at(length);
-            rest = behind;
+            let Behind {
+                length,
+                after,
+                lane,
+            } = behind;
+            self.bytes -= length;
+            let text = &mut waiting.text;
             if self.waiting.contains_key(&after) {
-                self.put_behind(after, 0, lane, |out| out.extend_from_slice(text));
+                self.put_behind(after, 0, lane, |out| copied += text.move_to(length, out));
             } else if lane == Lane::Background {
-                self.put_off(|out| out.extend_from_slice(text));
+                self.put_off(|out| copied += text.move_to(length, out));
             } else {
-                out.extend_from_slice(text);
+                copied += text.move_to(length, out);
             }
         }
+        if waiting.behind.is_empty() {
+            self.bytes -= OVERHEAD;
+        } else {
+            // What comes meanwhile waits behind it.
+            self.waiting.insert(sid, waiting);
+            self.leaving = Some(sid);
+        }
+        copied
     }
 
     /// Gives back memory that an unusual crowd has taken.
@@ -547,13 +572,6 @@ impl Pacing {
         self.unconfirmed.trim();
         if self.lengths.is_empty() {
             self.lengths.shrink_to(KEPT);
-            self.background.clear();
-            self.background.shrink_to(64 * KEPT);
-            self.background_start = 0;
-        } else if 2 * self.background_start > self.background.len() {
-            // Moves less than has left since the last time.
-            self.background.drain(..self.background_start);
-            self.background_start = 0;
         }
     }
 }

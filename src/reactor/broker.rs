@@ -17,7 +17,7 @@ use super::trace;
 use crate::gateway::{BrokerLimits, BrokerOp, Lane, Outbox, Time};
 use crate::metrics::Traffic;
 use crate::nats::{
-    self, Client, ClientError, Event, Lesson, Op, Options, Pacing, Parser, Phase, Publish,
+    self, Blocks, Client, ClientError, Event, Lesson, Op, Options, Pacing, Parser, Phase, Publish,
     ServerInfo, ServerUrl, TooLong, writer,
 };
 use crate::secrets::{BrokerSecrets, server_name};
@@ -39,8 +39,8 @@ const INPUT_GROWN: usize = 4 << 20;
 const ROOM: usize = 64 << 10;
 const _: () = assert!(ROOM >= READ_MIN);
 
-/// Room for output that is kept while there is none.
-const OUTPUT_KEPT: usize = 1 << 20;
+/// Bytes that are written in one turn.
+const WRITE_MAX: usize = 1 << 20;
 
 /// Waiting output above which clients are not read.
 pub(crate) const OUTPUT_HIGH: usize = 8 << 20;
@@ -139,9 +139,8 @@ pub(super) struct Broker {
     input: Vec<u8>,
     start: usize,
     end: usize,
-    /// Output buffer; what comes before `written` has left.
-    output: Vec<u8>,
-    written: usize,
+    /// What is to be written.
+    output: Blocks,
     readable: bool,
     writable: bool,
     hung_up: bool,
@@ -208,8 +207,7 @@ impl Broker {
             input: Vec::new(),
             start: 0,
             end: 0,
-            output: Vec::new(),
-            written: 0,
+            output: Blocks::default(),
             readable: false,
             writable: false,
             hung_up: false,
@@ -278,7 +276,7 @@ impl Broker {
             .map_err(|error| hint_at_order(error, secrets))?;
         // The first word of the server can have come right behind the handshake.
         if !self.stream.is_handshaking() {
-            self.client.secured(&mut self.output);
+            self.client.secured(self.output.room());
         }
         while self.next(now)?.is_some() {
             match self.client.phase() {
@@ -392,7 +390,7 @@ impl Broker {
 
     /// Whether nothing waits in either direction.
     pub(super) fn is_idle(&self) -> bool {
-        let has_waiting = self.written < self.output.len() || self.stream.has_unsent();
+        let has_waiting = !self.output.is_empty() || self.stream.has_unsent();
         !self.has_input() && !has_waiting && self.pacing.waiting() == 0
     }
 
@@ -408,7 +406,7 @@ impl Broker {
 
     /// Whether the socket may take more of what was queued.
     fn has_unwritten(&self) -> bool {
-        self.writable && (self.written < self.output.len() || self.stream.has_unsent())
+        self.writable && (!self.output.is_empty() || self.stream.has_unsent())
     }
 
     /// Whether something waits until the server has taken what came before it.
@@ -418,7 +416,7 @@ impl Broker {
 
     /// Whether so much waits for the server that clients must not add to it.
     pub(super) fn is_congested(&self) -> bool {
-        self.output.len() - self.written > OUTPUT_HIGH
+        self.output.len() > OUTPUT_HIGH
             || self.pacing.waiting() > PACED_HIGH
             || self.failure.is_some()
     }
@@ -439,7 +437,7 @@ impl Broker {
             self.client.received();
         }
         let before = self.output.len();
-        self.client.timeout(now.0, &mut self.output)?;
+        self.client.timeout(now.0, self.output.room())?;
         if self.output.len() > before {
             self.pacing.pinged();
         }
@@ -449,7 +447,7 @@ impl Broker {
     /// Asks the server at once for a sign of life.
     pub(super) fn probe(&mut self, now: Time) {
         let before = self.output.len();
-        self.client.probe(now.0, &mut self.output);
+        self.client.probe(now.0, self.output.room());
         if self.output.len() > before {
             self.pacing.pinged();
         }
@@ -483,7 +481,7 @@ impl Broker {
                 self.unparsed = true;
                 return Ok(Some(Event::Pong));
             }
-            match self.client.handle(op, now.0, &mut self.output)? {
+            match self.client.handle(op, now.0, self.output.room())? {
                 None => {}
                 Some(Event::Pong) => {
                     let refused = self.pacing.confirmed(&mut self.output);
@@ -684,26 +682,20 @@ impl Broker {
         }
         self.pacing.go_on(&mut self.output);
         // Not while more may be queued: nothing would be written, which is an error.
-        while self.has_unwritten() {
-            let output = &self.output[self.written..];
+        let mut most = WRITE_MAX;
+        while self.has_unwritten() && most > 0 {
+            let output = self.output.front();
+            let output = &output[..output.len().min(most)];
             let (len, takes_more) = match self.stream.write(output, &mut self.wire_out) {
                 Ok(written) => written,
                 Err(error) => return self.fail(BrokerError::Socket(error)),
             };
-            self.written += len;
+            self.output.advance(len);
+            most = most.saturating_sub(len.max(1));
             self.traffic.sent += len as u64;
             self.writable = takes_more;
         }
-        let waiting = self.output.len() - self.written;
-        if waiting == 0 {
-            self.output.clear();
-            self.output.shrink_to(OUTPUT_KEPT);
-            self.written = 0;
-        } else if self.written > OUTPUT_KEPT && self.written > waiting {
-            // Moves less than has left since the last time.
-            self.output.drain(..self.written);
-            self.written = 0;
-        }
+        let waiting = self.output.len();
         if waiting > OUTPUT_MAX {
             return Err(BrokerError::Backlog { bytes: waiting });
         }

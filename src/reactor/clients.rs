@@ -319,7 +319,9 @@ impl Clients {
             && !connection.ready
         {
             connection.ready = true;
-            match (connection.stream.is_handshaking(), connection.busy) {
+            // Who has gone, in a crowd perhaps, waits for nothing.
+            let can_wait = connection.busy || connection.hung_up;
+            match (connection.stream.is_handshaking(), can_wait) {
                 (true, _) => self.shaking.push_back(key),
                 (false, true) => self.busy.push_back(key),
                 (false, false) => self.ready.push_back(key),

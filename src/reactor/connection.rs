@@ -140,6 +140,9 @@ pub(super) struct Connection {
     pub(super) held: u32,
     /// For how long nothing was heard of it.
     pub(super) silence: Silence,
+    /// Rounds of the pulse since it was sent a message, and one; 0 if its client has been told
+    /// since what it has.
+    pub(super) news: u8,
     /// How long it has been a WebSocket.
     pub(super) age: Age,
     /// What its messages have been inflated by.
@@ -172,6 +175,7 @@ impl Connection {
             place: Place::Outside,
             held: 0,
             silence: Silence::default(),
+            news: 0,
             age: Age::default(),
             inflated: Inflated::default(),
             has_console: false,

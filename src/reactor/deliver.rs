@@ -52,6 +52,13 @@ pub(super) fn deliver(
             }
         }
         Delivery::Stream(start) => events::begin(clients, site, client, *start, now),
+        Delivery::Rest(tag) => {
+            if let Some((key, connection)) = clients.find(client)
+                && let Some(text) = connection.framing().and_then(|it| it.rest(tag))
+            {
+                clients.push(key, Piece::Bytes(text.into()), now);
+            }
+        }
         Delivery::Upgrade(fields) => upgrade(clients, site, client, &fields, now),
         Delivery::Resume => {
             if let Some((key, _)) = clients.find(client) {

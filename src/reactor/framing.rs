@@ -52,6 +52,21 @@ impl Framing {
         }
     }
 
+    /// What tells the other side, behind all that was sent, what it can come back with; `None`
+    /// for a transport by which nobody comes back.
+    pub(super) fn rest(self, tag: Tag) -> Option<Vec<u8>> {
+        let Framing::Events(chunking) = self else {
+            return None;
+        };
+        // An event without data is none, and its ID counts all the same.
+        let mut text = b"id:".to_vec();
+        text.extend_from_slice(&tag.text());
+        text.extend_from_slice(EVENT_END);
+        let mut out = Vec::new();
+        chunking.write(&text, &mut out);
+        Some(out)
+    }
+
     /// Whether the other side answers that. If not, it is gone when it takes no more.
     pub(super) fn is_answered(self) -> bool {
         matches!(self, Framing::WebSocket(_))
@@ -98,7 +113,7 @@ const LENGTH_MAX: usize = 2 * size_of::<usize>() + LINE_END.len();
 const LINE_END: &[u8] = b"\r\n";
 
 /// What stands before the text of an event. The empty ID means that there is none to come back
-/// with: what the client has from then on is in no event.
+/// with, until the client is told one at rest.
 const EVENT: &[u8] = b"id:\ndata:";
 
 /// The same of the first event, whose ID stands before it.
@@ -116,15 +131,7 @@ pub(super) fn begin_events(chunking: Chunking, tag: Tag, has_set: bool, out: &mu
     if !has_set {
         text.push(b'\n');
     }
-    let mut room = [0; HEADER_MAX];
-    if chunking == Chunking::Chunked {
-        let end = chunk_header(text.len(), &mut room);
-        out.extend_from_slice(&room[..end]);
-    }
-    out.extend_from_slice(&text);
-    if chunking == Chunking::Chunked {
-        out.extend_from_slice(LINE_END);
-    }
+    chunking.write(&text, out);
 }
 
 /// Writes the line before a chunk of so many bytes to the beginning of `room`; where it ends.
@@ -163,6 +170,19 @@ fn chunk_digits(length: usize) -> usize {
 }
 
 impl Chunking {
+    /// Appends a part of the body.
+    fn write(self, text: &[u8], out: &mut Vec<u8>) {
+        let mut room = [0; HEADER_MAX];
+        if self == Chunking::Chunked {
+            let end = chunk_header(text.len(), &mut room);
+            out.extend_from_slice(&room[..end]);
+        }
+        out.extend_from_slice(text);
+        if self == Chunking::Chunked {
+            out.extend_from_slice(LINE_END);
+        }
+    }
+
     /// Bytes of what stands before an event, which begins with `before`; see [`event_header`].
     fn header_len(self, before: &[u8], length: usize) -> usize {
         let line = match self {

@@ -273,6 +273,8 @@ struct Reactor {
     max_buffers: usize,
     /// What this turn may still do.
     turn: Turn,
+    /// The CPU time of this thread at the end of the last turn, in microseconds.
+    cpu: u64,
     /// Messages taken from NATS in one turn, at most.
     broker_messages: u32,
     /// How TLS is spoken with new clients; `None` without TLS.
@@ -402,6 +404,7 @@ impl Reactor {
             wire: Vec::new(),
             max_buffers: (config.max_buffers as usize) << 20,
             turn: Turn::default(),
+            cpu: process::cpu_micros().unwrap_or(0),
             broker_messages: config.buffer_size,
             tls,
         })
@@ -549,9 +552,19 @@ impl Reactor {
         self.turn.end(end);
         if self.monitor.is_some() || self.console.is_some() || self.parent.is_some() {
             self.metrics.turns.observe(end - start);
+            self.count_cpu();
             self.serve_monitor(now, may_judge);
         }
         Ok(())
+    }
+
+    /// Counts the CPU time of a turn, which the poll before it is part of: what a turn takes
+    /// beyond it, it has waited.
+    fn count_cpu(&mut self) {
+        if let Some(cpu) = process::cpu_micros() {
+            let before = std::mem::replace(&mut self.cpu, cpu);
+            self.metrics.turns_cpu.observe(cpu.saturating_sub(before));
+        }
     }
 
     /// Reads files again, if a signal has asked for it.

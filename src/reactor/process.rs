@@ -54,6 +54,22 @@ pub(super) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The CPU time of this thread, in microseconds; `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(super) fn cpu_micros() -> Option<u64> {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    Some(seconds.ok()? * 1_000_000 + nanos.ok()? / 1_000)
+}
+
+/// The CPU time of this thread: not on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+pub(super) fn cpu_micros() -> Option<u64> {
+    None
+}
+
 /// The memory that the process has in use, in bytes; `None` where the system does not
 /// tell in the way of Linux.
 pub(super) fn resident_memory() -> Option<u64> {
@@ -106,6 +122,17 @@ mod tests {
     fn memory_is_that_of_a_process() {
         let memory = resident_memory().unwrap();
         assert!((1 << 20..1 << 40).contains(&memory), "{memory}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn work_takes_cpu_time_and_sleep_does_not() {
+        let start = std::time::Instant::now();
+        let before = cpu_micros().unwrap();
+        while cpu_micros().unwrap() < before + 1_000 {}
+        let wall = start.elapsed().as_micros() as u64;
+        let cpu = cpu_micros().unwrap() - before;
+        assert!((1_000..=wall + 1_000).contains(&cpu), "{cpu} of {wall}");
     }
 
     #[test]

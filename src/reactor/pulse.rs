@@ -23,6 +23,10 @@ const ASKED: u8 = ROUNDS as u8 - 1;
 /// Rounds of silence after which it counts as gone.
 const GONE: u8 = 2 * ROUNDS as u8 - 1;
 
+/// Rounds without a message after which the client of a stream is told what it has, the first
+/// of which may be a part of one.
+const RESTED: u8 = 2;
+
 /// For how long nothing was heard of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Silence {
@@ -34,6 +38,8 @@ pub(super) struct Silence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Fine,
+    /// Nothing was sent to it for a while.
+    Rests,
     Ask,
     Gone,
 }
@@ -75,6 +81,9 @@ fn look(
     let (key, connection) = table.of_client(ClientKey(place as u32))?;
     let framing = connection.framing()?;
     framing.ping()?;
+    if !framing.is_answered() && rests(&mut connection.news) {
+        return Some((key, Verdict::Rests));
+    }
     let progress = connection.output.as_ref().map(|output| output.progress());
     // What it has sent waits for us; or it takes what it is sent.
     let is_alive =
@@ -92,6 +101,19 @@ fn look(
     Some((key, verdict))
 }
 
+/// Another round is over for a stream. Whether it is at rest, which it is once.
+fn rests(news: &mut u8) -> bool {
+    if *news == 0 {
+        return false;
+    }
+    *news += 1;
+    let rests = *news > 1 + RESTED;
+    if rests {
+        *news = 0;
+    }
+    rests
+}
+
 impl Reactor {
     /// Asks the clients that have been silent for long, and closes those that do not answer.
     pub(super) fn ask_silent_clients(&mut self, now: Time) {
@@ -102,6 +124,10 @@ impl Reactor {
             };
             match look(table, place, hand.round(), now) {
                 None | Some((_, Verdict::Fine)) => {}
+                Some((key, Verdict::Rests)) => {
+                    (self.gateway).stream_rests(now, key.client(), &mut self.outbox);
+                    self.carry_out();
+                }
                 Some((key, Verdict::Ask)) => {
                     self.clients.ask(key, now);
                 }

@@ -33,8 +33,11 @@ pub(super) fn subscribed(subject: &[u8]) {
 pub(super) fn message(message: &nats::Message<'_>) {
     let subject = message.subject;
     if !subject.starts_with(b"_INBOX.") {
-        let subject = String::from_utf8_lossy(subject);
-        trace!("=>> {subject}: {}", Masked(message.payload));
+        trace!(
+            "=>> {}: {}",
+            String::from_utf8_lossy(subject),
+            Masked(message.payload)
+        );
     } else if message.status == Some(503) && message.payload.is_empty() {
         trace!("x=> ({}) No responders", reply_id(subject));
     } else {

@@ -3,13 +3,15 @@
 //!
 //! Nothing here builds a tree, and nothing recurses over what a peer sent.
 
-use super::scan;
+use super::check::{self, Fault};
+use super::{plain, scan};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
 /// Deepest nesting of arrays and objects in a message.
 pub const MAX_DEPTH: usize = 128;
+const _: () = assert!(MAX_DEPTH == check::LEVELS);
 
 /// Why a text was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,61 +41,40 @@ impl From<serde_json::Error> for JsonError {
 /// One JSON value as text, without white space around it.
 pub type Raw<'a> = &'a str;
 
+/// Bytes of a payload that is no JSON up to which it is read once more for the words of the
+/// error: beyond that these are not worth the time.
+const EXPLAINED: usize = 64 << 10;
+
 /// Checks that a payload is one JSON value of bounded depth and returns its text.
 pub fn value(payload: &[u8]) -> Result<Raw<'_>, JsonError> {
-    let raw: &RawValue = serde_json::from_slice(payload)?;
-    check_depth(raw.get())?;
-    Ok(raw.get())
+    if let Some(text) = plain::value(payload) {
+        return Ok(text);
+    }
+    let place = match std::str::from_utf8(payload) {
+        Ok(text) => match check::value(text) {
+            Ok(place) => return Ok(&text[place]),
+            Err(Fault::Deep) => {
+                return Err(JsonError::new("nesting deeper than 128 levels"));
+            }
+            Err(Fault::Invalid(place)) => place,
+        },
+        Err(error) => error.valid_up_to(),
+    };
+    Err(invalid(payload, place))
+}
+
+/// What is wrong with a payload that is no JSON, as the byte at a place shows.
+fn invalid(payload: &[u8], place: usize) -> JsonError {
+    let read: Result<&RawValue, _> = match payload.len() {
+        0..=EXPLAINED => serde_json::from_slice(payload),
+        _ => return JsonError(Cow::Owned(format!("not JSON, at byte {}", place + 1))),
+    };
+    read.map_or_else(JsonError::from, |_| INVALID)
 }
 
 /// Whether there is nothing but JSON's white space, which is less than ASCII's.
 pub fn is_blank(payload: &[u8]) -> bool {
     payload.iter().all(|byte| b" \t\r\n".contains(byte))
-}
-
-fn check_depth(text: &str) -> Result<(), JsonError> {
-    let bytes = text.as_bytes();
-    if bytes.len() <= MAX_DEPTH {
-        return Ok(());
-    }
-    // Brackets are counted many times faster than followed.
-    let openings = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{'));
-    if openings.count() <= MAX_DEPTH {
-        return Ok(());
-    }
-    let (mut depth, mut at) = (0, 0);
-    while at < bytes.len() {
-        if let Some(next) = scan::depths(bytes, at, depth) {
-            is_too_deep(next.most)?;
-            depth = next.last;
-            at += scan::SKIPPED;
-            continue;
-        }
-        let end = bytes.len().min(at + scan::SKIPPED);
-        while at < end {
-            match bytes[at] {
-                b'"' => {
-                    at = string_end(bytes, at)?;
-                    continue;
-                }
-                b'[' | b'{' => {
-                    depth += 1;
-                    is_too_deep(depth)?;
-                }
-                b']' | b'}' => depth -= 1,
-                _ => {}
-            }
-            at += 1;
-        }
-    }
-    Ok(())
-}
-
-fn is_too_deep(depth: i32) -> Result<(), JsonError> {
-    match usize::try_from(depth) {
-        Ok(depth) if depth > MAX_DEPTH => Err(JsonError::new("nesting deeper than 128 levels")),
-        _ => Ok(()),
-    }
 }
 
 /// Calls `member` with each name and value of an object, in order. The text is a value that
@@ -377,11 +358,42 @@ fn next_space(bytes: &[u8], mut i: usize) -> Option<usize> {
     None
 }
 
-/// Whether there is a byte with which something to be escaped may begin. It looks at all
-/// of them, without a branch for each, which is many times faster than one by one.
-fn may_need_escape(bytes: &[u8]) -> bool {
-    let suspect = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
-    bytes.iter().fold(false, |any, byte| any | suspect(*byte))
+/// Where something begins that must not stand in a string as it is.
+const MARK: u8 = 1;
+
+/// Where something may begin that HTML or JavaScript would misread.
+const SUSPECT: u8 = 2;
+
+/// What each byte may be the beginning of.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            0..0x20 | b'"' | b'\\' => MARK,
+            b'<' | b'>' | b'&' | 0xe2 => SUSPECT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Bytes up to which a look at each, until one is found, is the shorter way.
+const SHORT: usize = 32;
+
+/// Whether there is a byte of these kinds. Longer texts are looked at without a branch for
+/// each byte, which is many times faster than one by one.
+fn has_kind(bytes: &[u8], kinds: u8) -> bool {
+    if bytes.len() <= SHORT {
+        return bytes
+            .iter()
+            .any(|byte| KINDS[usize::from(*byte)] & kinds != 0);
+    }
+    let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let is_suspect = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+    let all = |is: fn(u8) -> bool| bytes.iter().fold(false, |any, byte| any | is(*byte));
+    kinds & SUSPECT != 0 && all(is_suspect) || kinds & MARK != 0 && all(is_mark)
 }
 
 /// The escape of the character that starts at a place, and its length there.
@@ -403,7 +415,7 @@ pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 /// The same for text of which only the bytes are at hand.
 pub(super) fn write_escaped_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    if !may_need_escape(bytes) {
+    if !has_kind(bytes, SUSPECT) {
         return out.extend_from_slice(bytes);
     }
     let (mut from, mut i) = (0, 0);
@@ -428,9 +440,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 /// The same for a text of which only the bytes are at hand.
 pub(crate) fn write_string_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let is_mark = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let has_marks = bytes.iter().fold(false, |any, byte| any | is_mark(*byte));
-    if !has_marks && !may_need_escape(bytes) {
+    if !has_kind(bytes, MARK | SUSPECT) {
         out.extend_from_slice(bytes);
         return out.push(b'"');
     }
@@ -698,6 +708,23 @@ mod tests {
         assert!(value(nested(MAX_DEPTH + 1).as_bytes()).is_err());
         assert!(value(nested(100_000).as_bytes()).is_err());
         assert!(value(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn says_where_a_large_payload_is_no_json() {
+        let words = |text: &str| value(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(words("[1,]"), "expected value at line 1 column 4");
+        let large = format!("[\"{}\",]", "x".repeat(EXPLAINED));
+        assert_eq!(
+            words(&large),
+            format!("not JSON, at byte {}", EXPLAINED + 5)
+        );
+        let mut bytes = large.into_bytes();
+        bytes[9] = 0xff;
+        assert_eq!(
+            value(&bytes).unwrap_err().to_string(),
+            "not JSON, at byte 10"
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The RES vocabulary, without I/O: resource IDs, patterns, values, errors, protocol
 //! versions, and the messages of services and clients.
 
+mod check;
 pub mod client;
 pub mod error;
 pub mod json;
 pub mod meta;
 pub mod order;
 pub mod pattern;
+mod plain;
 pub mod reading;
 pub mod rid;
 mod scan;

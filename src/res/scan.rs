@@ -28,20 +28,40 @@ pub fn word(bytes: &[u8], at: usize) -> Option<u64> {
         .map(|it| u64::from_le_bytes(*it))
 }
 
+/// The place of the next byte that does not stand for itself in a JSON string: a quotation mark,
+/// a backslash, or a control character.
+pub fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
+        let found = zeros(word ^ (ONES * u64::from(b'"')))
+            | zeros(word ^ (ONES * u64::from(b'\\')))
+            | word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let is_mark = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    at + rest.iter().position(is_mark).unwrap_or(rest.len())
+}
+
+const ONES: u64 = u64::from_le_bytes([1; WORD]);
+
+/// The highest bit of each byte that is zero, and perhaps of some behind the first one.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
 /// The place in a word of the first byte that is one of two.
 pub fn first(word: u64, one: u8, other: u8) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; WORD]);
-    // The highest bit of each byte that is zero, and perhaps of some behind the first one.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let found = zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
-/// How far the depth of brackets goes down and up within a chunk without strings, and where
-/// it is behind it.
+/// How far the depth of brackets goes down within a chunk without strings, and where it is
+/// behind it.
 pub struct Depths {
     pub least: i32,
-    pub most: i32,
     pub last: i32,
 }
 
@@ -50,13 +70,11 @@ pub fn depths(bytes: &[u8], at: usize, depth: i32) -> Option<Depths> {
     let chunk = chunk(bytes, at).filter(|chunk| !has(chunk, |byte| byte == b'"'))?;
     let mut depths = Depths {
         least: depth,
-        most: depth,
         last: depth,
     };
     for byte in chunk {
         depths.last += i32::from(STEPS[usize::from(*byte)]);
         depths.least = depths.least.min(depths.last);
-        depths.most = depths.most.max(depths.last);
     }
     Some(depths)
 }
@@ -125,10 +143,29 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_stand_for_itself_is_found_at_each_place() {
+        for length in 0..40 {
+            for byte in 0..=255 {
+                let mut bytes = vec![b'!'; length];
+                for place in 0..length {
+                    bytes[place] = byte;
+                    let is_mark = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    for from in 0..=place {
+                        let expected = if is_mark { place } else { length };
+                        assert_eq!(end_of_plain(&bytes, from), expected, "{byte} at {place}");
+                    }
+                    bytes[place] = 0xe9;
+                }
+            }
+        }
+        assert_eq!(end_of_plain(&[], 0), 0);
+    }
+
+    #[test]
     fn depths_are_those_of_each_place() {
         let text = b"[[{}],1]]]]]{{{[[[,,,,,,,,,,,,,,,,,,,,,,\"";
         let depths = super::depths(text, 0, 5).unwrap();
-        assert_eq!((depths.least, depths.most, depths.last), (1, 8, 7));
+        assert_eq!((depths.least, depths.last), (1, 7));
         assert!(super::depths(text, text.len() - CHUNK, 5).is_none());
         assert!(super::depths(text, text.len() - CHUNK + 1, 5).is_none());
     }

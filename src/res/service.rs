@@ -152,8 +152,9 @@ pub struct Token<'a> {
 /// A system token reset event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TokenReset<'a> {
-    /// Token IDs whose tokens are out of date.
-    pub tids: Vec<Cow<'a, str>>,
+    /// Token IDs whose tokens are out of date: an array of strings, or, if it is long, of
+    /// whatever.
+    pub tids: Option<Raw<'a>>,
     /// Where to send the auth requests.
     pub subject: Cow<'a, str>,
 }
@@ -491,20 +492,25 @@ pub fn token(payload: &[u8]) -> Result<Token<'_>, JsonError> {
     Ok(event)
 }
 
+/// Bytes of a list of token IDs up to which each is looked at as the event is read.
+const TIDS_READ: usize = 16 << 10;
+
 /// Reads a system token reset event; its lists may be empty.
 pub fn token_reset(payload: &[u8]) -> Result<TokenReset<'_>, JsonError> {
     let mut event = TokenReset {
-        tids: Vec::new(),
+        tids: None,
         subject: Cow::Borrowed(""),
     };
     json::object(json::value(payload)?, |name, raw| {
         if json::is(&name, "tids") {
-            event.tids.clear();
-            if let Some(raw) = json::present(raw) {
-                json::array(raw, |item| {
-                    event.tids.push(json::string(item)?);
-                    Ok(())
-                })?;
+            event.tids = json::present(raw);
+            match event.tids {
+                None => {}
+                Some(raw) if raw.len() <= TIDS_READ => {
+                    json::array(raw, |item| json::string(item).map(drop))?;
+                }
+                Some(raw) if raw.starts_with('[') => {}
+                Some(_) => return Err(JsonError::new("not an array")),
             }
         } else if json::is(&name, "subject") {
             event.subject = json::present(raw)

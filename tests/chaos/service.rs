@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub const MODELS: usize = 40;
 /// Entries of the list, about.
 const LENGTH: usize = 30;
 
-/// How long it sleeps when nothing comes.
+/// How long it waits for requests before it does something by itself, and for a server.
 const STEP: Duration = Duration::from_millis(5);
 
 /// It asks its server for a sign of life so often, and takes it for lost without one: later
@@ -75,16 +75,44 @@ struct Shared {
     /// Whether its state changes by itself.
     is_busy: AtomicBool,
     is_over: AtomicBool,
-    is_connected: AtomicBool,
     /// Resets that it was asked for, and changes of its server.
     resets: AtomicU64,
     moves: AtomicU64,
     /// The server that it is connected to, by its place in the list.
     server: AtomicUsize,
+    progress: Mutex<Progress>,
+    /// Something of that is new.
+    is_on: Condvar,
+}
+
+/// How far the service is.
+#[derive(Default)]
+struct Progress {
+    is_connected: bool,
     /// Connections that were lost.
-    losses: AtomicU64,
+    losses: u64,
     /// Rounds of its loop: what was asked before one is done after the next.
-    steps: AtomicU64,
+    steps: u64,
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no holder panics")
+    }
+
+    /// Notes something, and tells those who wait for it.
+    fn note(&self, note: impl FnOnce(&mut Progress)) {
+        note(&mut self.progress());
+        self.is_on.notify_all();
+    }
+
+    /// Waits for something.
+    fn wait(&self, what: &str, is_so: impl Fn(&Progress) -> bool) {
+        let progress = self.progress();
+        let result = (self.is_on).wait_timeout_while(progress, crate::PATIENCE, |it| !is_so(it));
+        let is_over = result.expect("no holder panics").1.timed_out();
+        assert!(!is_over, "{what}");
+    }
 }
 
 /// The service, on a thread of its own.
@@ -139,35 +167,23 @@ impl Service {
 
     /// Has it take another server.
     pub fn move_on(&self) {
-        let (start, before) = (Instant::now(), self.losses());
+        let before = self.losses();
         self.0.moves.fetch_add(1, Ordering::SeqCst);
-        while self.losses() == before {
-            assert!(
-                start.elapsed() < crate::PATIENCE,
-                "the service keeps its server"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let is_lost = |it: &Progress| it.losses > before;
+        self.0.wait("the service keeps its server", is_lost);
         self.wait_connected();
     }
 
     /// Connections that were lost.
     pub fn losses(&self) -> u64 {
-        self.0.losses.load(Ordering::SeqCst)
+        self.0.progress().losses
     }
 
     /// Waits until it is connected, and has done what it was asked for.
     pub fn wait_connected(&self) {
-        let (start, steps) = (Instant::now(), self.0.steps.load(Ordering::SeqCst));
-        while !self.0.is_connected.load(Ordering::SeqCst)
-            || self.0.steps.load(Ordering::SeqCst) < steps + 2
-        {
-            assert!(
-                start.elapsed() < crate::PATIENCE,
-                "no server for the service"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let steps = self.0.progress().steps + 2;
+        let is_done = |it: &Progress| it.is_connected && it.steps >= steps;
+        self.0.wait("no server for the service", is_done);
     }
 }
 
@@ -195,11 +211,12 @@ impl Worker {
             let server = self.servers[self.server % self.servers.len()].clone();
             // Whatever ends the connection, another one is made.
             let _ = Connection::open(&server).and_then(|link| self.serve(link));
-            if self.shared.is_connected.swap(false, Ordering::SeqCst) {
-                self.shared.losses.fetch_add(1, Ordering::SeqCst);
-            }
+            self.shared.note(|progress| {
+                progress.losses += u64::from(std::mem::take(&mut progress.is_connected));
+            });
             self.server += 1;
             self.change();
+            // A server that is not there does not tell when it is.
             std::thread::sleep(STEP);
         }
     }
@@ -211,7 +228,7 @@ impl Worker {
         link.flush()?;
         let place = self.server % self.servers.len();
         self.shared.server.store(place, Ordering::SeqCst);
-        self.shared.is_connected.store(true, Ordering::SeqCst);
+        self.shared.note(|progress| progress.is_connected = true);
         while !self.shared.is_over.load(Ordering::SeqCst) {
             for request in link.read()? {
                 self.answer(&mut link, &request);
@@ -228,7 +245,7 @@ impl Worker {
                 link.publish(&subject, &payload);
             }
             link.flush()?;
-            self.shared.steps.fetch_add(1, Ordering::SeqCst);
+            self.shared.note(|progress| progress.steps += 1);
         }
         Ok(())
     }

@@ -77,7 +77,8 @@ impl Http {
         (Http::new(stream), port)
     }
 
-    fn new(stream: TcpStream) -> Http {
+    /// On a connection that is there.
+    pub fn new(stream: TcpStream) -> Http {
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("not a zero time-out");
@@ -228,6 +229,7 @@ impl Http {
             http: self,
             text: String::new(),
             last_id: String::new(),
+            ids: 0,
             pings: 0,
         }
     }
@@ -311,6 +313,8 @@ pub struct Events {
     text: String,
     /// The ID that a client would come back with.
     pub last_id: String,
+    /// IDs so far that are not empty.
+    pub ids: usize,
     /// Comments so far.
     pub pings: usize,
 }
@@ -349,7 +353,19 @@ impl Events {
     /// Reads until so many comments have come, and no event.
     #[track_caller]
     pub fn expect_pings(&mut self, count: usize) {
-        while self.pings < count {
+        self.read_until(|events| events.pings >= count);
+    }
+
+    /// Reads until there is an ID to come back with, and no event.
+    #[track_caller]
+    pub fn expect_id(&mut self) -> String {
+        self.read_until(|events| !events.last_id.is_empty());
+        self.last_id.clone()
+    }
+
+    #[track_caller]
+    fn read_until(&mut self, is_done: impl Fn(&Events) -> bool) {
+        while !is_done(self) {
             assert!(self.read(), "the stream ends");
             while let Some(end) = self.text.find("\n\n") {
                 let block: String = self.text.drain(..end + 2).collect();
@@ -400,7 +416,10 @@ impl Events {
         for line in block.lines().filter(|line| !line.is_empty()) {
             match line.split_once(':').expect("a field or a comment") {
                 ("", _) => self.pings += 1,
-                ("id", id) => id.clone_into(&mut self.last_id),
+                ("id", id) => {
+                    self.ids += usize::from(!id.is_empty());
+                    id.clone_into(&mut self.last_id);
+                }
                 ("data", text) => assert_eq!(data.replace(text.to_owned()), None),
                 ("retry", time) => assert_eq!(time, "2000"),
                 other => panic!("{other:?} is no field that we send"),

@@ -23,6 +23,7 @@
 mod authority;
 mod client;
 mod http;
+pub mod inside;
 mod json;
 mod openmetrics;
 mod process;
@@ -37,7 +38,7 @@ pub use json::{assert_json, canonical, member};
 pub use openmetrics::Exposition;
 pub use process::{
     Broker, Gateway, Proxy, Stack, broker_binaries, broker_binary, broker_version, free_port,
-    gateway_binary,
+    gateway_binary, interrupt,
 };
 pub use raw::{Frame, RawWs};
 pub use service::{Request, Service, connect as connect_service};

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{Client, Http, PATIENCE, RawWs, Service, service};
+use super::{Client, Http, PATIENCE, RawWs, Service, inside, service};
 
 /// A child process whose stderr is collected, and which does not outlive this one.
 struct Process {
@@ -109,11 +109,6 @@ impl Drop for Process {
     }
 }
 
-/// Whether the stacks of tests have the broker inside the gateway, by `TEST_BROKER=inside`.
-pub fn is_inside() -> bool {
-    std::env::var("TEST_BROKER").is_ok_and(|broker| broker == "inside")
-}
-
 /// A nats-server of its own on a free port of the loopback interface, or the address of
 /// the broker inside a gateway.
 pub struct Broker {
@@ -125,18 +120,36 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts `NATS_SERVER_BIN`, or `nats-server` from the path or /usr/sbin.
+    /// Starts `NATS_SERVER_BIN`, or `nats-server` from the path or /usr/sbin. With
+    /// `TEST_BROKER=inside` nothing starts: it is inside the gateway that is started next with
+    /// its address, unless the test needs a server ([`inside`]).
     pub fn start() -> Broker {
+        if inside::is_for_this_test() {
+            return Broker::inside_of_next();
+        }
         Broker::start_with(&[])
     }
 
+    /// An address that the gateway which is started with it has its own broker at.
+    fn inside_of_next() -> Broker {
+        Broker {
+            process: None,
+            binary: PathBuf::new(),
+            args: Vec::new(),
+            addr: inside::reserve(),
+        }
+    }
+
     /// As [`Broker::start`], with further command line arguments.
+    #[track_caller]
     pub fn start_with(args: &[&str]) -> Broker {
         Broker::start_by(broker_binary(), args)
     }
 
     /// As [`Broker::start_with`], of this program.
+    #[track_caller]
     pub fn start_by(binary: PathBuf, args: &[&str]) -> Broker {
+        assert!(!inside::is_for_this_test(), "{}", inside::NEEDS_A_SERVER);
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let (process, addr) = Broker::spawn(&binary, "-1", &args);
         Broker {
@@ -163,7 +176,7 @@ impl Broker {
     }
 
     fn process(&self) -> &Process {
-        self.process.as_ref().expect("a process of its own")
+        self.process.as_ref().expect(inside::NEEDS_A_SERVER)
     }
 
     fn spawn(binary: &PathBuf, port: &str, args: &[String]) -> (Process, String) {
@@ -195,7 +208,7 @@ impl Broker {
 
     /// Ends the broker abruptly.
     pub fn kill(&mut self) {
-        let process = self.process.as_mut().expect("a process of its own");
+        let process = self.process.as_mut().expect(inside::NEEDS_A_SERVER);
         process.child.kill().expect("our child");
         process.child.wait().expect("our child");
     }
@@ -203,7 +216,7 @@ impl Broker {
     /// Ends the broker in good order.
     pub fn stop(&mut self) {
         self.signal(rustix::process::Signal::TERM);
-        let process = self.process.as_mut().expect("a process of its own");
+        let process = self.process.as_mut().expect(inside::NEEDS_A_SERVER);
         process.wait(PATIENCE);
     }
 
@@ -285,7 +298,8 @@ impl Gateway {
 
     /// As [`Gateway::start`], with these variables in its environment.
     pub fn start_in(environment: &[(&str, &str)], broker_url: &str, args: &[&str]) -> Gateway {
-        let args = [&["--nats", broker_url], args].concat();
+        let [flag, place] = inside::broker_of(broker_url);
+        let args = [&[&*flag, &*place], args].concat();
         Gateway::start_with(environment, &args)
     }
 
@@ -348,7 +362,8 @@ impl Gateway {
     pub fn run_to_end(broker_url: &str, args: &[&str]) -> (Option<i32>, String) {
         let mut process = Process::spawn(
             Command::new(gateway_binary())
-                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .args(inside::broker_of(broker_url))
+                .args(["--addr", "127.0.0.1", "--port"])
                 .arg(free_port().to_string())
                 .args(args),
         );
@@ -363,7 +378,8 @@ impl Gateway {
         let process = Process::spawn(
             command
                 .arg(gateway_binary())
-                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .args(inside::broker_of(broker_url))
+                .args(["--addr", "127.0.0.1", "--port"])
                 .arg(addr.rsplit(':').next().expect("a port")),
         );
         Gateway { process, addr }
@@ -374,7 +390,8 @@ impl Gateway {
         let addr = other.addr.clone();
         let process = Process::spawn(
             Command::new(gateway_binary())
-                .args(["--nats", broker_url, "--addr", "127.0.0.1", "--port"])
+                .args(inside::broker_of(broker_url))
+                .args(["--addr", "127.0.0.1", "--port"])
                 .arg(addr.rsplit(':').next().expect("a port"))
                 .args(args),
         );
@@ -403,7 +420,7 @@ impl Gateway {
             Command::new("sh")
                 .args(["-c", HAND_OVER, "sh"])
                 .arg(gateway_binary())
-                .args(["--nats", broker_url])
+                .args(inside::broker_of(broker_url))
                 .args(args),
             handle(clients),
             handle(metrics),
@@ -538,6 +555,23 @@ pub fn gateway_binary() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
 }
 
+/// What Ctrl-C sends, for a process that is to end by it. A shell has those that it starts
+/// with `&` ignore that, and what a process ignores from its start the gateway ignores too: then
+/// it is what ends a process otherwise.
+pub fn interrupt() -> rustix::process::Signal {
+    use rustix::process::Signal;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    match ignored.unwrap_or(0) >> (Signal::INT.as_raw() - 1) & 1 {
+        0 => Signal::INT,
+        _ => {
+            eprintln!("SIGINT is ignored here: SIGTERM in its place");
+            Signal::TERM
+        }
+    }
+}
+
 /// A port of the loopback interface that nobody listened on a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
@@ -559,7 +593,11 @@ pub struct Stack {
 impl Stack {
     /// A broker and a gateway with these arguments, for one test.
     pub fn start(args: &[&str]) -> Stack {
-        if is_inside() {
+        Stack::start_at(inside::is_for_this_test(), args)
+    }
+
+    fn start_at(is_inside: bool, args: &[&str]) -> Stack {
+        if is_inside {
             return Stack::start_inside(args);
         }
         let broker = Broker::start();
@@ -588,13 +626,13 @@ impl Stack {
     /// than a test may take, so that a busy machine causes none.
     pub fn shared() -> &'static Stack {
         static SHARED: OnceLock<Stack> = OnceLock::new();
-        SHARED.get_or_init(|| Stack::start(&["--reqtimeout", "60000"]))
+        SHARED.get_or_init(|| Stack::start_at(inside::is_wanted(), &["--reqtimeout", "60000"]))
     }
 
     /// A shared stack whose request time-out is 300 ms, for tests of time-outs.
     pub fn impatient() -> &'static Stack {
         static SHARED: OnceLock<Stack> = OnceLock::new();
-        SHARED.get_or_init(|| Stack::start(&["--reqtimeout", "300"]))
+        SHARED.get_or_init(|| Stack::start_at(inside::is_wanted(), &["--reqtimeout", "300"]))
     }
 
     /// A service that owns all resource names `prefix.>`.

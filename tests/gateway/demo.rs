@@ -7,7 +7,6 @@
 
 use std::net::TcpListener;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -230,7 +229,7 @@ fn a_signal_ends_all_of_it() {
     let Some(mut gateway) = demo() else { return };
     let mut client = Client::connect(&gateway);
     client.handshake("1.2.3");
-    gateway.signal(Signal::INT);
+    gateway.signal(interrupt());
     assert_eq!(client.next_close(), Some(1001));
     assert_eq!(gateway.wait(PATIENCE), Some(0));
 }

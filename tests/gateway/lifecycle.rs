@@ -68,7 +68,7 @@ fn the_loss_of_the_broker_closes_all_clients_and_ends_the_process_with_1() {
 
 #[test]
 fn signals_end_the_gateway_with_0() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, interrupt()] {
         let mut stack = Stack::start(&[]);
         let svc = stack.service("life_signal");
         let mut c = stack.client();

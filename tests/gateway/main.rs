@@ -25,6 +25,7 @@ mod header_auth;
 mod home;
 mod http_api;
 mod http_protocol;
+mod inside;
 mod leaks;
 mod legacy;
 mod lifecycle;

@@ -263,6 +263,47 @@ fn it_lives_by_pings_and_ends_by_age_unlike_resgate() {
 }
 
 #[test]
+fn who_comes_back_after_a_rest_is_sent_nothing_again_unlike_resgate() {
+    if is_peer() {
+        return;
+    }
+    let port = free_port().to_string();
+    let stack = Stack::start(&["--pinginterval", "800", "--metricsport", &port]);
+    let svc = stack.service("sse_rest");
+    let (_, mut events) = stream(&stack, &svc, "sse_rest.a");
+    let first = events.last_id.clone();
+    svc.event("sse_rest.a.change", r#"{"values":{"a":2}}"#);
+    events.expect(r#"{"event":"sse_rest.a.change","data":{"values":{"a":2}}}"#);
+    assert_eq!(events.last_id, "");
+    // Behind it comes one ID, and no other while nothing happens.
+    let id = events.expect_id();
+    assert!(id.len() == 32 && id != first, "{id} and {first}");
+    let (ids, pings) = (events.ids, events.pings);
+    events.expect_pings(pings + 3);
+    assert_eq!((&events.last_id, events.ids), (&id, ids));
+    events.finish();
+
+    let back = |id: &str| {
+        let mut http = stack.http();
+        let fields = format!("{WANTED}Last-Event-ID: {id}\r\n");
+        http.request("GET", "/api/sse_rest/a", &fields);
+        svc.grant("sse_rest.a");
+        let head = http.response_head();
+        http.events(&head)
+    };
+    let mut events = back(&id);
+    svc.event("sse_rest.a.change", r#"{"values":{"a":3}}"#);
+    events.expect(r#"{"event":"sse_rest.a.change","data":{"values":{"a":3}}}"#);
+    let mut events = back(&id);
+    events.expect(r#"{"result":{"models":{"sse_rest.a":{"a":3}}},"id":1}"#);
+    let mut http = Http::connect_to(&format!("127.0.0.1:{port}"));
+    http.get("/metrics");
+    let metrics = Exposition::parse(&http.response().body);
+    assert_eq!(metrics.value("tidegate_streams_begun_total"), 3.0);
+    assert_eq!(metrics.value("tidegate_streams_resumed_total"), 1.0);
+}
+
+#[test]
 fn the_end_of_the_gateway_ends_it_unlike_resgate() {
     if is_peer() {
         return;

@@ -60,6 +60,7 @@ struct Peer {
     open: Vec<u64>,
     answer: Option<WebResponse>,
     stream: Option<(Tag, Option<String>, String)>,
+    rest: Option<Tag>,
     upgrade: Option<Fields>,
     cid: Option<String>,
     closed: bool,
@@ -174,6 +175,7 @@ impl Heart {
                     let old = peer.stream.replace((start.tag, text, fields));
                     assert!(old.is_none(), "a stream begins twice");
                 }
+                Delivery::Rest(tag) => peer.rest = Some(tag),
                 Delivery::Resume => peer.resumed += 1,
                 Delivery::Close(_) => peer.closed = true,
             }
@@ -307,6 +309,12 @@ impl Heart {
     pub fn stream(&mut self, number: u32) -> (Tag, Option<String>, String) {
         let stream = self.clients.get_mut(&number).and_then(|p| p.stream.take());
         stream.unwrap_or_else(|| panic!("the stream of {number} has not begun"))
+    }
+
+    /// A stream has been silent for a while; the tag that its client is told then, if any.
+    pub fn rests(&mut self, number: u32) -> Option<Tag> {
+        self.input(Input::Rest(ClientKey(number)));
+        self.clients.get_mut(&number)?.rest.take()
     }
 
     /// Whether a client was closed.
@@ -685,6 +693,10 @@ impl Heart {
     /// and that the next event of the resource may follow in one step.
     pub fn leads(&self) -> usize {
         self.driver.leads
+    }
+
+    pub fn work_done(&self) -> u64 {
+        self.driver.gateway.work_done()
     }
 
     pub fn stats(&self) -> Stats {

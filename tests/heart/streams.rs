@@ -80,6 +80,77 @@ fn who_has_the_set_is_not_sent_it_and_holds_it_all_the_same() {
 }
 
 #[test]
+fn at_rest_a_client_is_told_the_tag_of_what_it_has_by_now() {
+    let (mut h, first_tag) = streaming();
+    assert_eq!(h.rests(1), Some(first_tag));
+    h.change("test.r", r#"{"a":2,"s":{"rid":"test.s"}}"#);
+    // The event waits for what it brings.
+    assert_eq!(h.rests(1), None);
+    h.serve("test.s", r#"{"collection":[7]}"#);
+    h.event("event.test.s.add", r#"{"idx":1,"value":8}"#);
+    assert_eq!(h.client(1).messages().len(), 2);
+    let set =
+        r#"{"models":{"test.r":{"a":2,"s":{"rid":"test.s"}}},"collections":{"test.s":[7,8]}}"#;
+    let tag = h.rests(1).expect("it is in step");
+    assert_eq!(tag, Tag::of(set.as_bytes()));
+    h.close(1);
+    let have = Have::Tagged(Box::new([tag]));
+    h.web_with(1, "STREAM", "test/r", "", &have, false);
+    h.grant("test.r");
+    assert_eq!(h.stream(1), (tag, None, String::new()));
+    h.event("event.test.s.remove", r#"{"idx":0}"#);
+    assert_eq!(h.client(1).messages().len(), 1);
+    assert_ne!(h.rests(1), Some(tag));
+}
+
+#[test]
+fn who_has_no_stream_or_too_much_is_told_no_tag() {
+    let (mut h, _) = streaming();
+    h.subscribed_again(2, "test.r");
+    assert_eq!(h.rests(2), None);
+    assert_eq!(h.rests(7), None);
+    h.change("test.r", &format!(r#"{{"a":"{}"}}"#, "x".repeat(200_000)));
+    h.client(1).messages();
+    assert_eq!(h.rests(1), None);
+    h.change("test.r", r#"{"a":1}"#);
+    h.client(1).messages();
+    assert_eq!(h.rests(1), Some(Tag::of(SET.as_bytes())));
+    // What failed is told again whenever it is sent.
+    h.change("test.r", r#"{"b":{"rid":"test.s"}}"#);
+    h.fail("test.s", "system.notFound");
+    h.client(1).messages();
+    assert_eq!(h.rests(1), None);
+    h.event("event.test.r.delete", "null");
+    assert_eq!(h.rests(1), None);
+    h.discard();
+}
+
+/// Of many who rest together it costs a walk each, and the text is made once.
+#[test]
+fn what_many_have_is_tagged_once() {
+    let (mut h, _) = streaming();
+    for client in 2..6 {
+        h.web(client, "STREAM", "test/r", "");
+        h.grant("test.r");
+        h.stream(client);
+    }
+    h.change("test.r", &format!(r#"{{"a":"{}"}}"#, "x".repeat(60_000)));
+    let mut costs = Vec::new();
+    let mut tags = Vec::new();
+    for client in 1..6 {
+        let before = h.work_done();
+        tags.push(h.rests(client).expect("it is in step"));
+        costs.push(h.work_done() - before);
+    }
+    assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
+    assert!(
+        costs[0] > 1_000 && costs[1..].iter().all(|cost| *cost < 50),
+        "{costs:?}"
+    );
+    h.discard();
+}
+
+#[test]
 fn the_tag_is_of_all_that_is_referenced() {
     let mut tags = Vec::new();
     for leaf in ["[1]", "[2]", "[1]"] {

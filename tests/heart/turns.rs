@@ -295,6 +295,8 @@ struct Ring {
     driver: Driver,
     sids: HashMap<String, u64>,
     asked: VecDeque<(String, String)>,
+    /// Where the answer to a call goes, which is given later.
+    call: Option<String>,
     /// Whether the list has its items.
     is_full: bool,
 }
@@ -307,6 +309,7 @@ impl Ring {
             driver: Driver::new(Options::default(), 0),
             sids: HashMap::new(),
             asked: VecDeque::new(),
+            call: None,
             is_full: true,
         };
         let max_payload = 1 << 20;
@@ -331,7 +334,7 @@ impl Ring {
             "get.test.c" => r#"{"result":{"model":{"q":{"rid":"test.q"}}}}"#,
             "get.test.q" => r#"{"result":{"model":{"c":{"rid":"test.c"},"z":{"rid":"test.z"}}}}"#,
             "get.test.z" => r#"{"result":{"model":{"a":1}}}"#,
-            _ => r#"{"result":{"get":true}}"#,
+            _ => r#"{"result":{"get":true,"call":"*"}}"#,
         };
         answer.to_owned()
     }
@@ -358,6 +361,9 @@ impl Ring {
         assert_eq!(output.fault, None);
         for operation in output.broker {
             match operation {
+                Operation::Publish { subject, reply, .. } if subject.starts_with("call.") => {
+                    self.call = Some(reply);
+                }
                 Operation::Publish { subject, reply, .. } => {
                     self.asked.push_back((subject, reply));
                 }
@@ -409,6 +415,32 @@ fn an_event_to_one_client_meets_what_is_left_over_of_another() {
     assert!(ring.driver.gateway.has_work(), "nothing is left over");
     ring.change(1, "test.q", r#"{"values":{"z":{"rid":"test.c"}}}"#);
     assert_eq!(ring.subscriptions(), 2 + 1);
+}
+
+/// A call brings what the client is about to lose: it must not be taken for what it had.
+#[test]
+fn a_call_brings_a_resource_while_it_is_being_let_go_of() {
+    let mut puts_off = false;
+    for turns in 0..12 {
+        let mut ring = Ring::with_two_clients();
+        ring.say(UNLIMITED, 1, "new.test.root");
+        ring.change(1, "test.root", r#"{"values":{"c":null}}"#);
+        for _ in 0..turns {
+            ring.input(1, Input::GoOn);
+        }
+        puts_off |= ring.driver.gateway.has_work();
+        let reply = ring.call.take().expect("a call");
+        let answer = BrokerMessage {
+            sid: INBOX,
+            subject: reply.as_bytes(),
+            payload: br#"{"resource":{"rid":"test.c"}}"#,
+            status: None,
+            reply: None,
+        };
+        ring.input(1, Input::Message(answer));
+        assert_eq!(ring.subscriptions(), 3 + 4, "after {turns} turns");
+    }
+    assert!(puts_off, "nothing is left over");
 }
 
 #[test]

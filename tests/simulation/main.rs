@@ -68,6 +68,10 @@ fn clients_agree_with_the_services() {
     println!("{shortened} times the difference took the place of events that waited");
     let spared = shrink::SPARED.load(Ordering::Relaxed);
     println!("{spared} resources were not sent, since the clients had them");
+    let [rested, resumed] =
+        [&shrink::RESTED, &shrink::RESUMED].map(|count| count.load(Ordering::Relaxed));
+    println!("{rested} times a stream was at rest; {resumed} times it went on from there");
+    assert!(resumed > 0 || number("SIM_RUNS").is_some_and(|runs| runs < RUNS));
     assert!(spared > 0 || number("SIM_RUNS").is_some_and(|runs| runs < RUNS));
 }
 

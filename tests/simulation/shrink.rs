@@ -26,6 +26,11 @@ pub static SHORTENED: AtomicU64 = AtomicU64::new(0);
 /// Resources that clients were not sent since they had them, in all runs.
 pub static SPARED: AtomicU64 = AtomicU64::new(0);
 
+/// How often a stream's client was told the tag of what it had by then, and how often it came
+/// back with that and was sent nothing again.
+pub static RESTED: AtomicU64 = AtomicU64::new(0);
+pub static RESUMED: AtomicU64 = AtomicU64::new(0);
+
 /// Attempts at making a script smaller.
 const ATTEMPTS: usize = 3000;
 
@@ -43,6 +48,8 @@ pub fn attempt_to(run: impl FnOnce() -> World) -> (Option<String>, Vec<String>) 
             DRIFTED.fetch_add(counters.drifts, Ordering::Relaxed);
             SHORTENED.fetch_add(counters.queues_shortened, Ordering::Relaxed);
             SPARED.fetch_add(world.spared, Ordering::Relaxed);
+            RESTED.fetch_add(world.rested, Ordering::Relaxed);
+            RESUMED.fetch_add(world.resumed, Ordering::Relaxed);
             let failure = world.failure.clone();
             (failure.map(|failure| failure.0), world.into_trace())
         }
@@ -56,8 +63,10 @@ pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(|| {
         let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !LISTENS.get() {
-                return default(info);
+            // Of one run it is wanted where it was.
+            let is_wanted = std::env::var_os("SIM_SEED").is_some();
+            if is_wanted || !LISTENS.get() {
+                default(info);
             }
             HEARD.set(info.to_string());
         }));

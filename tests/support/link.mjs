@@ -8,6 +8,7 @@ export class Link {
     const link = new Link();
     link.up = true;
     link.sockets = new Set();
+    link.passed = "";
     link.server = createServer((near) => link.join(near, port));
     await new Promise((resolve) => link.server.listen(0, "127.0.0.1", resolve));
     link.url = `${scheme}://127.0.0.1:${link.server.address().port}/`;
@@ -30,8 +31,27 @@ export class Link {
         this.sockets.delete(socket);
         peer.destroy();
       });
+      socket.on("data", (bytes) => this.note(bytes));
       socket.pipe(peer);
     }
+  }
+
+  note(bytes) {
+    this.passed += bytes.toString("latin1");
+    this.check?.();
+  }
+
+  /** Waits until something passes that matches, in either direction; the match. */
+  passes(pattern) {
+    this.passed = "";
+    return new Promise((resolve) => {
+      this.check = () => {
+        const match = this.passed.match(pattern);
+        if (match) {
+          resolve(match);
+        }
+      };
+    });
   }
 
   /** Resets every connection and every attempt to make a new one. */

@@ -5,6 +5,7 @@
 #
 # PEER is a gateway's binary with the same flags, or empty; `bench.sh '' --help` lists the
 # arguments. docs/BENCHMARKS.md tells what is measured and how to read it.
+# BESIDE=nats-ws,centrifugo=BINARY,bun=BINARY adds what somebody might take instead.
 # BENCH=attack runs the attacks of docs/SECURITY.md in its place.
 
 BENCH=${BENCH:-gateway}
@@ -20,6 +21,7 @@ if [ -n "$peer" ]; then
     arguments+=(--peer "$peer")
 fi
 shift $(($# > 0))
+[ -z "${BESIDE:-}" ] || arguments+=(--beside "$BESIDE")
 
 need_rust
 need_nats

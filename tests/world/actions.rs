@@ -95,6 +95,7 @@ impl World {
             self.log(|| format!("-- {action:?}"));
             self.perform(action);
         }
+        self.let_streams_rest();
     }
 
     fn end(mut self) -> Self {

@@ -145,6 +145,9 @@ pub enum Input<'a> {
     /// The wait of a web request for a change is over.
     #[allow(dead_code, reason = "only some tests that share this wait")]
     EndPoll(ClientKey),
+    /// A stream was sent nothing for a while.
+    #[allow(dead_code, reason = "only some tests that share this have streams")]
+    Rest(ClientKey),
     /// A connection is gone.
     Close(ClientKey),
     /// Time has passed.
@@ -256,6 +259,7 @@ impl Driver {
             Input::Say(key, text) => gateway.client_message(now, key, text, out),
             Input::Web(key, request) => gateway.web_request(now, key, request, out),
             Input::EndPoll(key) => gateway.end_poll(now, key, out),
+            Input::Rest(key) => gateway.stream_rests(now, key, out),
             Input::Close(key) => gateway.client_closed(now, key, out),
             Input::Time => gateway.timeout(now, out),
             Input::GoOn => gateway.go_on(now, out),

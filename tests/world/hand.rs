@@ -76,6 +76,7 @@ impl Kept {
             | Input::Unsent(..)
             | Input::Upgrade(..)
             | Input::EndPoll(_)
+            | Input::Rest(_)
             | Input::Heartbeat => {
                 unreachable!("the world has no such input")
             }

@@ -3,7 +3,7 @@
 //! reachable from them over hard references is held, the rest is forgotten.
 
 use super::content::{Content, Generation, is_delete};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the client holds of one resource.
@@ -55,6 +55,23 @@ impl Replica {
     /// The resources held, with their IDs as the client writes them.
     pub fn items(&self) -> impl Iterator<Item = (&str, &Item)> {
         self.items.iter().map(|(rid, item)| (rid.as_str(), item))
+    }
+
+    /// All that is held as a resource set; `None` if some of it is none that is in step.
+    pub fn whole_set(&self) -> Option<Value> {
+        let mut set = json!({});
+        for (rid, item) in &self.items {
+            let (group, content) = match &item.held {
+                Held::Content(Content::Model(values)) => ("models", json!(values)),
+                Held::Content(Content::Collection(values)) => ("collections", json!(values)),
+                Held::Error(_) => return None,
+            };
+            if item.deleted {
+                return None;
+            }
+            set[group][rid] = content;
+        }
+        Some(set)
     }
 
     /// What is held of one resource.

@@ -109,6 +109,10 @@ pub struct World {
     pub service: Service,
     pub clients: Vec<Option<Client>>,
     pub web: Vec<WebClient>,
+    /// How often clients were told what all is known by that they have of their streams.
+    pub rested: u64,
+    /// How often who came back with that was sent nothing again.
+    pub resumed: u64,
     /// What clients have of the streams that they have left.
     pub left: Vec<Option<Left>>,
     /// What clients remember that have left.
@@ -217,6 +221,8 @@ impl World {
             service: self.service.clone(),
             clients: self.clients.clone(),
             web: self.web.clone(),
+            rested: self.rested,
+            resumed: self.resumed,
             left: self.left.clone(),
             memories: self.memories.clone(),
             tagged: self.tagged.clone(),
@@ -271,6 +277,8 @@ impl World {
             service,
             clients: (0..CLIENTS).map(|_| None).collect(),
             web: (0..WEB_SLOTS).map(|_| WebClient::default()).collect(),
+            rested: 0,
+            resumed: 0,
             left: vec![None; CLIENTS],
             memories: vec![None; CLIENTS],
             tagged: BTreeMap::new(),
@@ -600,6 +608,7 @@ impl World {
                 });
                 self.stream_begins(slot, start, text.as_deref());
             }
+            Delivery::Rest(tag) => self.stream_rests(slot, tag),
             Delivery::Web(response) => self.stream_is_refused(slot, &response),
             Delivery::Message(_) | Delivery::Answer(_) => {
                 self.stream_goes_on(slot);

@@ -1,12 +1,13 @@
 //! Streams of events: clients that ask for one resource over HTTP, and come back with the ID
 //! of what they have.
 
+use super::choices::Choices;
 use super::client::{Client, Pending};
 use super::content::Generation;
 use super::driver::Input;
 use super::simulator::World;
 use super::traces;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate::gateway::{ClientKey, Have, StreamStart, Tag, WebAction, WebRequest, WebResponse};
 
 /// The request that the first event of a stream answers.
@@ -16,10 +17,13 @@ const FIRST: u64 = 1;
 #[derive(Clone, Debug)]
 pub struct Stream {
     rid: String,
-    /// The tag and the text of the first event; `None` before that.
+    /// The tag and the text of the first event, or of what it has by now; `None` before
+    /// that.
     first: Option<(Tag, Value)>,
-    /// It was the last one.
+    /// No event came behind that.
     is_last: bool,
+    /// It is not that of the first event.
+    at_rest: bool,
 }
 
 /// What a client has of a stream that it has left.
@@ -28,6 +32,8 @@ pub struct Left {
     rid: String,
     tag: Tag,
     set: Value,
+    /// It was told so behind other events.
+    at_rest: bool,
 }
 
 impl World {
@@ -55,6 +61,7 @@ impl World {
             rid: rid.to_owned(),
             first: None,
             is_last: false,
+            at_rest: false,
         });
         let pending = Pending::Subscribe(rid.to_owned());
         client.observer.ask(FIRST, pending.asked());
@@ -88,6 +95,7 @@ impl World {
             (Some(text), _) => serde_json::from_slice(text).ok(),
             // It is told that it has what it had.
             (None, Some(left)) if left.tag == start.tag && left.rid == stream.rid => {
+                self.resumed += u64::from(left.at_rest);
                 Some(left.set.clone())
             }
             (None, _) => None,
@@ -115,6 +123,39 @@ impl World {
                 self.fail(format!("the stream of client {slot} has not begun"));
             }
         }
+    }
+
+    /// Streams that have begun may have been silent for long enough.
+    pub fn let_streams_rest(&mut self) {
+        for slot in 0..self.clients.len() {
+            let client = self.clients[slot].as_ref();
+            let stream = client.and_then(|client| client.stream.as_ref());
+            if self.failure.is_none()
+                && stream.is_some_and(|stream| stream.first.is_some() && !stream.is_last)
+                && self.roll("rest").chance(20)
+            {
+                self.input(Input::Rest(ClientKey(slot as u32)));
+            }
+        }
+    }
+
+    /// A client is told what all that it has of its stream is known by.
+    pub fn stream_rests(&mut self, slot: usize, tag: Tag) {
+        self.log(|| format!("client {slot} has {tag:?} of its stream"));
+        let Some(client) = self.clients[slot].as_mut() else {
+            return self.fail(format!("client {slot} is gone and rests"));
+        };
+        let set = client.replica.whole_set();
+        let Some(stream) = client.stream.as_mut().filter(|it| it.first.is_some()) else {
+            return self.fail(format!("client {slot} rests, and has no stream"));
+        };
+        let Some(set) = set else {
+            return self.fail(format!("client {slot} has what nobody can come back with"));
+        };
+        self.rested += 1;
+        let answer = json!({"result": set, "id": FIRST});
+        stream.first = Some((tag, answer));
+        (stream.is_last, stream.at_rest) = (true, true);
     }
 
     /// There will be no stream.
@@ -164,7 +205,12 @@ impl Client {
     pub fn leaves(&self) -> Option<Left> {
         let stream = self.stream.as_ref().filter(|stream| stream.is_last)?;
         let (tag, set) = stream.first.clone()?;
-        let rid = stream.rid.clone();
-        Some(Left { rid, tag, set })
+        let (rid, at_rest) = (stream.rid.clone(), stream.at_rest);
+        Some(Left {
+            rid,
+            tag,
+            set,
+            at_rest,
+        })
     }
 }

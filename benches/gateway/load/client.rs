@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Speaks, UPGRADE};
+use super::Speaks;
 use crate::secure;
-use crate::wire::{TEXT, frame_header};
+use crate::wire::frame_header;
 
 /// Masks of clients need only be unpredictable to proxies, of which there are none.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x1e, 0x97];
@@ -21,7 +21,7 @@ const MASK: [u8; 4] = [0x5a, 0xc3, 0x1e, 0x97];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Unmade,
-    /// Until the handshake is answered.
+    /// Until the handshake is answered, or the head of an answer without an end.
     Upgrading,
     Open,
     Ended,
@@ -39,6 +39,8 @@ pub struct Client {
     unsent: Vec<u8>,
     /// What came and is not a whole frame or answer yet.
     pub stash: Vec<u8>,
+    /// What frames or chunks held and is not a whole message yet.
+    pub part: Vec<u8>,
     is_made: bool,
 }
 
@@ -53,6 +55,7 @@ impl Client {
             phase: Phase::Unmade,
             unsent: Vec::new(),
             stash: Vec::new(),
+            part: Vec::new(),
             is_made: false,
         }
     }
@@ -73,12 +76,12 @@ impl Client {
         if let Some(config) = &self.secure {
             self.session = Some(Box::new(secure::session(config)?));
         }
-        self.phase = match self.speaks {
-            Speaks::WebSocket => {
-                self.unsent.extend_from_slice(UPGRADE.as_bytes());
+        self.phase = match self.speaks.upgrade() {
+            Some(request) => {
+                self.unsent.extend_from_slice(request.as_bytes());
                 Phase::Upgrading
             }
-            Speaks::Http => Phase::Open,
+            None => Phase::Open,
         };
         Ok(())
     }
@@ -145,9 +148,9 @@ impl Client {
         self.flush()
     }
 
-    /// Sends a masked text frame (RFC 6455, section 5.2).
+    /// Sends a masked frame (RFC 6455, section 5.2) of the kind that is spoken.
     pub fn send_text(&mut self, text: &[u8]) -> io::Result<()> {
-        frame_header(&mut self.unsent, TEXT, text.len(), 0x80);
+        frame_header(&mut self.unsent, self.speaks.opcode(), text.len(), 0x80);
         self.unsent.extend_from_slice(&MASK);
         let masked = text
             .iter()

@@ -7,6 +7,7 @@
 
 mod broker;
 mod client;
+mod dialect;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ use crate::fault::{Fault, Outcome};
 use crate::wire::{self, Delivery, Line};
 use broker::Link;
 use client::{Client, Phase};
+use dialect::Inflater;
+pub use dialect::Speaks;
 
 /// A recorded browser's upgrade request (Chromium on Linux, a page of another origin).
 pub const UPGRADE: &str = "GET / HTTP/1.1\r\n\
@@ -106,15 +109,6 @@ pub trait Load {
     fn is_done(&self) -> bool;
 }
 
-/// What a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
-    /// WebSocket, after the recorded upgrade request.
-    WebSocket,
-    /// HTTP/1.1 with a kept connection.
-    Http,
-}
-
 /// All sockets of the driver.
 pub struct Net {
     poll: Poll,
@@ -124,6 +118,7 @@ pub struct Net {
     connecting: usize,
     /// How clients that are added are encrypted, if they are.
     secure: Option<Arc<ClientConfig>>,
+    inflater: Inflater,
     broker: Link,
     buffer: Vec<u8>,
     now: Instant,
@@ -140,6 +135,7 @@ impl Net {
             unmade: 0,
             connecting: 0,
             secure: None,
+            inflater: Inflater::default(),
             buffer: vec![0; READ_SIZE],
             now: Instant::now(),
         })
@@ -317,7 +313,7 @@ impl Net {
             let client = &mut self.clients[index];
             let was_made = client.is_made();
             sent(client.flush())?;
-            if !was_made && client.is_made() && client.speaks() == Speaks::Http {
+            if !was_made && client.is_made() && client.phase == Phase::Open {
                 self.connecting -= 1;
                 load.opened(self, index)?;
             }
@@ -354,8 +350,8 @@ impl Net {
     fn close(&mut self, load: &mut impl Load, index: usize) -> Outcome {
         let client = &mut self.clients[index];
         let was_waiting = match client.speaks() {
-            Speaks::WebSocket => client.phase == Phase::Upgrading,
             Speaks::Http => !client.is_made(),
+            _ => client.phase == Phase::Upgrading,
         };
         self.connecting -= usize::from(was_waiting);
         client.close();
@@ -369,7 +365,8 @@ impl Net {
             let Some(end) = wire::head_end(input) else {
                 return Ok(0);
             };
-            if !input.starts_with(b"HTTP/1.1 101 ") {
+            let speaks = self.clients[index].speaks();
+            if !input.starts_with(speaks.accepted()) {
                 return Err(Fault::unexpected(index, &input[..end]));
             }
             self.clients[index].phase = Phase::Open;
@@ -377,21 +374,27 @@ impl Net {
             used = end;
             load.opened(self, index)?;
         }
-        if self.clients[index].speaks() == Speaks::Http {
-            while let Some((status, body, len)) = wire::split_response(&input[used..])? {
-                let body = used + body.start..used + body.end;
-                used += len;
-                load.response(self, index, status, &input[body])?;
+        match self.clients[index].speaks() {
+            Speaks::Http => {
+                while let Some((status, body, len)) = wire::split_response(&input[used..])? {
+                    let body = used + body.start..used + body.end;
+                    used += len;
+                    load.response(self, index, status, &input[body])?;
+                }
             }
-            return Ok(used);
-        }
-        while let Some((frame, len)) = wire::split_frame(&input[used..]) {
-            let payload = used + frame.payload.start..used + frame.payload.end;
-            used += len;
-            match frame.opcode {
-                wire::TEXT => load.message(self, index, &input[payload])?,
-                wire::PING => {}
-                opcode => load.control(self, index, opcode, &input[payload])?,
+            Speaks::Stream(_) => {
+                while let Some((data, len)) = wire::split_chunk(&input[used..]) {
+                    let data = used + data.start..used + data.end;
+                    used += len;
+                    self.take_events(load, index, &input[data])?;
+                }
+            }
+            speaks => {
+                while let Some((frame, len)) = wire::split_frame(&input[used..]) {
+                    let payload = used + frame.payload.start..used + frame.payload.end;
+                    used += len;
+                    self.take_frame(load, index, speaks, &frame, &input[payload])?;
+                }
             }
         }
         Ok(used)

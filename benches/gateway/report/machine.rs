@@ -7,8 +7,9 @@ use std::time::SystemTime;
 
 use tidegate::http::date::imf_fixdate;
 
+use crate::beside::Other;
 use crate::options::Options;
-use crate::subject::Broker;
+use crate::subject::{Broker, Kind};
 
 /// The lines that head the results: what, and its value.
 pub fn describe(options: &Options) -> Vec<(&'static str, String)> {
@@ -24,6 +25,14 @@ pub fn describe(options: &Options) -> Vec<(&'static str, String)> {
     ];
     if let Some(peer) = &places.peer {
         lines.push(("Peer", version(peer)));
+    }
+    for other in &places.others {
+        let name = match other.kind {
+            Kind::NatsWs => "nats-server with WebSocket",
+            Kind::Centrifugo => "Centrifugo",
+            _ => "Bun",
+        };
+        lines.push((name, other_version(other)));
     }
     lines.extend([
         ("Broker", version(&Broker::program())),
@@ -84,7 +93,11 @@ fn commit() -> Option<String> {
 
 /// The first line that a program says of its version.
 fn version(program: &Path) -> String {
-    let output = Command::new(program).arg("--version").output();
+    said(program, "--version")
+}
+
+fn said(program: &Path, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let words: Vec<String> = text
         .unwrap_or_default()
@@ -98,6 +111,15 @@ fn version(program: &Path) -> String {
         true => "unknown".to_owned(),
         false => words.join(" "),
     }
+}
+
+/// Centrifugo has a command for it.
+fn other_version(other: &Other) -> String {
+    let flag = match other.kind {
+        Kind::Centrifugo => "version",
+        _ => "--version",
+    };
+    said(&other.program, flag)
 }
 
 fn today() -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::{KINDS, Results, extra, machine, plots, pss_mib, quantile, rss_mib, title};
+use super::{BESIDE, KINDS, Results, extra, machine, plots, pss_mib, quantile, rss_mib, title};
 use crate::fault::{Fault, Outcome};
 use crate::figures::{short, thousands, time};
 use crate::options::Options;
@@ -59,6 +59,7 @@ impl Results {
     /// All that follows the description of the machine.
     pub fn body(&self, out: &mut String) {
         self.summary(out);
+        self.lacks(out);
         for group in GROUPS {
             self.group(out, group);
         }
@@ -91,6 +92,26 @@ impl Results {
         }
     }
 
+    /// What those do not do that somebody might take instead.
+    fn lacks(&self, out: &mut String) {
+        let took_part = |kind: Kind| {
+            self.rows
+                .iter()
+                .any(|row| self.cell(row.id, kind).is_some())
+        };
+        let kinds = BESIDE.into_iter().filter(|kind| took_part(*kind));
+        let mut lacks = kinds.filter_map(Kind::lacks).peekable();
+        if lacks.peek().is_some() {
+            line(
+                out,
+                format_args!("\nWhat is measured beside it, and what that does not do:\n"),
+            );
+        }
+        for text in lacks {
+            line(out, format_args!("- {text}"));
+        }
+    }
+
     fn group(&self, out: &mut String, group: &Group) {
         let rows: Vec<&Row> = self
             .rows
@@ -102,6 +123,7 @@ impl Results {
         }
         line(out, format_args!("\n### {}\n", group.title));
         self.costs(out, &rows);
+        self.beside(out, &rows);
         self.rates(out, &rows);
         self.memory(out, &rows);
         self.extras(out, &rows);
@@ -122,6 +144,7 @@ impl Results {
             out,
             &[
                 "Row",
+                "In flight",
                 "Tidegate",
                 "Peer",
                 "Floor",
@@ -136,9 +159,10 @@ impl Results {
             line(
                 out,
                 format_args!(
-                    "| `{}`: {} | {} | {} | {} | {} | {} | {} |",
+                    "| `{}`: {} | {} | {} | {} | {} | {} | {} | {} |",
                     row.id,
                     row.title,
+                    depth(row),
                     cpu(Kind::Tidegate),
                     cpu(Kind::Peer),
                     cpu(Kind::Floor),
@@ -146,6 +170,49 @@ impl Results {
                     ratio((Kind::Peer, Kind::Tidegate)),
                     self.goals(row)
                 ),
+            );
+        }
+    }
+
+    /// The rows in which others took part that somebody might take instead.
+    fn beside(&self, out: &mut String, rows: &[&Row]) {
+        let has = |row: &Row, kind| self.cell(row.id, kind).is_some();
+        let is_there = |kind: &Kind| rows.iter().any(|row| has(row, *kind));
+        let kinds: Vec<Kind> = BESIDE.into_iter().filter(is_there).collect();
+        if kinds.is_empty() {
+            return;
+        }
+        line(
+            out,
+            format_args!(
+                "\nBeside what somebody might take instead, CPU time of an operation in µs, and how \
+                 many times that of Tidegate:\n"
+            ),
+        );
+        let names = kinds.iter().map(|kind| title(*kind));
+        let heads: Vec<&str> = ["Row", "In flight", "Tidegate"]
+            .into_iter()
+            .chain(names)
+            .collect();
+        table(out, &heads);
+        let rows = rows
+            .iter()
+            .filter(|row| BESIDE.iter().any(|kind| has(row, *kind)));
+        for row in rows {
+            let cpu = |kind| value(self.median(row.id, kind, Sample::cpu_us));
+            let cell = |kind: &Kind| {
+                let times = self.ratio(row.id, (*kind, Kind::Tidegate), Sample::cpu_us);
+                match times {
+                    Some(_) => format!("{}: {}", cpu(*kind), spread(times)),
+                    None => "–".to_owned(),
+                }
+            };
+            let cells: Vec<String> = kinds.iter().map(cell).collect();
+            let cells = cells.join(" | ");
+            let (depth, own) = (depth(row), cpu(Kind::Tidegate));
+            line(
+                out,
+                format_args!("| `{}` | {depth} | {own} | {cells} |", row.id),
             );
         }
     }
@@ -370,6 +437,12 @@ fn reached(goal: &Goal, found: Median) -> String {
 
 fn holds(rows: &[Row], row: &Row) -> bool {
     rows.iter().any(|known| known.id == row.id)
+}
+
+/// How many are under way at one time.
+fn depth(row: &Row) -> String {
+    let count = row.in_flight.map(f64::from);
+    count.map_or("–".to_owned(), thousands)
 }
 
 /// The row's name in the first of its lines.

@@ -16,7 +16,18 @@ use crate::stats::Median;
 use crate::subject::{Kind, Sample};
 
 /// All subjects in the order of the reports.
-const KINDS: [Kind; 3] = [Kind::Tidegate, Kind::Peer, Kind::Floor];
+const KINDS: [Kind; 7] = [
+    Kind::Tidegate,
+    Kind::Peer,
+    Kind::Floor,
+    Kind::Inside,
+    Kind::NatsWs,
+    Kind::Centrifugo,
+    Kind::Bun,
+];
+
+/// What somebody might take instead, and Tidegate in their way.
+const BESIDE: [Kind; 4] = [Kind::Inside, Kind::NatsWs, Kind::Centrifugo, Kind::Bun];
 
 const MIB: f64 = 1_048_576.0;
 
@@ -127,6 +138,10 @@ fn title(kind: Kind) -> &'static str {
         Kind::Tidegate => "Tidegate",
         Kind::Peer => "peer",
         Kind::Floor => "floor",
+        Kind::Inside => "Tidegate `--broker`",
+        Kind::NatsWs => "nats-server",
+        Kind::Centrifugo => "Centrifugo",
+        Kind::Bun => "Bun",
     }
 }
 

@@ -10,6 +10,7 @@ pub const SCENARIOS: &[Scenario] = &[BURST];
 const BURST: Scenario = Scenario {
     rows: &[Row {
         id: "burst",
+        in_flight: Some(20_000),
         title: "change events of 64 B to 100 clients, 20,000 in flight, per delivery",
         floor_us: None,
         goals: &[Goal::Resident(64.0), Goal::Extra(PEAK, 64.0)],
@@ -17,10 +18,12 @@ const BURST: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| {
         let plan = Plan {
             clients: scale.count(100),
             size: 64,
+            is_plain: false,
             flow: Flow::InFlight(scale.count(20_000)),
             time: scale.time,
         };

@@ -19,6 +19,7 @@ const CACHED: Scenario = Scenario {
     rows: &[
         Row {
             id: "cached-1k",
+            in_flight: Some(4),
             title: "change events of any of 1,000 cached resources, each with its own write, \
                     per event",
             floor_us: None,
@@ -26,30 +27,35 @@ const CACHED: Scenario = Scenario {
         },
         Row {
             id: "cached-1k-burst",
+            in_flight: Some(256),
             title: "the same, 256 in flight",
             floor_us: None,
             goals: &[],
         },
         Row {
             id: "cached-100k",
+            in_flight: Some(4),
             title: "of any of 100,000, each with its own write",
             floor_us: None,
             goals: &[Goal::Extra(AGAINST_FEW, 1.3)],
         },
         Row {
             id: "cached-100k-burst",
+            in_flight: Some(256),
             title: "the same, 256 in flight",
             floor_us: None,
             goals: &[],
         },
         Row {
             id: "cached-1m",
+            in_flight: Some(4),
             title: "of any of 1,000,000, each with its own write",
             floor_us: None,
             goals: &[Goal::Extra(AGAINST_FEW, 1.3)],
         },
         Row {
             id: "cached-1m-burst",
+            in_flight: Some(256),
             title: "the same, 256 in flight",
             floor_us: None,
             goals: &[],
@@ -60,6 +66,7 @@ const CACHED: Scenario = Scenario {
     flags: &["--reqtimeout", "60000"],
     // Its memory for a million resources is more than most machines have.
     without: &[Kind::Peer],
+    others: false,
     run: |subject, scale| {
         let mut samples = Vec::new();
         for (shelf, items) in [1_000, 100_000, 1_000_000].into_iter().enumerate() {

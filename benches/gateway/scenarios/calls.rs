@@ -24,6 +24,7 @@ const CALLED: Floor = Floor {
 const CALL_64: Scenario = Scenario {
     rows: &[Row {
         id: "call-asked",
+        in_flight: Some(64),
         title: "calls over 64 connections, access asked each time, per call",
         floor_us: None,
         goals: &[Goal::CpuPeer(4.5), Goal::Resident(6.0)],
@@ -31,12 +32,14 @@ const CALL_64: Scenario = Scenario {
     floor: Some(Floor { hops: 2, ..CALLED }),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| requests(subject, scale, 64, Ask::Call),
 };
 
 const CALL_KNOWN: Scenario = Scenario {
     rows: &[Row {
         id: "call-known",
+        in_flight: Some(64),
         title: "calls over 64 connections, access known, per call",
         floor_us: Some(6.8),
         goals: &[Goal::CpuFloor(1.4), Goal::CpuPeer(4.5), Goal::Resident(6.0)],
@@ -49,6 +52,7 @@ const CALL_KNOWN: Scenario = Scenario {
 const CALL_1: Scenario = Scenario {
     rows: &[Row {
         id: "call-single",
+        in_flight: Some(1),
         title: "calls over 1 connection, access known, per call",
         floor_us: Some(49.0),
         goals: &[Goal::CpuFloor(1.5)],
@@ -61,6 +65,7 @@ const CALL_1: Scenario = Scenario {
 const GET_64: Scenario = Scenario {
     rows: &[Row {
         id: "get-64",
+        in_flight: Some(64),
         title: "HTTP GET of a small model over 64 kept connections, per request",
         floor_us: None,
         goals: &[Goal::CpuPeer(6.0)],
@@ -72,12 +77,14 @@ const GET_64: Scenario = Scenario {
     }),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| requests(subject, scale, 64, Ask::Get),
 };
 
 const GET_1: Scenario = Scenario {
     rows: &[Row {
         id: "get-single",
+        in_flight: Some(1),
         title: "the same over 1 connection",
         floor_us: None,
         goals: &[Goal::CpuPeer(4.5)],
@@ -89,6 +96,7 @@ const GET_1: Scenario = Scenario {
 const POST_64: Scenario = Scenario {
     rows: &[Row {
         id: "post-64",
+        in_flight: Some(64),
         title: "HTTP POST of a call over 64 kept connections, per request",
         floor_us: None,
         goals: &[Goal::CpuPeer(7.0)],

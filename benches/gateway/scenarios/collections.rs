@@ -22,6 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[VALUES, LENGTH, REFERENCES];
 const VALUES: Scenario = Scenario {
     rows: &[Row {
         id: "list-values",
+        in_flight: Some(64),
         title: "add and remove events of primitives, collection of 1,000, 1,000 clients, \
                 64 in flight, per delivery",
         floor_us: Some(0.10),
@@ -30,6 +31,7 @@ const VALUES: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: values,
 };
 
@@ -37,18 +39,21 @@ const LENGTH: Scenario = Scenario {
     rows: &[
         Row {
             id: "list-length-1k",
+            in_flight: Some(64),
             title: "the same with 10 clients, anywhere in a collection of 1,000, per event",
             floor_us: None,
             goals: &[],
         },
         Row {
             id: "list-length-100k-end",
+            in_flight: Some(64),
             title: "the same near the end of a collection of 100,000, where none move, per event",
             floor_us: None,
             goals: &[Goal::Extra(AGAINST_SHORT, 1.3)],
         },
         Row {
             id: "list-length-100k",
+            in_flight: Some(64),
             title: "the same anywhere in a collection of 100,000, per event",
             floor_us: None,
             goals: &[],
@@ -57,6 +62,7 @@ const LENGTH: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: lengths,
 };
 
@@ -64,6 +70,7 @@ const REFERENCES: Scenario = Scenario {
     rows: &[
         Row {
             id: "list-reference-add",
+            in_flight: Some(64),
             title: "events that add one new reference to a list held by 1,000 clients, one in \
                     flight for each of 64 lists, per delivery",
             floor_us: None,
@@ -72,12 +79,14 @@ const REFERENCES: Scenario = Scenario {
         // The reference of an event is asked for at its turn: one round trip each.
         Row {
             id: "list-reference-queue",
+            in_flight: Some(64),
             title: "the same with 64 in flight for one list, per delivery",
             floor_us: None,
             goals: &[Goal::Extra(GETS, 1.0)],
         },
         Row {
             id: "list-reference-remove",
+            in_flight: Some(64),
             title: "the same references removed, per delivery",
             floor_us: None,
             goals: &[],
@@ -86,6 +95,7 @@ const REFERENCES: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: references,
 };
 

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::fanout::{FIRST, event_number};
-use super::join::{JOIN_LIMIT, Join, answered};
+use super::join::{JOIN_LIMIT, Join, settle, subscription, taken};
 use super::memory::HEAD;
 use super::{Goal, Row, Scale, Scenario};
 use crate::fault::{Fault, Outcome};
-use crate::load::{Load, Net};
+use crate::load::{Load, Net, Speaks};
 use crate::services::Services;
 use crate::stats::Histogram;
 use crate::subject::{Floor, Kind, PLAIN, Sample, Subject};
@@ -32,12 +32,14 @@ const OWN: Scenario = Scenario {
     rows: &[
         Row {
             id: "connect",
+            in_flight: Some(64),
             title: "10,000 clients connect and agree on the version, per client",
             floor_us: Some(26.0),
             goals: &[Goal::CpuFloor(1.35), Goal::Growth(768.0 + HEAD)],
         },
         Row {
             id: "subscribe-own",
+            in_flight: Some(64),
             title: "each subscribes to a model of its own, per client; \
                     memory since before it connected",
             floor_us: Some(10.0),
@@ -45,9 +47,10 @@ const OWN: Scenario = Scenario {
         },
         Row {
             id: "event-own",
+            in_flight: Some(1_000),
             title: "events, one for each of 10,000 models in turn, per event",
             floor_us: Some(8.0),
-            goals: &[Goal::CpuFloor(1.2)],
+            goals: &[Goal::CpuFloor(1.15)],
         },
     ],
     // The services' round trips are a gateway's own work: the floor's figure is without.
@@ -57,12 +60,14 @@ const OWN: Scenario = Scenario {
     }),
     flags: &[],
     without: &[],
+    others: true,
     run: |subject, scale| own(subject, scale),
 };
 
 const LEAVING: Scenario = Scenario {
     rows: &[Row {
         id: "disconnect",
+        in_flight: None,
         title: "10,000 subscribers of one model disconnect, per client",
         floor_us: Some(15.0),
         goals: &[Goal::CpuFloor(1.3)],
@@ -70,6 +75,7 @@ const LEAVING: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| leaving(subject, scale),
 };
 
@@ -80,12 +86,12 @@ fn own(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
         format!(r#"{{"model":{{"owner":{owner},"n":0}}}}"#)
     });
     Services::listen(&mut net)?;
-    let is_floor = subject.kind == Kind::Floor;
     let count = scale.count(10_000);
 
     Join::new(&mut net, subject, BEFORE, &mut services, None).run(&mut net)?;
-    Subscribing::new(&mut services, 0..BEFORE, is_floor).run(&mut net)?;
-    OwnEvents::new(&mut services, BEFORE, is_floor, FIRST).run(&mut net, Duration::ZERO)?;
+    Subscribing::new(&mut services, 0..BEFORE, subject).run(&mut net)?;
+    settle(&mut net, subject.speaks)?;
+    OwnEvents::new(&mut services, BEFORE, subject, FIRST).run(&mut net, Duration::ZERO)?;
 
     let window = subject.begin()?;
     Join::new(&mut net, subject, count, &mut services, None).run(&mut net)?;
@@ -93,13 +99,14 @@ fn own(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
 
     let window = subject.begin()?;
     let crowd = BEFORE..BEFORE + count;
-    let latency = Subscribing::new(&mut services, crowd, is_floor).run(&mut net)?;
+    let latency = Subscribing::new(&mut services, crowd, subject).run(&mut net)?;
     let mut subscribed = subject.end(window, count as u64)?;
+    settle(&mut net, subject.speaks)?;
     subscribed.before = connected.before;
     subscribed.latency = latency;
 
     // A first round for buffers again.
-    let mut events = OwnEvents::new(&mut services, BEFORE + count, is_floor, FIRST + 1_000);
+    let mut events = OwnEvents::new(&mut services, BEFORE + count, subject, FIRST + 1_000);
     events.run(&mut net, Duration::ZERO)?;
     let window = subject.begin()?;
     (events.delivered, events.latency) = (0, Histogram::default());
@@ -117,19 +124,21 @@ struct Subscribing<'a, 's> {
     left: Range<usize>,
     asking: usize,
     sent: Vec<Option<Instant>>,
-    /// Whether answers say nothing.
-    is_floor: bool,
+    speaks: Speaks,
+    /// Whether answers say what the client's own model is.
+    is_told: bool,
     latency: Histogram,
 }
 
 impl<'a, 's> Subscribing<'a, 's> {
-    fn new(services: &'a mut Services<'s>, clients: Range<usize>, is_floor: bool) -> Self {
+    fn new(services: &'a mut Services<'s>, clients: Range<usize>, subject: &Subject) -> Self {
         Self {
             services,
             sent: vec![None; clients.end],
             left: clients,
             asking: 0,
-            is_floor,
+            speaks: subject.speaks,
+            is_told: subject.kind != Kind::Floor && !subject.kind.is_other(),
             latency: Histogram::default(),
         }
     }
@@ -146,7 +155,7 @@ impl<'a, 's> Subscribing<'a, 's> {
         {
             self.asking += 1;
             self.sent[client] = Some(Instant::now());
-            let request = format!(r#"{{"id":1,"method":"subscribe.bench.m.{client}"}}"#);
+            let request = subscription(self.speaks, &format!("bench.m.{client}"));
             net.send(client, request.as_bytes())?;
         }
         Ok(())
@@ -161,8 +170,8 @@ impl Load for Subscribing<'_, '_> {
             .iter()
             .all(|part| find(text, part.as_bytes()).is_some());
         let asked = self.sent.get_mut(client).and_then(Option::take);
-        let (1, true, Some(time)) = (answered(client, text)?, is_own || self.is_floor, asked)
-        else {
+        let answer = taken(self.speaks, client, text, true)?;
+        let (1, true, Some(time)) = (answer, is_own || !self.is_told, asked) else {
             return Err(Fault::unexpected(client, text));
         };
         self.latency.add(net.now() - time, 1);
@@ -185,6 +194,8 @@ struct OwnEvents<'a, 's> {
     services: &'a mut Services<'s>,
     /// The subjects of the models' events, by number.
     subjects: Vec<String>,
+    /// Whether the text that a client gets is published as it is.
+    is_plain: bool,
     /// Of each client: the number of its model. The floor has another order than the
     /// driver, which shows with the first event.
     models: Vec<Option<usize>>,
@@ -205,13 +216,14 @@ struct OwnEvents<'a, 's> {
 }
 
 impl<'a, 's> OwnEvents<'a, 's> {
-    fn new(services: &'a mut Services<'s>, clients: usize, is_floor: bool, first: u64) -> Self {
-        let models = |client| (!is_floor).then_some(client);
+    fn new(services: &'a mut Services<'s>, clients: usize, subject: &Subject, first: u64) -> Self {
+        let models = |client| (subject.kind != Kind::Floor).then_some(client);
         Self {
             services,
             subjects: (0..clients)
                 .map(|client| format!("event.bench.m.{client}.change"))
                 .collect(),
+            is_plain: subject.kind.is_other(),
             models: (0..clients).map(models).collect(),
             owners: (0..clients).map(models).collect(),
             published: vec![None; clients],
@@ -240,7 +252,16 @@ impl<'a, 's> OwnEvents<'a, 's> {
             && (self.least > 0 || now < self.until)
         {
             let payload = format!(r#"{{"values":{{"n":{}}}}}"#, self.next[self.turn]);
-            net.publish(self.subjects[self.turn].as_bytes(), payload.as_bytes());
+            let subject = &self.subjects[self.turn];
+            if self.is_plain {
+                // `event.` before the model's name, `.change` behind it.
+                let event = &subject[6..];
+                let text = format!(r#"{{"event":"{event}","data":{payload}}}"#);
+                let name = &event[..event.len() - 7];
+                net.publish(name.as_bytes(), text.as_bytes());
+            } else {
+                net.publish(subject.as_bytes(), payload.as_bytes());
+            }
             self.published[self.turn] = Some(now);
             self.least = self.least.saturating_sub(1);
             self.open += 1;

@@ -6,10 +6,11 @@ use super::join::join_model;
 use super::{Goal, Row, Scale, Scenario};
 use crate::fault::{Fault, Outcome};
 use crate::floor::EVENT_HEAD;
-use crate::load::{Load, Net};
+use crate::load::{Load, Net, Speaks};
+use crate::secure;
 use crate::services::Services;
 use crate::stats::Histogram;
-use crate::subject::{Kind, PLAIN, Sample, Subject};
+use crate::subject::{INSIDE, Kind, PLAIN, Sample, Subject, WORKERS};
 use crate::wire::{Delivery, find, number};
 
 /// Fan-out in its forms.
@@ -19,6 +20,11 @@ pub const SCENARIOS: &[Scenario] = &[
     FANOUT_1K,
     FANOUT_5000,
     FANOUT_PACED,
+    FANOUT_TLS,
+    FANOUT_DEFLATED,
+    FANOUT_STREAM,
+    FANOUT_INSIDE,
+    FANOUT_WORKERS,
     FLUSH_0,
     FLUSH_5,
     FLUSH_20,
@@ -27,6 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
 const FANOUT_64: Scenario = Scenario {
     rows: &[Row {
         id: "fanout-64x64",
+        in_flight: Some(64),
         title: "change events of 64 B to 1,000 clients, 64 in flight, per delivery",
         floor_us: Some(0.11),
         goals: &[Goal::CpuFloor(1.7), Goal::CpuPeer(30.0)],
@@ -34,12 +41,14 @@ const FANOUT_64: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: true,
     run: |subject, scale| fan_out(subject, scale, 1_000, 64, Flow::InFlight(64)),
 };
 
 const FANOUT_1: Scenario = Scenario {
     rows: &[Row {
         id: "fanout-64x1",
+        in_flight: Some(1),
         title: "the same, 1 event in flight",
         floor_us: Some(5.5),
         goals: &[Goal::CpuFloor(1.12)],
@@ -51,6 +60,7 @@ const FANOUT_1: Scenario = Scenario {
 const FANOUT_1K: Scenario = Scenario {
     rows: &[Row {
         id: "fanout-1024x64",
+        in_flight: Some(64),
         title: "the same, events of 1 KiB, 64 in flight",
         floor_us: Some(0.46),
         goals: &[Goal::CpuFloor(1.4)],
@@ -62,6 +72,7 @@ const FANOUT_1K: Scenario = Scenario {
 const FANOUT_5000: Scenario = Scenario {
     rows: &[Row {
         id: "fanout-5000",
+        in_flight: Some(64),
         title: "change events of 64 B to 5,000 clients, 64 in flight, per delivery",
         floor_us: Some(0.13),
         goals: &[Goal::CpuFloor(1.7)],
@@ -73,6 +84,7 @@ const FANOUT_5000: Scenario = Scenario {
 const FANOUT_PACED: Scenario = Scenario {
     rows: &[Row {
         id: "fanout-paced",
+        in_flight: None,
         title: "60 paced events/s to 1,000 clients, from publish to receive",
         floor_us: None,
         goals: &[Goal::LatencyFloor(1.15)],
@@ -81,14 +93,91 @@ const FANOUT_PACED: Scenario = Scenario {
     ..FANOUT_64
 };
 
+const FANOUT_TLS: Scenario = Scenario {
+    rows: &[Row {
+        id: "fanout-tls",
+        in_flight: Some(64),
+        title: "change events of 64 B to 1,000 clients with TLS, per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    floor: None,
+    flags: secure::FLAGS,
+    others: false,
+    ..FANOUT_64
+};
+
+const FANOUT_DEFLATED: Scenario = Scenario {
+    rows: &[Row {
+        id: "fanout-deflated",
+        in_flight: Some(64),
+        title: "events of 1 KiB to 1,000 clients, compressed (permessage-deflate), per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    floor: None,
+    flags: &["--wscompression"],
+    others: false,
+    ..FANOUT_1K
+};
+
+const FANOUT_STREAM: Scenario = Scenario {
+    rows: &[Row {
+        id: "fanout-stream",
+        in_flight: Some(64),
+        title: "change events of 64 B to 1,000 streams of server-sent events, per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    floor: None,
+    without: &[Kind::Peer],
+    others: false,
+    run: |subject, scale| {
+        subject.speaks = Speaks::Stream("/api/bench/m");
+        fan_out(subject, scale, 1_000, 64, Flow::InFlight(64))
+    },
+    ..FANOUT_64
+};
+
+const FANOUT_INSIDE: Scenario = Scenario {
+    rows: &[Row {
+        id: "fanout-inside",
+        in_flight: Some(64),
+        title: "change events of 64 B to 1,000 clients of a gateway with --broker, whose time \
+                counts as well, per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    floor: None,
+    flags: &[INSIDE],
+    without: &[Kind::Peer],
+    others: false,
+    ..FANOUT_64
+};
+
+const FANOUT_WORKERS: Scenario = Scenario {
+    rows: &[Row {
+        id: "fanout-workers",
+        in_flight: Some(64),
+        title: "the same of a gateway with --workers 2, CPU and memory of all its processes, \
+                per delivery",
+        floor_us: None,
+        goals: &[],
+    }],
+    flags: &[WORKERS, "2"],
+    ..FANOUT_INSIDE
+};
+
 const FLUSH_0: Scenario = Scenario {
     rows: &[Row {
         id: "flush-0",
+        in_flight: None,
         title: "1,000 paced events/s to 250 clients, each written at once, per delivery",
         floor_us: None,
         goals: &[],
     }],
     floor: None,
+    others: false,
     run: |subject, scale| fan_out(subject, scale, 250, 64, Flow::Paced(1_000)),
     ..FANOUT_64
 };
@@ -96,6 +185,7 @@ const FLUSH_0: Scenario = Scenario {
 const FLUSH_5: Scenario = Scenario {
     rows: &[Row {
         id: "flush-5",
+        in_flight: None,
         title: "the same with flushDelay 5",
         floor_us: None,
         goals: &[],
@@ -108,6 +198,7 @@ const FLUSH_5: Scenario = Scenario {
 const FLUSH_20: Scenario = Scenario {
     rows: &[Row {
         id: "flush-20",
+        in_flight: None,
         title: "the same with flushDelay 20",
         floor_us: None,
         goals: &[],
@@ -126,6 +217,7 @@ fn fan_out(
     let plan = Plan {
         clients: scale.count(clients),
         size,
+        is_plain: subject.kind.is_other(),
         flow,
         time: scale.time,
     };
@@ -153,6 +245,8 @@ pub struct Plan {
     pub clients: usize,
     /// Bytes of an event's payload.
     pub size: usize,
+    /// Whether the text that clients get is published as it is: nobody makes it of an event.
+    pub is_plain: bool,
     pub flow: Flow,
     pub time: Duration,
 }
@@ -245,12 +339,21 @@ impl<'a, 's> Events<'a, 's> {
             let number = self.next;
             let letter = b'a' + (number % 26) as u8;
             self.payload.clear();
+            if self.plan.is_plain {
+                self.payload.extend_from_slice(EVENT_HEAD);
+            }
             let head = format!(r#"{{"values":{{"n":{number},"text":""#);
             self.payload.extend_from_slice(head.as_bytes());
             let fill = self.plan.size.saturating_sub(head.len() + 3);
-            self.payload.resize(head.len() + fill, letter);
+            let filled = self.payload.len() + fill;
+            self.payload.resize(filled, letter);
             self.payload.extend_from_slice(br#""}}"#);
-            net.publish(b"event.bench.m.change", &self.payload);
+            if self.plan.is_plain {
+                self.payload.push(b'}');
+                net.publish(b"bench.m", &self.payload);
+            } else {
+                net.publish(b"event.bench.m.change", &self.payload);
+            }
             self.published[number as usize % RING] = (now, 0);
             self.next += 1;
             self.open += 1;

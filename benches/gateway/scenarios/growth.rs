@@ -35,6 +35,7 @@ const AT_100: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| fan_out(subject, scale, 100),
 };
 
@@ -61,6 +62,7 @@ const fn row(id: &'static str, title: &'static str) -> Row {
     const NONE: &[Goal] = &[];
     Row {
         id,
+        in_flight: Some(64),
         title,
         floor_us: None,
         goals: NONE,
@@ -82,6 +84,7 @@ fn fan_out(subject: &Subject, scale: Scale, clients: usize) -> Result<Vec<Sample
     let plan = Plan {
         clients,
         size: 64,
+        is_plain: false,
         flow: Flow::InFlight(64),
         time: scale.time,
     };

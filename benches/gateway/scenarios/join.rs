@@ -1,4 +1,4 @@
-//! Clients that connect, agree on the protocol, and subscribe.
+//! Clients that connect, agree on the protocol, and subscribe, in whatever they speak.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,9 @@ pub struct Join<'a, 's> {
     joined: usize,
     /// When each client's last request left.
     sent: Vec<Instant>,
+    /// Which have asked for their resource.
+    asked: Vec<bool>,
+    speaks: Speaks,
     /// From request to answer of each subscribe.
     pub latency: Histogram,
 }
@@ -37,13 +40,15 @@ impl<'a, 's> Join<'a, 's> {
         if let Some(config) = &subject.secure {
             net.encrypt(Arc::clone(config));
         }
-        net.add(count, Speaks::WebSocket, subject.address);
+        net.add(count, subject.speaks, subject.address);
         Self {
+            speaks: subject.speaks,
             services,
             resource,
             wanted: count,
             joined: 0,
             sent: vec![Instant::now(); net.len()],
+            asked: vec![false; net.len()],
             latency: Histogram::default(),
         }
     }
@@ -57,16 +62,20 @@ impl<'a, 's> Join<'a, 's> {
 
 impl Load for Join<'_, '_> {
     fn opened(&mut self, net: &mut Net, client: usize) -> Outcome {
-        net.send(client, VERSION.as_bytes())
+        match greeting(self.speaks) {
+            Some(text) => net.send(client, text.as_bytes()),
+            // The request has asked already.
+            None => Ok(()),
+        }
     }
 
     fn message(&mut self, net: &mut Net, client: usize, text: &[u8]) -> Outcome {
-        match answered(client, text)? {
+        match taken(self.speaks, client, text, self.asked[client])? {
             0 => match self.resource {
                 Some(resource) => {
-                    let rid = resource(client);
+                    let request = subscription(self.speaks, &resource(client));
                     self.sent[client] = net.now();
-                    let request = format!(r#"{{"id":1,"method":"subscribe.{rid}"}}"#);
+                    self.asked[client] = true;
                     net.send(client, request.as_bytes())?;
                 }
                 None => self.joined += 1,
@@ -98,7 +107,66 @@ pub fn join_model(
 ) -> Outcome {
     let resource = |_| "bench.m".to_owned();
     Join::new(net, subject, count, services, Some(&resource)).run(net)?;
-    Ok(())
+    settle(net, subject.speaks)
+}
+
+/// What a client says first; none where the request that makes the connection says it all.
+fn greeting(speaks: Speaks) -> Option<&'static str> {
+    match speaks {
+        Speaks::Nats => Some("CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n"),
+        Speaks::Centrifugo => Some(r#"{"id":1,"connect":{}}"#),
+        Speaks::Topics => Some("hello"),
+        Speaks::Stream(_) => None,
+        _ => Some(VERSION),
+    }
+}
+
+/// How a client asks for a resource, or for the texts of a subject that has its name.
+pub fn subscription(speaks: Speaks, rid: &str) -> String {
+    match speaks {
+        Speaks::Nats => format!("SUB {rid} 1\r\nPING\r\n"),
+        Speaks::Centrifugo => format!(r#"{{"id":2,"subscribe":{{"channel":"{rid}"}}}}"#),
+        Speaks::Topics => rid.to_owned(),
+        _ => format!(r#"{{"id":1,"method":"subscribe.{rid}"}}"#),
+    }
+}
+
+/// What a text says yes to: 0 for the greeting, 1 for the subscription, which the client may
+/// have `asked` for.
+pub fn taken(speaks: Speaks, client: usize, text: &[u8], asked: bool) -> Result<u64, Fault> {
+    let strange = || Fault::unexpected(client, text);
+    match speaks {
+        Speaks::Nats if text == b"PONG" => Ok(asked.into()),
+        Speaks::Centrifugo if text.starts_with(br#"{"id":1,"connect":"#) => Ok(0),
+        Speaks::Centrifugo if text.starts_with(br#"{"id":2,"subscribe":"#) => Ok(1),
+        Speaks::Topics if !asked && text == b"hello" => Ok(0),
+        Speaks::Topics if asked && text.starts_with(b"bench.") => Ok(1),
+        Speaks::Nats | Speaks::Centrifugo | Speaks::Topics => Err(strange()),
+        _ => answered(client, text),
+    }
+}
+
+/// Centrifugo says yes before its broker has the subscription, and nothing tells when it has:
+/// what is published at once might reach nobody.
+pub fn settle(net: &mut Net, speaks: Speaks) -> Outcome {
+    struct Pause(Instant);
+    impl Load for Pause {
+        fn wake(&self) -> Option<Instant> {
+            Some(self.0)
+        }
+        fn is_done(&self) -> bool {
+            Instant::now() >= self.0
+        }
+    }
+    if speaks != Speaks::Centrifugo {
+        return Ok(());
+    }
+    let time = Duration::from_millis(200);
+    net.run(
+        &mut Pause(Instant::now() + time),
+        "a pause to pass",
+        time * 2,
+    )
 }
 
 /// Checks that a message answers a client's request with this ID, with a result.

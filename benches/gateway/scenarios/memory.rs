@@ -32,6 +32,7 @@ const MOST: u64 = 100_000;
 const START: Scenario = Scenario {
     rows: &[Row {
         id: "start",
+        in_flight: None,
         title: "started, without clients",
         floor_us: None,
         goals: &[
@@ -43,12 +44,14 @@ const START: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| start(subject, scale),
 };
 
 const IDLE_MOST: Scenario = Scenario {
     rows: &[Row {
         id: "idle-most",
+        in_flight: None,
         title: "as many clients as may have a socket, each subscribed to one model, per client; \
                 then at rest",
         floor_us: None,
@@ -60,12 +63,14 @@ const IDLE_MOST: Scenario = Scenario {
     floor: Some(PLAIN),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| idle_most(subject, scale),
 };
 
 const IDLE_TLS: Scenario = Scenario {
     rows: &[Row {
         id: "idle-tls",
+        in_flight: None,
         title: "2,000 clients connect with TLS and agree on the version, per client",
         floor_us: None,
         goals: &[Goal::Growth(12.0 * 1_024.0)],
@@ -73,12 +78,14 @@ const IDLE_TLS: Scenario = Scenario {
     floor: None,
     flags: secure::FLAGS,
     without: &[],
+    others: false,
     run: |subject, scale| idle_tls(subject, scale),
 };
 
 const REFERENCES: Scenario = Scenario {
     rows: &[Row {
         id: "references",
+        in_flight: None,
         title: "100 clients get a cached list of 1,000 models, per subscription of a model",
         floor_us: None,
         goals: &[Goal::Growth(128.0)],
@@ -86,6 +93,7 @@ const REFERENCES: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| references(subject, scale),
 };
 

@@ -22,6 +22,7 @@ const CALLERS: usize = 64;
 const CALLS_BESIDE: Scenario = Scenario {
     rows: &[Row {
         id: "calls-beside",
+        in_flight: None,
         title: "10,000 clients get 100 events/s, 64 others as well, which call all the time; \
                 CPU per delivery, latency of the calls",
         floor_us: None,
@@ -34,6 +35,7 @@ const CALLS_BESIDE: Scenario = Scenario {
     }),
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| calls_beside(subject, scale),
 };
 
@@ -42,6 +44,7 @@ fn calls_beside(subject: &Subject, scale: Scale) -> Result<Vec<Sample>, Fault> {
     let plan = Plan {
         clients: receivers + CALLERS,
         size: 64,
+        is_plain: false,
         flow: Flow::Paced(100),
         time: scale.time,
     };

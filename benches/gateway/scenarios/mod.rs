@@ -70,6 +70,8 @@ pub enum Goal {
 pub struct Row {
     /// Short name, for the command line and for plots.
     pub id: &'static str,
+    /// Events, calls or clients that are under way at one time, where that is fixed.
+    pub in_flight: Option<u32>,
     /// What it measures, per what.
     pub title: &'static str,
     /// The floor's CPU per operation in microseconds on the machine that the goals were
@@ -93,6 +95,8 @@ pub struct Scenario {
     pub flags: &'static [&'static str],
     /// Who takes no part: a gateway that cannot do it.
     pub without: &'static [Kind],
+    /// Whether those take part that only hand texts on (`--beside`).
+    pub others: bool,
     /// The measurement.
     pub run: Run,
 }

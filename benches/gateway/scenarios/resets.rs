@@ -19,6 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[RESET_5K, RESET_10K, RESET_100K];
 const RESET_5K: Scenario = Scenario {
     rows: &[Row {
         id: "reset-5k",
+        in_flight: None,
         title: "system.reset over 5,000 cached resources, a tenth of them changed, per resource",
         floor_us: None,
         goals: &[Goal::CpuPeer(5.0)],
@@ -26,12 +27,14 @@ const RESET_5K: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| reset(subject, scale.count(5_000), 10),
 };
 
 const RESET_10K: Scenario = Scenario {
     rows: &[Row {
         id: "reset-10k",
+        in_flight: None,
         title: "the same over 10,000",
         floor_us: None,
         goals: &[],
@@ -43,6 +46,7 @@ const RESET_10K: Scenario = Scenario {
 const RESET_100K: Scenario = Scenario {
     rows: &[Row {
         id: "reset-100k",
+        in_flight: None,
         title: "the same over 100,000",
         floor_us: None,
         goals: &[],

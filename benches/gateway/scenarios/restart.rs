@@ -39,6 +39,7 @@ const OPEN: &str = "most open";
 const RESTART: Scenario = Scenario {
     rows: &[Row {
         id: "restart",
+        in_flight: None,
         title: "10,000 clients come at once and subscribe to 20 resources each, of a service \
                 that answers 20,000 requests a second at most, per subscription",
         floor_us: None,
@@ -47,6 +48,7 @@ const RESTART: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: |subject, scale| restart(subject, scale),
 };
 

@@ -17,12 +17,14 @@ const TREES: Scenario = Scenario {
     rows: &[
         Row {
             id: "tree-cold",
+            in_flight: None,
             title: "subscribe to a collection of 1,000 references, cold, per tree",
             floor_us: None,
             goals: &[Goal::CpuPeer(5.0)],
         },
         Row {
             id: "tree-cached",
+            in_flight: None,
             title: "further clients subscribe to such a tree, per client",
             floor_us: None,
             goals: &[Goal::CpuPeer(20.0)],
@@ -31,12 +33,14 @@ const TREES: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: trees,
 };
 
 const LARGE: Scenario = Scenario {
     rows: &[Row {
         id: "large-model",
+        in_flight: None,
         title: "100 clients subscribe to a model of 1 MiB, per subscribe",
         floor_us: None,
         goals: &[Goal::CpuPeer(4.0), Goal::GrowthTotal(4.0)],
@@ -44,6 +48,7 @@ const LARGE: Scenario = Scenario {
     floor: None,
     flags: &[],
     without: &[],
+    others: false,
     run: large,
 };
 

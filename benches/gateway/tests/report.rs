@@ -27,6 +27,7 @@ fn scenario(rows: &'static [Row]) -> Scenario {
         floor: None,
         flags: &[],
         without: &[],
+        others: false,
         run,
     }
 }
@@ -34,6 +35,7 @@ fn scenario(rows: &'static [Row]) -> Scenario {
 const fn row(id: &'static str) -> Row {
     Row {
         id,
+        in_flight: Some(8),
         title: "",
         floor_us: Some(2.0),
         goals: GOALS,

@@ -40,6 +40,14 @@ const SUBS_AT_ONCE: usize = if cfg!(debug_assertions) { 1 } else { 2_048 };
 /// Work of sending an event that has waited for what it brings, beside its text, in units.
 const READY_UNITS: usize = 32;
 
+/// Work of sending a step to one subscription, and of each reference that it brings, in units.
+const STEP_UNITS: usize = 4;
+const BROUGHT_UNITS: usize = 12;
+
+/// Work of a step that has waited at a subscription and may change what the client holds,
+/// beside that: the subscription may have a version of its own to be brought up to it.
+const LATE_UNITS: usize = 128;
+
 /// Bytes of a large change event that are written in one unit of work: most of them are
 /// short.
 const WRITTEN: usize = 8;
@@ -597,6 +605,9 @@ impl Gateway {
                     return self.work.push(Work::Pump(key));
                 }
                 sent += 1;
+                if !update.is_simple() {
+                    self.work.spend(LATE_UNITS);
+                }
                 if !self.step(key, &update, step, None) {
                     return;
                 }
@@ -624,8 +635,10 @@ impl Gateway {
         before: Option<&Rc<Content>>,
     ) -> bool {
         let client = self.holdings[key].client();
+        let added = &update.steps[at].added;
+        self.work.spend(STEP_UNITS + BROUGHT_UNITS * added.len());
         let (mut children, mut tree) = (Few::None, None);
-        for child in &update.steps[at].added {
+        for child in added {
             if let Some(child) = self.subscribe_child(client, child, tree) {
                 self.holdings[child].holders.hold(Hold::Unsent);
                 tree = tree.or(self.holdings[child].standing.tree());

@@ -7,17 +7,27 @@ use crate::gateway::model::outbox::{CloseReason, Delivery};
 use crate::gateway::model::sid::Sid;
 use crate::gateway::parts::background::Job;
 use crate::gateway::parts::holdings::{AccessState, QUESTION_UNITS};
+use crate::gateway::parts::renewals::RenewalStep;
 use crate::gateway::parts::requests::{Subject, Then};
 use crate::gateway::parts::sessions::{Client, TokenSource};
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::Error;
+use crate::res::json::Walk;
 use crate::res::rid::is_subject;
 use crate::res::service;
-use hashbrown::HashSet;
 use log::debug;
 use std::fmt::Display;
 use std::rc::Rc;
+
+/// Work of looking at a token ID of a token reset, or at a client that has it, in units.
+const RENEW_UNITS: usize = 2;
+
+/// So many of these are looked at when the event comes, whatever the budget is.
+const RENEWED_AT_ONCE: usize = 512;
+
+/// Bytes of a client's head that are written to a service in one unit of work.
+const HEAD_WRITTEN: usize = 8;
 
 impl Gateway {
     /// Subscribes to a connection's events, before a service can learn its ID. If they were
@@ -154,29 +164,58 @@ impl Gateway {
         if !is_subject(&event.subject) {
             return self.warn_of_token_reset(&"no valid subject");
         }
-        if event.tids.is_empty() {
+        let tids = event.tids.unwrap_or("[]");
+        if let Ok(None) = Walk::default().item(tids) {
             return debug!("system.tokenReset is ignored: no token IDs");
         }
-        let subject: Rc<str> = event.subject.into();
-        // The same token ID may stand there often, and many clients may have it.
-        let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
-        let mut found: Vec<ClientKey> = Vec::new();
-        for tid in &event.tids {
-            if let Some(clients) = self.sessions.with_tid(tid)
-                && seen.insert(tid)
-            {
-                found.extend(clients);
+        self.work.spend(payload.len() / 64);
+        if self.renewals.is_full(tids.len()) {
+            while !self.renew_next() {}
+        }
+        let is_first = self.renewals.is_empty();
+        self.renewals.push(tids, &event.subject);
+        // A few are found at once: what comes behind the event comes behind them.
+        let mut at_once = if is_first { RENEWED_AT_ONCE } else { 0 };
+        while at_once > 0 {
+            if self.renew_next() {
+                return;
+            }
+            at_once -= 1;
+        }
+        self.work.push(Work::Renew);
+    }
+
+    /// Goes on with the token reset event that came first.
+    pub(in crate::gateway) fn go_on_renewing(&mut self) {
+        while !self.renew_next() {
+            if self.work.is_spent() {
+                return self.work.push(Work::Renew);
             }
         }
-        self.work
-            .spend(payload.len() / 64 + 2 * event.tids.len() + 2 * found.len());
-        for key in found {
-            let reference = self.sessions.reference(key);
-            if let (Some(reference), Some(client)) = (reference, self.sessions.get_mut(key))
-                && client.is_lasting()
-                && client.renew(subject.clone())
-            {
-                self.background.queue(Job::TokenReset(reference));
+        // Another one has its own entry in the worklist.
+    }
+
+    /// Takes a step with the token reset event that came first. Returns whether it is over.
+    fn renew_next(&mut self) -> bool {
+        self.work.spend(RENEW_UNITS);
+        let sessions = &self.sessions;
+        let step = (self.renewals).next(|tid, from| sessions.next_with_tid(tid, from));
+        match step {
+            RenewalStep::Client(key, subject) => {
+                let reference = self.sessions.reference(key);
+                if let (Some(reference), Some(client)) = (reference, self.sessions.get_mut(key))
+                    && client.is_lasting()
+                    && client.renew(subject)
+                {
+                    self.background.queue(Job::TokenReset(reference));
+                }
+                false
+            }
+            RenewalStep::Later => false,
+            RenewalStep::Done => true,
+            RenewalStep::Unfit(error) => {
+                self.warn_of_token_reset(&error);
+                true
             }
         }
     }
@@ -191,6 +230,9 @@ impl Gateway {
             Subject::Chosen(&subject, None),
             Then::TokenReset(subject.clone()),
         );
+        let head = self.sessions.get(client.key);
+        let head = head.map_or(0, |client| client.head().len());
+        self.work.spend(head / HEAD_WRITTEN);
         let sent = self.request(to, then, |gateway, out| {
             out.push(b'{');
             gateway.write_identity(client.key, "", out);

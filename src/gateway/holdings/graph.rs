@@ -23,6 +23,10 @@ const MAX_IDLE_TEXT: usize = 1024;
 /// Work of dropping a subscription, in units.
 const DROPPED_UNITS: usize = 8;
 
+/// Bytes of a resource ID that are forgotten in one unit of work: it is hashed and compared, and
+/// its memory given back.
+const FORGOTTEN: usize = 64;
+
 impl Gateway {
     /// Finds or makes a client's subscription of a resource ID. A new one is loaded, and
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
@@ -294,6 +298,7 @@ impl Gateway {
             self.want_no_longer(key);
         }
         let alias = &self.cache.aliases()[key];
+        self.work.spend(alias.text.len() / FORGOTTEN);
         let Some(resource) = alias.resource else {
             if !alias.loading {
                 self.cache.remove_alias(key);

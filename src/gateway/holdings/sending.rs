@@ -4,9 +4,9 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::holdings::sets::write_tags;
-use crate::gateway::model::keys::ClientKey;
+use crate::gateway::model::keys::{ClientKey, SubKey};
 use crate::gateway::model::set::{AnswerForm, Member};
-use crate::gateway::model::tag::HASHED;
+use crate::gateway::model::tag::{HASHED, Tag};
 use crate::gateway::parts::sendings::{Sending, Stage};
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::worklist::{Origin, Work};
@@ -214,6 +214,38 @@ impl Gateway {
         Stage::Mark(0)
     }
 
+    /// The tag that a stream would begin with which has all that a client holds below a
+    /// subscription; `None` if the client is not in step with that, or if it is too much.
+    pub(in crate::gateway) fn tag_of_all(
+        &mut self,
+        client: ClientKey,
+        root: SubKey,
+    ) -> Option<Tag> {
+        let set = self.all_below(root)?;
+        let form = self.answer_form(client, None)?;
+        let members = &set.members;
+        self.work.spend(members.len() / COMPARED);
+        let body = match self.texts.known_answer(self.now, form, members) {
+            Some(body) => body,
+            None => {
+                let mut text = self.begin_set(form, members.is_empty());
+                for turn in self.order_of(members) {
+                    self.write_member(members, &turn, form.values, &mut text, None);
+                }
+                self.work
+                    .spend(MEMBER_UNITS * members.len() + text.len() / 64);
+                self.body_of_set(form, members, text)
+            }
+        };
+        let tag = body.tag().unwrap_or_else(|| {
+            let text = set_in(body.text());
+            self.work.spend(text.len() / HASHED);
+            Tag::of(text)
+        });
+        body.keep_tag(tag);
+        Some(tag)
+    }
+
     /// The tag of what a stream begins with is made, and then the stream begins.
     fn tag_on(&mut self, sending: &mut Sending) -> Stage {
         let Some((body, tagging)) = &mut sending.tagging else {
@@ -228,12 +260,15 @@ impl Gateway {
         let Some(tag) = tag else { return Stage::Tag };
         body.keep_tag(tag);
         if let Some((body, _)) = sending.tagging.take() {
-            self.begin_stream(sending.client, body, tag);
+            self.begin_stream(sending.client, sending.root, body, tag);
         }
         Stage::Mark(0)
     }
 
     fn mark_on(&mut self, sending: &Sending, first: usize) -> Stage {
+        if first == 0 {
+            self.counters.spared += sending.left_out as u64;
+        }
         if sending.want.subscribes() {
             let set = sending.set();
             for (at, member) in set.members.iter().enumerate().skip(first) {

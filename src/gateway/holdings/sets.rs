@@ -15,6 +15,11 @@ use crate::res::{Error, json, order};
 /// References that are gone through in one go.
 const CHILDREN: usize = 64;
 
+/// Resources of all that a client holds, and their bytes, up to which it is gone through at
+/// once: half a millisecond.
+const ALL_MEMBERS: usize = 2_000;
+const ALL_BYTES: usize = 128 << 10;
+
 impl Gateway {
     /// What the client does not hold of some trees, each after what references it.
     ///
@@ -34,6 +39,25 @@ impl Gateway {
         }
     }
 
+    /// All that a client holds below a subscription, if it is in step with that. `None` also
+    /// if that is too much to go through at once.
+    pub(in crate::gateway) fn all_below(&mut self, root: SubKey) -> Option<Set> {
+        let mut gathering = Gathering::of_all_below(root);
+        let mut bytes = 0;
+        while !gathering.is_over() {
+            let before = gathering.set.members.len();
+            self.gather(&mut gathering);
+            if let [.., last] = &gathering.set.members[before..] {
+                bytes += self.content(last.sub)?.bytes();
+            }
+            let is_much = gathering.set.members.len() > ALL_MEMBERS || bytes > ALL_BYTES;
+            if is_much || !gathering.loading.is_empty() {
+                return None;
+            }
+        }
+        Some(gathering.set)
+    }
+
     /// What the client does not hold of one tree, if that is a resource without references
     /// which is there: most that an event brings are.
     pub(in crate::gateway) fn unsent_leaf(&mut self, root: SubKey) -> Option<Member> {
@@ -48,7 +72,8 @@ impl Gateway {
         })
     }
 
-    /// Goes one step further with finding out what a client does not hold.
+    /// Goes one step further with finding out what a client does not hold, or all that it
+    /// holds.
     pub(super) fn gather(&mut self, to: &mut Gathering) {
         if let (Some(first), Some(last)) = (to.open, to.set.members.last()) {
             let parent = last.sub;
@@ -68,8 +93,11 @@ impl Gateway {
         let Some(sub) = self.holdings.get(next) else {
             return;
         };
+        if to.is_whole && !sub.is_live() {
+            return to.loading.push(next);
+        }
         // An error is no state that a client keeps: each set tells it again.
-        let holds = sub.standing.is_sent() && sub.standing.error().is_none();
+        let holds = !to.is_whole && sub.standing.is_sent() && sub.standing.error().is_none();
         // One that has one holder is gone through once.
         let has_one_holder = sub.holders.asked() == 0 && sub.holders.all_parents() == 1;
         if holds || !has_one_holder && !to.is_new(next) {

@@ -1,8 +1,7 @@
 //! A slab whose keys carry a generation, so that a stale key finds nothing.
 
 use crate::gateway::model::keys::Key;
-use crate::gateway::model::slack;
-use slab::Slab;
+use crate::gateway::model::slots::Slots;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
@@ -15,7 +14,7 @@ struct Slot<V> {
 /// Entries of one kind. Keys are never mixed up between entries, also where an index is
 /// used again.
 pub struct Arena<T, V> {
-    slots: Slab<Slot<V>>,
+    slots: Slots<Slot<V>>,
     generation: u32,
     kind: PhantomData<fn() -> T>,
 }
@@ -30,7 +29,7 @@ impl<T, V: fmt::Debug> fmt::Debug for Arena<T, V> {
 impl<T, V> Default for Arena<T, V> {
     fn default() -> Self {
         Self {
-            slots: Slab::new(),
+            slots: Slots::default(),
             generation: 0,
             kind: PhantomData,
         }
@@ -66,9 +65,7 @@ impl<T, V> Arena<T, V> {
         if slot.generation != key.generation {
             return None;
         }
-        let value = self.slots.remove(key.index as usize).value;
-        slack::clear(&mut self.slots);
-        Some(value)
+        Some(self.slots.remove(key.index as usize)?.value)
     }
 
     /// The entry at an index that is known to be in use.
@@ -100,7 +97,7 @@ impl<T, V> Arena<T, V> {
 
     /// Places in use or free: every index is below.
     pub fn places(&self) -> usize {
-        self.slots.capacity()
+        self.slots.places()
     }
 
     /// The generation of the entry that is added next. They go round.

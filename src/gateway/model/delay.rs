@@ -1,8 +1,7 @@
 //! Timers of one duration: a queue in which every entry can be removed at once.
 
-use crate::gateway::model::slack;
+use crate::gateway::model::slots::Slots;
 use crate::gateway::model::time::Time;
-use slab::Slab;
 use std::fmt;
 
 /// An entry of a [`DelayQueue`]. It is valid until it is removed or comes due.
@@ -20,7 +19,7 @@ struct Node<T> {
 
 /// Items that come due after the same time each: first in, first out, O(1) throughout.
 pub struct DelayQueue<T> {
-    nodes: Slab<Node<T>>,
+    nodes: Slots<Node<T>>,
     delay: u64,
     first: u32,
     last: u32,
@@ -43,7 +42,7 @@ impl<T: Copy> DelayQueue<T> {
     /// A queue whose items come due `delay` milliseconds after they were added.
     pub fn new(delay: u64) -> Self {
         Self {
-            nodes: Slab::new(),
+            nodes: Slots::default(),
             delay,
             first: NONE,
             last: NONE,
@@ -72,7 +71,9 @@ impl<T: Copy> DelayQueue<T> {
 
     /// Removes an entry that has not come due.
     pub fn remove(&mut self, key: TimerKey) {
-        let node = self.nodes.remove(key.0 as usize);
+        let Some(node) = self.nodes.remove(key.0 as usize) else {
+            return;
+        };
         if self.unseen == key.0 {
             self.unseen = node.next;
         }
@@ -84,7 +85,6 @@ impl<T: Copy> DelayQueue<T> {
             NONE => self.last = node.previous,
             next => self.nodes[next as usize].previous = node.previous,
         }
-        slack::clear(&mut self.nodes);
     }
 
     /// The next item that was added so many milliseconds ago, of those that were not looked at

@@ -22,6 +22,7 @@ pub mod references;
 pub mod set;
 pub mod sid;
 pub mod slack;
+pub mod slots;
 pub mod table;
 pub mod tag;
 pub mod texts;

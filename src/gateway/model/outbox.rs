@@ -265,6 +265,8 @@ pub enum Delivery {
     Upgrade(Box<Fields>),
     /// The connection's web request is answered with a stream: from now on it is sent messages.
     Stream(Box<StreamStart>),
+    /// On a stream: the tag of all that the client has of it now.
+    Rest(Tag),
     /// The client takes requests again (see `Gateway::takes_requests`).
     Resume,
     /// Close the connection; the caller answers with `Gateway::client_closed`.
@@ -287,7 +289,7 @@ impl Delivery {
             Self::Message(message) => Some(message.text().into()),
             Self::Answer(answer) => Some(answer.text().into()),
             Self::Stream(start) => Some(start.set.as_ref()?.text().into()),
-            Self::Web(_) | Self::Upgrade(_) | Self::Resume | Self::Close(_) => None,
+            Self::Web(_) | Self::Upgrade(_) | Self::Rest(_) | Self::Resume | Self::Close(_) => None,
         }
     }
 }

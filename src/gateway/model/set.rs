@@ -51,6 +51,8 @@ pub struct Gathering {
     stack: Vec<SubKey>,
     /// How many references of the last member are gone through, if not all are.
     pub open: Option<usize>,
+    /// Whether it is of all that the client holds, and not of what it lacks.
+    pub is_whole: bool,
 }
 
 impl Gathering {
@@ -58,6 +60,14 @@ impl Gathering {
         Self {
             roots: Few::from(roots),
             ..Self::default()
+        }
+    }
+
+    /// All that a client holds below a subscription, and that itself.
+    pub fn of_all_below(root: SubKey) -> Self {
+        Self {
+            is_whole: true,
+            ..Self::below(&[root])
         }
     }
 

@@ -70,9 +70,14 @@ fn begin_event(rid: &str, name: &str, out: &mut Vec<u8>) {
     json::write_string(rid, out);
     out.pop();
     out.push(b'.');
-    let at = out.len();
-    json::write_string(name, out);
-    out.remove(at);
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+    } else {
+        let at = out.len();
+        json::write_string(name, out);
+        out.remove(at);
+    }
     out.extend_from_slice(b",\"data\":");
 }
 

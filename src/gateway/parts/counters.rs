@@ -136,6 +136,10 @@ pub struct Counters {
     pub clients: u64,
     /// Streams of events that began.
     pub streams: u64,
+    /// Those of them whose clients had what they would have begun with.
+    pub streams_resumed: u64,
+    /// Resources that were left out of answers, since the clients had them.
+    pub spared: u64,
     /// WebSocket clients that had to go since their token may not have held any more.
     pub dismissed: u64,
     /// Get requests that compare a cached resource with what its service has.
@@ -182,6 +186,8 @@ impl Counters {
         Self {
             clients: 0,
             streams: 0,
+            streams_resumed: 0,
+            spared: 0,
             dismissed: 0,
             drift_checks: 0,
             drifts: 0,

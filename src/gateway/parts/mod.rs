@@ -11,6 +11,7 @@ pub mod haves;
 pub mod holdings;
 pub mod presence;
 pub mod queues;
+pub mod renewals;
 pub mod requests;
 pub mod sendings;
 pub mod sessions;

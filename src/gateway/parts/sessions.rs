@@ -1,6 +1,8 @@
 //! Connections, and what is kept of each.
 
-use crate::gateway::model::keys::{ClientKey, ClientRef, Connection, PendingKey, WaiterKey};
+use crate::gateway::model::keys::{
+    ClientKey, ClientRef, Connection, PendingKey, SubKey, WaiterKey,
+};
 use crate::gateway::model::random::Random;
 use crate::gateway::model::rate::{Rate, Used};
 use crate::gateway::model::tag::{Have, Tag};
@@ -10,7 +12,7 @@ use crate::res::version::{Dialect, Version};
 use core::net::SocketAddr;
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// Requests of one client that may be open at once, and the bytes of resource IDs and
@@ -64,6 +66,9 @@ pub struct Client {
     subscribed: u32,
     /// Its requests that wait for resources.
     waiters: Vec<WaiterKey>,
+    /// Resources that its calls have brought while what it holds was put in order, by the IDs
+    /// of the calls.
+    results: Option<Box<VecDeque<(u64, Box<str>)>>>,
     /// Requests that only it waits for, and to which a service has given more time.
     extended: BTreeSet<PendingKey>,
     head: Box<[u8]>,
@@ -199,7 +204,7 @@ impl Client {
             Transport::WebSocket
             | Transport::Upgrading(_)
             | Transport::Opening(_)
-            | Transport::Stream => None,
+            | Transport::Stream(_) => None,
         }
     }
 
@@ -208,7 +213,7 @@ impl Client {
         match &mut self.transport {
             Transport::Web(web) => web.goal = Some(goal),
             Transport::Opening(opening) => opening.goal = Some(goal),
-            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => {}
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream(_) => {}
         }
     }
 
@@ -217,14 +222,14 @@ impl Client {
         match &mut self.transport {
             Transport::Web(web) => web.goal.take(),
             Transport::Opening(opening) => opening.goal.take(),
-            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream => None,
+            Transport::WebSocket | Transport::Upgrading(_) | Transport::Stream(_) => None,
         }
     }
 
     /// The fields that services want in the HTTP answer to it, if it gets one.
     pub fn fields_mut(&mut self) -> Option<&mut Fields> {
         match &mut self.transport {
-            Transport::WebSocket | Transport::Stream => None,
+            Transport::WebSocket | Transport::Stream(_) => None,
             Transport::Upgrading(fields) => Some(fields),
             Transport::Opening(opening) => Some(&mut opening.fields),
             Transport::Web(web) => Some(&mut web.fields),
@@ -251,7 +256,15 @@ impl Client {
 
     /// Whether it has a stream of events.
     pub fn is_stream(&self) -> bool {
-        matches!(self.transport, Transport::Stream)
+        matches!(self.transport, Transport::Stream(_))
+    }
+
+    /// The subscription that its stream of events is of.
+    pub fn stream_root(&self) -> Option<SubKey> {
+        match self.transport {
+            Transport::Stream(root) => Some(root),
+            _ => None,
+        }
     }
 
     /// Whether it has come for longer than one answer, so that its token must be kept right.
@@ -264,7 +277,7 @@ impl Client {
         match &self.transport {
             Transport::Web(_) | Transport::Upgrading(_) => true,
             Transport::Opening(opening) => opening.goal.is_some(),
-            Transport::WebSocket | Transport::Stream => false,
+            Transport::WebSocket | Transport::Stream(_) => false,
         }
     }
 
@@ -325,6 +338,30 @@ impl Client {
     /// A request of it waits for resources no longer.
     pub fn remove_waiter(&mut self, waiter: WaiterKey) {
         self.waiters.retain(|other| *other != waiter);
+    }
+
+    /// A call has brought a resource, which has to wait.
+    pub fn hold_result(&mut self, id: u64, rid: &str) {
+        self.wait(rid.len());
+        let results = self.results.get_or_insert_default();
+        results.push_back((id, rid.into()));
+    }
+
+    /// The first resource that has to wait no longer. Its bytes are counted until
+    /// [`Client::waited`].
+    pub fn take_result(&mut self) -> Option<(u64, Box<str>)> {
+        let results = self.results.as_mut()?;
+        let first = results.pop_front();
+        if results.is_empty() {
+            self.results = None;
+        }
+        first
+    }
+
+    /// Bytes of the resource IDs that have to wait.
+    pub fn results_size(&self) -> usize {
+        let results = self.results.iter().flat_map(|results| results.iter());
+        results.map(|(_, rid)| rid.len()).sum()
     }
 
     /// It is directly subscribed to a further resource.
@@ -469,8 +506,15 @@ impl Sessions {
     }
 
     /// The clients that have a token ID.
-    pub fn with_tid(&self, tid: &str) -> Option<&BTreeSet<ClientKey>> {
+    fn with_tid(&self, tid: &str) -> Option<&BTreeSet<ClientKey>> {
         self.tids.get(tid)
+    }
+
+    /// A token ID, and the first client that has it, of those from a key on.
+    pub fn next_with_tid(&self, tid: &str, from: ClientKey) -> Option<(Rc<str>, ClientKey)> {
+        let (tid, clients) = self.tids.get_key_value(tid)?;
+        let client = clients.range(from..).next()?;
+        Some((tid.clone(), *client))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
@@ -541,7 +585,9 @@ impl Sessions {
             listening: false,
             heard_on: Connection::NONE,
             dialect: match transport {
-                Transport::Web(_) | Transport::Opening(_) | Transport::Stream => Dialect::Current,
+                Transport::Web(_) | Transport::Opening(_) | Transport::Stream(_) => {
+                    Dialect::Current
+                }
                 Transport::WebSocket | Transport::Upgrading(_) => Version::DEFAULT.dialect(),
             },
             is_told_tags: false,
@@ -551,6 +597,7 @@ impl Sessions {
             waiting: 0,
             subscribed: 0,
             waiters: Vec::new(),
+            results: None,
             extended: BTreeSet::new(),
             head,
             remote,
@@ -570,14 +617,14 @@ impl Sessions {
         Some(fields)
     }
 
-    /// A web request gets the stream that it asks for. Returns what was kept for that;
-    /// `None` for one that did not ask for any.
-    pub fn begin_stream(&mut self, key: ClientKey) -> Option<Box<Opening>> {
+    /// A web request gets the stream that it asks for, of a subscription. Returns what was
+    /// kept for that; `None` for one that did not ask for any.
+    pub fn begin_stream(&mut self, key: ClientKey, root: SubKey) -> Option<Box<Opening>> {
         let client = self.get_mut(key)?;
         if !matches!(client.transport, Transport::Opening(_)) {
             return None;
         }
-        let before = std::mem::replace(&mut client.transport, Transport::Stream);
+        let before = std::mem::replace(&mut client.transport, Transport::Stream(root));
         self.http_count -= 1;
         self.stream_count += 1;
         match before {
@@ -662,15 +709,15 @@ pub enum Transport {
     Web(Box<Web>),
     /// A web request for a stream of events, which has yet to begin.
     Opening(Box<Opening>),
-    /// A stream of events.
-    Stream,
+    /// A stream of events of a subscription, as long as that is there.
+    Stream(SubKey),
 }
 
 impl Transport {
     /// Whether what is done for it leads to an HTTP answer.
     fn is_http(&self) -> bool {
         match self {
-            Self::WebSocket | Self::Stream => false,
+            Self::WebSocket | Self::Stream(_) => false,
             Self::Upgrading(_) | Self::Web(_) | Self::Opening(_) => true,
         }
     }

@@ -31,10 +31,14 @@ pub enum Work {
     Inbox(NameKey),
     /// The first of the reset events that are acted on goes on.
     Reset,
+    /// The first of the token reset events that are acted on goes on.
+    Renew,
     /// The web answer whose turn it is goes on.
     Expand,
     /// A call that waited for its client goes on.
     Call(PendingKey),
+    /// What a call has brought is wanted, which waited for its client.
+    Result(ClientRef),
     /// A service may take requests that wait for it.
     Window(WindowKey),
     /// A client whose token may not hold any more is closed.

@@ -205,7 +205,7 @@ impl Gateway {
         self.give_up_queries(key, "the events of its name are refused");
         let name = &self.cache.names()[key];
         let (resources, aliases): (Vec<_>, Vec<AliasKey>) =
-            (name.resources().collect(), name.aliases.clone());
+            (name.resources().collect(), name.aliases.to_vec());
         for alias in &aliases {
             for sub in self.cache.aliases()[*alias].subs.clone() {
                 self.holdings[sub].access = AccessState::Unknown;

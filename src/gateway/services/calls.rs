@@ -8,13 +8,16 @@ use crate::gateway::parts::counters::RequestKind;
 use crate::gateway::parts::requests::{
     CallKind, CallRequest, Pending, ReplyForm, ReplyTo, Subject, Then, Use,
 };
-use crate::gateway::parts::sessions::Target;
+use crate::gateway::parts::sessions::{Client, Target};
 use crate::gateway::parts::waiters::Want;
 use crate::gateway::parts::warnings::Warning;
 use crate::gateway::parts::worklist::Work;
 use crate::res::service::CallResult;
 use crate::res::version::Dialect;
 use crate::res::{Error, json, service};
+
+/// Room for what stands beside the parameters of a call.
+const ROOM: usize = 256;
 
 impl Gateway {
     /// Begins a call: asks access first, unless it is known or not needed.
@@ -131,6 +134,7 @@ impl Gateway {
         let method = call.method.clone();
         let subject = Subject::Name(verb, name, &method);
         let sent = self.request(subject, Then::Call(call), |gateway, out| {
+            out.reserve(params.as_ref().map_or(0, |params| params.len()) + ROOM);
             out.extend_from_slice(b"{\"params\":");
             match &params {
                 Some(params) => out.extend_from_slice(json::compact(params).as_bytes()),
@@ -235,12 +239,33 @@ impl Gateway {
                 if dialect == Dialect::V1_1 && call.kind != CallKind::New {
                     self.reply_rid(call.client.key, id, &rid);
                 } else {
-                    self.want(call.client.key, &rid, Want::Resource(id));
+                    self.want_result(call.client, &rid, id);
                 }
             }
             (Ok(CallResult::Resource(rid) | CallResult::OldResource(rid)), ReplyTo::Web) => {
                 self.reply_web_location(call.client.key, &rid);
             }
+        }
+    }
+
+    /// A client wants what its call has brought. If its holdings are being put in order it does
+    /// so afterwards: what they are about to be rid of must not seem to hold what is new.
+    fn want_result(&mut self, client: ClientRef, rid: &str, id: u64) {
+        let work = Work::Result(client);
+        if self.unsettled.put_off(client.key, work).is_some() {
+            return self.want(client.key, rid, Want::Resource(id));
+        }
+        if let Some(there) = self.sessions.present_mut(client) {
+            there.hold_result(id, rid);
+        }
+    }
+
+    /// It does so now.
+    pub(in crate::gateway) fn want_held(&mut self, client: ClientRef) {
+        let there = self.sessions.present_mut(client);
+        if let Some((id, rid)) = there.and_then(Client::take_result) {
+            self.want(client.key, &rid, Want::Resource(id));
+            self.relieve(client.key, |client| client.waited(rid.len()));
         }
     }
 

@@ -23,6 +23,12 @@ use crate::res::{Error, json, service, trace};
 use log::debug;
 use std::borrow::Cow;
 
+/// Work of sending a request of the background, in units.
+const JOB_UNITS: usize = 16;
+
+/// Bytes of a request that are written in one unit of work.
+const WRITTEN: usize = 32;
+
 impl Gateway {
     /// Sends a request whose payload `payload` writes.
     ///
@@ -39,6 +45,7 @@ impl Gateway {
         let name = self.write_subject(subject, &mut text);
         let length = text.len();
         payload(self, &mut text);
+        self.work.spend(text.len() / WRITTEN);
         let form = match self.requests.admit(length, text.len() - length) {
             Ok(form) => form,
             Err(error) => {
@@ -363,7 +370,7 @@ impl Gateway {
                 Some(window) => self.background.set_aside(window, (job, reset)),
                 None => self.start_job((job, reset)),
             }
-            self.work.spend(1);
+            self.work.spend(JOB_UNITS);
         }
     }
 

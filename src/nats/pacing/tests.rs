@@ -10,8 +10,13 @@ struct Server {
 }
 
 impl Server {
-    fn take(&mut self, out: &mut Vec<u8>) {
-        let text = String::from_utf8(std::mem::take(out)).unwrap();
+    fn take(&mut self, out: &mut Blocks) {
+        let mut text = Vec::new();
+        while !out.is_empty() {
+            text.extend_from_slice(out.front());
+            out.advance(out.front().len());
+        }
+        let text = String::from_utf8(text).unwrap();
         for line in text.split("\r\n").filter(|line| !line.is_empty()) {
             match line {
                 "PING" => self.pongs += 1,
@@ -33,7 +38,7 @@ impl Server {
 struct Both {
     pacing: Pacing,
     server: Server,
-    out: Vec<u8>,
+    out: Blocks,
     refused: Vec<u64>,
 }
 
@@ -464,4 +469,85 @@ fn what_nobody_in_particular_subscribes_has_its_turns_and_holds_up_no_client() {
     assert!(both.place("SUB probe").is_some());
     both.finish();
     assert_eq!(both.server.count("SUB"), 10_002);
+}
+
+/// What waits behind one subscription, or in the background, is let go over turns: to copy all
+/// of it would take long.
+#[test]
+fn much_that_waits_is_let_go_in_small_turns() {
+    const MESSAGES: usize = 4_000;
+    const SIZE: usize = 4_000;
+    for is_background in [false, true] {
+        let mut both = Both::default();
+        let windows = SUBSCRIBES_MAX.max(BACKGROUND_MAX);
+        for sid in 0..u64::from(windows) {
+            both.subscribe(sid, 1);
+            both.publish("before", [0, 0], Lane::Background);
+        }
+        both.subscribe(1_000, 2);
+        let payload = vec![b'x'; SIZE];
+        for n in 0..MESSAGES {
+            let subject = format!("m{n}");
+            let message = Publish {
+                subject: subject.as_bytes(),
+                reply: b"",
+                headers: b"",
+                payload: &payload,
+                after: [if is_background { 0 } else { 1_000 }, 0],
+                lane: match is_background {
+                    true => Lane::Background,
+                    false => Lane::Client(2),
+                },
+            };
+            both.pacing.publish(&message, &mut both.out);
+        }
+        let waited = both.pacing.waiting();
+        assert!(waited > MESSAGES * SIZE, "{waited}");
+        let (mut turns, mut most, mut is_ended) = (0, 0, false);
+        while both.pacing.waiting() > 0 {
+            turns += 1;
+            assert!(turns < 1_000, "it is never let go");
+            let before = both.out.len();
+            both.pacing.go_on(&mut both.out);
+            most = most.max(both.out.len() - before);
+            both.server.take(&mut both.out);
+            while both.server.pongs > 0 {
+                both.server.pongs -= 1;
+                both.pacing.confirmed(&mut both.out);
+            }
+            if both.pacing.leaving.is_some() && !is_ended {
+                // It has left: its end does, too, and what comes now stays behind the rest.
+                is_ended = true;
+                both.pacing.unsubscribe(1_000, &mut both.out);
+                both.publish("last", [1_000, 0], Lane::Client(2));
+            }
+        }
+        assert!(turns > 10 && most < COPIED_MAX + 10_000, "{turns} {most}");
+        assert_eq!(is_ended, !is_background);
+        both.pacing.go_on(&mut both.out);
+        both.server.take(&mut both.out);
+        let all = both
+            .server
+            .lines
+            .iter()
+            .filter(|line| line.starts_with("PUB m"));
+        let order = all.map(|line| {
+            line.split(' ').nth(1).unwrap()[1..]
+                .parse::<usize>()
+                .unwrap()
+        });
+        assert!(order.eq(0..MESSAGES), "all come in order");
+        if !is_background {
+            assert_eq!(both.server.count("SUB s1000"), 1);
+            assert_eq!(both.server.count("UNSUB 1000"), 1);
+            let place = |start: &str| {
+                both.server
+                    .lines
+                    .iter()
+                    .position(|it| it.starts_with(start))
+            };
+            assert!(place("PUB last") > place(&format!("PUB m{}", MESSAGES - 1)));
+        }
+        assert!(!both.pacing.has_work());
+    }
 }

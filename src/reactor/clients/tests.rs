@@ -1,6 +1,6 @@
 //! The table driven over real sockets of one host, in virtual time.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream as Peer};
 
 use mio::{Events, Poll};
@@ -270,6 +270,24 @@ fn a_client_cannot_hold_more_than_the_limit() {
     host.push(key, 1, Time(0));
     assert!(host.is_gone(key));
     assert_eq!(host.clients.fresh(), 0);
+}
+
+#[test]
+fn who_has_gone_stands_behind_those_who_ask() {
+    let mut host = Host::new();
+    let (gone, peer) = host.connect(Time(0));
+    let (asks, mut asker) = host.connect(Time(0));
+    for key in [gone, asks] {
+        host.clients.get_mut(key).unwrap().readable = false;
+    }
+    while host.clients.next_ready().is_some() {}
+    drop(peer);
+    host.poll_until(|clients| clients.get_mut(gone).unwrap().hung_up);
+    asker.write_all(b"x").unwrap();
+    host.poll_until(|clients| clients.get_mut(asks).unwrap().readable);
+    assert_eq!((host.clients.ready_len(), host.clients.busy_len()), (1, 1));
+    assert_eq!(host.clients.next_ready(), Some(asks));
+    assert_eq!(host.clients.next_busy(), Some(gone));
 }
 
 #[test]

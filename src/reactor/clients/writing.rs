@@ -141,7 +141,10 @@ impl Clients {
         now: Time,
         make: impl FnOnce(Framing) -> Piece,
     ) {
-        self.queue(client, now, |connection| connection.framing().map(make));
+        self.queue(client, now, |connection| {
+            connection.news = 1;
+            connection.framing().map(make)
+        });
     }
 
     /// Queues the piece that `make` gives for the connection with the place of a client, if
@@ -150,7 +153,7 @@ impl Clients {
         &mut self,
         client: ClientKey,
         now: Time,
-        make: impl FnOnce(&Connection) -> Option<Piece>,
+        make: impl FnOnce(&mut Connection) -> Option<Piece>,
     ) {
         let Some((key, connection)) = self.table.of_client(client) else {
             return;

@@ -320,7 +320,11 @@ fn reads_system_and_connection_events() {
     assert!(token(br#"{"token":1,"tid":7}"#).is_err());
     assert!(token(b"[]").is_err());
     let event = token_reset(br#"{"tids":["a"],"subject":"x.y"}"#).unwrap();
-    assert_eq!((event.tids.len(), &*event.subject), (1, "x.y"));
+    assert_eq!((event.tids, &*event.subject), (Some(r#"["a"]"#), "x.y"));
+    assert!(token_reset(br#"{"tids":["a",1],"subject":"x"}"#).is_err());
+    let long = "x".repeat(TIDS_READ);
+    assert!(token_reset(format!(r#"{{"tids":"{long}","subject":"x"}}"#).as_bytes()).is_err());
+    assert!(token_reset(format!(r#"{{"tids":["{long}"],"subject":"x"}}"#).as_bytes()).is_ok());
     assert!(token_reset(br#"{"tids":"a","subject":"x"}"#).is_err());
     assert_eq!(query_event(br#"{"subject":"s"}"#).unwrap(), "s");
     assert!(query_event(b"{}").is_err());

@@ -20,6 +20,7 @@ use crate::gateway::model::arena::Arena;
 use crate::gateway::model::border::{CacheLimits, RESOURCE_COST};
 use crate::gateway::model::content::Content;
 use crate::gateway::model::delay::{DelayQueue, TimerKey};
+use crate::gateway::model::few::Few;
 use crate::gateway::model::keys::{
     AliasKey, Connection, NameKey, ResourceKey, SubKey, TreeKey, of,
 };
@@ -46,7 +47,7 @@ pub struct Name {
     pub bare: Option<ResourceKey>,
     /// Query resources by normalised query.
     pub queries: BTreeMap<Box<str>, ResourceKey>,
-    pub aliases: Vec<AliasKey>,
+    pub aliases: Few<AliasKey>,
     /// There while inputs wait, or may have to.
     inbox: Option<Box<Inbox>>,
 }
@@ -64,7 +65,7 @@ pub struct Resource {
     pub name: NameKey,
     pub query: Box<str>,
     pub content: Rc<Content>,
-    pub aliases: Vec<AliasKey>,
+    pub aliases: Few<AliasKey>,
     /// A get request to see whether the content is still true.
     refresh: Option<Box<Refresh>>,
     /// It is being compared with what its service has, or will be.
@@ -88,7 +89,7 @@ pub struct Alias {
     lost: bool,
     /// The tree whose throttle its get request has a place of.
     tree: Option<TreeKey>,
-    pub subs: Vec<SubKey>,
+    pub subs: Few<SubKey>,
     /// Its places among the aliases of its name and of its resource.
     name_slot: u32,
     resource_slot: u32,
@@ -257,7 +258,7 @@ impl Cache {
             linger: None,
             bare: None,
             queries: BTreeMap::new(),
-            aliases: Vec::new(),
+            aliases: Few::None,
             inbox: None,
         });
         let hash = name_hash(&self.hasher, text);
@@ -304,11 +305,11 @@ impl Cache {
             stale: false,
             lost: false,
             tree: None,
-            subs: Vec::new(),
+            subs: Few::None,
             name_slot: self.names[name].aliases.len() as u32,
             resource_slot: 0,
         });
-        push_one(&mut self.names[name].aliases, key);
+        self.names[name].aliases.push(key);
         self.alias_table.insert(hash, key.index());
         key
     }
@@ -340,7 +341,7 @@ impl Cache {
         let siblings = &mut self.resources[resource].aliases;
         self.aliases[key].resource = Some(resource);
         self.aliases[key].resource_slot = siblings.len() as u32;
-        push_one(siblings, key);
+        siblings.push(key);
     }
 
     fn unlink_alias(&mut self, key: AliasKey) {
@@ -371,7 +372,7 @@ impl Cache {
             name,
             query: query.into(),
             content: Rc::new(content),
-            aliases: Vec::new(),
+            aliases: Few::None,
             refresh: None,
             checking: false,
         });
@@ -572,7 +573,7 @@ impl Cache {
     /// with [`Cache::next_slot`]. It uses the name.
     pub fn add_sub(&mut self, key: AliasKey, sub: SubKey) {
         let alias = &mut self.aliases[key];
-        push_one(&mut alias.subs, sub);
+        alias.subs.push(sub);
         let name = alias.name;
         self.hold_name(name);
     }
@@ -707,14 +708,6 @@ impl Cache {
         }
         Ok(())
     }
-}
-
-/// Appends to a list of which most have one entry only, without room for more.
-fn push_one<T>(list: &mut Vec<T>, entry: T) {
-    if list.is_empty() {
-        list.reserve_exact(1);
-    }
-    list.push(entry);
 }
 
 fn name_hash(hasher: &FixedState, text: &str) -> u32 {

@@ -1,8 +1,8 @@
 //! The parents of each subscription that the client holds, so that the way up from it can be
 //! gone. Most have one, which costs nothing beside its place.
 
+use crate::gateway::model::slots::Slots;
 use hashbrown::HashSet;
-use slab::Slab;
 
 /// The place of no subscription.
 pub const NOWHERE: u32 = u32::MAX;
@@ -33,7 +33,7 @@ enum List {
 /// The lists of all subscriptions with several parents.
 #[derive(Debug, Default)]
 pub struct Lists {
-    lists: Slab<List>,
+    lists: Slots<List>,
 }
 
 impl Lists {
