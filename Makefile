@@ -1,7 +1,7 @@
 # Tidegate: the commands of everyday. The work is done by scripts in tests/tools.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test setup conformance bench bench-short attack chaos cluster soak breakages explore profile fuzz autobahn fmt lint msrv tables audit doc ci dist dist-check clean
+.PHONY: help run build test setup conformance bench bench-short attack chaos cluster soak breakages mutants explore profile fuzz autobahn fmt lint msrv tables audit doc ci dist dist-check clean
 
 # Another gateway's binary that `make conformance`, `make bench` and `make attack` compare
 # with (empty: none).
@@ -22,10 +22,14 @@ TARGETS ?=
 RUNS ?= 10000
 NAMES ?=
 
-# Rounds of `make chaos` and `make cluster`, minutes of `make soak`, and what is drawn in either.
+# Rounds of `make chaos` and `make cluster`, minutes of `make soak`, and what is drawn in either
+# and by `make mutants`.
 ROUNDS ?= 100
 MINUTES ?= 60
 SEED ?= 1
+
+# Mutants that `make mutants` draws by SEED.
+COUNT ?= 300
 
 # Length of the sequences that `make explore` tries, with all letters and with those of a theme.
 DEPTH ?= 4
@@ -80,6 +84,9 @@ soak: ## a mixed load with outages for MINUTES=60; nothing may grow
 
 breakages: ## break the heart on purpose; the simulation must find it within RUNS seeds
 	@tests/tools/breakages.sh '$(RUNS)' $(NAMES)
+
+mutants: ## COUNT=300 changes of the source, drawn by SEED=1, each of which a test must notice
+	@tests/tools/mutants.sh '$(SEED)' '$(COUNT)'
 
 explore: ## every sequence of up to DEPTH inputs from a small alphabet
 	EXPLORE_DEPTH='$(DEPTH)' EXPLORE_THEMES='$(THEMES)' \

@@ -128,4 +128,14 @@ mod tests {
             assert_eq!(json(head), expected);
         }
     }
+
+    #[test]
+    fn strings_say_every_byte() {
+        for byte in 0..0x80 {
+            let mut out = Vec::new();
+            write_string(&[b'a', byte, b'b'], &mut out);
+            let read: String = serde_json::from_slice(&out).unwrap();
+            assert_eq!(read.as_bytes(), [b'a', byte, b'b']);
+        }
+    }
 }

@@ -296,6 +296,23 @@ mod tests {
     }
 
     #[test]
+    fn every_status_of_the_standards_has_words() {
+        // RFC 9110, 15, without what is unused; 423, 425, 428 and following of other RFCs.
+        let statuses = [100, 101].into_iter().chain([200, 204]).chain(300..=304);
+        let statuses = statuses
+            .chain([307, 308])
+            .chain(400..=417)
+            .chain([422, 423]);
+        let others = [425, 426, 428, 429, 431, 451];
+        for status in statuses.chain(others).chain(500..=505) {
+            let response = text(|out, date| write_error(out, status, date));
+            let line = response.lines().next().unwrap_or_default();
+            let words = line.strip_prefix(&*format!("HTTP/1.1 {status} "));
+            assert!(words.is_some_and(|words| !words.is_empty()), "{line}");
+        }
+    }
+
+    #[test]
     fn refuses_fields_that_break_out() {
         let mut out = Vec::new();
         let mut response = ResponseWriter::new(&mut out, 200, &imf_fixdate(0), Persistence::Keep);

@@ -200,6 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn entries_in_any_order_are_compared_few_times() {
+        for backwards in [false, true] {
+            let mut sorter = Sorter::default();
+            // 40 runs and less: they become one in six passes.
+            for n in 0..10_000_u64 {
+                let name = match backwards {
+                    true => 10_000 - n,
+                    false => n * 7_919 % 10_007,
+                };
+                sorter.push(Text::from(&*format!("{name:05}")), ());
+            }
+            let mut passes = 0;
+            loop {
+                let mut steps = 10_000;
+                passes += 1;
+                if let Some(sorted) = sorter.finish(&mut steps) {
+                    assert_eq!(sorted.len(), 10_000);
+                    break;
+                }
+            }
+            assert!((6..=8).contains(&passes), "{passes}");
+        }
+    }
+
+    #[test]
     fn texts_of_all_kinds_are_put_in_order() {
         for prefix in ["", "a", "a beginning that all of them have"] {
             let texts: Vec<String> = (0..500usize)

@@ -152,6 +152,10 @@ mod tests {
             (r#"{"token":[1,[2]],"x":1}"#, r#"{"token":"***","x":1}"#),
             (r#"{"token":17}"#, r#"{"token":"***"}"#),
             (
+                r#"{"token":17 , "token":null}"#,
+                r#"{"token":"***" , "token":null}"#,
+            ),
+            (
                 r#"{"token":true,"tid":"t"}"#,
                 r#"{"token":"***","tid":"t"}"#,
             ),

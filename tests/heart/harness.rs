@@ -673,6 +673,12 @@ impl Heart {
         self.input(Input::Time);
     }
 
+    /// After how many milliseconds the heart wants to be called, if nothing happens before.
+    pub fn next_timeout(&self) -> Option<u64> {
+        let due = self.driver.gateway.next_timeout();
+        due.map(|due| due.0.saturating_sub(self.driver.now))
+    }
+
     /// Some of what was published waits until the broker has taken what came before, or does not.
     pub fn broker_behind(&mut self, is_behind: bool) {
         self.driver.gateway.broker_behind(is_behind);

@@ -129,6 +129,37 @@ fn a_reset_of_many_patterns_over_many_names_is_work_of_several_turns() {
 }
 
 #[test]
+fn a_large_answer_is_taken_in_many_turns() {
+    let values = |from: u32| {
+        let values = (from..from + 5_000).map(|n| format!(r#""p{n}":{n}"#));
+        format!("{{{}}}", values.collect::<Vec<_>>().join(","))
+    };
+    let turns_taken = |turns: &mut Turns| {
+        let mut count = 0;
+        while turns.gateway.has_work() {
+            turns.gateway.begin_turn(100);
+            turns.gateway.go_on(NOW, &mut turns.out);
+            turns.take();
+            count += 1;
+        }
+        count
+    };
+    let mut turns = Turns::with_models(0);
+    turns.say(r#"{"id":1,"method":"subscribe.test.model"}"#);
+    let asked = std::mem::take(&mut turns.asked);
+    turns.gateway.begin_turn(100);
+    for (subject, reply) in asked {
+        let result = match subject.starts_with("get.") {
+            true => format!(r#"{{"result":{{"model":{}}}}}"#, values(0)),
+            false => r#"{"result":{"get":true}}"#.to_owned(),
+        };
+        turns.tell(crate::driver::INBOX, &reply, &result);
+    }
+    let count = turns_taken(&mut turns);
+    assert!(count >= 50, "{count}");
+}
+
+#[test]
 fn more_resets_than_may_wait_become_one_about_everything() {
     let mut turns = Turns::with_models(100);
     turns.gateway.begin_turn(1);

@@ -75,6 +75,20 @@ fn time_begins_when_a_request_is_sent_and_waiting_has_an_end() {
 }
 
 #[test]
+fn the_heart_is_called_for_places_only_where_somebody_waits_for_one() {
+    let mut h = narrow(1);
+    call(&mut h, 1, 1, "test.a.slow");
+    assert_eq!(h.next_timeout(), Some(REQUEST_TIMEOUT));
+    call(&mut h, 1, 2, "test.a.next");
+    assert_eq!(h.next_timeout(), Some(500));
+    for method in ["slow", "next"] {
+        let request = h.expect_request(&format!("auth.test.a.{method}"));
+        h.respond(&request, r#"{"result":null}"#);
+    }
+    h.discard();
+}
+
+#[test]
 fn places_are_kept_while_the_broker_has_not_taken_what_was_sent() {
     let mut h = narrow(1);
     call(&mut h, 1, 1, "test.a.slow");

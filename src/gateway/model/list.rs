@@ -611,6 +611,16 @@ mod tests {
     }
 
     #[test]
+    fn a_short_list_moves_what_is_behind_and_no_more() {
+        let mut list = List::from(Vec::new());
+        for length in 0..LEAF {
+            let at = length / 2;
+            assert_eq!(list.insert(at, length as u64), length + 1 - at);
+        }
+        assert!(matches!(list.0, Form::Short(_)));
+    }
+
+    #[test]
     fn is_a_vector_in_all_it_says() {
         let mut random = Random::new([1, 2, 3, 4]);
         for size in sizes() {

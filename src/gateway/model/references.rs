@@ -305,6 +305,23 @@ mod tests {
     }
 
     #[test]
+    fn other_counts_are_not_equal() {
+        let of = |numbers: &[u64]| {
+            let mut references = References::default();
+            for n in numbers {
+                references.add(&reference(*n));
+            }
+            references
+        };
+        let different: [&[u64]; 5] = [&[], &[1], &[1, 1], &[2], &[1, 2]];
+        for (i, a) in different.iter().enumerate() {
+            for (j, b) in different.iter().enumerate() {
+                assert_eq!(of(a) == of(b), i == j, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_becomes_empty_keeps_no_tree() {
         let mut references = References::default();
         for n in 0..1_000 {

@@ -209,3 +209,45 @@ fn is_of(job: &Job, root: AliasKey) -> bool {
     let is_sent = matches!(job.phase, Phase::Sending(_) | Phase::Done);
     job.source == Source::Cache && job.root == root && !is_sent
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::model::keys::ClientKey;
+
+    #[test]
+    fn who_waits_for_the_same_joins_but_not_who_is_answered_apart() {
+        let ask = |client, root, source| Ask {
+            client: ClientRef {
+                key: ClientKey(client),
+                serial: 1,
+            },
+            root: AliasKey::from_parts(root, 1),
+            source,
+        };
+        let mut expansions = Expansions::default();
+        for (client, root, source) in [
+            (1, 1, Source::Cache),
+            (2, 1, Source::Client),
+            (3, 2, Source::Cache),
+            (4, 1, Source::Cache),
+        ] {
+            expansions.wait(ask(client, root, source));
+        }
+        let clients = |clients: &[ClientRef]| {
+            clients
+                .iter()
+                .map(|client| client.key.0)
+                .collect::<Vec<_>>()
+        };
+        let mut job = Job::new(ask(5, 1, Source::Cache), 0, None);
+        expansions.gather(&mut job);
+        assert_eq!(clients(&job.clients), [5, 1, 4]);
+        let left: Vec<_> = expansions.clients().collect();
+        assert_eq!(clients(&left), [2, 3]);
+        // One that is made for a client alone takes nobody along.
+        let mut alone = Job::new(ask(6, 2, Source::Client), 0, None);
+        expansions.gather(&mut alone);
+        assert_eq!(clients(&alone.clients), [6]);
+    }
+}

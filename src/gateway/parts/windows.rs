@@ -399,6 +399,7 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::model::keys::PendingKey;
 
     #[test]
     fn names_with_the_same_first_part_share_a_window() {
@@ -419,5 +420,36 @@ mod tests {
             window.answered(took, Time(u64::from(u32::MAX)));
             assert!(window.mean < 8 * (LONGEST + 1));
         }
+    }
+
+    #[test]
+    fn places_that_are_lost_without_answer_make_it_smaller() {
+        let mut windows = Windows::new(1_024);
+        let key = windows.of("a.b").expect("windows");
+        let size = |windows: &Windows| windows.windows[key].size;
+        (0..2_000).for_each(|_| windows.enter(key));
+        // A quarter of them says nothing yet; more halve it.
+        (0..256).for_each(|_| windows.lose(key, Time(1_000)));
+        assert_eq!(size(&windows), 1_024);
+        windows.lose(key, Time(1_000));
+        assert_eq!(size(&windows), 512);
+        // What was sent before that is no further reason.
+        (0..300).for_each(|_| windows.lose(key, Time(1_000 + PLACE_TIME - 1)));
+        assert_eq!(size(&windows), 512);
+        windows.lose(key, Time(1_000 + PLACE_TIME));
+        assert_eq!(size(&windows), 256);
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_lets_the_next_look_for_a_place() {
+        let mut windows = Windows::new(64);
+        let key = windows.of("a.b").expect("windows");
+        windows.enter(key);
+        windows.lose(key, Time(500));
+        assert_eq!(windows.answered_late("a.c", 600, Time(600)), None);
+        let request = PendingKey::from_parts(1, 1);
+        windows.wait(key, 7, Parked::new(request, b"call.a.b", 8));
+        assert_eq!(windows.answered_late("a.c", 700, Time(700)), Some(key));
+        assert_eq!(windows.answered_late("b.c", 700, Time(700)), None);
     }
 }

@@ -638,6 +638,31 @@ fn messages_say_what_to_do() {
 
 /// Control characters in the server's words reach neither a message nor an event.
 #[test]
+fn who_is_refused_is_told_whether_credentials_were_shown() {
+    let token = Credentials::Token("t".into());
+    let key = || UserCredentials::parse(nkeys::KeyPair::new_user().seed().unwrap().as_bytes()).ok();
+    assert!(key().is_some());
+    for (credentials, user, had) in [
+        (Credentials::None, None, false),
+        (token.clone(), None, true),
+        (Credentials::None, key(), true),
+        (token, key(), true),
+    ] {
+        let mut driver = Driver::new(Options {
+            credentials,
+            user,
+            ..options()
+        });
+        let refused = driver.feed(b"-ERR 'Authorization Violation'\r\n", 1_000);
+        let expected = Err(ClientError::Authorization {
+            text: "Authorization Violation".into(),
+            had_credentials: had,
+        });
+        assert_eq!(refused, expected);
+    }
+}
+
+#[test]
 fn server_words_are_made_printable() {
     let mut driver = Driver::ready();
     driver

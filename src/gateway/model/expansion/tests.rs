@@ -284,3 +284,48 @@ fn what_could_not_be_loaded_stands_as_its_error() {
         assert_eq!(body.as_deref(), Some(expected.as_bytes()));
     }
 }
+
+/// A collection of so many empty ones, read, with addresses below this path.
+fn wide(count: usize, form: Form<'_>, limits: Limits) -> Result<Tree, TooLarge> {
+    let mut graph: Graph = vec![(false, (1..=count).collect())];
+    graph.resize(count + 1, (false, Vec::new()));
+    let mut tree = Tree::new(alias(0));
+    while let Some(wanted) = tree.wanted() {
+        tree.give(content(&graph, number(wanted)));
+        tree.read::<TooLarge>(form, limits, usize::MAX, |_, rid, _| {
+            Ok(Followed::To(alias(rid[2..].parse().expect("a number"))))
+        })?;
+    }
+    Ok(tree)
+}
+
+#[test]
+fn each_resource_and_each_reference_is_work() {
+    let form = Form {
+        is_flat: false,
+        api_path: API,
+    };
+    let tree = wide(200, form, NONE).expect("no limits");
+    let size = Count::new(&tree, false, NONE).step(&tree, &mut usize::MAX.clone());
+    let size = size.expect("no limits").expect("it is plain");
+    let mut assembly = Assembly::new(&tree, false, size);
+    let mut parts = 1;
+    while assembly.step(&tree, &mut 10).is_none() {
+        parts += 1;
+    }
+    assert!((40..60).contains(&parts), "{parts}");
+}
+
+#[test]
+fn addresses_that_are_no_part_of_a_flat_body_are_bounded_all_the_same() {
+    let path = format!("/{}/", "p".repeat(98));
+    let form = Form {
+        is_flat: true,
+        api_path: &path,
+    };
+    // 50 addresses of more than 100 bytes, and a body of some 300.
+    let at_most = |bytes| Limits { bytes, ..NONE };
+    assert!(wide(50, form, at_most(5_000)).is_ok());
+    let refused = wide(50, form, at_most(1_000)).map(|_| ());
+    assert_eq!(refused, Err(TooLarge::Bytes(1_000)));
+}
