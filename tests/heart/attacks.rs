@@ -560,8 +560,8 @@ fn events_that_have_waited_for_a_reference_are_sent_in_small_turns() {
     stage.serve();
     assert_eq!(cost.messages(&stage), 1 + EVENTS);
     let most = u64::from(UNITS) + BEYOND / 10;
-    cost.is_within_turns(&stage, 128 * EVENTS, 400 * EVENTS, most);
-    assert!(stage.turns - turns > 128 * EVENTS / u64::from(UNITS) / 2);
+    cost.is_within_turns(&stage, 40 * EVENTS, 400 * EVENTS, most);
+    assert!(stage.turns - turns > 40 * EVENTS / u64::from(UNITS) / 2);
 }
 
 #[test]
