@@ -25,4 +25,5 @@ serve("call.example.counter.add", (request) => {
 
 // Gateways that know the counter of an earlier run ask again.
 nats.publish("system.reset", JSON.stringify({ resources: ["example.counter"] }));
+await nats.flush();
 console.log("serving example.counter");
