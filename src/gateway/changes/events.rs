@@ -46,7 +46,7 @@ const BROUGHT_UNITS: usize = 12;
 
 /// Work of a step that has waited at a subscription and may change what the client holds,
 /// beside that: the subscription may have a version of its own to be brought up to it.
-const LATE_UNITS: usize = 16;
+const LATE_UNITS: usize = 48;
 
 /// Bytes of a large change event that are written in one unit of work: most of them are
 /// short.

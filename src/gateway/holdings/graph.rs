@@ -27,9 +27,6 @@ const DROPPED_UNITS: usize = 8;
 /// its memory given back.
 const FORGOTTEN: usize = 64;
 
-/// Bytes of a content that are copied in one unit of work.
-const COPIED: usize = 256;
-
 impl Gateway {
     /// Finds or makes a client's subscription of a resource ID. A new one is loaded, and
     /// is gone with the next [`Gateway::collect`] that finds it unreferenced.
@@ -188,8 +185,6 @@ impl Gateway {
         }
         let steps = lag.applied..lag.step;
         let new_version = || self.cache.new_version();
-        // It may be copied.
-        self.work.spend(lag.version.bytes() / COPIED);
         update.bring(&mut lag.version, steps, lag.queue.len(), new_version);
         lag.applied = lag.step;
     }
