@@ -260,7 +260,7 @@ fn deletions_of_all_that_a_client_holds_cost_one_each() {
     }
     // The event, and that the subscription has ended.
     assert_eq!(cost.messages(&stage), 2 * HELD);
-    cost.is_within(&stage, 2 * HELD, 2 * SMALL * HELD);
+    cost.is_within(&stage, 2 * HELD, SMALL * HELD);
 }
 
 #[test]
