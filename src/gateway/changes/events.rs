@@ -605,7 +605,7 @@ impl Gateway {
                     return self.work.push(Work::Pump(key));
                 }
                 sent += 1;
-                if !update.is_simple() {
+                if !update.steps[step].is_simple() {
                     self.work.spend(LATE_UNITS);
                 }
                 if !self.step(key, &update, step, None) {

@@ -103,6 +103,15 @@ pub struct TextKey {
     pub is_tagged: bool,
 }
 
+impl Step {
+    /// Whether subscribers can be sent it without a look at what they hold.
+    pub fn is_simple(&self) -> bool {
+        self.added.is_empty()
+            && self.removed.is_empty()
+            && !matches!(self.kind, StepKind::Delete { .. })
+    }
+}
+
 impl Update {
     pub fn new(steps: Vec<Step>, size: usize) -> Rc<Self> {
         Self::make(steps, size, None)
@@ -149,11 +158,7 @@ impl Update {
 
     /// Whether subscribers can be sent it without a look at what they hold.
     pub fn is_simple(&self) -> bool {
-        self.steps.iter().all(|step| {
-            step.added.is_empty()
-                && step.removed.is_empty()
-                && !matches!(step.kind, StepKind::Delete { .. })
-        })
+        self.steps.iter().all(Step::is_simple)
     }
 
     /// What a version was found to become by the steps up to one.
