@@ -1,12 +1,8 @@
 //! What happens to servers and connections.
 
-use std::time::Instant;
-
 use rustix::process::Signal;
 
-use crate::PATIENCE;
 use crate::random::Random;
-use crate::servers::LOOK;
 use crate::stage::Stage;
 
 /// Changes of the service's state that a fault lasts for where nothing else ends it.
@@ -86,7 +82,8 @@ impl Fault {
                 scene.wait_lost(stage);
                 match scene.has_others {
                     true => scene.wait_connected(stage),
-                    false => lasts(stage),
+                    // So often that clients have missed something.
+                    false => stage.service.wait_changes(LASTS),
                 }
                 stage.servers.nodes[scene.node].wire.mend();
                 scene.wait_connected(stage);
@@ -99,7 +96,7 @@ impl Fault {
             }
             Fault::Partition => {
                 stage.servers.part(true);
-                lasts(stage);
+                stage.service.wait_changes(LASTS);
                 stage.servers.part(false);
                 // No side hears of what did not cross, so that only a reset can tell.
                 stage.may_lose = true;
@@ -175,12 +172,3 @@ impl Scene {
 /// What the gateway says of its connection.
 const LOST: &str = "lost the connection to NATS";
 const CONNECTED: &str = "Connected to nats-server";
-
-/// Waits until the service has changed so often that clients have missed something.
-fn lasts(stage: &Stage) {
-    let (start, before) = (Instant::now(), stage.service.state().changes);
-    while stage.service.state().changes < before + LASTS {
-        assert!(start.elapsed() < PATIENCE, "the service does nothing");
-        std::thread::sleep(LOOK);
-    }
-}

@@ -93,6 +93,8 @@ struct Progress {
     losses: u64,
     /// Rounds of its loop: what was asked before one is done after the next.
     steps: u64,
+    /// Changes of its state until then.
+    changes: u64,
 }
 
 impl Shared {
@@ -144,6 +146,13 @@ impl Service {
     /// What it has.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().expect("no holder panics")
+    }
+
+    /// Waits until its state has changed so often.
+    pub fn wait_changes(&self, count: u64) {
+        let wanted = self.state().changes + count;
+        let is_done = |progress: &Progress| progress.changes >= wanted;
+        self.0.wait("the service does nothing", is_done);
     }
 
     /// Whether its state changes by itself from now on. When it rests, it does when this returns.
@@ -245,7 +254,11 @@ impl Worker {
                 link.publish(&subject, &payload);
             }
             link.flush()?;
-            self.shared.note(|progress| progress.steps += 1);
+            let changes = self.shared.state.lock().expect("no holder panics").changes;
+            self.shared.note(|progress| {
+                progress.steps += 1;
+                progress.changes = changes;
+            });
         }
         Ok(())
     }
