@@ -4,7 +4,7 @@
 //! Nothing here builds a tree, and nothing recurses over what a peer sent.
 
 use super::check::{self, Fault};
-use super::{plain, scan};
+use super::scan;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -47,9 +47,6 @@ const EXPLAINED: usize = 64 << 10;
 
 /// Checks that a payload is one JSON value of bounded depth and returns its text.
 pub fn value(payload: &[u8]) -> Result<Raw<'_>, JsonError> {
-    if let Some(text) = plain::value(payload) {
-        return Ok(text);
-    }
     let place = match std::str::from_utf8(payload) {
         Ok(text) => match check::value(text) {
             Ok(place) => return Ok(&text[place]),

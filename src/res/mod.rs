@@ -8,7 +8,6 @@ pub mod json;
 pub mod meta;
 pub mod order;
 pub mod pattern;
-mod plain;
 pub mod reading;
 pub mod rid;
 mod scan;
